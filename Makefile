@@ -1,0 +1,27 @@
+# `make train` and `make test` set everything up themselves; `make check` is what CI runs beside the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install train test check clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+train: .venv/installed
+	$(BIN)/kws train --arch cnn --opt adam --epochs 50
+	$(BIN)/kws compare
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,48 @@
+"""Everything that kws raises on purpose, and the exit code that each ends a command with.
+
+    KwsError                  1   one sentence: the value, what would do, the next command to try
+    ├── RecipeError           1   a hyperparameter that cannot be
+    ├── DataError             1   a data source that is missing, incomplete or unusable
+    │   ├── ClipError         1   one recording that cannot be used; names it
+    │   └── DownloadError     1   an archive that could not be fetched, or is not what it should be
+    ├── RegistryError         1   a database that cannot be opened or does not hold what was asked for
+    │   └── UnknownRunError   1   no run, or several, by that id
+    └── DivergedError         1   a loss that is no longer finite
+
+Mistakes in the command line itself (an option that does not exist, a value of the wrong kind) are Click's and
+end with 2. No traceback reaches a user for any of these.
+"""
+
+
+class KwsError(Exception):
+    """What a user can mend; its message is one sentence."""
+
+    exit_code = 1
+
+
+class RecipeError(KwsError):
+    """A hyperparameter, or a combination of them, that cannot be."""
+
+
+class DataError(KwsError):
+    """A data source that is missing, incomplete or unusable."""
+
+
+class ClipError(DataError):
+    """A recording that cannot be used; the message names it."""
+
+
+class DownloadError(DataError):
+    """An archive that could not be fetched, or that is not what it should be."""
+
+
+class RegistryError(KwsError):
+    """A database that cannot be opened, or that does not hold what was asked for."""
+
+
+class UnknownRunError(RegistryError):
+    """No run, or more than one, goes by that id."""
+
+
+class DivergedError(KwsError):
+    """The training or validation loss is no longer a finite number."""

@@ -1,0 +1,1 @@
+"""From recordings to features: a data source, its splits, waveforms (B, S), log-mel features (B, T, M)."""

@@ -1,0 +1,24 @@
+"""How long work in this wing tells how far it is: an iterator wrapped around an iterator.
+
+The core neither prints nor draws. A function that takes long takes `track`, calls it on what it loops over, and the
+edge passes one that draws a bar.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Wraps an iterable; yields the same items and may draw, in units of `unit`, how many of `total` are done."""
+
+    def __call__(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
+        """Items as they are; each may carry its own size as len(item) where `unit` is not the item itself."""
+        ...
+
+
+def untracked(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
+    """A Track that shows nothing."""
+    del total, what, unit
+    return iter(items)
