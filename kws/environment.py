@@ -1,0 +1,77 @@
+"""Environment: what a run was made with; beside the recipe and the data, this is what its bits may depend on.
+
+Standard library only. Nothing here names the machine, its user or a folder: a registry is there to be passed on.
+"""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import kws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Versions, processor and code. `git_commit` is None where kws does not run from a checkout of its repository."""
+
+    kws_version: str
+    python_version: str
+    torch_version: str
+    platform: str
+    cpu: str
+    git_commit: str | None
+    git_dirty: bool | None
+    command: str
+
+    @classmethod
+    def here(cls, arguments: list[str]) -> Environment:
+        """This process's environment; `arguments` are those of the command line, without the program's name."""
+        commit, dirty = _git()
+        return cls(
+            kws_version=kws.__version__,
+            python_version=platform.python_version(),
+            torch_version=version("torch"),
+            platform=f"{platform.system()} {platform.machine()}",
+            cpu=_cpu(),
+            git_commit=commit,
+            git_dirty=dirty,
+            command=shlex.join(["kws", *arguments]),
+        )
+
+
+def _cpu() -> str:
+    """The processor's name; its architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _git() -> tuple[str | None, bool | None]:
+    """The commit of the checkout that this package is part of, and whether the package differs from it."""
+    package = str(Path(__file__).parent)
+    if _output("git", "-C", package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None, None
+    commit = _output("git", "-C", package, "rev-parse", "HEAD")
+    changes = _output("git", "-C", package, "status", "--porcelain", "--", ".")
+    return commit, None if changes is None else bool(changes)
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints; None where it is missing or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,48 @@
+"""What happens in a run, as plain values: the learning wing yields them, the registry keeps them, the edge shows them.
+
+Standard library only. Accuracies are fractions in [0, 1]; losses are mean cross-entropy in nats a clip.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterationEnd:
+    """One optimizer step on one minibatch; loss and accuracy are those before the step."""
+
+    iteration: int  # from 1, over all epochs
+    clips: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnd:
+    """One pass over the training split, and the validation split after it.
+
+    The training loss and accuracy are means over the epoch's clips, each taken before its minibatch's step.
+    """
+
+    epoch: int  # from 1
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    iterations: tuple[IterationEnd, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A network's answers on one split: a byte a clip for the class predicted and one for the class it is."""
+
+    split: str
+    loss: float
+    accuracy: float
+    predictions: bytes
+    labels: bytes
+
+    @property
+    def clips(self) -> int:
+        """Clips evaluated."""
+        return len(self.labels)

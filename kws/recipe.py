@@ -1,0 +1,82 @@
+"""Recipe: everything that decides a run, so that the same recipe on the same data gives the same numbers.
+
+Standard library only: the command line reads its defaults from here without importing torch. The defaults are the
+report's. Two fields are None where they do not apply: `momentum` (an optimizer without it) and `maps` (a network
+without convolutions, or one with its own default).
+"""
+
+import math
+from dataclasses import dataclass
+
+from kws.errors import RecipeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run's hyperparameters and data; checked on construction.
+
+    Raises RecipeError, naming the field and its value, for what cannot be.
+    """
+
+    arch: str
+    opt: str
+    learning_rate: float
+    momentum: float | None = None
+    weight_decay: float = 0.0
+    epochs: int = 50
+    batch_size: int = 1024
+    seed: int = 0
+    softmax: bool = False  # the mistake that the report corrects: a softmax before cross-entropy
+    maps: tuple[int, ...] | None = None  # feature maps of each convolution
+    words: tuple[str, ...] = ("yes", "no")  # the keywords; every other word is "other"
+    data: str = "synthetic"  # as given: a source's name or a folder
+    threads: int = 1
+    slice_size: int = 1024  # clips computed at once; the gradients of a minibatch's slices are summed
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size", "threads", "slice_size"):
+            at_least(field, getattr(self, field), 1)
+        if not 0 <= self.seed < 2**63:
+            raise RecipeError(f"`seed` (={self.seed}) must be from 0 to 2^63 - 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise RecipeError(f"`learning_rate` (={self.learning_rate}) must be a number above 0")
+        if self.momentum is not None and not 0 <= self.momentum < 1:
+            raise RecipeError(f"`momentum` (={self.momentum}) must be at least 0 and below 1")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise RecipeError(f"`weight_decay` (={self.weight_decay}) must be a number of at least 0")
+        for maps in self.maps or ():
+            at_least("maps", maps, 1)
+
+    def hyperparameters(self) -> dict[str, float]:
+        """The optimizer's: learning rate, weight decay, and momentum where it has one."""
+        values = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
+        return values if self.momentum is None else values | {"momentum": self.momentum}
+
+
+def at_least(field: str, value: int, least: int) -> None:
+    """Raise RecipeError, naming the field and its value, unless value is at least `least`."""
+    if value < least:
+        raise RecipeError(f"`{field}` (={value}) must be at least {least}")
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """The keywords in "yes,no". Raises RecipeError for none, an empty or repeated one, or "other"."""
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(words):
+        raise RecipeError(f"`words` (={text!r}) must be words with a comma between them, as in --words yes,no")
+    if len(set(words)) < len(words):
+        raise RecipeError(f"`words` (={text!r}) names a word twice")
+    if "other" in words:
+        raise RecipeError(f"`words` (={text!r}) may not hold 'other': that class is made of all words not named")
+    if len(words) > 255:
+        raise RecipeError(f"`words` names {len(words)} words; 255 at most")
+    return words
+
+
+def parse_maps(text: str) -> tuple[int, ...]:
+    """The feature maps in "32,16". Raises RecipeError for what is not numbers."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise RecipeError(f"`maps` (={text!r}) must be numbers with a comma between them, as in --maps 32,16") from None
