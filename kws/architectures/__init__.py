@@ -1,0 +1,72 @@
+"""The networks: one file each, and the file's name is the network's name on the command line.
+
+Each file has a `Network(classes, ...)`, a torch module that takes log-mel features (B, T, M) and returns logits (B, K);
+its further arguments are what the command line may set. The file's docstring up to the colon is the row's title in
+Table 1, ORDER its place there, and SLICE how many clips are computed at once. All of these are read without importing
+torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kws.errors import RecipeError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FRAMES, BANDS = 101, 40  # T and M of the report: 1 s with a hop of 10 ms, 40 mel bands
+
+
+def names() -> list[str]:
+    """Every network's name, in the order of Table 1's rows."""
+    files = (path.stem for path in Path(__file__).parent.glob("*.py"))
+    return sorted(
+        (name for name in files if not name.startswith("_")), key=lambda name: (_constant(name, "ORDER"), name)
+    )
+
+
+def title(name: str) -> str:
+    """The network's name in a table: its file's docstring up to the colon; the name itself if there is no such file."""
+    return (ast.get_docstring(_source(name)) or name).split(":")[0] if name in names() else name
+
+
+def build(name: str, *, classes: int, maps: tuple[int, ...] | None = None) -> nn.Module:
+    """The network by that name with K = classes outputs, in PyTorch's default initialisation.
+
+    Raises RecipeError where `maps` is given and the network has no feature maps, or another number of them.
+    """
+    network = importlib.import_module(f"{__name__}.{name}").Network
+    if maps is None:
+        return network(classes)
+    given = ",".join(map(str, maps))
+    wanted = inspect.signature(network).parameters.get("maps")
+    if wanted is None:
+        raise RecipeError(f"`maps` (={given}) is not for {name}, which has no feature maps")
+    if len(maps) != len(wanted.default):
+        example = ",".join(map(str, wanted.default))
+        raise RecipeError(f"`maps` (={given}) must be {len(wanted.default)} numbers, as in --maps {example}")
+    return network(classes, maps=maps)
+
+
+def slice_size(name: str, batch_size: int) -> int:
+    """How many clips of a minibatch the network computes at once: as many as its activations fit a core's cache."""
+    return min(batch_size, _constant(name, "SLICE") or batch_size)
+
+
+@cache
+def _source(name: str) -> ast.Module:
+    return ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+
+
+def _constant(name: str, constant: str) -> int | None:
+    """A number that the network's file defines in one line, read without running it."""
+    for node in _source(name).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == constant:
+            return ast.literal_eval(node.value)
+    return None

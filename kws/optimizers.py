@@ -1,0 +1,78 @@
+"""The optimizers: one function each, and this module is the list of them.
+
+A function's name is the optimizer's name on the command line, its keyword defaults are the report's, and its
+docstring up to the colon is its column's title in Table 1. torch is imported inside, so that names and defaults are
+known without it.
+
+PyTorch 2.13 does not choose its fused implementations by itself on a CPU; they do the same arithmetic in one pass.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from kws.errors import RecipeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+
+def sgd(
+    parameters: Iterable[Tensor], *, learning_rate: float = 0.01, momentum: float = 0.9, weight_decay: float = 1e-5
+) -> Optimizer:
+    """SGD: stochastic gradient descent with momentum and L2 weight decay, as in torch.optim.SGD."""
+    from torch.optim import SGD
+
+    return SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True)
+
+
+def adam(parameters: Iterable[Tensor], *, learning_rate: float = 0.001, weight_decay: float = 0.0) -> Optimizer:
+    """Adam: Kingma and Ba (arXiv:1412.6980), PyTorch's defaults for its moments and epsilon."""
+    from torch.optim import Adam
+
+    return Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def _functions() -> dict[str, Callable[..., Optimizer]]:
+    """The functions of this module whose first argument is `parameters`, by name."""
+    found = inspect.getmembers(sys.modules[__name__], inspect.isfunction)
+    return {name: f for name, f in found if next(iter(inspect.signature(f).parameters), "") == "parameters"}
+
+
+def names() -> list[str]:
+    """Every optimizer's name, in the order of this file: the order of Table 1's columns."""
+    return sorted(_functions(), key=lambda name: _functions()[name].__code__.co_firstlineno)
+
+
+def title(name: str) -> str:
+    """The optimizer's name in a table: its docstring up to the colon; the name itself if it is not one of ours."""
+    function = _functions().get(name)
+    return (function.__doc__ or name).split(":")[0] if function else name
+
+
+def defaults(name: str) -> dict[str, float]:
+    """The optimizer's hyperparameters and their defaults."""
+    signature = inspect.signature(_functions()[name])
+    return {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
+
+
+def hyperparameters(name: str, **given: float | None) -> dict[str, float]:
+    """The optimizer's defaults with those given (not None) in their place.
+
+    Raises RecipeError for a hyperparameter that the optimizer does not have.
+    """
+    known = defaults(name)
+    chosen = {field: value for field, value in given.items() if value is not None}
+    for field, value in chosen.items():
+        if field not in known:
+            raise RecipeError(f"`{field}` (={value}) is not for {name}, which has {', '.join(known)}")
+    return known | chosen
+
+
+def build(name: str, parameters: Iterable[Tensor], **values: float) -> Optimizer:
+    """The optimizer over these parameters."""
+    return _functions()[name](parameters, **values)

@@ -1,0 +1,31 @@
+"""A network's weights as bytes and back: a safetensors file, which is data and can run nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kws.errors import RegistryError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def to_bytes(model: nn.Module) -> bytes:
+    """The network's parameters as a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+
+
+def load(model: nn.Module, data: bytes) -> None:
+    """Put the parameters of a safetensors file into the network.
+
+    Raises RegistryError where they are not a safetensors file or not this network's.
+    """
+    import safetensors
+    import safetensors.torch
+
+    try:
+        model.load_state_dict(safetensors.torch.load(data))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise RegistryError(f"the weights do not fit the network ({str(error).splitlines()[0]})") from None
