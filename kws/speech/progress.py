@@ -14,7 +14,7 @@ class Track(Protocol):
     """Wraps an iterable; yields the same items and may draw, in units of `unit`, how many of `total` are done."""
 
     def __call__(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
-        """Items as they are; each may carry its own size as len(item) where `unit` is not the item itself."""
+        """The items as they are. Each counts for one, or, where the unit is bytes, for its length."""
         ...
 
 

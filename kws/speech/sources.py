@@ -1,0 +1,77 @@
+"""The data sources by name: what `--data` may say, and where each lies.
+
+A source is a folder of recordings or a folder of the course's arrays; the built-in ones are made or downloaded into
+the cache on first use and are folders of recordings from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kws.errors import DataError
+from kws.speech import archives, arrays, synthetic
+from kws.speech.cache import cache_folder
+from kws.speech.progress import Track, untracked
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder to read, and its name in tables."""
+
+    name: str
+    folder: Path
+
+    @property
+    def is_arrays(self) -> bool:
+        """Whether it holds the course's arrays rather than recordings."""
+        return arrays.is_arrays_folder(self.folder)
+
+
+def names() -> list[str]:
+    """The sources that need no folder."""
+    return [synthetic.NAME, *archives.ARCHIVES]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of `kws data list`: a source that needs no folder of one's own."""
+
+    name: str
+    title: str
+    folder: Path
+    is_there: bool
+
+    def record(self) -> dict[str, str | bool]:
+        """As JSON."""
+        return {"source": self.name, "title": self.title, "folder": str(self.folder), "there": self.is_there}
+
+
+def catalogue() -> list[Entry]:
+    """The sources that need no folder, where each lies or would lie, and whether it is there."""
+    cache = cache_folder()
+    spoken = cache / f"{synthetic.NAME}-v{synthetic.VERSION}"
+    return [
+        Entry(synthetic.NAME, "synthetic speech by eSpeak NG, made on first use (built in)", spoken, spoken.is_dir()),
+        *(
+            Entry(archive.name, archive.title, cache / archive.name, archives.is_there(archive, cache))
+            for archive in archives.ARCHIVES.values()
+        ),
+    ]
+
+
+def locate(data: str, *, track: Track = untracked) -> Source:
+    """The source called `data`, or the folder `data`; built-in sources are made or downloaded on first use.
+
+    Raises DataError where there is neither.
+    """
+    cache = cache_folder()
+    if data == synthetic.NAME:
+        return Source(f"{synthetic.NAME} speech", synthetic.folder(cache, track=track))
+    if data in archives.ARCHIVES:
+        return Source(data, archives.folder(archives.ARCHIVES[data], cache, track=track))
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise DataError(f"the data folder {data} {what}; give a folder of recordings, or one of {', '.join(names())}")
+    return Source(folder.resolve().name, folder)
