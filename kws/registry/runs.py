@@ -1,0 +1,50 @@
+"""What the registry answers with: a run, its epochs and its evaluations, as plain values.
+
+Standard library only, so that reports and the edge can name these types without SQLModel.
+"""
+
+from dataclasses import dataclass
+
+from kws.environment import Environment
+from kws.recipe import Recipe
+
+RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training as the registry has it; accuracies are fractions, None where there is none yet.
+
+    `validation_accuracy` is that of the last epoch, `test_accuracy` that of the run's own test split after it.
+    """
+
+    id: str
+    status: str
+    error: str | None
+    name: str | None
+    note: str | None
+    started_at: str
+    ended_at: str | None
+    parameters: int
+    data_fingerprint: str
+    data_source: str
+    recipe: Recipe
+    environment: Environment
+    epochs_done: int
+    seconds: float
+    validation_accuracy: float | None
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of a run, with the losses and accuracies of its iterations."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    iteration_losses: tuple[float, ...]
+    iteration_accuracies: tuple[float, ...]

@@ -1,0 +1,129 @@
+"""The registry's tables. Their columns have the names that the recipe, the options and the README use.
+
+    data          a data set by its fingerprint: source, classes, front end, mean and standard deviation
+    splits        one split of a data set: its clips, counts a class and labels
+    runs          one training: its recipe, data, environment, state and times
+    epochs        one epoch of a run: losses and accuracies, and those of its iterations
+    evaluations   a run's answers on one split of a data set, a prediction a clip
+    weights       a run's final weights, a safetensors file
+
+Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC. Blobs: iterations are little-endian float32,
+predictions and labels a byte a clip, compressed by zlib. Epochs and weights hang on a run's integer key, not its id:
+they are many, and a row is small.
+"""
+
+from sqlalchemy import JSON, Column, LargeBinary
+from sqlmodel import Field, SQLModel
+
+APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
+SCHEMA_VERSION = 1
+
+
+class DataRow(SQLModel, table=True):
+    """A data set, as told by its card."""
+
+    __tablename__ = "data"
+
+    fingerprint: str = Field(primary_key=True)
+    source: str
+    classes: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    front_end: dict[str, float] = Field(sa_column=Column(JSON, nullable=False))
+    mean: float
+    std: float
+
+
+class SplitRow(SQLModel, table=True):
+    """One split of a data set."""
+
+    __tablename__ = "splits"
+
+    data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
+    split: str = Field(primary_key=True)
+    fingerprint: str
+    clips: int
+    counts: list[int] = Field(sa_column=Column(JSON, nullable=False))
+    labels: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class RunRow(SQLModel, table=True):
+    """One training. The middle part is the Recipe, field by field; after it comes the Environment."""
+
+    __tablename__ = "runs"
+
+    key: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    status: str
+    error: str | None = None
+    name: str | None = None
+    note: str | None = None
+    started_at: str
+    ended_at: str | None = None
+    parameters: int
+    data_fingerprint: str = Field(foreign_key="data.fingerprint")
+
+    arch: str
+    opt: str
+    learning_rate: float
+    momentum: float | None
+    weight_decay: float
+    epochs: int
+    batch_size: int
+    seed: int
+    softmax: bool
+    maps: list[int] | None = Field(sa_column=Column(JSON(none_as_null=True)))
+    words: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    data: str
+    threads: int
+    slice_size: int
+    precision: str
+
+    kws_version: str
+    python_version: str
+    torch_version: str
+    platform: str
+    cpu: str
+    git_commit: str | None
+    git_dirty: bool | None
+    command: str
+
+
+class EpochRow(SQLModel, table=True):
+    """One epoch of a run."""
+
+    __tablename__ = "epochs"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    epoch: int = Field(primary_key=True)
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    iteration_losses: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    iteration_accuracies: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class EvaluationRow(SQLModel, table=True):
+    """A run's answers on one split of a data set; evaluated again, the first answers stay."""
+
+    __tablename__ = "evaluations"
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
+    split: str = Field(primary_key=True)
+    evaluated_at: str
+    clips: int
+    loss: float
+    accuracy: float
+    predictions: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class WeightsRow(SQLModel, table=True):
+    """A run's final weights."""
+
+    __tablename__ = "weights"
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    sha256: str
+    safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
