@@ -1,0 +1,5 @@
+"""`python -m kws` is the `kws` program."""
+
+from kws.cli import main
+
+main()

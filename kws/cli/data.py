@@ -1,0 +1,69 @@
+"""`kws data`: the data sources, and whether what they hold is in order."""
+
+from typing import Annotated
+
+import typer
+
+from kws.cli import options
+
+app = typer.Typer(help="List, check or download data.", rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.command("list")
+def list_sources(json: options.Json = False) -> None:
+    """List the data sources and where they lie.
+
+    Example: kws data list
+    """
+    from kws import display
+    from kws.speech import sources
+
+    found = sources.catalogue()
+    if json:
+        display.print_json({"schema": 1, "sources": [source.record() for source in found]})
+    else:
+        display.print_sources(found, options.chosen_data(None))
+
+
+@app.command("check")
+def check(
+    data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Count clips, and name those that are not in order.
+
+    Counts are a word and split, with speakers and durations. The exit code is 1 where a clip cannot be read or a
+    speaker is in two splits.
+
+    Example: kws data check path/to/recordings
+    """
+    from kws import display
+    from kws.speech import checks, sources
+
+    source = sources.locate(options.chosen_data(data), track=display.track)
+    report = checks.check(source, track=display.track)
+    if json:
+        display.print_json(report.record())
+    else:
+        display.print_check(report)
+    if report.unusable:
+        raise typer.Exit(1)
+
+
+@app.command("download")
+def download(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A source that `kws data list` names.")],
+) -> None:
+    """Download or make a source now, and print its folder.
+
+    Example: kws data download mini-speech-commands
+    """
+    from kws import display
+    from kws.errors import DataError
+    from kws.speech import sources
+
+    if source not in sources.names():
+        raise DataError(
+            f"{source!r} is not a source that can be downloaded; choose one of {', '.join(sources.names())}"
+        )
+    typer.echo(sources.locate(source, track=display.track).folder)

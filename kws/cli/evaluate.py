@@ -1,0 +1,66 @@
+"""`kws eval`: a run's network on a split of its data, or of other data."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from kws.cli import options
+from kws.data_card import ALL, SPLITS, TEST
+
+Split = StrEnum("Split", {name: name for name in (*SPLITS, ALL)})  # type: ignore[misc]
+TEST_SPLIT = Split(TEST)
+
+
+def evaluate(
+    run: options.Run,
+    split: Annotated[
+        Split, typer.Option(help="The split; `all` is every clip, for data not made to be split.")
+    ] = TEST_SPLIT,
+    data: options.Data = None,
+    skip_unreadable: options.SkipUnreadable = False,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """Evaluate a run on a split of its data, or of other data.
+
+    Shows accuracy, loss, the confusion matrix, and precision, recall and F1 a class. Without --data the run's own
+    data is used. The result is kept in the registry.
+
+    Example: kws eval last --split validation
+    """
+    from kws import architectures, display, training, weights
+    from kws.errors import DataError
+    from kws.registry.store import Registry
+    from kws.reports import records
+    from kws.reports.classes import ClassReport
+    from kws.speech import dataset
+
+    with Registry(db) as registry:
+        found = registry.run(run)
+        blob = registry.weights(found.id)
+        card = registry.card(found.data_fingerprint)
+        loaded = dataset.load(
+            data or found.recipe.data, found.recipe.words, skip_unreadable=skip_unreadable, track=display.track
+        )
+        if loaded.card.classes != card.classes:
+            raise DataError(
+                f"run {found.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "
+                f"{', '.join(loaded.card.classes)}"
+            )
+        clips = loaded.split(split.value).renormalised(loaded.card, card)
+        if not len(clips):
+            raise DataError(f"{loaded.card.source} has no clips in its {split.value} split; try --split all")
+        training.set_up(found.recipe)
+        model = architectures.build(found.recipe.arch, classes=len(card.classes), maps=found.recipe.maps)
+        weights.load(model, blob)
+        evaluation = training.evaluate(model, clips, split.value, found.recipe)
+        registry.keep_evaluation(found.id, evaluation, loaded.card)
+    report = ClassReport.of(evaluation, card.classes)
+    same = loaded.card.fingerprint == found.data_fingerprint
+    if not same:
+        display.say(f"note: these are not the clips that run {found.id} was trained beside ({found.data_source})")
+    if json:
+        display.print_json(records.evaluation_record(found, loaded.card, evaluation, report))
+    else:
+        display.print_evaluation(found, loaded.card, evaluation, report)

@@ -1,0 +1,48 @@
+"""Options and arguments that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kws import architectures, optimizers
+from kws.recipe import Recipe
+from kws.registry.ids import beginning_with
+
+Architecture = StrEnum("Architecture", {name: name for name in architectures.names()})  # type: ignore[misc]
+Optimizer = StrEnum("Optimizer", {name: name for name in optimizers.names()})  # type: ignore[misc]
+
+DEFAULT_DB = Path("experiments.db")
+DEFAULT_WORDS = ",".join(Recipe.words)
+
+Db = Annotated[Path, typer.Option("--db", envvar="KWS_DB", metavar="FILE", help="The registry.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SOURCE",
+        help="A folder of recordings or of the course's arrays, or a source that `kws data list` names; "
+        "else $KWS_DATA, else the built-in synthetic speech.",
+    ),
+]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Go on without recordings that cannot be read.")
+]
+Words = Annotated[str, typer.Option(help="The keywords; all other words together are the class 'other'.")]
+
+
+def _complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    return beginning_with(Path(context.params.get("db") or DEFAULT_DB), incomplete)
+
+
+_RUN_HELP = "A run's id, any unambiguous beginning of it, or `last`."
+Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_complete_run)]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=_complete_run)]
+
+
+def chosen_data(data: str | None) -> str:
+    """What --data says, else $KWS_DATA, else the built-in source."""
+    import os
+
+    return data or os.environ.get("KWS_DATA") or "synthetic"

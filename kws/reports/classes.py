@@ -1,0 +1,51 @@
+"""Confusion matrix, precision, recall and F1 a class, from a run's answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from kws.events import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScore:
+    """One class's scores as fractions; None where the quotient has no denominator (never predicted, or no clips)."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassReport:
+    """`confusion[i][j]` counts the clips of class i that were taken for class j."""
+
+    confusion: tuple[tuple[int, ...], ...]
+    scores: tuple[ClassScore, ...]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, classes: tuple[str, ...]) -> ClassReport:
+        """The report on an evaluation whose labels and predictions are indices into `classes`."""
+        counts = Counter(zip(evaluation.labels, evaluation.predictions, strict=True))
+        k = range(len(classes))
+        confusion = tuple(tuple(counts[true, predicted] for predicted in k) for true in k)
+        scores = []
+        for i, name in enumerate(classes):
+            hits, clips, predicted = confusion[i][i], sum(confusion[i]), sum(row[i] for row in confusion)
+            scores.append(
+                ClassScore(
+                    name=name,
+                    precision=_share(hits, predicted),
+                    recall=_share(hits, clips),
+                    f1=_share(2 * hits, clips + predicted),
+                    clips=clips,
+                )
+            )
+        return cls(confusion=confusion, scores=tuple(scores))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

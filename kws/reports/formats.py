@@ -1,0 +1,127 @@
+"""Table 1 as text: Markdown, LaTeX, CSV and JSON. The same registry gives the same bytes.
+
+A cell with several seeds says its mean and their number; the best is bold.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from kws.reports.table1 import Cell, Table
+
+SCHEMA = 1
+
+
+def cell_text(cell: Cell | None) -> str:
+    """A cell's mean in percent, as the report prints it, and n where it has several seeds."""
+    if cell is None:
+        return "-"
+    return f"{cell.mean:.2%}".replace("%", " %") + (f" (n = {cell.n})" if cell.n > 1 else "")
+
+
+def markdown(tables: list[Table]) -> str:
+    """Pipe tables, each under its caption."""
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"{_escape_markdown(table.caption)}", ""]
+    lines.append("| | " + " | ".join(map(_escape_markdown, table.columns)) + " |")
+    lines.append("| --- |" + " --- |" * len(table.columns))
+    for row in table.rows:
+        cells = [table.cell(row, column) for column in table.columns]
+        texts = [f"**{cell_text(cell)}**" if cell and cell.best else cell_text(cell) for cell in cells]
+        lines.append(f"| {_escape_markdown(row)} | " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _escape_markdown(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in " ".join(text.split()))
+
+
+def latex(tables: list[Table]) -> str:
+    """A table environment each, with booktabs rules; pandas writes it."""
+    return "\n".join(_latex(table, number) for number, table in enumerate(tables, start=1))
+
+
+def _latex(table: Table, number: int) -> str:
+    import pandas as pd
+
+    def text(row: str, column: str) -> str:
+        cell = table.cell(row, column)
+        escaped = cell_text(cell).replace(" %", r"\,\%")
+        return rf"\textbf{{{escaped}}}" if cell and cell.best else escaped
+
+    frame = pd.DataFrame(
+        [[text(row, column) for column in table.columns] for row in table.rows],
+        index=[_escape_latex(row) for row in table.rows],
+        columns=[_escape_latex(column) for column in table.columns],
+    )
+    return frame.style.to_latex(
+        hrules=True,
+        position="htbp",
+        position_float="centering",
+        column_format="l" + "r" * len(table.columns),
+        caption=_escape_latex(table.caption),
+        label=f"tab:kws-{number}",
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+}
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def comma_separated(tables: list[Table]) -> str:
+    """A line a cell, accuracies as fractions."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["data", "data_fingerprint", "epochs", "batch_size", *_fields()])
+    for table in tables:
+        for cell in table.cells:
+            values = dataclasses.asdict(cell) | {"runs": " ".join(cell.runs)}
+            writer.writerow(
+                [table.data, table.data_fingerprint, table.epochs, table.batch_size, *(values[f] for f in _fields())]
+            )
+    return out.getvalue()
+
+
+def _fields() -> list[str]:
+    return [field.name for field in dataclasses.fields(Cell)]
+
+
+def as_json(tables: list[Table]) -> str:
+    """{"schema": 1, "tables": [...]}, accuracies as fractions."""
+    return json.dumps({"schema": SCHEMA, "tables": [_record(table) for table in tables]}, indent=2) + "\n"
+
+
+def _record(table: Table) -> dict[str, Any]:
+    return {
+        "data": table.data,
+        "data_fingerprint": table.data_fingerprint,
+        "test_clips": table.test_clips,
+        "epochs": table.epochs,
+        "batch_size": table.batch_size,
+        "caption": table.caption,
+        "cells": [dataclasses.asdict(cell) for cell in table.cells],
+    }
+
+
+FORMATS: dict[str, Callable[[list[Table]], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": comma_separated,
+    "json": as_json,
+}

@@ -1,0 +1,90 @@
+"""Runs as JSON records: the keys that scripts count on. SCHEMA grows when a key changes its meaning or goes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from kws.data_card import DataCard
+from kws.events import Evaluation
+from kws.registry.runs import Epoch, Run
+from kws.reports.classes import ClassReport
+
+SCHEMA = 1
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """What `kws train --json` and each run of `kws runs list --json` say."""
+    return {
+        "schema": SCHEMA,
+        "run": run.id,
+        "status": run.status,
+        "error": run.error,
+        "name": run.name,
+        "note": run.note,
+        "arch": run.recipe.arch,
+        "opt": run.recipe.opt,
+        "seed": run.recipe.seed,
+        "softmax": run.recipe.softmax,
+        "epochs": run.epochs_done,
+        "epochs_planned": run.recipe.epochs,
+        "parameters": run.parameters,
+        "data": run.data_source,
+        "data_fingerprint": run.data_fingerprint,
+        "validation_accuracy": run.validation_accuracy,
+        "test_accuracy": run.test_accuracy,
+        "seconds": run.seconds,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+    }
+
+
+def full_record(
+    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]
+) -> dict[str, Any]:
+    """What `kws runs show --json` says: the run's record, and all else; `epochs` is a list here."""
+    return run_record(run) | {
+        "recipe": dataclasses.asdict(run.recipe),
+        "data": _card_record(card),
+        "environment": dataclasses.asdict(run.environment),
+        "evaluations": [
+            evaluation_record(run, on, evaluation, ClassReport.of(evaluation, on.classes))
+            for on, evaluation in evaluations
+        ],
+        "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+    }
+
+
+def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> dict[str, Any]:
+    """What `kws eval --json` says."""
+    return {
+        "schema": SCHEMA,
+        "run": run.id,
+        "split": evaluation.split,
+        "data": card.source,
+        "data_fingerprint": card.fingerprint,
+        "clips": evaluation.clips,
+        "accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
+        "classes": {score.name: _without_name(score) for score in report.scores},
+        "confusion_matrix": report.confusion,
+    }
+
+
+def _without_name(score: Any) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(score).items() if key != "name"}
+
+
+def _card_record(card: DataCard) -> dict[str, Any]:
+    return {
+        "source": card.source,
+        "fingerprint": card.fingerprint,
+        "classes": card.classes,
+        "splits": {
+            split: {"clips": sum(counts), "counts": counts, "fingerprint": card.split_fingerprints[split]}
+            for split, counts in card.counts.items()
+        },
+        "features": dict(card.front_end),
+        "mean": card.mean,
+        "std": card.std,
+    }
