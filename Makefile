@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test check clean
+.PHONY: install train test check readme clean
 
 install: .venv/installed
 
@@ -22,6 +22,9 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+readme: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r -P README.md
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -160,8 +160,8 @@ class TrainingProgress:
                 self._bar.update(self._task, advance=event.clips, description=self._text(epoch))
             return
         self._losses = (
-            f"loss {event.train_loss:.3f} / {event.validation_loss:.3f}  "
-            f"accuracy {100 * event.train_accuracy:.1f} / {100 * event.validation_accuracy:.1f} %"
+            f"train/val loss {event.train_loss:.3f}/{event.validation_loss:.3f}  "
+            f"accuracy {100 * event.train_accuracy:.1f}/{100 * event.validation_accuracy:.1f} %"
         )
         if self._bar:
             self._bar.update(self._task, description=self._text(event.epoch))

@@ -1,0 +1,296 @@
+"""The archives of recordings that can be downloaded, and how each becomes a folder of clips on first use.
+
+Decisions:
+
+- An archive is fetched once, verified, and unpacked completely or not at all: everything happens in a temporary folder
+  beside the final one, which is renamed when it is whole. Of two processes that do this at once, the second discards
+  its own. The archive file stays at `place()`, so that an interrupted unpacking costs no second download.
+- Where there is no network, the archive file can be put at `place()` by hand. It is verified just the same; kws never
+  deletes what it did not download.
+- An archive is not trusted, even with the right checksum: only regular files and folders are written, below the target
+  and nowhere else. Links, devices, absolute paths, `..`, a file given twice and more than MAX_BYTES or MAX_MEMBERS are
+  refused. Files are written by this module rather than by tarfile or zipfile, so that both kinds obey the same rules
+  and no owner, mode or link of the archive reaches the disk.
+- If everything lies in one top folder, its content becomes the folder; what macOS adds (__MACOSX, ._*, .DS_Store) is
+  left out. So `folder(...)/<word>/*.wav` holds for every archive.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import os
+import shutil
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from tempfile import TemporaryDirectory
+from typing import IO, NamedTuple, cast
+
+from kws.errors import DownloadError
+from kws.speech.progress import Track, untracked
+
+MAX_BYTES = 8 * 2**30  # Speech Commands unpacks to 3.3 GB
+MAX_MEMBERS = 200_000  # Speech Commands has 105,835 clips of words
+TIMEOUT_S = 30.0  # to connect, and between two pieces of an answer
+CHUNK_BYTES = 2**20
+
+# What tarfile, zipfile and zlib raise on purpose or in passing where an archive is cut off or damaged.
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error)
+_BROKEN = (*_DAMAGED, EOFError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A downloadable archive (.zip or .tar.gz); `sha256` and `bytes` are None where nobody publishes them."""
+
+    name: str
+    url: str
+    sha256: str | None
+    bytes: int | None
+    title: str
+
+
+# mini-speech-commands is published without a checksum: that it is the right file is not checked beyond HTTPS, a
+# complete transfer (Content-Length) and the CRC-32 that a zip archive holds of each of its files.
+ARCHIVES: dict[str, Archive] = {
+    archive.name: archive
+    for archive in (
+        Archive(
+            name="speech-commands",
+            url="https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+            sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+            bytes=2_428_923_189,
+            title="Google Speech Commands v0.02: 35 words, about 105,000 clips of one second (2.4 GB)",
+        ),
+        Archive(
+            name="mini-speech-commands",
+            url="https://storage.googleapis.com/download.tensorflow.org/data/mini_speech_commands.zip",
+            sha256=None,
+            bytes=None,
+            title="An excerpt of Speech Commands: 8 words, 1,000 clips of each (0.2 GB; checksum not checked)",
+        ),
+    )
+}
+
+
+def place(archive: Archive, cache: Path) -> Path:
+    """Where the archive file lies below `cache`, or may be put by hand."""
+    return cache / archive.url.rsplit("/", 1)[-1]
+
+
+def is_there(archive: Archive, cache: Path) -> bool:
+    """Whether the archive is unpacked below `cache`; an empty folder of that name does not count."""
+    try:
+        return any((cache / archive.name).iterdir())
+    except OSError:  # absent, a file, or closed to this user
+        return False
+
+
+def folder(archive: Archive, cache: Path, *, track: Track = untracked) -> Path:
+    """The unpacked archive's folder below `cache`, downloaded and unpacked on first use.
+
+    Later calls look at the folder's existence only and need no network. `track` sees download, check and unpacking,
+    in bytes of the archive file. mini-speech-commands has no published checksum: its content is not checked.
+    Raises DownloadError where the archive cannot be fetched, written or unpacked, or is not what it should be; then
+    neither a folder nor a downloaded file is left, but for a good archive file that the disk had no room to unpack.
+    """
+    unpacked, path = cache / archive.name, place(archive, cache)
+    try:
+        if is_there(archive, cache):
+            return unpacked
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache, prefix=f".{archive.name}-") as temporary:
+            by_hand = path.exists()
+            if by_hand:
+                _check(archive, path, track)
+            else:
+                _download(archive, path, Path(temporary), track)
+            try:
+                content = _unpack(archive, path, Path(temporary) / "content", track)
+            except DownloadError:
+                if not by_hand:
+                    path.unlink(missing_ok=True)
+                raise
+            try:
+                content.rename(unpacked)
+            except OSError:
+                if not is_there(archive, cache):  # otherwise another process was first, with the same content
+                    raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DownloadError(
+            f"{archive.name} could not be stored in {cache} ({reason}); "
+            "make room, make that folder writable or choose another cache folder"
+        ) from error
+    return unpacked
+
+
+def _check(archive: Archive, path: Path, track: Track) -> None:
+    """Nothing if the file at `path`, put there by hand, has the archive's size and SHA-256."""
+    size = path.stat().st_size
+    if archive.bytes is not None and size != archive.bytes:
+        raise DownloadError(
+            f"{path} has {size:,} bytes where {archive.bytes:,} are expected; delete it, or put the whole file there"
+        )
+    if archive.sha256 is None:
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        chunks = iter(functools.partial(file.read, CHUNK_BYTES), b"")
+        for chunk in track(chunks, total=size, what=f"Checking {archive.name}", unit="bytes"):
+            digest.update(chunk)
+    _compare(archive, path, digest.hexdigest(), "delete it, or put the right file there")
+
+
+def _compare(archive: Archive, path: Path, got: str, advice: str) -> None:
+    if got != archive.sha256:
+        raise DownloadError(f"{path} has SHA-256 {got} where {archive.sha256} is expected; {advice}")
+
+
+def _download(archive: Archive, path: Path, temporary: Path, track: Track) -> None:
+    """Fetches the archive into the folder `temporary`, and moves it to `path` once it is whole and right."""
+    import requests
+
+    partial, digest, received = temporary / path.name, hashlib.sha256(), 0
+    try:
+        # Without "identity" a server may compress once more, and the length announced is not the length received.
+        headers = {"Accept-Encoding": "identity"}
+        with (
+            requests.get(archive.url, stream=True, timeout=TIMEOUT_S, headers=headers) as response,
+            partial.open("xb") as file,
+        ):
+            response.raise_for_status()
+            length = response.headers.get("Content-Length", "")
+            announced = int(length) if length.isdecimal() else archive.bytes or 0
+            expected = archive.bytes or announced  # 0 where nobody says
+            if announced != expected:
+                raise _unfetched(archive, path, f"{announced:,} bytes are offered where {expected:,} are expected")
+            chunks = response.iter_content(CHUNK_BYTES)
+            for chunk in track(chunks, total=expected, what=f"Downloading {archive.name}", unit="bytes"):
+                received += len(chunk)
+                if received > (expected or MAX_BYTES):
+                    raise _unfetched(archive, path, f"more than {expected or MAX_BYTES:,} bytes came")
+                digest.update(chunk)
+                file.write(chunk)
+    except requests.RequestException as error:
+        raise _unfetched(archive, path, _reason(error, received)) from error
+    if received < expected:
+        raise _unfetched(archive, path, f"it broke off after {received:,} of {expected:,} bytes")
+    if archive.sha256 is not None:
+        _compare(archive, path, digest.hexdigest(), f"what {archive.url} sent is discarded, so try again later")
+    partial.replace(path)
+
+
+def _unfetched(archive: Archive, path: Path, reason: str) -> DownloadError:
+    return DownloadError(
+        f"{archive.url} could not be downloaded ({reason}); try again, or put the file at {path} by hand"
+    )
+
+
+def _reason(error: Exception, received: int) -> str:
+    """Why a request failed, in a few words; what requests says itself names sockets and pools."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    # requests raises a plain ConnectionError where a server falls silent in the middle of its answer
+    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+        return f"no answer within {TIMEOUT_S:g} s"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the server's certificate is not trusted"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError) or received:
+        return "it broke off before its end"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return type(error).__name__
+
+
+class _Member(NamedTuple):
+    """One entry of an archive; neither folder nor file means that it is refused."""
+
+    name: str
+    is_folder: bool
+    is_file: bool
+    size: int  # bytes, unpacked, as the archive declares it
+    open: Callable[[], IO[bytes]]
+
+
+def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
+    with tarfile.open(fileobj=file, mode="r:gz") as tar:
+        for info in tar:
+            is_file = info.isreg() and not info.issparse()  # a sparse file declares terabytes and holds none
+            # extractfile gives None for what is neither file nor link; only plain files are opened
+            opener = cast("Callable[[], IO[bytes]]", functools.partial(tar.extractfile, info))
+            yield _Member(info.name, info.isdir(), is_file, info.size, opener)
+
+
+def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+            readable = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and not info.flag_bits & 1
+            is_file = kind in (0, stat.S_IFREG) and readable and not info.is_dir()
+            is_folder = kind in (0, stat.S_IFDIR) and info.is_dir()
+            yield _Member(info.filename, is_folder, is_file, info.file_size, functools.partial(archive.open, info))
+
+
+def _unpack(archive: Archive, path: Path, target: Path, track: Track) -> Path:
+    """The folder that holds what the archive at `path` holds: the new folder `target`, or the single one in it."""
+    target.mkdir()
+    with path.open("rb") as file:
+        members = _zip_members(file) if path.suffix == ".zip" else _tar_members(file)
+        steps = _explained(_write(members, path, target, file), path, target)
+        for _ in track(steps, total=path.stat().st_size, what=f"Unpacking {archive.name}", unit="bytes"):
+            pass
+    if not any(item.is_file() for item in target.rglob("*")):
+        raise DownloadError(f"{path} holds no file at all; try again with a fresh copy")
+    top = list(target.iterdir())
+    return top[0] if len(top) == 1 and top[0].is_dir() else target
+
+
+def _explained(steps: Iterator[range], path: Path, target: Path) -> Iterator[range]:
+    """The same steps, with what tarfile, zipfile and zlib raise turned into one sentence."""
+    try:
+        yield from steps
+    except _BROKEN as error:
+        raise DownloadError(f"{path} is not a whole archive ({error}); try again with a fresh copy") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        name = Path(error.filename).relative_to(target)
+        raise DownloadError(f"{path} is refused: it holds '{name}' twice") from error
+
+
+def _write(members: Iterable[_Member], path: Path, target: Path, file: IO[bytes]) -> Iterator[range]:
+    """Writes member after member below `target`; yields after each a range as long as the part of `file` passed."""
+    total = done = 0
+    for count, member in enumerate(members, start=1):
+        # Windows' rules know both separators and drive letters, so a name that they call relative is so everywhere.
+        name = PureWindowsPath(member.name)
+        total += member.size
+        if name.anchor or ".." in name.parts:
+            raise DownloadError(f"{path} is refused: {member.name!r} would be written outside its folder")
+        if not (member.is_folder or member.is_file):
+            raise DownloadError(f"{path} is refused: {member.name!r} is neither a plain file nor a folder")
+        if total > MAX_BYTES or count > MAX_MEMBERS:
+            raise DownloadError(f"{path} is refused: it holds more than {MAX_BYTES:,} bytes or {MAX_MEMBERS:,} files")
+        if any(part in ("__MACOSX", ".DS_Store") or part.startswith("._") for part in name.parts):
+            continue
+        destination = target.joinpath(*name.parts)
+        if member.is_folder:
+            destination.mkdir(parents=True, exist_ok=True)
+            continue
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        # "x" refuses a name given twice, also where the file system takes "Yes" and "yes" for one
+        with member.open() as source, destination.open("xb") as copy:
+            shutil.copyfileobj(source, copy, CHUNK_BYTES)
+            if copy.tell() != member.size:
+                raise EOFError(f"{member.name} has {copy.tell():,} of {member.size:,} bytes")
+        yield range(max(file.tell() - done, 0))
+        done = max(file.tell(), done)
+    yield range(max(os.fstat(file.fileno()).st_size - done, 0))  # the archive's own table of contents, at its end

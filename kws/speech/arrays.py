@@ -1,0 +1,265 @@
+"""The course's data: six files with arrays of log-mel features and labels, read so that they can only be arrays.
+
+    X_train.p  Y_train.p  X_valid.p  Y_valid.p  X_test.p  Y_test.p
+
+Each is what `pickle.dump(array, file)` wrote, by any protocol and by NumPy 1 or 2, or what `numpy.save` wrote, whatever
+its ending. X is (N, 101, 40), Y is one-hot (N, K) or labels 0 to K - 1 (N,).
+
+Decisions:
+
+- A pickle is a program. Only the operations that an array's pickle consists of are let through, only the seven names
+  that it mentions are known, and those names lead to stand-ins in this module, never to NumPy: its own __setstate__
+  believes what a file says about flags and sizes. A stand-in only ever interprets bytes that are in the file as
+  numbers. So no code of the file runs, no object but an array comes out, and no file makes kws allocate much more
+  than it is long.
+- Numbers of any width and byte order are accepted and become float32 (features) and int64 (labels). Objects, strings,
+  complex numbers and records are refused.
+- Only 101 frames of 40 mel bands are accepted: the networks are built for them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import pickletools
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from kws.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    _Buffer = bytes | bytearray | memoryview
+
+FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "train": ("X_train.p", "Y_train.p"),
+        "validation": ("X_valid.p", "Y_valid.p"),
+        "test": ("X_test.p", "Y_test.p"),
+    }
+)
+FRAMES, MELS = 101, 40
+MAX_FILE_BYTES = 4 * 2**30  # the course's largest, X_train.p as float64, has 0.3 GB
+
+
+def is_arrays_folder(folder: Path) -> bool:
+    """Whether any of the six files lies in `folder`."""
+    return any((folder / name).is_file() for names in FILES.values() for name in names)
+
+
+def read(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The splits "train", "validation" and "test", each as features, float32 (N, 101, 40), and labels, int64 (N,).
+
+    Labels are 0 to K - 1 with the same K, and at least one clip of each, in every split. The features are as they are
+    in the file, not normalised.
+    Raises DataError, naming the file, where one is missing, is not an array or does not fit the others.
+    """
+    missing = [name for names in FILES.values() for name in names if not (folder / name).is_file()]
+    if missing:
+        raise DataError(f"{folder} lacks {', '.join(missing)}; all six files of the course's data are needed")
+    splits, classes = {}, {}
+    for split, (x_name, y_name) in FILES.items():
+        features = _features(folder / x_name)
+        labels, classes[y_name] = _labels(folder / y_name)
+        if len(features) != len(labels):
+            raise DataError(
+                f"{folder / x_name} holds {len(features):,} clips and {folder / y_name} {len(labels):,} labels; "
+                "each clip needs one label"
+            )
+        splits[split] = features, labels
+    if len(set(classes.values())) > 1:
+        found = ", ".join(f"{number} in {name}" for name, number in classes.items())
+        raise DataError(f"{folder} must have the same number of classes in every split, not {found}")
+    return splits
+
+
+def _features(path: Path) -> np.ndarray:
+    """The features in the file at `path`, float32 (N, T, M), finite."""
+    import numpy as np
+
+    array = _load(path)
+    if array.ndim != 3 or array.shape[1:] != (FRAMES, MELS):
+        raise DataError(f"{path} has shape {array.shape}, but (clips, {FRAMES} frames, {MELS} mel bands) is wanted")
+    with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
+        features = array.astype(np.float32, order="C")
+    if not np.isfinite(features).all():
+        raise DataError(f"{path} holds values that are not finite; every feature must be a number")
+    return features
+
+
+def _labels(path: Path) -> tuple[np.ndarray, int]:
+    """The labels in the file at `path`, int64 (N,), and the number of classes K."""
+    import numpy as np
+
+    array = _load(path)
+    if array.ndim == 2 and array.shape[1] > 1:
+        if not (np.isin(array, (0, 1)).all() and (np.count_nonzero(array, axis=1) == 1).all()):
+            raise DataError(f"{path} has shape {array.shape} but is not one-hot; each row needs one 1 and else 0")
+        labels, classes = array.argmax(axis=1), array.shape[1]
+    elif array.ndim == 1:
+        # Every class has a clip, so no label reaches N; this also keeps a wild label from sizing the count below.
+        if not ((array >= 0) & (array < len(array)) & (array == np.trunc(array))).all():
+            raise DataError(f"{path} holds labels other than 0 to K - 1; number the classes from 0, without gaps")
+        labels = array.astype(np.int64)
+        classes = int(labels.max()) + 1
+    else:
+        raise DataError(f"{path} has shape {array.shape}, but one-hot (clips, classes) or (clips,) is wanted")
+    empty = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+    if len(empty) or classes < 2:
+        absent = empty[0] if len(empty) else 1
+        raise DataError(f"{path} holds no clip of class {absent}; every split needs clips of every class")
+    return labels.astype(np.int64), classes
+
+
+def _load(path: Path) -> np.ndarray:
+    """The one array in the file at `path`: any shape but an empty one, of integers or floats."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise DataError(f"{path} has {size:,} bytes; more than {MAX_FILE_BYTES:,} is refused")
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} could not be read ({error.strerror}); check its permissions") from error
+    if not data:
+        raise DataError(f"{path} is empty; copy it again")
+    try:
+        array = _from_npy(data) if data.startswith(b"\x93NUMPY") else _from_pickle(data)
+    # Damaged bytes make pickle and numpy raise nearly anything: IndexError, UnicodeDecodeError, MemoryError ...
+    except Exception as error:
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as one NumPy array ({reason}); write it by pickle.dump(array, file)"
+        ) from error
+    if array.size == 0:
+        raise DataError(f"{path} has shape {array.shape}: it holds no clip")
+    return array
+
+
+def _from_npy(data: bytes) -> np.ndarray:
+    """The array in the bytes of a .npy file (numpy.lib.format, versions 1 and 2)."""
+    from numpy.lib import format as npy
+
+    file = io.BytesIO(data)
+    header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(file)]
+    shape, fortran, dtype = header(file)
+    return _array(memoryview(data)[file.tell() :], dtype, shape, fortran=fortran)
+
+
+def _array(buffer: _Buffer, dtype: np.dtype, shape: tuple[int, ...], *, fortran: bool) -> np.ndarray:
+    """The bytes of `buffer`, not copied, as an array; they must fill `shape` exactly. Truth values become uint8."""
+    import numpy as np
+
+    if dtype.kind not in "biuf":
+        raise ValueError(f"it holds {dtype}, not numbers")
+    if dtype.kind == "b":
+        dtype = np.dtype(np.uint8)  # a byte other than 0 and 1 would make a bool that NumPy does not expect
+    if len(shape) > 32 or not all(isinstance(length, int) and 0 <= length <= MAX_FILE_BYTES for length in shape):
+        raise ValueError("its shape cannot be")
+    if math.prod(shape) * dtype.itemsize != len(buffer):
+        raise ValueError(f"shape {shape} of {dtype} does not take {len(buffer):,} bytes")
+    return np.ndarray(shape, dtype, buffer, order="F" if fortran else "C")
+
+
+# What an array's pickle consists of. No lists, dictionaries, classes, persistent or extension objects, and no DUP, so
+# nothing can be built that takes longer than the file is long.
+_OPERATIONS = frozenset(  # as words, for a line each would be a page
+    """PROTO FRAME STOP MARK TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2
+    LONG LONG1 LONG4 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
+    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""".split()  # noqa: SIM905
+)
+_MAX_MEMO = 1_000  # an array's pickle remembers about 15 objects; the memo is a list as long as the largest index
+
+
+def _from_pickle(data: bytes) -> np.ndarray:
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name not in _OPERATIONS:
+            raise ValueError(f"operation {operation.name} makes Python objects, not numbers")
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > _MAX_MEMO:
+            raise ValueError(f"index {argument} where some 15 objects are expected")
+    loaded = _ArrayUnpickler(io.BytesIO(data)).load()
+    if not isinstance(loaded, _Array) or loaded.array is None:
+        raise ValueError("it holds something else")
+    return loaded.array
+
+
+class _DType:
+    """Stands in for numpy.dtype: a kind and a width, and the byte order as its state."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, name: str, *_: object) -> None:
+        import numpy as np
+
+        # No other names: dtype() would also take records and objects, and "M8" with units.
+        if not re.fullmatch("[biuf][0-9]{1,2}", name):
+            raise ValueError(f"it holds {name!r}, not numbers")
+        self.dtype = np.dtype(name)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for numpy.ndarray: nothing at first, an array once its state is set."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: np.ndarray | None = None) -> None:
+        self.array = array
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, fortran, buffer = state
+        self.array = _array(buffer, kind.dtype, shape, fortran=bool(fortran))
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Knows the names in an array's pickle and nothing else.
+
+    Each leads to a bound method or a string, neither of which the pickle can change by BUILD.
+    """
+
+    def find_class(self, module: str, name: str) -> Callable[..., object] | str:
+        known: dict[tuple[str, str], Callable[..., object] | str] = {
+            ("numpy", "ndarray"): "ndarray",  # only ever an argument of _reconstruct
+            ("numpy", "dtype"): self._dtype,
+            ("_codecs", "encode"): self._encode,
+        }
+        for core in ("numpy.core", "numpy._core"):  # NumPy 1 and 2
+            known[f"{core}.multiarray", "_reconstruct"] = self._reconstruct
+            known[f"{core}.numeric", "_frombuffer"] = self._frombuffer
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
+        return known[module, name]
+
+    def _dtype(self, name: str, *rest: object) -> _DType:
+        return _DType(name, *rest)
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        """How protocols 0 to 2 write bytes."""
+        if encoding != "latin1":
+            raise ValueError(f"it has bytes as {encoding!r}")
+        return text.encode("latin1")
+
+    def _reconstruct(self, *_: object) -> _Array:
+        """How protocols 0 to 4 write arrays, and all protocols those that are not contiguous."""
+        return _Array()
+
+    def _frombuffer(
+        self,
+        buffer: _Buffer,
+        kind: _DType,
+        shape: tuple[int, ...],
+        order: str,
+        axes: tuple[int, ...] | None = None,
+    ) -> _Array:
+        """How protocol 5 writes arrays; "K" with `axes` is one in C order before it was transposed."""
+        if order == "K" and axes is not None:
+            return _Array(_array(buffer, kind.dtype, shape, fortran=False).transpose(axes))
+        if order not in ("C", "F"):
+            raise ValueError(f"it is in order {order!r}")
+        return _Array(_array(buffer, kind.dtype, shape, fortran=order == "F"))

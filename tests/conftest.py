@@ -1,0 +1,36 @@
+"""Every test has a cache and a registry of its own; the user's are out of reach."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path, monkeypatch):
+    """Point the cache and the registry into the test's folder, and make that the current one."""
+    monkeypatch.setenv("KWS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KWS_DB", str(tmp_path / "experiments.db"))
+    monkeypatch.delenv("KWS_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def real_clips(tmp_path_factory):
+    """The real clips, unpacked; skips where they are not there."""
+    shared = ROOT.parent / "shared" / "speech_commands"
+    if not (shared / "unpack").exists():
+        pytest.skip("the real clips are not there: put them beside the repository as ../shared/speech_commands")
+    import subprocess
+    import sys
+
+    from filelock import FileLock
+
+    folder = Path(os.environ.get("KWS_REAL_CLIPS", ROOT / "data" / "speech_commands"))
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "testing_list.txt").exists():
+            subprocess.run([sys.executable, shared / "unpack", folder], check=True)
+    return folder

@@ -1,0 +1,95 @@
+"""The layout's promises: imports point downwards, and what is slow to import stays out of what must be quick."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KWS = Path(__file__).resolve().parent.parent / "kws"
+VOCABULARY = {"errors", "recipe", "events", "data_card", "environment"}
+LEARNING = {"speech", "architectures", "optimizers", "training", "weights", "layers"}
+LEDGER = {"registry", "reports"}
+EDGE = {"display", "cli", "__init__", "__main__"}
+MAY_IMPORT = {
+    "vocabulary": set(),
+    "learning": {"speech", "architectures"},
+    "ledger": LEDGER,
+    "edge": LEARNING | LEDGER | EDGE,
+}
+# Names, titles and defaults of networks and optimizers are read by reports; neither imports torch for them.
+LISTS = {"architectures", "optimizers"}
+
+
+def wing_of(part: str) -> str:
+    for wing, parts in (("vocabulary", VOCABULARY), ("learning", LEARNING), ("ledger", LEDGER), ("edge", EDGE)):
+        if part in parts:
+            return wing
+    raise AssertionError(f"kws/{part} is in no wing; say in tests/test_house.py where it belongs")
+
+
+def imports_of(file: Path) -> set[str]:
+    """The parts of kws that a file imports at any place: the first name after `kws.`."""
+    parts = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "kws":
+                parts |= {alias.name for alias in node.names}
+            elif node.module.startswith("kws."):
+                parts.add(node.module.split(".")[1])
+    return {part for part in parts if not part.startswith("__")}
+
+
+@pytest.mark.parametrize("file", sorted(KWS.rglob("*.py")), ids=lambda file: str(file.relative_to(KWS)))
+def test_imports_point_downwards_only(file):
+    relative = file.relative_to(KWS)
+    part = relative.parts[0].removesuffix(".py")
+    wing = wing_of(part)
+    allowed = VOCABULARY | MAY_IMPORT[wing] | (LISTS if wing == "ledger" else set())
+    wrong = imports_of(file) - allowed - {part}
+    assert not wrong, f"kws/{relative} ({wing}) imports {', '.join(sorted(wrong))}, which is not below it"
+
+
+@pytest.mark.parametrize("file", sorted(KWS.rglob("*.py")), ids=lambda file: str(file.relative_to(KWS)))
+def test_files_can_be_read_at_one_sitting(file):
+    assert len(file.read_text().splitlines()) <= 400, f"{file.relative_to(KWS)} has a seam somewhere"
+
+
+COMMANDS = [
+    "compare",
+    "compare --format latex",
+    "runs list",
+    "runs show last",
+    "plot last",
+    "data list",
+    "--version",
+    "--help",
+    *(f"{command} --help" for command in ("train", "eval", "compare", "plot", "summary", "runs", "data")),
+    *(f"{command} --help" for command in ("runs list", "runs show", "data list", "data check", "data download")),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_only_reads_never_imports_torch(command, tmp_path):
+    registry = KWS.parent / "experiments.db"
+    program = (
+        "import sys\nfrom kws.cli import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    code = end.code\n"
+        "print('torch' in sys.modules, code, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command.split()],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "", "KWS_DB": str(registry), "KWS_CACHE": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)},
+    )
+    assert done.stderr.splitlines()[-1] == "False 0", done.stderr
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "('torch', 'pandas', 'matplotlib', 'sqlmodel', 'numpy', 'rich')"
+    program = f"import sys, kws.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
