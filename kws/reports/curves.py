@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
+from matplotlib.ticker import MaxNLocator
 
 from kws import architectures, optimizers
 from kws.errors import RegistryError
@@ -87,6 +88,7 @@ def save(drawing: Figure, path: Path) -> None:
 def _finish(axes: Axes, title: str, ylabel: str, place: Literal["lower right", "upper right"]) -> None:
     axes.set(title=title, xlabel="training iteration", ylabel=ylabel)
     axes.margins(x=0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc=place, frameon=False, fontsize="small")

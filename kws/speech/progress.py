@@ -5,11 +5,12 @@ edge passes one that draws a bar.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Track(Protocol):
     """Wraps an iterable; yields the same items and may draw, in units of `unit`, how many of `total` are done."""
 

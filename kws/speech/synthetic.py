@@ -1,0 +1,273 @@
+"""Speech that no human spoke: the built-in data source `synthetic`, made offline by eSpeak NG.
+
+Real recordings need a download; this source needs none. It says WORDS in many voices, hides them in noise and writes
+them as a folder in the layout of Speech Commands, so that everything after it reads them like real recordings:
+
+    FOLDER/<word>/<speaker>_nohash_<n>.wav      1 s, 16 kHz, mono, 16 bits
+    FOLDER/validation_list.txt, testing_list.txt, README.txt
+
+What it decides:
+- A voice is an accent of English in one of eSpeak NG's variants (a throat: pitch range, formants, breath, ...). The
+  splits share no variant, so that the test split holds voices, and throats, that training never heard.
+- Every voice says "yes" and "no" TAKES times and OTHERS of the other words once: a third "other" class drawn from them
+  in equal measure has enough in every split.
+- Pitch, rate, loudness, position and noise are drawn for each clip from a generator of its own, seeded by voice, word
+  and take.
+- eSpeak NG keeps state from one utterance to the next (the phase of the pitch's flutter) that its interface cannot
+  reset. So each data set loads its own copy of the library and speaks in one fixed order: the same bytes every time.
+
+Accuracies on it are good for comparing recipes with each other, not for saying how well one hears people.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import io
+import math
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kws.errors import DataError
+from kws.speech.progress import untracked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kws.speech.progress import Track
+
+    Say = Callable[["Clip", int, int, int], NDArray[np.float32]]
+
+NAME = "synthetic"
+VERSION = 1  # changes when a byte of any clip would change
+
+KEYWORDS = ("yes", "no")
+OTHER_WORDS = ("up", "down", "left", "right", "on", "off", "stop", "go", "yet", "now")
+WORDS: tuple[str, ...] = KEYWORDS + OTHER_WORDS
+TAKES = 3  # of each keyword, by each voice
+OTHERS = 3  # other words, by each voice
+
+ACCENTS = ("en", "en-us", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+# Left out: the New York accent, whose words are often those of en-us to the byte, and the variants Reed, adam,
+# benjamin, caleb, david, edward2, klatt6 and mike2, whose synthesiser takes its noise from C's unseeded rand().
+_VARIANT_NAMES = """
+    Alex Alicia Andrea Andy Annie AnxiousAndy Demonic Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario
+    Michael Mike Nguyen RicishayMax RicishayMax2 RicishayMax3 Storm Tweaky UniRobot anika anikaRobot announcer
+    antonio aunty belinda boris croak ed edward f1 f2 f3 f4 f5 fast grandma grandpa gustave ian iven iven2 iven3
+    iven4 john kaukovalta klatt klatt2 klatt3 klatt4 klatt5 linda m1 m2 m3 m4 m5 m6 m7 m8 marcelo max michel miguel
+    norbert pablo paul pedro quincy rob robert robosoft robosoft2 robosoft3 robosoft4 robosoft5 robosoft6 robosoft7
+    robosoft8 sandro shelby steph steph2 steph3 travis victor whisper whisperf zac
+"""
+VARIANTS = tuple(_VARIANT_NAMES.split())
+
+SAMPLE_RATE_HZ = 16_000
+SAMPLES = 16_000
+ESPEAK_RATE_HZ = 22_050
+
+# Chosen by validation accuracy, so that the networks and optimizers of the report neither fail nor all succeed.
+SNR_DB = (-2.0, 20.0)  # of the word, where it is spoken, to the noise
+SHIFT_S = 0.1  # of the word's middle from the clip's middle, either way
+PEAK_DB = (-14.0, -2.0)  # of full scale, so that nothing is clipped
+
+README = """This speech is synthetic: no human spoke it.
+
+kws made it with eSpeak NG {espeak} (data source "{name}", version {version}): {voices} voices, each an accent of
+English in one of eSpeak NG's variants, say {words}.
+Pitch, rate, loudness, position and background noise (signal-to-noise ratio {low:g} to {high:g} dB) differ from clip to
+clip and are the same on every run. The layout is that of Speech Commands: <word>/<speaker>_nohash_<n>.wav, 1 s, 16 kHz;
+validation_list.txt and testing_list.txt name the clips of those splits, and the remaining clips are for training.
+No variant is in two splits. Accuracies on it compare recipes; they do not say how well a network hears people.
+"""
+
+
+class Clip(NamedTuple):
+    """One clip to make: which voice says which word, and which time this is that it does."""
+
+    accent: str
+    variant: str
+    word: str
+    take: int
+
+    @property
+    def voice(self) -> str:
+        """The voice as eSpeak NG names it."""
+        return f"{self.accent}+{self.variant}"
+
+    @property
+    def split(self) -> str:
+        """Its split: every tenth variant is for validation and every tenth for testing, with all its accents."""
+        return {3: "validation", 8: "testing"}.get(VARIANTS.index(self.variant) % 10, "training")
+
+    @property
+    def path(self) -> str:
+        """Its path inside the data set; the speaker's name is a hash of the voice, as in Speech Commands."""
+        speaker = hashlib.sha1(self.voice.encode()).hexdigest()[:8]
+        return f"{self.word}/{speaker}_nohash_{self.take}.wav"
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is random in it."""
+        return int.from_bytes(hashlib.sha256(f"{self.voice}/{self.word}/{self.take}".encode()).digest()[:8])
+
+
+def synthesise(folder: Path, *, track: Track = untracked) -> None:
+    """Write the whole data set to `folder`, completely or not at all; if another process does so first, theirs stays.
+
+    Raises DataError if eSpeak NG cannot be used.
+    """
+    _write(folder, _clips(ACCENTS, VARIANTS), track)
+
+
+def folder(cache: Path, *, track: Track = untracked) -> Path:
+    """The data set's folder below `cache`, made on first use. Raises DataError if eSpeak NG cannot be used."""
+    place = cache / f"{NAME}-v{VERSION}"
+    if not place.is_dir():
+        synthesise(place, track=track)
+    return place
+
+
+def _clips(accents: Sequence[str], variants: Sequence[str]) -> list[Clip]:
+    """What these voices say, in the order in which they say it."""
+    clips = []
+    for number, (variant, accent) in enumerate((v, a) for v in variants for a in accents):
+        takes = [(word, take) for word in KEYWORDS for take in range(TAKES)]
+        takes += [(OTHER_WORDS[(OTHERS * number + i) % len(OTHER_WORDS)], 0) for i in range(OTHERS)]
+        clips += [Clip(accent, variant, word, take) for word, take in takes]
+    return clips
+
+
+def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
+    """Make the clips in a sibling of `folder`, then rename it, which the file system does in one step."""
+    import soundfile
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        made = Path(scratch) / folder.name
+        for word in sorted({clip.word for clip in clips}):
+            (made / word).mkdir(parents=True)
+        with _espeak() as (espeak, say):
+            for clip in track(clips, total=len(clips), what="Synthesising speech"):
+                # By way of memory: libsndfile makes many small system calls on a file that it opens, 0.6 ms a clip.
+                file = io.BytesIO()
+                soundfile.write(file, _waveform(clip, say), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+                (made / clip.path).write_bytes(file.getvalue())
+        for split in ("validation", "testing"):
+            lines = sorted(clip.path for clip in clips if clip.split == split)
+            (made / f"{split}_list.txt").write_text("".join(f"{line}\n" for line in lines))
+        text = README.format(
+            espeak=espeak,
+            name=NAME,
+            version=VERSION,
+            voices=len({clip.voice for clip in clips}),
+            words=", ".join(WORDS),
+            low=SNR_DB[0],
+            high=SNR_DB[1],
+        )
+        (made / "README.txt").write_text(text)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # if it is one, another process was faster, and its bytes are these
+                raise
+
+
+def _waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
+    """The clip as 16-bit samples (S,): the word, somewhere in noise of a random colour that may swell like speech."""
+    import numpy as np
+    import soxr
+
+    random = np.random.default_rng(clip.seed)
+    spoken = say(clip, int(random.integers(120, 240)), int(random.integers(20, 81)), int(random.integers(20, 81)))
+    spoken = soxr.resample(spoken, ESPEAK_RATE_HZ, SAMPLE_RATE_HZ)[:SAMPLES]
+    spare = SAMPLES - len(spoken)
+    start = round(spare / 2 + SHIFT_S * SAMPLE_RATE_HZ * random.uniform(-1.0, 1.0))
+    start = min(max(start, 0), spare)
+    mixed = np.zeros(SAMPLES)
+    mixed[start : start + len(spoken)] = spoken / math.sqrt(np.mean(np.square(spoken)))
+
+    # Power falls with frequency to the power of `colour`: 0 is white noise, 1 pink, 2 brown.
+    colour, swell_hz, phase = random.uniform(0.0, 2.0), random.uniform(2.0, 8.0), random.uniform(0.0, 2 * math.pi)
+    spectrum = np.fft.rfft(random.standard_normal(SAMPLES))
+    spectrum *= np.maximum(np.arange(len(spectrum)), 50.0) ** (-colour / 2)
+    cycles = np.arange(SAMPLES) * (swell_hz / SAMPLE_RATE_HZ)
+    noise = np.fft.irfft(spectrum) * (1 + random.uniform(0.0, 1.0) * np.sin(2 * math.pi * cycles + phase))
+    mixed += noise * (10 ** (-random.uniform(*SNR_DB) / 20) / math.sqrt(np.mean(np.square(noise))))
+
+    peak = 10 ** (random.uniform(*PEAK_DB) / 20)
+    return np.round(mixed * (peak * 32_767 / np.abs(mixed).max())).astype(np.int16)
+
+
+@contextmanager
+def _espeak() -> Iterator[tuple[str, Say]]:
+    """The version of a newly loaded eSpeak NG, and a function by which it says a word. Raises DataError.
+
+    Source: espeak-ng/speak_lib.h and espeak_ng.h of eSpeak NG 1.52.
+    """
+    import numpy as np
+
+    heard: list[bytes] = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+    def hear(samples: int | None, count: int, _events: int | None) -> int:
+        if samples and count > 0:
+            heard.append(ctypes.string_at(samples, 2 * count))
+        return 0
+
+    # The library is copied because a second load of one file is the same library, with what it remembers; the copy's
+    # folder also gives the voice data a short path, where eSpeak NG would cut a long one off.
+    with tempfile.TemporaryDirectory(prefix="kws-") as home:
+        library = _load(Path(home))
+        try:
+            library.espeak_SetSynthCallback(hear)
+
+            def say(clip: Clip, rate: int, pitch: int, pitch_range: int) -> NDArray[np.float32]:
+                heard.clear()
+                text = clip.word.encode()
+                # It takes a variant that it does not know for none, and says nothing of it.
+                known = (Path(home) / "espeak-ng-data" / "voices" / "!v" / clip.variant).is_file()
+                status = library.espeak_ng_SetVoiceByName(clip.voice.encode())
+                for parameter, value in ((1, rate), (3, pitch), (4, pitch_range)):
+                    status = status or library.espeak_ng_SetParameter(parameter, value, 0)
+                # It seeds its breath noise by the clock otherwise.
+                library.espeak_ng_SetRandSeed(ctypes.c_long(clip.seed & 0x7FFFFFFF))
+                status = status or library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, 1, None, None)
+                spoken = np.frombuffer(b"".join(heard), dtype=np.int16).astype(np.float32)
+                if status or not known or not spoken.any():
+                    raise _unusable(f"the voice {clip.voice!r} does not say {clip.word!r}")
+                return spoken
+
+            yield library.espeak_Info(None).decode().split()[0], say
+        finally:
+            library.espeak_Terminate()
+
+
+def _load(home: Path) -> ctypes.CDLL:
+    """ESpeak NG, ready to speak into a callback, loaded from a copy in the empty folder `home`. Raises DataError."""
+    try:
+        import espeakng_loader
+
+        copy = home / "library"
+        shutil.copyfile(espeakng_loader.get_library_path(), copy)
+        (home / "espeak-ng-data").symlink_to(espeakng_loader.get_data_path())
+        library = ctypes.CDLL(os.fspath(copy))
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _unusable(str(error)) from error
+    library.espeak_Info.restype = ctypes.c_char_p
+    library.espeak_ng_InitializePath(os.fsencode(home))
+    if library.espeak_ng_Initialize(None) or library.espeak_ng_InitializeOutput(1, 0, None):  # 1: synchronously
+        raise _unusable("it finds no voice data")
+    return library
+
+
+def _unusable(reason: str) -> DataError:
+    return DataError(
+        f"the data source {NAME!r} needs eSpeak NG, which cannot be used here ({reason}): reinstall it with "
+        "`pip install --force-reinstall espeakng-loader`, or name a folder of recordings with --data"
+    )
