@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kws.errors import DataError
+from kws.speech.cache import published
 from kws.speech.progress import untracked
 
 if TYPE_CHECKING:
@@ -144,14 +145,11 @@ def _clips(accents: Sequence[str], variants: Sequence[str]) -> list[Clip]:
 
 
 def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
-    """Make the clips in a sibling of `folder`, then rename it, which the file system does in one step."""
     import soundfile
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        made = Path(scratch) / folder.name
+    with published(folder) as made:
         for word in sorted({clip.word for clip in clips}):
-            (made / word).mkdir(parents=True)
+            (made / word).mkdir()
         with _espeak() as (espeak, say):
             for clip in track(clips, total=len(clips), what="Synthesising speech"):
                 # By way of memory: libsndfile makes many small system calls on a file that it opens, 0.6 ms a clip.
@@ -171,11 +169,6 @@ def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
             high=SNR_DB[1],
         )
         (made / "README.txt").write_text(text)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # if it is one, another process was faster, and its bytes are these
-                raise
 
 
 def _waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
