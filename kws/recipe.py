@@ -37,6 +37,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "threads", "slice_size"):
             at_least(field, getattr(self, field), 1)
+            if getattr(self, field) >= 2**31:
+                raise RecipeError(f"`{field}` (={getattr(self, field)}) must be below 2^31")
         if not 0 <= self.seed < 2**63:
             raise RecipeError(f"`seed` (={self.seed}) must be from 0 to 2^63 - 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
@@ -45,6 +47,8 @@ class Recipe:
             raise RecipeError(f"`momentum` (={self.momentum}) must be at least 0 and below 1")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise RecipeError(f"`weight_decay` (={self.weight_decay}) must be a number of at least 0")
+        if self.maps == ():
+            raise RecipeError("`maps` (=()) must hold a number of feature maps for each convolution, or be left out")
         for maps in self.maps or ():
             at_least("maps", maps, 1)
 

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 
 from kws.errors import DivergedError
 from kws.events import EpochEnd, Evaluation, IterationEnd
+from kws.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 
 def set_up(recipe: Recipe) -> None:
-    """Fix what else decides a run's bits: threads, denormals and the seed of PyTorch's random numbers."""
+    """Fix what else decides a run's bits: threads, denormals and the seed of PyTorch's random numbers.
+
+    Also keeps freed memory at hand (see kws.memory), which changes no bits, but most of the time of a step.
+    """
+    keep_freed_memory()
     torch.set_num_threads(recipe.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(recipe.seed)

@@ -1,6 +1,7 @@
 """Every test has a cache and a registry of its own; the user's are out of reach."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ def own_places(tmp_path, monkeypatch):
     monkeypatch.setenv("KWS_DB", str(tmp_path / "experiments.db"))
     monkeypatch.delenv("KWS_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
+    yield
+    if "torch" in sys.modules:  # training flushes denormals, and hypothesis checks that nobody does
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +28,6 @@ def real_clips(tmp_path_factory):
     if not (shared / "unpack").exists():
         pytest.skip("the real clips are not there: put them beside the repository as ../shared/speech_commands")
     import subprocess
-    import sys
 
     from filelock import FileLock
 

@@ -10,10 +10,12 @@ Decisions:
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 from kws.errors import RegistryError
@@ -35,21 +37,24 @@ def connect(path: Path, *, create: bool) -> Engine:
         raise RegistryError(f"{path} is a folder; --db names a registry file, such as experiments.db")
     if not new and not _looks_like_sqlite(path):
         raise RegistryError(f"{path} is not a SQLite database; name a registry with --db")
-    engine = create_engine(f"sqlite:///{path}", creator=lambda: _connection(path))
+    engine = create_engine("sqlite://", creator=lambda: _connection(path), poolclass=QueuePool)
     event.listen(engine, "begin", _begin)
     try:
-        if new:
+        if new or (create and _is_bare(engine)):
             _make(engine)
         _check(engine, path)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise failure(path, error) from None
     return engine
 
 
 def is_new(path: Path) -> bool:
     """Whether there is no registry at `path` yet. Raises RegistryError where none could be made there either."""
-    if path.exists() and path.stat().st_size:
-        return False
+    try:
+        if path.exists() and path.stat().st_size:
+            return False
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read ({error.strerror}); choose another --db") from None
     if not path.parent.is_dir():
         raise RegistryError(f"the folder of {path} does not exist; make it, or choose another --db")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -62,9 +67,9 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(kws_write=True)
 
 
-def failure(path: Path, error: DBAPIError) -> RegistryError:
+def failure(path: Path, error: DBAPIError | sqlite3.Error) -> RegistryError:
     """What went wrong in the database, in one sentence."""
-    reason = str(error.orig)
+    reason = str(getattr(error, "orig", error))
     if "locked" in reason:
         return RegistryError(f"{path} was locked by another program for {_BUSY_SECONDS} s; try again when it is done")
     if "full" in reason:
@@ -86,7 +91,9 @@ def _looks_like_sqlite(path: Path) -> bool:
 
 def _connection(path: Path) -> sqlite3.Connection:
     writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-    mode = "rwc" if writable else "ro&immutable=1"
+    # Beside a live writer (its -wal is there) SQLite can share that; without one it would have to make a file.
+    live = Path(f"{path}-wal").exists()
+    mode = "rwc" if writable else "ro" if live else "ro&immutable=1"
     # Path.as_uri quotes what a file's name may hold and a URI may not.
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -108,14 +115,29 @@ def _begin(connection: Connection) -> None:
 def _make(engine: Engine) -> None:
     """Make the tables in one transaction; of several processes that do so at once, one makes them."""
     raw = engine.raw_connection()
+    until = time.monotonic() + _BUSY_SECONDS
     try:
-        raw.cursor().execute("PRAGMA journal_mode = WAL")
+        while True:
+            try:
+                raw.cursor().execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:  # SQLite does not wait here, whatever its timeout
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
     finally:
         raw.close()
     with writing(engine).begin() as connection:
         SQLModel.metadata.create_all(connection)
         connection.execute(text(f"PRAGMA application_id = {tables.APPLICATION_ID}"))
         connection.execute(text(f"PRAGMA user_version = {tables.SCHEMA_VERSION}"))
+
+
+def _is_bare(engine: Engine) -> bool:
+    """Whether the file is a database without anything in it: one that another process has only begun to make."""
+    with engine.connect() as connection:
+        application = connection.execute(text("PRAGMA application_id")).scalar_one()
+        return application == 0 and not connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one()
 
 
 def _check(engine: Engine, path: Path) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import func
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from kws.data_card import DataCard
+from kws.data_card import SPLITS, DataCard
 from kws.environment import Environment
 from kws.errors import RegistryError, UnknownRunError
 from kws.events import EpochEnd, Evaluation
@@ -234,6 +234,12 @@ class Registry:
             yield
         except DBAPIError as error:
             raise failure(self.path, error) from None
+        except zlib.error as error:
+            raise RegistryError(
+                f"{self.path} is damaged: labels or predictions in it cannot be read ({error})"
+            ) from None
+        except UnicodeEncodeError as error:
+            raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
 
 def _new_id() -> str:
@@ -257,7 +263,7 @@ def _key(session: Session, run_id: str) -> int:
 
 
 def _end(session: Session, run_id: str, status: str, error: str | None = None) -> None:
-    row = session.exec(select(RunRow).where(RunRow.id == run_id)).one()
+    row = session.get_one(RunRow, _key(session, run_id))
     row.status, row.error, row.ended_at = status, error, _now()
 
 
@@ -307,8 +313,11 @@ def _keep_evaluation(session: Session, key: int, evaluation: Evaluation, card: D
 
 
 def _card(session: Session, fingerprint: str) -> DataCard:
-    data = session.get_one(DataRow, fingerprint)
-    splits = session.exec(select(SplitRow).where(SplitRow.data_fingerprint == fingerprint)).all()
+    data = session.get(DataRow, fingerprint)
+    if data is None:
+        raise RegistryError(f"there is no data set with the fingerprint {fingerprint}")
+    found = session.exec(select(SplitRow).where(SplitRow.data_fingerprint == fingerprint)).all()
+    splits = sorted(found, key=lambda row: SPLITS.index(row.split))
     return DataCard(
         source=data.source,
         classes=tuple(data.classes),

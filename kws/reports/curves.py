@@ -65,7 +65,7 @@ def figure(runs: list[tuple[Run, list[Epoch]]]) -> Figure:
     _finish(accuracy, "Accuracy", "accuracy (%)", "lower right")
     _finish(loss, "Loss", "cross-entropy (nats)", "upper right")
     loss.set_ylim(bottom=0)
-    drawing.suptitle(_title(runs), fontsize="medium")
+    drawing.suptitle(_title(runs), fontsize="medium", parse_math=False)
     return drawing
 
 
@@ -91,7 +91,8 @@ def _finish(axes: Axes, title: str, ylabel: str, place: Literal["lower right", "
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc=place, frameon=False, fontsize="small")
+    for text in axes.legend(loc=place, frameon=False, fontsize="small").get_texts():
+        text.set_parse_math(False)
 
 
 def _names(runs: list[Run]) -> list[str]:
@@ -99,7 +100,10 @@ def _names(runs: list[Run]) -> list[str]:
     varying = [
         field
         for field in ("seed", "learning_rate", "batch_size", "softmax", "maps")
-        if len({getattr(run.recipe, field) for run in runs if (run.recipe.arch, run.recipe.opt)}) > 1
+        if any(
+            len({getattr(run.recipe, field) for run in runs if field != "learning_rate" or run.recipe.opt == opt}) > 1
+            for opt in {run.recipe.opt for run in runs}
+        )
     ]
     names = []
     for run in runs:

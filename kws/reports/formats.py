@@ -81,21 +81,25 @@ _LATEX = {
 
 
 def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def comma_separated(tables: list[Table]) -> str:
     """A line a cell, accuracies as fractions."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["data", "data_fingerprint", "epochs", "batch_size", *_fields()])
+    lines = [_line(["data", "data_fingerprint", "epochs", "batch_size", *_fields()])]
     for table in tables:
         for cell in table.cells:
             values = dataclasses.asdict(cell) | {"runs": " ".join(cell.runs)}
-            writer.writerow(
-                [table.data, table.data_fingerprint, table.epochs, table.batch_size, *(values[f] for f in _fields())]
-            )
-    return out.getvalue()
+            about = [table.data, table.data_fingerprint, table.epochs, table.batch_size]
+            lines.append(_line([*about, *(values[f] for f in _fields())]))
+    return "".join(lines)
+
+
+def _line(values: list[Any]) -> str:
+    """A record and a newline. csv quotes only the line breaks that it ends records with, so it ends them with both."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow(values)
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _fields() -> list[str]:

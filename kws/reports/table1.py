@@ -82,7 +82,7 @@ def _table(runs: list[Run], test_clips: int) -> Table:
         order_of_rows[row] = (_place(run.recipe.arch, architectures.names()), run.recipe.softmax, -run.parameters)
         order_of_columns[column] = (_place(run.recipe.opt, optimizers.names()), column)
     means = {
-        place: statistics.fmean(run.test_accuracy or 0.0 for run in seeds.values()) for place, seeds in by_cell.items()
+        place: statistics.mean(run.test_accuracy or 0.0 for run in seeds.values()) for place, seeds in by_cell.items()
     }
     rows = tuple(sorted(order_of_rows, key=lambda row: (order_of_rows[row], row)))
     columns = tuple(sorted(order_of_columns, key=lambda column: order_of_columns[column]))
@@ -114,7 +114,7 @@ def _cell(row: str, column: str, seeds: dict[int, Run], best: bool) -> Cell:
         opt=runs[0].recipe.opt,
         parameters=runs[0].parameters,
         n=len(runs),
-        mean=statistics.fmean(accuracies),
+        mean=statistics.mean(accuracies),
         std=statistics.stdev(accuracies) if len(runs) > 1 else None,
         best=best,
         runs=tuple(run.id for run in runs),
@@ -136,8 +136,15 @@ def _column(run: Run) -> str:
     name = run.recipe.opt
     defaults = optimizers.defaults(name) if name in optimizers.names() else {}
     given = run.recipe.hyperparameters()
-    other = [f"{field.replace('_', ' ')} {given[field]:g}" for field in given if given[field] != defaults.get(field)]
+    other = [
+        f"{field.replace('_', ' ')} {_plain(given[field])}" for field in given if given[field] != defaults.get(field)
+    ]
     return f"{optimizers.title(name)} ({', '.join(other)})" if other else optimizers.title(name)
+
+
+def _plain(value: float) -> str:
+    """The shortest text that is this number and no other, so that no two columns have one title."""
+    return repr(value).removesuffix(".0")
 
 
 def _place(name: str, names: list[str]) -> int:

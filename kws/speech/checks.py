@@ -7,6 +7,7 @@ where over 0.1 % of its samples stand at full scale, and duplicated where anothe
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -117,8 +118,10 @@ def _listen(path: str) -> Sound:
     import numpy as np
     import soundfile
 
+    if not Path(path).is_file():
+        return Sound(error="not a file")
     try:
-        samples, rate = soundfile.read(Path(path), dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
         return Sound(error=str(error).rsplit(": ", 1)[-1].rstrip("."))
     if not samples.size:

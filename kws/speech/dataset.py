@@ -13,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -86,7 +88,11 @@ def load(data: str, words: tuple[str, ...], *, skip_unreadable: bool = False, tr
         classes, clips = draw_classes(list_clips(source.folder), words, source.folder)
         key = _key_of_clips(classes, clips, skip_unreadable)
     folder = cache_folder() / "features" / key
-    if not (folder / "card.json").exists():
+    if folder.exists():
+        with suppress(OSError, ValueError, EOFError, KeyError):
+            return _read(folder, source)
+        shutil.rmtree(folder, ignore_errors=True)  # it appeared whole, so someone damaged it since
+    if not folder.exists():
         with published(folder) as temporary:
             if source.is_arrays:
                 classes, digests = _write_arrays(source.folder, words, temporary)

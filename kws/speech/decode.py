@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".wav", ".flac", ".ogg")
 SAMPLE_RATE_HZ = 16_000
 SAMPLES = 16_000
+_LOUDEST = 1e6  # beyond this, float samples are damage; the power of 1e17 would overflow
 _MARGIN = 1.02  # a little more than a second is read, so that a resampler's edge falls outside it
 
 
@@ -25,21 +26,26 @@ def read_waveform(path: Path) -> np.ndarray:
 
     Raises ClipError for a file that is not audio, holds no samples, or holds numbers that are not finite.
     """
+    import os
+
     import numpy as np
     import soundfile
 
+    if not path.is_file():
+        raise ClipError(f"{path} is not a file")
+    name = os.fsencode(path)  # as bytes, for soundfile refuses names that are not UTF-8
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(name) as file:
             rate = file.samplerate
             samples = file.read(frames=int(rate * _MARGIN) + 1, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
+        reason = str(error).removeprefix(f"Error opening {name!r}: ").rstrip(".")
         raise ClipError(f"{path} cannot be read as audio ({reason})") from None
     if not len(samples):
         raise ClipError(f"{path} holds no samples")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise ClipError(f"{path} holds samples that are not finite numbers")
+    if not (np.abs(mono) <= _LOUDEST).all():  # false for NaN, too
+        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
     if rate != SAMPLE_RATE_HZ:
         import soxr
 

@@ -56,7 +56,7 @@ def list_clips(folder: Path) -> list[Clip]:
                 with os.scandir(word.path) as files:
                     for file in files:
                         if file.name.lower().endswith(SUFFIXES) and file.name[0] != ".":
-                            about = file.stat()
+                            about = _about(file)
                             split = split_of(word.name, file.name, lists)
                             clips.append(Clip(file.path, word.name, file.name, split, about.st_size, about.st_mtime_ns))
     except OSError as error:
@@ -70,6 +70,14 @@ def list_clips(folder: Path) -> list[Clip]:
             "`kws data list` shows what can be used"
         )
     return sorted(clips, key=lambda clip: (clip.word, clip.file_name))
+
+
+def _about(file: os.DirEntry[str]) -> os.stat_result:
+    """Size and time of a file, or of the link itself where that leads nowhere: reading it then says so."""
+    try:
+        return file.stat()
+    except OSError:
+        return file.stat(follow_symlinks=False)
 
 
 def draw_classes(clips: list[Clip], words: tuple[str, ...], folder: Path) -> tuple[tuple[str, ...], list[Clip]]:

@@ -70,8 +70,11 @@ def locate(data: str, *, track: Track = untracked) -> Source:
         return Source(f"{synthetic.NAME} speech", synthetic.folder(cache, track=track))
     if data in archives.ARCHIVES:
         return Source(data, archives.folder(archives.ARCHIVES[data], cache, track=track))
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+    try:
+        folder = Path(data).expanduser()
+        what = "" if folder.is_dir() else "is not a folder" if folder.exists() else "does not exist"
+    except (OSError, RuntimeError) as error:  # no such user, a name that is too long, a folder above that is closed
+        what = f"cannot be looked up ({getattr(error, 'strerror', None) or error})"
+    if what:
         raise DataError(f"the data folder {data} {what}; give a folder of recordings, or one of {', '.join(names())}")
     return Source(folder.resolve().name, folder)

@@ -27,7 +27,11 @@ def speaker_of(file_name: str) -> str:
 @cache
 def official_split(speaker: str) -> str:
     """The speaker's split by the official rule: SHA-1 of the name, 10 % validation, 10 % test, the rest training."""
-    share = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % _HASHES * (100.0 / (_HASHES - 1))
+    share = (
+        int(hashlib.sha1(speaker.encode("utf-8", "surrogateescape")).hexdigest(), 16)
+        % _HASHES
+        * (100.0 / (_HASHES - 1))
+    )
     if share < VALIDATION_PERCENT:
         return VALIDATION
     return TEST if share < VALIDATION_PERCENT + TEST_PERCENT else TRAIN
@@ -42,7 +46,7 @@ def read_lists(folder: Path) -> dict[str, frozenset[str]]:
     lists: dict[str, frozenset[str]] = {}
     for split, name in LISTS.items():
         try:
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +67,7 @@ def split_of(word: str, file_name: str, lists: dict[str, frozenset[str]]) -> str
     for split, clips in lists.items():
         if clip in clips:
             return split
-    by_rule = TRAIN if len(lists) == len(LISTS) else official_split(speaker_of(file_name))
+    by_rule = TRAIN if len(lists) == len(LISTS) else official_split(speaker_of(without_ending(file_name) + ".wav"))
     return TRAIN if by_rule in lists else by_rule
 
 

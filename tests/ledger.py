@@ -1,0 +1,162 @@
+"""Small things for the registry's and the reports' tests: a recipe, a data card, epochs, an evaluation, runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kws import optimizers
+from kws.data_card import SPLITS, TEST, DataCard
+from kws.environment import Environment
+from kws.events import EpochEnd, Evaluation, IterationEnd
+from kws.recipe import Recipe
+from kws.registry.runs import FINISHED, Epoch, Run
+from kws.registry.store import Registry
+
+PARAMETERS = {"fc": 567_171, "cnn": 346_067}
+WEIGHTS = b"weights " * 100
+
+ENVIRONMENT = Environment(
+    kws_version="1.2.3",
+    python_version="3.11.7",
+    torch_version="2.13.0",
+    platform="Linux x86_64",
+    cpu="A processor",
+    git_commit="0123456789abcdef0123456789abcdef01234567",
+    git_dirty=False,
+    command="kws train --arch cnn --opt adam",
+)
+
+
+def make_recipe(arch: str = "cnn", opt: str = "adam", **changes: Any) -> Recipe:
+    """A recipe with the optimizer's defaults."""
+    values = optimizers.defaults(opt) if opt in optimizers.names() else {"learning_rate": 0.1}
+    return Recipe(**{"arch": arch, "opt": opt, **values, **changes})
+
+
+def make_card(source: str = "clips", *, clips: int = 6, classes: tuple[str, ...] = ("yes", "no", "other")) -> DataCard:
+    """A card whose every split has `clips` clips; its fingerprint depends on the source's name and the clips."""
+    labels = {split: bytes((i + shift) % len(classes) for i in range(clips)) for shift, split in enumerate(SPLITS)}
+    return DataCard(
+        source=source,
+        classes=classes,
+        counts={split: tuple(data.count(k) for k in range(len(classes))) for split, data in labels.items()},
+        split_fingerprints={
+            split: hashlib.sha256(f"{source} {split}".encode("utf-8", "replace") + data).hexdigest()
+            for split, data in labels.items()
+        },
+        labels=labels,
+        front_end={"sample_rate_hz": 16_000, "hop_ms": 10, "log_offset": 1e-6},
+        mean=-3.25,
+        std=2.1,
+    )
+
+
+def make_epochs(count: int = 2, iterations: int = 3, first: int = 1) -> list[EpochEnd]:
+    """Epochs from `first` on, whose losses fall and accuracies rise; the last minibatch of each has fewer clips."""
+    made = []
+    for epoch in range(first, first + count):
+        steps = [(epoch - 1) * iterations + i for i in range(1, iterations + 1)]
+        made.append(
+            EpochEnd(
+                epoch=epoch,
+                train_loss=1 / (epoch + 1),
+                train_accuracy=1 - 1 / (epoch + 2),
+                validation_loss=1.1 / (epoch + 1),
+                validation_accuracy=1 - 1 / (epoch + 3),
+                seconds=0.125 * epoch,
+                iterations=tuple(
+                    IterationEnd(
+                        iteration=step, clips=4 if step % iterations else 1, loss=1.3 / step, accuracy=1 - 0.7 / step
+                    )
+                    for step in steps
+                ),
+            )
+        )
+    return made
+
+
+def make_evaluation(card: DataCard, split: str = TEST, *, wrong: int = 1) -> Evaluation:
+    """Answers on a split, all right but the first `wrong` ones."""
+    labels = card.labels_of(split)
+    k = len(card.classes)
+    predictions = bytes((label + 1) % k if i < wrong else label for i, label in enumerate(labels))
+    return Evaluation(
+        split=split,
+        loss=0.37,
+        accuracy=(len(labels) - wrong) / len(labels),
+        predictions=predictions,
+        labels=labels,
+    )
+
+
+def start(registry: Registry, recipe: Recipe | None = None, card: DataCard | None = None, **about: Any) -> str:
+    """A run that has been started; its id."""
+    return registry.start(
+        recipe or make_recipe(), card or make_card(), **{"parameters": 346_067, "environment": ENVIRONMENT, **about}
+    )
+
+
+def train(
+    registry: Registry, recipe: Recipe | None = None, card: DataCard | None = None, *, wrong: int = 1, epochs: int = 2
+) -> str:
+    """A run that has been recorded from its start to its end; its id."""
+    card = card or make_card()
+    recipe = recipe or make_recipe()
+    run_id = start(registry, recipe, card, parameters=PARAMETERS.get(recipe.arch, 1))
+    for epoch in make_epochs(epochs):
+        registry.record(run_id, epoch)
+    registry.finish(run_id, make_evaluation(card, wrong=wrong), card, WEIGHTS)
+    return run_id
+
+
+def make_registry(path: Path, recipes: Iterable[Recipe] = ()) -> list[str]:
+    """A registry file with a finished run of each recipe; the runs' ids."""
+    with Registry(path, create=True) as registry:
+        return [train(registry, recipe) for recipe in recipes]
+
+
+def make_run(
+    run_id: str = "bcdfghjk",
+    *,
+    card: DataCard | None = None,
+    test_accuracy: float | None = 0.9,
+    status: str = FINISHED,
+    parameters: int | None = None,
+    **recipe: Any,
+) -> Run:
+    """A run as the registry answers with it, without a registry."""
+    card = card or make_card()
+    made = make_recipe(**recipe)
+    return Run(
+        id=run_id,
+        status=status,
+        error=None,
+        name=None,
+        note=None,
+        started_at="2023-05-01T10:00:00.000+00:00",
+        ended_at="2023-05-01T10:05:00.000+00:00",
+        parameters=PARAMETERS.get(made.arch, 1_000) if parameters is None else parameters,
+        data_fingerprint=card.fingerprint,
+        data_source=card.source,
+        recipe=made,
+        environment=ENVIRONMENT,
+        epochs_done=made.epochs,
+        seconds=300.0,
+        validation_accuracy=0.91,
+        test_accuracy=test_accuracy,
+    )
+
+
+def read_back(epochs: Iterable[EpochEnd]) -> list[Epoch]:
+    """Epochs as the registry answers with them, without a registry."""
+    return [
+        Epoch(
+            **{key: value for key, value in vars(epoch).items() if key != "iterations"},
+            iteration_losses=tuple(i.loss for i in epoch.iterations),
+            iteration_accuracies=tuple(i.accuracy for i in epoch.iterations),
+        )
+        for epoch in epochs
+    ]

@@ -1,0 +1,185 @@
+"""The report's figure: the right points in it, the same bytes each time, and any name in its title."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from xml.etree import ElementTree
+
+import pytest
+from ledger import make_card, make_epochs, make_recipe, make_run, read_back, train
+
+from kws.errors import RegistryError
+from kws.registry.store import Registry
+from kws.reports import curves
+
+RUN, EPOCHS = make_run(), read_back(make_epochs(3, iterations=4))
+
+
+def legend(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+@pytest.fixture(scope="module")
+def drawing():
+    return curves.figure([(RUN, EPOCHS)])
+
+
+def test_accuracy_and_loss_stand_side_by_side_over_the_training_iteration(drawing):
+    accuracy, loss = drawing.axes
+    assert (accuracy.get_title(), accuracy.get_ylabel()) == ("Accuracy", "accuracy (%)")
+    assert (loss.get_title(), loss.get_ylabel()) == ("Loss", "cross-entropy (nats)")
+    assert accuracy.get_xlabel() == loss.get_xlabel() == "training iteration"
+    assert accuracy.get_position().x1 <= loss.get_position().x0
+    for axes in drawing.axes:
+        assert legend(axes) == ["training, per iteration", "validation, per epoch"]
+
+
+def test_training_has_a_point_an_iteration_and_accuracies_are_in_percent(drawing):
+    for axes, values, percent in zip(drawing.axes, ("iteration_accuracies", "iteration_losses"), (100, 1), strict=True):
+        x, y = axes.lines[0].get_data()
+        assert list(x) == list(range(1, 13))
+        assert list(y) == pytest.approx([value * percent for epoch in EPOCHS for value in getattr(epoch, values)])
+
+
+def test_validation_has_a_point_an_epoch_at_its_last_iteration(drawing):
+    for axes, value, percent in zip(drawing.axes, ("validation_accuracy", "validation_loss"), (100, 1), strict=True):
+        x, y = axes.lines[1].get_data()
+        assert list(x) == [4, 8, 12]
+        assert list(y) == pytest.approx([getattr(epoch, value) * percent for epoch in EPOCHS])
+
+
+def test_one_run_has_two_lines_of_two_colours_in_each_half(drawing):
+    for axes in drawing.axes:
+        assert len(axes.lines) == 2
+        assert len({line.get_color() for line in axes.lines}) == 2
+
+
+def test_epochs_of_unequal_length_have_their_validation_at_their_own_ends():
+    first, second = make_epochs(1, iterations=3)[0], make_epochs(1, iterations=2, first=2)[0]
+    (accuracy, _) = curves.figure([(RUN, read_back([first, second]))]).axes
+    assert list(accuracy.lines[0].get_xdata()) == [1, 2, 3, 4, 5]
+    assert list(accuracy.lines[1].get_xdata()) == [3, 5]
+
+
+def test_one_epoch_of_one_iteration_is_drawn():
+    (accuracy, loss) = curves.figure([(RUN, read_back(make_epochs(1, iterations=1)))]).axes
+    assert [list(line.get_xdata()) for axes in (accuracy, loss) for line in axes.lines] == [[1]] * 4
+
+
+def test_several_runs_are_laid_over_each_other_each_in_its_colour_and_name():
+    runs = [
+        (make_run("bbbbbbbb", arch="fc", opt="sgd"), read_back(make_epochs(2, iterations=3))),
+        (make_run("cccccccc", arch="cnn", opt="adam"), read_back(make_epochs(3, iterations=2))),
+    ]
+    drawn = curves.figure(runs)
+    for axes in drawn.axes:
+        training_1, validation_1, training_2, validation_2 = axes.lines
+        assert [len(line.get_xdata()) for line in axes.lines] == [6, 2, 6, 3]
+        assert list(validation_2.get_xdata()) == [2, 4, 6]
+        assert training_1.get_color() == validation_1.get_color() != training_2.get_color() == validation_2.get_color()
+        assert validation_1.get_linestyle() != validation_2.get_linestyle()
+        assert legend(axes) == ["Fully-connected, SGD", "Convolutional, Adam"]
+    assert drawn.get_suptitle().startswith("2 runs on clips")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ({"seed": 0}, {"seed": 1}, ["seed 0", "seed 1"]),
+        ({"learning_rate": 0.1}, {"learning_rate": 0.2}, ["learning rate 0.1", "learning rate 0.2"]),
+        ({"softmax": True}, {}, ["softmax", None]),
+        ({"maps": (8, 4)}, {}, ["maps (8, 4)", None]),
+        ({}, {}, None),
+    ],
+)
+def test_the_legend_says_what_tells_runs_apart(one, other, names):
+    runs = [(make_run("bbbbbbbb", **one), EPOCHS), (make_run("cccccccc", **other), EPOCHS)]
+    head = "Convolutional, Adam"
+    expected = [f"{head} [bbbbbbbb]", f"{head} [cccccccc]"]
+    if names:
+        expected = [f"{head}, {name}" if name else head for name in names]
+    assert legend(curves.figure(runs).axes[0]) == expected
+
+
+def test_more_runs_than_colours_are_drawn():
+    runs = [(make_run(f"bbbbbbb{i}", seed=i), EPOCHS) for i in range(9)]
+    assert len(curves.figure(runs).axes[0].lines) == 18
+
+
+def test_the_title_names_network_optimizer_seed_data_accuracy_and_run(drawing):
+    title = drawing.get_suptitle()
+    assert title == "Convolutional, Adam, seed 0, on clips, test accuracy 90.00 % [run bcdfghjk]"
+    unfinished = curves.figure([(dataclasses.replace(RUN, test_accuracy=None), EPOCHS)])
+    assert "test accuracy" not in unfinished.get_suptitle()
+
+
+def test_it_is_drawn_from_a_registry(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        run = registry.run(train(registry, make_recipe("fc", "sgd"), epochs=2))
+        drawn = curves.figure([(run, registry.epochs(run.id))])
+    assert [len(line.get_xdata()) for line in drawn.axes[0].lines] == [6, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "magic"),
+    [
+        ("a.png", b"\x89PNG\r\n\x1a\n"),
+        ("a.SVG", b"<?xml version"),
+        ("a.b.pdf", b"%PDF-"),
+    ],
+)
+def test_the_files_ending_decides_its_format_and_the_same_runs_give_the_same_bytes(tmp_path, name, magic):
+    path = tmp_path / name
+    written = []
+    for _ in range(2):
+        curves.save(curves.figure([(RUN, EPOCHS)]), path)
+        written.append(path.read_bytes())
+    assert written[0].startswith(magic)
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("name", ["curves", "curves.jpg", "curves.png.gz", ".png", "curves.", "png"])
+def test_another_ending_is_refused_and_nothing_is_written(drawing, tmp_path, name):
+    with pytest.raises(RegistryError) as refused:
+        curves.save(drawing, tmp_path / name)
+    assert repr(str(tmp_path / name)) in str(refused.value)
+    assert str(refused.value).endswith("must end in .png, .svg or .pdf")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", curves.ENDINGS)
+def test_a_place_that_cannot_be_written_is_told_in_one_sentence(drawing, tmp_path, ending):
+    path = tmp_path / {".png": "missing/a.png", ".svg": "a.svg", ".pdf": "file/a.pdf"}[ending]
+    (tmp_path / "a.svg").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(RegistryError) as refused:
+        curves.save(drawing, path)
+    assert str(refused.value).startswith(f"{path} cannot be written (")
+    assert "\n" not in str(refused.value)
+
+
+def glyphs(path, source: str) -> int:
+    """How many glyphs the figure of a run on that data source has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        curves.save(curves.figure([(make_run(card=make_card(source)), EPOCHS[:1])]), path)
+    return sum(element.tag.endswith("}use") for element in ElementTree.parse(path).iter())
+
+
+@pytest.fixture(scope="module")
+def glyphs_beside_the_source(tmp_path_factory) -> int:
+    return glyphs(tmp_path_factory.mktemp("curves") / "a.svg", "a") - 1
+
+
+@pytest.mark.parametrize("source", ["$", "$ab$", "$x^{$", r"\$a_b$", r"$\frac$", "<b>&amp;</b>'c'%#", "a\nb語"])
+def test_a_data_source_of_any_name_is_drawn_letter_by_letter(tmp_path, glyphs_beside_the_source, source):
+    # Taken for mathematics, dollars and backslashes would not be drawn.
+    drawn = glyphs(tmp_path / "a.svg", source) - glyphs_beside_the_source
+    assert drawn == len(source.replace("\n", ""))
+
+
+def test_a_network_or_an_optimizer_of_any_name_is_drawn_in_the_legend(tmp_path):
+    runs = [(make_run(f"bbbbbbb{name}", arch=f"$x^{{${name}", opt="$y_$"), EPOCHS[:1]) for name in "cd"]
+    curves.save(curves.figure(runs), tmp_path / "a.svg")
+    ElementTree.parse(tmp_path / "a.svg")

@@ -1,0 +1,233 @@
+"""Table 1 as Markdown, LaTeX, CSV and JSON: exact, stable, and whole whatever a data source is called."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ledger import make_card, make_run
+
+from kws.reports.formats import FORMATS, as_json, cell_text, comma_separated, latex, markdown
+from kws.reports.table1 import Cell, Table, tables
+
+FINGERPRINT = make_card().fingerprint
+
+
+def tabulated(runs, *cards) -> list[Table]:
+    known = {card.fingerprint: card for card in cards or [make_card()]}
+    return tables(runs, known.__getitem__)
+
+
+def small() -> list[Table]:
+    """The report's numbers; its best cell over three seeds, and one place where nothing was run."""
+    return tabulated(
+        [
+            make_run("bbbbbbbb", arch="fc", opt="sgd", test_accuracy=0.8527),
+            make_run("cccccccc", arch="cnn", opt="sgd", test_accuracy=0.8959),
+            make_run("dddddddd", arch="cnn", opt="adam", seed=0, test_accuracy=0.9178),
+            make_run("ffffffff", arch="cnn", opt="adam", seed=1, test_accuracy=0.9078),
+            make_run("gggggggg", arch="cnn", opt="adam", seed=2, test_accuracy=0.9278),
+        ]
+    )
+
+
+def cell(**changes) -> Cell:
+    values = {"row": "R", "column": "C", "arch": "cnn", "opt": "adam", "parameters": 1, "n": 1, "mean": 0.5}
+    return Cell(**values | {"std": None, "best": False, "runs": ("bcdfghjk",)} | changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (cell(mean=0.9178), "91.78 %"),
+        (cell(mean=0.9178, n=3, std=0.01), "91.78 % (n = 3)"),
+        (cell(mean=0.0), "0.00 %"),
+        (cell(mean=1.0), "100.00 %"),
+        (None, "-"),
+    ],
+)
+def test_a_cell_is_its_percentage_with_two_digits_and_its_number_of_seeds(given, text):
+    assert cell_text(given) == text
+
+
+def test_markdown_is_a_pipe_table_under_its_caption_with_the_best_in_bold():
+    assert markdown(small()) == (
+        "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
+        f"(fingerprint {FINGERPRINT[:12]}).\n"
+        "\n"
+        "| | SGD | Adam |\n"
+        "| --- | --- | --- |\n"
+        "| Fully-connected (567171 params) | 85.27 % | - |\n"
+        "| Convolutional (346067 params) | 89.59 % | **91.78 % (n = 3)** |\n"
+    )
+
+
+def test_latex_is_a_booktabs_table_with_the_best_in_bold():
+    assert latex(small()) == (
+        "\\begin{table}[htbp]\n"
+        "\\centering\n"
+        "\\caption{Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
+        f"(fingerprint {FINGERPRINT[:12]}).}}\n"
+        "\\label{tab:kws-1}\n"
+        "\\begin{tabular}{lrr}\n"
+        "\\toprule\n"
+        " & SGD & Adam \\\\\n"
+        "\\midrule\n"
+        "Fully-connected (567171 params) & 85.27\\,\\% & - \\\\\n"
+        "Convolutional (346067 params) & 89.59\\,\\% & \\textbf{91.78\\,\\% (n = 3)} \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+        "\\end{table}\n"
+    )
+
+
+def test_csv_has_a_line_a_cell_and_fractions():
+    table = small()
+    mean, std = repr(table[0].cells[2].mean), repr(table[0].cells[2].std)
+    head = f"clips,{FINGERPRINT},50,1024"
+    assert comma_separated(table) == (
+        "data,data_fingerprint,epochs,batch_size,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
+        f"{head},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,False,bbbbbbbb\n"
+        f"{head},Convolutional (346067 params),SGD,cnn,sgd,346067,1,0.8959,,False,cccccccc\n"
+        f"{head},Convolutional (346067 params),Adam,cnn,adam,346067,3,{mean},{std},True,dddddddd ffffffff gggggggg\n"
+    )
+
+
+def test_json_has_exactly_these_keys_and_values():
+    table = small()[0]
+    written = json.loads(as_json([table]))
+    assert set(written) == {"schema", "tables"}
+    assert written["schema"] == 1
+    (record,) = written["tables"]
+    assert set(record) == {"data", "data_fingerprint", "test_clips", "epochs", "batch_size", "caption", "cells"}
+    assert (record["data"], record["data_fingerprint"], record["test_clips"]) == ("clips", FINGERPRINT, 6)
+    assert (record["epochs"], record["batch_size"], record["caption"]) == (50, 1024, table.caption)
+    assert record["cells"][0] == {
+        "row": "Fully-connected (567171 params)",
+        "column": "SGD",
+        "arch": "fc",
+        "opt": "sgd",
+        "parameters": 567_171,
+        "n": 1,
+        "mean": 0.8527,
+        "std": None,
+        "best": False,
+        "runs": ["bbbbbbbb"],
+    }
+    last = record["cells"][-1]
+    assert (last["n"], last["best"], last["runs"]) == (3, True, ["dddddddd", "ffffffff", "gggggggg"])
+    assert (last["mean"], last["std"]) == (pytest.approx(0.9178), pytest.approx(0.01))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_runs_give_the_same_bytes(name):
+    assert FORMATS[name](small()) == FORMATS[name](small())
+
+
+def test_without_runs_only_the_frame_is_left():
+    assert {name: write([]) for name, write in FORMATS.items() if name != "json"} == {
+        "markdown": "",
+        "latex": "",
+        "csv": "data,data_fingerprint,epochs,batch_size,row,column,arch,opt,parameters,n,mean,std,best,runs\n",
+    }
+    assert json.loads(as_json([])) == {"schema": 1, "tables": []}
+
+
+def test_each_of_several_tables_stands_for_itself():
+    elsewhere = make_card("other clips")
+    runs = [make_run(card=card, epochs=epochs) for card in (make_card(), elsewhere) for epochs in (5, 50)]
+    found = tabulated(runs, make_card(), elsewhere)
+    assert len(found) == 4
+    assert markdown(found).count("Test accuracy after") == markdown(found).count("| --- |") == 4
+    assert re.findall(r"\\label\{(.*?)\}", latex(found)) == ["tab:kws-1", "tab:kws-2", "tab:kws-3", "tab:kws-4"]
+    assert len(list(csv.reader(io.StringIO(comma_separated(found))))) == 5
+    assert len(json.loads(as_json(found))["tables"]) == 4
+
+
+# Whatever a source, a network or an optimizer is called
+
+NASTY = "a|b\\c$d%e_f&g#h{i}j~k^l<m>n*o`p[q]\"r',s"
+names = st.text(max_size=20) | st.text("|\\$%_&#{}~^<>*`[]\"', \n\r\tab", max_size=12)
+
+
+def any_name(test):
+    """The test on any name, and on those that have gone wrong elsewhere."""
+    for name in (NASTY, "a\nb", "a\n\nb", "a\rb", "a\r\nb", "\\", "a\\|b", "-", "=1+1", "\u2028", "é語🎤", ""):
+        test = example(name)(test)
+    return settings(max_examples=30, deadline=None)(given(names)(test))
+
+
+def named(name: str) -> Table:
+    """A table of two cells whose data source, network and optimizer have that name."""
+    card = make_card(name)
+    runs = [make_run("bbbbbbbb", card=card), make_run("cccccccc", card=card, arch=name or "x", opt=name or "x")]
+    (table,) = tabulated(runs, card)
+    return table
+
+
+@any_name
+def test_csv_gives_any_name_back(name):
+    rows = list(csv.DictReader(io.StringIO(comma_separated([named(name)]), newline="")))
+    assert [row["data"] for row in rows] == [name] * 2
+    assert [row["row"] for row in rows] == [cell.row for cell in named(name).cells]
+    assert {row["runs"] for row in rows} == {"bbbbbbbb", "cccccccc"}
+
+
+@any_name
+def test_json_gives_any_name_back(name):
+    (record,) = json.loads(as_json([named(name)]))["tables"]
+    assert record["data"] == name
+    assert [cell["row"] for cell in record["cells"]] == [cell.row for cell in named(name).cells]
+
+
+@any_name
+def test_markdown_has_a_cell_a_column_in_every_row_whatever_the_names(name):
+    table = named(name)
+    lines = markdown([table]).removesuffix("\n").split("\n")
+    assert len(lines) == 4 + len(table.rows)
+    assert lines[1] == ""
+    for line in lines[2:]:
+        plain = re.sub(r"\\[\\|*_`<>\[\]]", "", line)  # what is escaped is text
+        assert plain.count("|") == len(table.columns) + 2
+        assert not set(plain) & set("\\_`<>[]")
+    caption = re.sub(r"\\([\\|*_`<>\[\]])", r"\1", lines[0])
+    assert caption == " ".join(table.caption.split())
+
+
+LATEX = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^"}
+
+
+def without_latex(text: str) -> str:
+    """What LaTeX sets for a text; fails where a character means something else to it."""
+    plain = []
+    for part in re.split(r"(\\text[a-z]+\{\}|\\[&%$#_{}])", text):
+        if part in LATEX or re.fullmatch(r"\\[&%$#_{}]", part):
+            plain.append(LATEX.get(part, part[1:]))
+        else:
+            assert not set(part) & set("\\&%$#_{}~^\n\r"), (part, text)
+            plain.append(part)
+    return "".join(plain)
+
+
+@any_name
+def test_latex_has_no_special_character_that_is_not_escaped_whatever_the_names(name):
+    table = named(name)
+    text = latex([table])
+    caption, body = re.fullmatch(
+        r"\\begin\{table\}\[htbp\]\n\\centering\n\\caption\{(.*)\}\n\\label\{tab:kws-1\}\n"
+        r"\\begin\{tabular\}\{l(?:r+)\}\n\\toprule\n(.*) \\\\\n\\bottomrule\n\\end\{tabular\}\n\\end\{table\}\n",
+        text,
+        re.DOTALL,
+    ).groups()
+    assert without_latex(caption).split() == table.caption.split()
+    head, *rows = body.replace("\\midrule\n", "").split(" \\\\\n")
+    assert [without_latex(part).split() for part in re.split(r"(?<!\\)& ?", head)[1:]] == [
+        column.split() for column in table.columns
+    ]
+    assert [without_latex(re.split(r"(?<!\\)&", row)[0]).split() for row in rows] == [row.split() for row in table.rows]
+    assert all(len(re.split(r"(?<!\\)&", row)) == 1 + len(table.columns) for row in rows)

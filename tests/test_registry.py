@@ -1,0 +1,691 @@
+"""The registry: what goes in comes out, at once and whole; and a file that is none is told in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import struct
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ledger import (
+    ENVIRONMENT,
+    WEIGHTS,
+    make_card,
+    make_epochs,
+    make_evaluation,
+    make_recipe,
+    make_registry,
+    read_back,
+    start,
+    train,
+)
+
+from kws.environment import Environment
+from kws.errors import KwsError, RegistryError, UnknownRunError
+from kws.recipe import Recipe
+from kws.registry import ids, store, tables
+from kws.registry.connection import is_new
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run
+from kws.registry.store import Registry
+
+fork = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def registry(path):
+    with Registry(path, create=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_registry(tmp_path_factory):
+    with Registry(tmp_path_factory.mktemp("registry") / "shared.db", create=True) as opened:
+        yield opened
+
+
+def refusal(path: Path, *, create: bool) -> str:
+    """The one sentence with which a file is refused, when it is opened or first read."""
+    with pytest.raises(RegistryError) as refused, Registry(path, create=create) as registry:
+        registry.runs()
+    message = str(refused.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def change(path: Path, *statements: str, values: tuple = ()) -> None:
+    """What another program does to the file."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement, values)
+
+
+# What goes in comes out
+
+
+def test_a_run_comes_back_as_it_was_recorded(registry):
+    recipe = make_recipe("cnn", "sgd", seed=2**63 - 1, maps=(8, 4), words=("ja", "hæ?"), softmax=True)
+    card = make_card()
+    run_id = start(registry, recipe, card, parameters=1234, name="a name", note="a note\nof two lines")
+    for epoch in make_epochs(3):
+        registry.record(run_id, epoch)
+    answers = make_evaluation(card, wrong=2)
+    registry.finish(run_id, answers, card, WEIGHTS)
+    run = registry.run(run_id)
+    assert (run.id, run.status, run.error) == (run_id, FINISHED, None)
+    assert (run.name, run.note, run.parameters) == ("a name", "a note\nof two lines", 1234)
+    assert (run.recipe, run.environment) == (recipe, ENVIRONMENT)
+    assert (run.data_fingerprint, run.data_source) == (card.fingerprint, "clips")
+    assert (run.epochs_done, run.seconds) == (3, 0.125 + 0.25 + 0.375)
+    assert run.validation_accuracy == make_epochs(3)[-1].validation_accuracy
+    assert run.test_accuracy == answers.accuracy
+    assert run.started_at <= run.ended_at
+    assert registry.evaluations(run_id) == [(card, answers)]
+
+
+def test_a_data_card_comes_back_with_its_fingerprint(registry):
+    card = make_card("a source", classes=("yes", "no", "stop", "other"))
+    start(registry, card=card)
+    assert registry.card(card.fingerprint) == card
+    assert registry.card(card.fingerprint).fingerprint == card.fingerprint
+
+
+def test_an_environment_outside_a_checkout_comes_back(registry):
+    environment = dataclasses.replace(ENVIRONMENT, git_commit=None, git_dirty=None)
+    assert registry.run(start(registry, environment=environment)).environment == environment
+
+
+def test_epochs_come_back_exactly_and_their_iterations_to_float32(registry):
+    run_id = start(registry)
+    epochs = make_epochs(3)
+    for epoch in epochs:
+        registry.record(run_id, epoch)
+
+    def float32(values):
+        return tuple(struct.unpack("<f", struct.pack("<f", value))[0] for value in values)
+
+    assert registry.epochs(run_id) == [
+        dataclasses.replace(
+            epoch,
+            iteration_losses=float32(epoch.iteration_losses),
+            iteration_accuracies=float32(epoch.iteration_accuracies),
+        )
+        for epoch in read_back(epochs)
+    ]
+
+
+def test_epochs_come_back_in_their_order_whatever_order_they_were_recorded_in(registry):
+    run_id = start(registry)
+    for epoch in reversed(make_epochs(4)):
+        registry.record(run_id, epoch)
+    assert [epoch.epoch for epoch in registry.epochs(run_id)] == [1, 2, 3, 4]
+    assert registry.run(run_id).validation_accuracy == make_epochs(4)[-1].validation_accuracy
+
+
+def test_weights_come_back_and_their_sha256_lies_beside_them(registry, path):
+    run_id = train(registry)
+    assert registry.weights(run_id) == WEIGHTS
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT sha256 FROM weights").fetchall()
+    assert rows == [(hashlib.sha256(WEIGHTS).hexdigest(),)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    recipe=st.builds(
+        make_recipe,
+        arch=st.text(),
+        opt=st.text(),
+        learning_rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+        momentum=st.none() | st.floats(0, 1, exclude_max=True),
+        weight_decay=st.floats(min_value=0, allow_infinity=False),
+        seed=st.integers(0, 2**63 - 1),
+        epochs=st.integers(1, 10_000),
+        softmax=st.booleans(),
+        maps=st.none() | st.lists(st.integers(1, 512), min_size=1, max_size=3).map(tuple),
+        words=st.lists(st.text(), min_size=1, max_size=3).map(tuple),
+        data=st.text(),
+        threads=st.integers(1, 256),
+    ),
+    name=st.none() | st.text(),
+    note=st.none() | st.text(),
+)
+def test_any_recipe_name_and_note_come_back(shared_registry, recipe, name, note):
+    run = shared_registry.run(start(shared_registry, recipe, name=name, note=note))
+    assert (run.recipe, run.name, run.note) == (recipe, name, note)
+
+
+@pytest.mark.parametrize("kind", [Recipe, Environment])
+def test_every_field_is_a_column_of_the_same_name(kind):
+    assert {field.name for field in dataclasses.fields(kind)} <= set(tables.RunRow.model_fields)
+
+
+def test_the_runs_table_has_no_column_that_a_run_does_not_show():
+    parts = {field.name for kind in (Recipe, Environment, Run) for field in dataclasses.fields(kind)}
+    assert set(tables.RunRow.model_fields) - {"key"} == parts & set(tables.RunRow.model_fields) - {"key"}
+
+
+def test_what_is_optional_in_a_recipe_may_be_empty_in_its_row_and_nothing_else():
+    columns = tables.RunRow.__table__.columns
+    for kind in (Recipe, Environment):
+        for field in dataclasses.fields(kind):
+            assert columns[field.name].nullable == ("None" in str(field.type)), field.name
+
+
+def test_two_runs_on_the_same_data_share_its_row(registry, path):
+    train(registry, card=make_card())
+    train(registry, card=make_card())
+    train(registry, card=make_card("other clips"))
+    with closing(sqlite3.connect(path)) as connection:
+        sources = connection.execute("SELECT source FROM data ORDER BY source").fetchall()
+        assert sources == [("clips",), ("other clips",)]
+        assert connection.execute("SELECT count(*) FROM splits").fetchone() == (6,)
+
+
+def test_runs_are_listed_oldest_first_with_what_each_has_so_far(registry):
+    finished, running, started = train(registry, wrong=3), start(registry), start(registry)
+    registry.record(running, make_epochs(1)[0])
+    runs = registry.runs()
+    assert [run.id for run in runs] == [finished, running, started]
+    assert [run.status for run in runs] == [FINISHED, RUNNING, RUNNING]
+    assert [run.epochs_done for run in runs] == [2, 1, 0]
+    assert [run.test_accuracy for run in runs] == [0.5, None, None]
+    assert [run.validation_accuracy is None for run in runs] == [False, False, True]
+
+
+def test_a_runs_test_accuracy_is_that_on_its_own_data_and_test_split_only(registry):
+    run_id = start(registry)
+    elsewhere = make_card("other clips")
+    registry.keep_evaluation(run_id, make_evaluation(elsewhere), elsewhere)
+    registry.keep_evaluation(run_id, make_evaluation(make_card(), "validation"), make_card())
+    assert registry.run(run_id).test_accuracy is None
+    registry.keep_evaluation(run_id, make_evaluation(make_card(), "test", wrong=2), make_card())
+    assert registry.run(run_id).test_accuracy == pytest.approx(4 / 6)
+
+
+def test_an_evaluation_of_all_splits_has_the_labels_of_all(registry):
+    card = make_card()
+    run_id = train(registry, card=card)
+    answers = make_evaluation(card, "all", wrong=5)
+    registry.keep_evaluation(run_id, answers, card)
+    assert (card, answers) in registry.evaluations(run_id)
+    assert answers.clips == 18
+
+
+def test_the_first_answers_on_a_split_stay(registry):
+    card = make_card()
+    run_id = train(registry, card=card, wrong=1)
+    registry.keep_evaluation(run_id, make_evaluation(card, wrong=4), card)
+    assert registry.evaluations(run_id) == [(card, make_evaluation(card, wrong=1))]
+    assert registry.run(run_id).test_accuracy == pytest.approx(5 / 6)
+
+
+# Each change is at once, and whole
+
+
+def test_an_epoch_is_there_for_others_as_soon_as_it_is_recorded(registry, path):
+    run_id = start(registry)
+    with Registry(path) as other, closing(sqlite3.connect(path)) as raw:
+        for epoch in make_epochs(3):
+            registry.record(run_id, epoch)
+            assert other.run(run_id).epochs_done == epoch.epoch
+            assert raw.execute("SELECT max(epoch) FROM epochs").fetchone() == (epoch.epoch,)
+
+
+def test_an_epoch_is_recorded_once(registry):
+    run_id = start(registry)
+    registry.record(run_id, make_epochs(1)[0])
+    with pytest.raises(RegistryError):
+        registry.record(run_id, make_epochs(1)[0])
+    assert len(registry.epochs(run_id)) == 1
+
+
+def test_a_finish_that_fails_leaves_the_run_as_it_was(registry, path):
+    card = make_card()
+    run_id = start(registry, card=card)
+    change(path, "CREATE TRIGGER stop BEFORE INSERT ON weights BEGIN SELECT RAISE(ABORT, 'stopped'); END")
+    with pytest.raises(RegistryError, match="stopped"):
+        registry.finish(run_id, make_evaluation(card), card, WEIGHTS)
+    run = registry.run(run_id)
+    assert (run.status, run.ended_at, run.test_accuracy) == (RUNNING, None, None)
+    assert registry.evaluations(run_id) == []
+    change(path, "DROP TRIGGER stop")
+    registry.finish(run_id, make_evaluation(card), card, WEIGHTS)
+    assert registry.run(run_id).status == FINISHED
+
+
+def test_a_second_finish_changes_nothing(registry):
+    card = make_card()
+    run_id = train(registry, card=card)
+    before = registry.run(run_id)
+    with pytest.raises(RegistryError):
+        registry.finish(run_id, make_evaluation(card, "validation"), card, b"other weights")
+    assert registry.run(run_id) == before
+    assert registry.evaluations(run_id) == [(card, make_evaluation(card))]
+    assert registry.weights(run_id) == WEIGHTS
+
+
+def test_answers_on_data_that_is_not_in_the_registry_are_refused(registry):
+    run_id = start(registry)
+    elsewhere = make_card("other clips")
+    with pytest.raises(RegistryError, match="FOREIGN KEY"):
+        registry.finish(run_id, make_evaluation(elsewhere), elsewhere, WEIGHTS)
+    assert registry.run(run_id).status == RUNNING
+
+
+@pytest.mark.parametrize(("status", "error"), [(FAILED, "the loss became nan"), (INTERRUPTED, None)])
+def test_a_run_that_ended_early_says_so_and_keeps_its_epochs(registry, status, error):
+    run_id = start(registry)
+    registry.record(run_id, make_epochs(1)[0])
+    registry.end(run_id, status, error)
+    run = registry.run(run_id)
+    assert (run.status, run.error, run.epochs_done, run.test_accuracy) == (status, error, 1, None)
+    assert run.ended_at >= run.started_at
+    with pytest.raises(RegistryError, match="did not finish"):
+        registry.weights(run_id)
+
+
+# Which run is meant
+
+
+def test_a_run_is_found_by_its_id_by_a_beginning_of_it_and_as_the_last(registry, monkeypatch):
+    made = iter(["bbcccccc", "bbdddddd", "ffffffff", "bcdddddd"])
+    monkeypatch.setattr(store, "_new_id", lambda: next(made))
+    first, second, third, last = (start(registry) for _ in range(4))
+    assert [registry.run(run_id).id for run_id in (first, second, third, last)] == [first, second, third, last]
+    assert [registry.run(beginning).id for beginning in ("bbc", "bbd", "f", "bc")] == [first, second, third, last]
+    assert registry.run("last").id == last
+
+
+def test_a_beginning_that_several_runs_share_is_refused_with_their_ids(registry, monkeypatch):
+    made = iter(["bbbbbbb" + letter for letter in "bcdfghj"])
+    monkeypatch.setattr(store, "_new_id", lambda: next(made))
+    started = [start(registry) for _ in range(7)]
+    with pytest.raises(UnknownRunError) as refused:
+        registry.run("bb")
+    assert ", ".join(started[:5]) + " ...;" in str(refused.value)
+    assert started[5] not in str(refused.value)
+    assert registry.run(started[6]).id == started[6]
+
+
+@pytest.mark.parametrize("reference", ["", "unknown", "aaaaaaaa", "LAST", "%", "_", "'"])
+def test_a_reference_to_no_run_is_refused(registry, path, reference):
+    start(registry)
+    with pytest.raises(UnknownRunError) as refused:
+        registry.run(reference)
+    assert repr(reference) in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_an_empty_registry_has_no_last_run(registry):
+    with pytest.raises(UnknownRunError, match="the 0 it has"):
+        registry.run("last")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda registry: registry.record("zzzzzzzz", make_epochs(1)[0]),
+        lambda registry: registry.end("zzzzzzzz", FAILED),
+        lambda registry: registry.finish("zzzzzzzz", make_evaluation(make_card()), make_card(), WEIGHTS),
+        lambda registry: registry.keep_evaluation("zzzzzzzz", make_evaluation(make_card()), make_card()),
+        lambda registry: registry.epochs("zzzzzzzz"),
+        lambda registry: registry.evaluations("zzzzzzzz"),
+        lambda registry: registry.weights("zzzzzzzz"),
+    ],
+    ids=["record", "end", "finish", "keep_evaluation", "epochs", "evaluations", "weights"],
+)
+def test_an_id_that_is_not_there_is_refused_by_every_method(registry, ask):
+    start(registry)
+    with pytest.raises(UnknownRunError, match="zzzzzzzz"):
+        ask(registry)
+
+
+def test_a_card_that_is_not_there_is_refused(registry):
+    with pytest.raises(RegistryError, match="0123"):
+        registry.card("0123")
+
+
+def test_ids_are_eight_letters_without_vowels_and_never_the_beginning_of_last():
+    made = {store._new_id() for _ in range(2_000)}
+    assert len(made) == 2_000
+    assert {len(each) for each in made} == {8}
+    letters = set("".join(made))
+    assert letters <= set("bcdfghjklmnpqrstvwxyz")
+    assert not letters & set("aeiou")
+    assert not any("last".startswith(each) or each.startswith("last") for each in made)
+
+
+def test_completion_offers_the_ids_that_begin_so_the_newest_first(path, monkeypatch):
+    made = iter(["bcdfghjk", "bcccccck", "xxxxxxxx"])
+    monkeypatch.setattr(store, "_new_id", lambda: next(made))
+    make_registry(path, [make_recipe()] * 3)
+    assert ids.beginning_with(path, "") == ["xxxxxxxx", "bcccccck", "bcdfghjk"]
+    assert ids.beginning_with(path, "bc") == ["bcccccck", "bcdfghjk"]
+    assert ids.beginning_with(path, "bcd") == ["bcdfghjk"]
+    assert ids.beginning_with(path, "%") == ids.beginning_with(path, "BC") == []
+
+
+def test_completion_offers_nothing_where_there_is_no_registry_and_makes_none(tmp_path):
+    (tmp_path / "text.db").write_text("not a database " * 100)
+    change(tmp_path / "foreign.db", "CREATE TABLE things (id TEXT)")
+    for name in ("missing.db", "no folder/missing.db", "text.db", "foreign.db", "."):
+        assert ids.beginning_with(tmp_path / name, "b") == []
+    assert not (tmp_path / "missing.db").exists()
+
+
+# Files that are no registry
+
+
+def test_a_missing_file_is_told_when_it_is_read_and_made_when_it_is_written(path):
+    assert "there is no registry" in refusal(path, create=False)
+    assert not path.exists()
+    with Registry(path, create=True) as registry:
+        assert registry.runs() == []
+
+
+def test_an_empty_file_is_no_registry_yet(path):
+    path.touch()
+    assert "there is no registry" in refusal(path, create=False)
+    make_registry(path, [make_recipe()])
+    with Registry(path) as registry:
+        assert len(registry.runs()) == 1
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_missing_folder_is_told(tmp_path, create):
+    assert "does not exist" in refusal(tmp_path / "no folder" / "runs.db", create=create)
+    assert not (tmp_path / "no folder").exists()
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_folder_is_told(tmp_path, create):
+    (tmp_path / "something").touch()
+    assert "is a folder" in refusal(tmp_path, create=create)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path, create):
+    (tmp_path / "file").write_text("text")
+    refusal(tmp_path / "file" / "runs.db", create=create)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path, create):
+    refusal(tmp_path / ("x" * 300), create=create)
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("content", [b"x", b"text " * 1_000, b"SQLite format 3\0", b"SQLite format 3\0" * 99])
+def test_a_file_that_is_no_database_is_told_and_left_as_it_is(path, content, create):
+    path.write_bytes(content)
+    refusal(path, create=create)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_another_programs_database_is_told_and_left_as_it_is(path, create):
+    change(path, "CREATE TABLE runs (id TEXT)", "INSERT INTO runs VALUES ('theirs')")
+    content = path.read_bytes()
+    assert "not a registry of kws" in refusal(path, create=create)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_registry_of_a_newer_version_is_told_with_both_versions(path, create):
+    make_registry(path)
+    change(path, f"PRAGMA user_version = {tables.SCHEMA_VERSION + 1}")
+    message = refusal(path, create=create)
+    assert f"schema {tables.SCHEMA_VERSION + 1}" in message
+    assert "upgrade kws" in message
+
+
+@pytest.mark.parametrize("size", [20, 100, 1_000, 4_096, 10_000, -4_096])
+def test_a_registry_that_was_cut_off_is_told(path, size):
+    make_registry(path, [make_recipe()])
+    with path.open("r+b") as file:
+        file.truncate(size if size > 0 else path.stat().st_size + size)
+    refusal(path, create=False)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(RegistryError, match="cannot be written"):
+        is_new(tmp_path / "runs.db")
+
+
+def test_weights_that_were_changed_are_told(registry, path):
+    run_id = train(registry)
+    damaged = bytes([WEIGHTS[0] ^ 1]) + WEIGHTS[1:]
+    change(path, "UPDATE weights SET safetensors = ?", values=(damaged,))
+    with pytest.raises(RegistryError, match=f"{run_id}.*{path.name}.*damaged"):
+        registry.weights(run_id)
+
+
+@pytest.mark.parametrize("column", ["evaluations.predictions", "splits.labels"])
+def test_answers_and_labels_that_were_changed_are_told(registry, path, column):
+    run_id = train(registry)
+    table, name = column.split(".")
+    change(path, f"UPDATE {table} SET {name} = ?", values=(b"not what zlib makes",))
+    with pytest.raises(RegistryError, match=path.name):
+        registry.evaluations(run_id)
+
+
+@pytest.mark.parametrize("where", ["data", "name", "source"])
+def test_a_folder_whose_name_is_not_utf_8_is_kept_or_refused_in_a_sentence(registry, where):
+    name = os.fsdecode(b"caf\xe9")
+    recipe = make_recipe(data=name) if where == "data" else make_recipe()
+    card = make_card(name) if where == "source" else make_card()
+    try:
+        start(registry, recipe, card, name=name if where == "name" else None)
+    except KwsError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(registry.runs()) == 1
+
+
+# Where the file lies
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("with space.db", "a#b.db", "what?.db", "a?timeout=soon.db", "50%.db", "a%20b.db", "a&b=c;d.db"),
+        *("æøå 語 🎤.db", ":memory:"),
+    ],
+)
+def test_the_path_may_hold_any_letters(tmp_path, name):
+    for path in (tmp_path / f"in {name}" / name, Path(name)):  # the second in the current folder, tmp_path
+        path.parent.mkdir(exist_ok=True)
+        made = make_registry(path, [make_recipe()])
+        assert path.is_file()
+        with Registry(path) as registry:
+            assert [run.id for run in registry.runs()] == made
+        assert ids.beginning_with(path, "") == made
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=20))
+@example("?mode=memory")
+def test_any_file_name_will_do(tmp_path_factory, name):
+    folder = tmp_path_factory.mktemp("any")
+    path = folder / f"x{name}"
+    with Registry(path, create=True) as registry:
+        run_id = start(registry)
+    assert [entry.name for entry in folder.iterdir()] == [f"x{name}"]
+    assert ids.beginning_with(path, "") == [run_id]
+
+
+def test_a_closed_registry_is_one_file_that_can_be_copied(tmp_path, path):
+    made = make_registry(path, [make_recipe()])
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    shutil.copy(path, tmp_path / "copy.db")
+    with Registry(tmp_path / "copy.db") as registry:
+        assert registry.run("last").id == made[0]
+        assert registry.weights(made[0]) == WEIGHTS
+
+
+def test_a_registry_in_a_folder_that_cannot_be_written_is_read(tmp_path):
+    folder = tmp_path / "read only"
+    folder.mkdir()
+    made = make_registry(folder / "runs.db", [make_recipe()])
+    folder.chmod(0o555)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write into any folder, whatever its permissions say")
+        with Registry(folder / "runs.db") as registry:
+            assert [run.id for run in registry.runs()] == made
+            with pytest.raises(RegistryError, match="cannot be written"):
+                start(registry)
+        assert ids.beginning_with(folder / "runs.db", "") == made
+    finally:
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def nothing_is_writable(monkeypatch):
+    """As it is for a user who may only read; holds for root too."""
+    real = os.access
+    return lambda: monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and real(path, mode))
+
+
+def test_a_registry_that_may_only_be_read_is_read_and_not_touched(tmp_path, path, nothing_is_writable):
+    made = make_registry(path, [make_recipe()])
+    content = path.read_bytes()
+    nothing_is_writable()
+    with Registry(path, create=True) as registry:
+        assert [run.id for run in registry.runs()] == made
+        assert registry.weights(made[0]) == WEIGHTS
+        with pytest.raises(RegistryError, match="cannot be written") as refused:
+            start(registry)
+        assert str(path) in str(refused.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == content
+
+
+def test_a_reader_who_may_not_write_sees_what_a_writer_has_just_recorded(registry, path, nothing_is_writable):
+    run_id = start(registry)
+    registry.record(run_id, make_epochs(1)[0])
+    nothing_is_writable()
+    with Registry(path) as reader:
+        assert [run.epochs_done for run in reader.runs()] == [1]
+
+
+# Several processes at once
+
+
+def opens(path: Path, barrier, failures) -> None:
+    barrier.wait()
+    try:
+        with Registry(path, create=True) as registry:
+            registry.runs()
+    except BaseException as error:
+        failures.put(repr(error))
+        raise
+
+
+def test_six_processes_that_open_a_new_file_at_once_all_succeed(tmp_path):
+    failures = fork.SimpleQueue()
+    for attempt in range(3):
+        barrier = fork.Barrier(6)
+        path = tmp_path / f"{attempt}.db"
+        processes = [fork.Process(target=opens, args=(path, barrier, failures)) for _ in range(6)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(30)
+        assert [process.exitcode for process in processes] == [0] * 6, failures.get()
+        with Registry(path) as registry:
+            assert registry.runs() == []
+
+
+def test_six_threads_that_open_a_new_file_at_once_all_succeed(path):
+    barrier, failures = threading.Barrier(6), fork.SimpleQueue()
+    threads = [threading.Thread(target=opens, args=(path, barrier, failures)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures.empty(), failures.get()
+
+
+def test_opening_a_new_file_waits_for_another_process_that_is_making_it(path):
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
+        done.start()
+        try:
+            with Registry(path, create=True) as registry:
+                assert registry.runs() == []
+        finally:
+            done.join()
+
+
+def test_a_new_file_that_another_program_keeps_locked_is_told(path, monkeypatch):
+    monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "locked by another program" in refusal(path, create=True)
+
+
+def test_a_file_whose_making_was_cut_short_is_made_by_the_next(path):
+    # The first thing a new registry does is to switch on write-ahead logging, which writes the file's first page.
+    # Another process, or the next one after a loss of power, finds a database without tables.
+    change(path, "PRAGMA journal_mode = WAL")
+    assert path.stat().st_size > 0
+    with Registry(path, create=True) as registry:
+        assert registry.runs() == []
+
+
+def records_epochs(path: Path, count: int) -> None:
+    with Registry(path) as registry:
+        run_id = start(registry)
+        for epoch in make_epochs(count):
+            registry.record(run_id, epoch)
+
+
+def test_four_writers_beside_a_reader_lose_nothing(path):
+    make_registry(path)
+    count = 12
+    writers = [fork.Process(target=records_epochs, args=(path, count)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    seen = [0]
+    with Registry(path) as reader:
+        while any(writer.is_alive() for writer in writers):
+            seen.append(sum(run.epochs_done for run in reader.runs()))
+        for writer in writers:
+            writer.join(30)
+        runs = reader.runs()
+        assert [writer.exitcode for writer in writers] == [0] * 4
+        assert [run.epochs_done for run in runs] == [count] * 4
+        assert len({run.id for run in runs}) == 4
+        assert all(len(reader.epochs(run.id)) == count for run in runs)
+    assert seen == sorted(seen)
+
+
+def test_a_registry_that_another_program_keeps_locked_is_told(path, monkeypatch):
+    monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
+    make_registry(path)
+    with Registry(path) as registry, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert registry.runs() == []
+        with pytest.raises(RegistryError, match="locked by another program") as refused:
+            start(registry)
+        assert str(path) in str(refused.value)
+        other.execute("ROLLBACK")
+        assert registry.run(start(registry)).status == RUNNING

@@ -1,0 +1,258 @@
+"""Table 1: what may stand side by side, what folds into a cell, and which is the best."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger import make_card, make_recipe, make_registry, make_run, train
+
+from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
+from kws.registry.store import Registry
+from kws.reports.table1 import Cell, Table, tables
+
+FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
+REPORT = {("fc", "sgd"): 0.8527, ("fc", "adam"): 0.8796, ("cnn", "sgd"): 0.8959, ("cnn", "adam"): 0.9178}
+
+
+def tabulated(*runs) -> list[Table]:
+    """The tables of these runs; their cards are told by the runs' fingerprints."""
+    cards = {card.fingerprint: card for card in (make_card(), make_card("other clips", clips=9))}
+    return tables(runs, cards.__getitem__)
+
+
+def only_table(*runs) -> Table:
+    (table,) = tabulated(*runs)
+    return table
+
+
+def only_cell(*runs) -> Cell:
+    (cell,) = only_table(*runs).cells
+    return cell
+
+
+def test_the_reports_table_has_its_rows_columns_and_numbers():
+    runs = [make_run(f"run{i}", arch=a, opt=o, test_accuracy=x) for i, ((a, o), x) in enumerate(REPORT.items())]
+    table = only_table(*reversed(runs))
+    assert table.rows == (FC, CNN)
+    assert table.columns == ("SGD", "Adam")
+    assert [table.cell(row, column).mean for row in table.rows for column in table.columns] == list(REPORT.values())
+    assert [cell.best for cell in table.cells] == [False, False, False, True]
+    assert [(cell.arch, cell.opt) for cell in table.cells] == list(REPORT)
+    assert [cell.parameters for cell in table.cells] == [567_171, 567_171, 346_067, 346_067]
+
+
+def test_the_caption_says_what_the_numbers_are():
+    table = only_table(make_run(epochs=50))
+    fingerprint = make_card().fingerprint
+    assert table.caption == (
+        "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
+        f"(fingerprint {fingerprint[:12]})."
+    )
+    assert "after 1 epoch in" in only_table(make_run(epochs=1)).caption
+
+
+def test_no_runs_make_no_tables(tmp_path):
+    assert tabulated() == []
+    make_registry(tmp_path / "runs.db")
+    with Registry(tmp_path / "runs.db") as registry:
+        assert tables(registry.runs(), registry.card) == []
+
+
+@pytest.mark.parametrize("status", [RUNNING, FAILED, INTERRUPTED])
+def test_a_run_that_did_not_finish_never_counts(status):
+    assert tabulated(make_run(status=status)) == []
+    finished, other = make_run("finished", test_accuracy=0.5), make_run("other", status=status, test_accuracy=0.9)
+    assert only_cell(finished, other).runs == ("finished",)
+    assert only_cell(other, finished).runs == ("finished",)
+
+
+def test_a_finished_run_without_a_test_accuracy_does_not_count():
+    assert tabulated(make_run(test_accuracy=None)) == []
+
+
+def test_an_accuracy_of_zero_counts():
+    assert only_cell(make_run(test_accuracy=0.0, seed=0), make_run(test_accuracy=0.5, seed=1)).mean == 0.25
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"epochs": 50}, {"epochs": 5}),
+        ({"batch_size": 1024}, {"batch_size": 64}),
+        ({"card": make_card()}, {"card": make_card("other clips", clips=9)}),
+    ],
+    ids=["epochs", "batch_size", "data"],
+)
+def test_runs_that_cannot_be_compared_never_share_a_table(one, other):
+    found = tabulated(make_run("one", **one), make_run("other", seed=1, **other))
+    assert len(found) == 2
+    assert {cell.runs for table in found for cell in table.cells} == {("one",), ("other",)}
+    assert all(cell.best for table in found for cell in table.cells)
+
+
+def test_the_tables_of_a_data_set_come_in_the_order_of_their_epochs():
+    elsewhere = make_card("other clips", clips=9)
+    found = tabulated(make_run(epochs=50, card=elsewhere), make_run(epochs=50), make_run(epochs=5))
+    assert [(table.data, table.epochs, table.test_clips) for table in found] == [
+        ("clips", 5, 6),
+        ("clips", 50, 6),
+        ("other clips", 50, 9),
+    ]
+
+
+def test_a_network_with_a_softmax_or_other_maps_is_a_row_of_its_own_after_the_reports():
+    table = only_table(
+        make_run(arch="cnn", softmax=True),
+        make_run(arch="lstm", parameters=70_531),
+        make_run(arch="cnn", maps=(8, 4), parameters=99_999),
+        make_run(arch="fc", softmax=True),
+        make_run(arch="cnn"),
+        make_run(arch="fc"),
+    )
+    assert table.rows == (
+        FC,
+        "Fully-connected, softmax before cross-entropy (567171 params)",
+        CNN,
+        "Convolutional, 8 and 4 maps (99999 params)",
+        "Convolutional, softmax before cross-entropy (346067 params)",
+        "lstm (70531 params)",
+    )
+    assert [cell.n for cell in table.cells] == [1] * 6
+
+
+def test_an_optimizer_with_other_hyperparameters_is_a_column_of_its_own_after_the_reports():
+    table = only_table(
+        make_run(opt="lion", learning_rate=0.5),
+        make_run(opt="adam", learning_rate=0.01),
+        make_run(opt="adam"),
+        make_run(opt="sgd", momentum=0.5, weight_decay=0.0),
+        make_run(opt="sgd"),
+    )
+    assert table.columns == (
+        "SGD",
+        "SGD (weight decay 0, momentum 0.5)",
+        "Adam",
+        "Adam (learning rate 0.01)",
+        "lion (learning rate 0.5, weight decay 0)",
+    )
+    assert [cell.n for cell in table.cells] == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [("learning_rate", 0.0123456, 0.01234561), ("momentum", 0.9, 0.9000001), ("weight_decay", 1e-5, 1.0000001e-5)],
+)
+def test_no_cell_mixes_hyperparameters_however_close(field, one, other):
+    table = only_table(
+        make_run("one", opt="sgd", seed=0, **{field: one}), make_run("other", opt="sgd", seed=1, **{field: other})
+    )
+    assert sorted(cell.runs for cell in table.cells) == [("one",), ("other",)]
+
+
+@given(st.lists(st.integers(0, 1229), min_size=1, max_size=10))
+@settings(max_examples=30, deadline=None)
+def test_seeds_fold_into_their_mean_and_sample_deviation(right):
+    accuracies = [clips / 1229 for clips in right]
+    cell = only_cell(*(make_run(f"run{i}", seed=i, test_accuracy=x) for i, x in enumerate(accuracies)))
+    assert cell.n == len(accuracies)
+    assert cell.mean == pytest.approx(np.mean(accuracies), abs=1e-12)
+    assert cell.runs == tuple(f"run{i}" for i in range(len(accuracies)))
+    if len(accuracies) == 1:
+        assert cell.std is None
+    else:
+        assert cell.std == pytest.approx(np.std(accuracies, ddof=1), abs=1e-12)
+        assert cell.std == pytest.approx(statistics.stdev(accuracies), abs=1e-12)
+
+
+@given(st.integers(0, 1229), st.integers(1, 10))
+@settings(max_examples=40, deadline=None)
+def test_equal_seeds_have_exactly_their_accuracy_as_mean(right, n):
+    assert only_cell(*(make_run(seed=i, test_accuracy=right / 1229) for i in range(n))).mean == right / 1229
+
+
+def test_a_repeated_seed_counts_once_by_its_latest_finished_run():
+    cell = only_cell(
+        make_run("first", seed=0, test_accuracy=0.5),
+        make_run("second", seed=1, test_accuracy=0.6),
+        make_run("third", seed=0, test_accuracy=0.7),
+        make_run("fourth", seed=0, test_accuracy=0.9, status=FAILED),
+    )
+    assert (cell.n, cell.runs, cell.mean) == (2, ("third", "second"), pytest.approx(0.65))
+
+
+def test_of_equal_means_each_is_the_best():
+    table = only_table(
+        make_run(arch="fc", test_accuracy=0.9),
+        make_run(arch="cnn", test_accuracy=0.9),
+        make_run(arch="cnn", opt="sgd", test_accuracy=0.8),
+    )
+    assert [cell.best for cell in table.cells] == [True, False, True]
+
+
+def test_a_cell_of_several_equal_seeds_ties_with_one_seed_of_that_accuracy():
+    accuracy = 9 / 1229
+    table = only_table(
+        make_run(arch="fc", test_accuracy=accuracy),
+        *(make_run(arch="cnn", seed=seed, test_accuracy=accuracy) for seed in range(3)),
+    )
+    assert [cell.best for cell in table.cells] == [True, True]
+
+
+def test_the_best_is_by_mean_not_by_a_lucky_seed():
+    table = only_table(
+        make_run(arch="fc", seed=0, test_accuracy=0.99),
+        make_run(arch="fc", seed=1, test_accuracy=0.5),
+        make_run(arch="cnn", test_accuracy=0.8),
+    )
+    assert [(cell.arch, cell.best) for cell in table.cells] == [("fc", False), ("cnn", True)]
+
+
+MANY = [
+    make_run(f"{arch} {opt} {seed} {softmax} {epochs}", arch=arch, opt=opt, seed=seed, softmax=softmax, epochs=epochs)
+    for arch, opt, seed in (
+        ("fc", "sgd", 0),
+        ("fc", "adam", 0),
+        ("cnn", "sgd", 0),
+        ("cnn", "sgd", 3),
+        ("rnn", "lion", 1),
+    )
+    for softmax in (False, True)
+    for epochs in (5, 50)
+]
+
+
+@given(st.permutations(MANY))
+@settings(max_examples=15, deadline=None)
+def test_the_order_in_which_runs_were_made_does_not_matter(runs):
+    assert tabulated(*runs) == tabulated(*MANY)
+
+
+def test_every_finished_run_of_its_own_recipe_and_seed_is_in_exactly_one_cell():
+    counted = [run_id for table in tabulated(*MANY) for cell in table.cells for run_id in cell.runs]
+    assert sorted(counted) == sorted(run.id for run in MANY)
+
+
+def test_a_place_where_nothing_was_run_has_no_cell():
+    table = only_table(make_run(arch="fc", opt="sgd"), make_run(arch="cnn", opt="adam"))
+    assert table.cell(FC, "Adam") is None
+    assert table.cell(CNN, "SGD") is None
+    assert len(table.cells) == 2
+
+
+def test_it_is_made_from_a_registry(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        worse = train(registry, make_recipe("fc", "sgd"), wrong=3)
+        train(registry, make_recipe("cnn", "adam", seed=0), wrong=3)
+        other = train(registry, make_recipe("cnn", "adam", seed=1), wrong=0)
+        again = train(registry, make_recipe("cnn", "adam", seed=0), wrong=1)
+        (table,) = tables(registry.runs(), registry.card)
+    assert (table.data, table.data_fingerprint, table.test_clips) == ("clips", make_card().fingerprint, 6)
+    assert [(cell.row, cell.column, cell.runs) for cell in table.cells] == [
+        (FC, "SGD", (worse,)),
+        (CNN, "Adam", (again, other)),
+    ]
+    assert [cell.mean for cell in table.cells] == [0.5, pytest.approx(11 / 12)]
