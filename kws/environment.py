@@ -1,6 +1,7 @@
 """Environment: what a run was made with; beside the recipe and the data, this is what its bits may depend on.
 
-Standard library only. Nothing here names the machine, its user or a folder: a registry is there to be passed on.
+Standard library only. Neither the machine nor its user is named, for a registry is there to be passed on; a folder
+appears only as it was typed in the command.
 """
 
 from __future__ import annotations

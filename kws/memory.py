@@ -22,4 +22,5 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):
         return False
     settings = ((_M_MMAP_THRESHOLD, _NEVER), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _GROW_BYTES))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    taken = [mallopt(option, value) for option, value in settings]
+    return all(result == 1 for result in taken)

@@ -64,7 +64,7 @@ def test_train_prints_one_json_object_and_keeps_the_run(run):
     }  # fmt: skip
     assert shown["epochs_planned"] == 2
     assert shown["recipe"]["learning_rate"] == 0.001
-    assert shown["environment"]["command"].startswith("kws ")
+    assert shown["environment"]["command"].startswith("kws")
 
 
 def test_train_says_the_id_the_accuracy_and_what_to_type_next(task):
@@ -97,6 +97,11 @@ def test_every_network_trains_with_every_optimizer(task, arch, opt):
 def test_the_handouts_quick_check_can_be_run(task):
     run = json.loads(ok(*TRAIN, "--data", task, "--json", "--arch", "cnn", "--maps", "8,4"))
     assert run["parameters"] == 8 * 26 + 4 * (25 * 8 + 1) + 128 * (4 * 22 * 7 + 1) + 128 * 129 + 3 * 129
+
+
+def test_the_default_feature_maps_are_the_same_recipe_when_they_are_typed(task):
+    ok(*TRAIN, "--data", task, "--arch", "cnn", "--maps", "32,16", "--json")
+    assert json.loads(ok("runs", "show", "last", "--json"))["recipe"]["maps"] is None
 
 
 def test_compare_tells_the_registrys_figures_in_every_format(task, run):

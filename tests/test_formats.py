@@ -91,7 +91,7 @@ def test_csv_has_a_line_a_cell_and_fractions():
     mean, std = repr(table[0].cells[2].mean), repr(table[0].cells[2].std)
     head = f"clips,{FINGERPRINT},50,1024"
     assert comma_separated(table) == (
-        "data,data_fingerprint,epochs,batch_size,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
+        "data,data_fingerprint,epochs,batch_size,precision,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
         f"{head},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,False,bbbbbbbb\n"
         f"{head},Convolutional (346067 params),SGD,cnn,sgd,346067,1,0.8959,,False,cccccccc\n"
         f"{head},Convolutional (346067 params),Adam,cnn,adam,346067,3,{mean},{std},True,dddddddd ffffffff gggggggg\n"
@@ -104,7 +104,16 @@ def test_json_has_exactly_these_keys_and_values():
     assert set(written) == {"schema", "tables"}
     assert written["schema"] == 1
     (record,) = written["tables"]
-    assert set(record) == {"data", "data_fingerprint", "test_clips", "epochs", "batch_size", "caption", "cells"}
+    assert set(record) == {
+        "data",
+        "data_fingerprint",
+        "test_clips",
+        "epochs",
+        "batch_size",
+        "precision",
+        "caption",
+        "cells",
+    }
     assert (record["data"], record["data_fingerprint"], record["test_clips"]) == ("clips", FINGERPRINT, 6)
     assert (record["epochs"], record["batch_size"], record["caption"]) == (50, 1024, table.caption)
     assert record["cells"][0] == {
@@ -133,7 +142,7 @@ def test_without_runs_only_the_frame_is_left():
     assert {name: write([]) for name, write in FORMATS.items() if name != "json"} == {
         "markdown": "",
         "latex": "",
-        "csv": "data,data_fingerprint,epochs,batch_size,row,column,arch,opt,parameters,n,mean,std,best,runs\n",
+        "csv": "data,data_fingerprint,epochs,batch_size,precision,row,column,arch,opt,parameters,n,mean,std,best,runs\n",
     }
     assert json.loads(as_json([])) == {"schema": 1, "tables": []}
 

@@ -539,23 +539,6 @@ def test_a_closed_registry_is_one_file_that_can_be_copied(tmp_path, path):
         assert registry.weights(made[0]) == WEIGHTS
 
 
-def test_a_registry_in_a_folder_that_cannot_be_written_is_read(tmp_path):
-    folder = tmp_path / "read only"
-    folder.mkdir()
-    made = make_registry(folder / "runs.db", [make_recipe()])
-    folder.chmod(0o555)
-    try:
-        if os.access(folder, os.W_OK):
-            pytest.skip("this user may write into any folder, whatever its permissions say")
-        with Registry(folder / "runs.db") as registry:
-            assert [run.id for run in registry.runs()] == made
-            with pytest.raises(RegistryError, match="cannot be written"):
-                start(registry)
-        assert ids.beginning_with(folder / "runs.db", "") == made
-    finally:
-        folder.chmod(0o755)
-
-
 @pytest.fixture
 def nothing_is_writable(monkeypatch):
     """As it is for a user who may only read; holds for root too."""

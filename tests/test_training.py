@@ -2,6 +2,7 @@
 
 import copy
 import math
+import platform
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from kws import architectures, optimizers, training, weights
 from kws.errors import DivergedError, RegistryError
 from kws.events import EpochEnd, IterationEnd
+from kws.memory import keep_freed_memory
 from kws.recipe import Recipe
 from kws.speech.dataset import Split
 
@@ -182,6 +184,11 @@ def test_a_softmax_before_cross_entropy_shrinks_gradients():
     assert training.cross_entropy(logits, labels, softmax=True).item() == pytest.approx(
         F.cross_entropy(logits.softmax(1), labels).item()
     )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+def test_freed_memory_stays_with_the_process():
+    assert keep_freed_memory()
 
 
 @pytest.mark.parametrize("arch", architectures.names())

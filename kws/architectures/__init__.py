@@ -13,7 +13,7 @@ import importlib
 import inspect
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kws.errors import RecipeError
 
@@ -54,6 +54,11 @@ def build(name: str, *, classes: int, maps: tuple[int, ...] | None = None) -> nn
     return network(classes, maps=maps)
 
 
+def normal_maps(name: str, maps: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """None for the maps that the network has by default, so that one network has one recipe."""
+    return None if maps == _constant(name, "MAPS") else maps
+
+
 def slice_size(name: str, batch_size: int) -> int:
     """How many clips of a minibatch the network computes at once: as many as its activations fit a core's cache."""
     return min(batch_size, _constant(name, "SLICE") or batch_size)
@@ -64,8 +69,8 @@ def _source(name: str) -> ast.Module:
     return ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
 
 
-def _constant(name: str, constant: str) -> int | None:
-    """A number that the network's file defines in one line, read without running it."""
+def _constant(name: str, constant: str) -> Any:
+    """A value that the network's file defines in one line, read without running it."""
     for node in _source(name).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == constant:
             return ast.literal_eval(node.value)

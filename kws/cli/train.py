@@ -59,7 +59,7 @@ def train(
         batch_size=batch_size,
         seed=seed,
         softmax=softmax,
-        maps=parse_maps(maps) if maps else None,
+        maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
         words=parse_words(words),
         data=options.chosen_data(data),
         threads=_cores() if threads is None else threads,

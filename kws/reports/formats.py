@@ -86,11 +86,11 @@ def _escape_latex(text: str) -> str:
 
 def comma_separated(tables: list[Table]) -> str:
     """A line a cell, accuracies as fractions."""
-    lines = [_line(["data", "data_fingerprint", "epochs", "batch_size", *_fields()])]
+    lines = [_line(["data", "data_fingerprint", "epochs", "batch_size", "precision", *_fields()])]
     for table in tables:
         for cell in table.cells:
             values = dataclasses.asdict(cell) | {"runs": " ".join(cell.runs)}
-            about = [table.data, table.data_fingerprint, table.epochs, table.batch_size]
+            about = [table.data, table.data_fingerprint, table.epochs, table.batch_size, table.precision]
             lines.append(_line([*about, *(values[f] for f in _fields())]))
     return "".join(lines)
 
@@ -118,6 +118,7 @@ def _record(table: Table) -> dict[str, Any]:
         "test_clips": table.test_clips,
         "epochs": table.epochs,
         "batch_size": table.batch_size,
+        "precision": table.precision,
         "caption": table.caption,
         "cells": [dataclasses.asdict(cell) for cell in table.cells],
     }

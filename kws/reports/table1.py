@@ -1,8 +1,8 @@
 """Table 1: test accuracy, a row a network and a column an optimizer, from the registry's finished runs.
 
 Decisions:
-- What must be equal for numbers to stand side by side makes the table: the data set's fingerprint, the epochs and the
-  minibatch. Runs that differ there never share a table.
+- What must be equal for numbers to stand side by side makes the table: the data set's fingerprint, the epochs, the
+  minibatch and the precision. Runs that differ there never share a table.
 - What is compared makes rows and columns. A network with a softmax or with other feature maps is a row of its own, an
   optimizer with other hyperparameters a column of its own, so that no cell mixes recipes.
 - A cell folds the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from kws import architectures, optimizers
 from kws.data_card import TEST, DataCard
+from kws.recipe import Recipe
 from kws.registry.runs import FINISHED, Run
 
 
@@ -45,6 +46,7 @@ class Table:
     test_clips: int
     epochs: int
     batch_size: int
+    precision: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -52,9 +54,10 @@ class Table:
     @property
     def caption(self) -> str:
         """What the numbers are, in a sentence."""
+        precision = "" if self.precision == Recipe.precision else f" and {self.precision}"
         return (
             f"Test accuracy after {self.epochs} epoch{'' if self.epochs == 1 else 's'} "
-            f"in minibatches of {self.batch_size:,}, on {self.test_clips:,} test clips of {self.data} "
+            f"in minibatches of {self.batch_size:,}{precision}, on {self.test_clips:,} test clips of {self.data} "
             f"(fingerprint {self.data_fingerprint[:12]})."
         )
 
@@ -65,10 +68,11 @@ class Table:
 
 def tables(runs: Iterable[Run], card: Callable[[str], DataCard]) -> list[Table]:
     """The tables of these runs, ordered by data set and epochs; `card` gives a fingerprint's data card."""
-    groups: dict[tuple[str, str, int, int], list[Run]] = {}
+    groups: dict[tuple[str, str, int, int, str], list[Run]] = {}
     for run in runs:
         if run.status == FINISHED and run.test_accuracy is not None:
-            key = (run.data_source, run.data_fingerprint, run.recipe.epochs, run.recipe.batch_size)
+            recipe = run.recipe
+            key = (run.data_source, run.data_fingerprint, recipe.epochs, recipe.batch_size, recipe.precision)
             groups.setdefault(key, []).append(run)
     return [_table(group, len(card(key[1]).labels[TEST])) for key, group in sorted(groups.items())]
 
@@ -93,6 +97,7 @@ def _table(runs: list[Run], test_clips: int) -> Table:
         test_clips=test_clips,
         epochs=first.recipe.epochs,
         batch_size=first.recipe.batch_size,
+        precision=first.recipe.precision,
         rows=rows,
         columns=columns,
         cells=tuple(
