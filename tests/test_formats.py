@@ -89,7 +89,7 @@ def test_latex_is_a_booktabs_table_with_the_best_in_bold():
 def test_csv_has_a_line_a_cell_and_fractions():
     table = small()
     mean, std = repr(table[0].cells[2].mean), repr(table[0].cells[2].std)
-    head = f"clips,{FINGERPRINT},50,1024"
+    head = f"clips,{FINGERPRINT},50,1024,fp32"
     assert comma_separated(table) == (
         "data,data_fingerprint,epochs,batch_size,precision,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
         f"{head},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,False,bbbbbbbb\n"
@@ -142,7 +142,8 @@ def test_without_runs_only_the_frame_is_left():
     assert {name: write([]) for name, write in FORMATS.items() if name != "json"} == {
         "markdown": "",
         "latex": "",
-        "csv": "data,data_fingerprint,epochs,batch_size,precision,row,column,arch,opt,parameters,n,mean,std,best,runs\n",
+        "csv": "data,data_fingerprint,epochs,batch_size,precision,"
+        "row,column,arch,opt,parameters,n,mean,std,best,runs\n",
     }
     assert json.loads(as_json([])) == {"schema": 1, "tables": []}
 
