@@ -24,6 +24,7 @@ check: .venv/installed
 	$(BIN)/mypy
 
 readme: .venv/installed
+	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r -P README.md
 
 clean:

@@ -1,5 +1,25 @@
-"""`python -m kws` is the `kws` program."""
+"""The `kws` program, also as `python -m kws`.
 
-from kws.cli import main
+`kws --help` is a page that never changes between releases, so it is printed as it stands in help.txt, without importing
+what parses options; `make readme` writes that file, and a test holds it to what the parser would say.
+"""
 
-main()
+import os
+import sys
+from pathlib import Path
+
+HELP = Path(__file__).parent / "cli" / "help.txt"
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] == ["--help"] and "_KWS_COMPLETE" not in os.environ:
+        sys.stdout.write(HELP.read_text(encoding="utf-8"))
+        return
+    from kws.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

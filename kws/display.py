@@ -41,6 +41,7 @@ from kws.speech.sources import Entry
 
 if TYPE_CHECKING:
     from kws.layers import Network
+    from kws.speed import Speed
 
 T = TypeVar("T")
 
@@ -303,6 +304,18 @@ def print_summary(network: Network, others: list[Network]) -> None:
             f"the {smaller.parameters:,} of {smaller.arch}",
             soft_wrap=not console.is_terminal,
         )
+
+
+def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
+    """Training speed in each precision, and which one to choose."""
+    console = out()
+    drawn = _table("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
+    for speed in speeds:
+        figures = (f"{speed.clips_per_second:,.0f}", f"{speed.gflops:,.0f}", f"{speed.peak_gflops:,.0f}")
+        drawn.add_row(speed.precision, *figures, f"{100 * speed.share:.0f} %")
+    console.print(drawn)
+    fastest = max(speeds, key=lambda speed: speed.clips_per_second)
+    console.print(f"fastest here: --precision {fastest.precision}")
 
 
 # Data

@@ -32,7 +32,8 @@ class Recipe:
     data: str = "synthetic"  # as given: a source's name or a folder
     threads: int = 1
     slice_size: int = 1024  # clips computed at once; the gradients of a minibatch's slices are summed
-    precision: str = "fp32"
+    precision: str = "fp32"  # of the activations and gradients in training; weights are always fp32
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "threads", "slice_size"):

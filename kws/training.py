@@ -7,6 +7,8 @@ Decisions:
   activations of a slice stay in the processor's cache. Only the order of summation differs from the whole minibatch.
 - Features are one tensor in memory, shuffled by index; there is no loader in the loop.
 - Denormal numbers are flushed to zero: they are some 100 times slower and far below what a weight can show.
+- With `precision` bf16 the network runs in bfloat16 by PyTorch's autocast, forward and backward; weights, their
+  gradients' sums, the loss and the optimizer stay fp32. Evaluation is always fp32: what is stored is fp32.
 - A network may not hold state outside its parameters (no batch statistics): slices would change its meaning.
 """
 
@@ -51,14 +53,14 @@ def fit(
     The training split is shuffled anew each epoch by a generator of its own, seeded by the recipe. Raises
     DivergedError at the first loss that is not finite.
     """
-    shuffling = torch.Generator().manual_seed(recipe.seed)
+    shuffling = torch.Generator().manual_seed(recipe.seed)  # on the CPU, so that every device sees the same order
     iteration = 0
     for epoch in range(1, recipe.epochs + 1):
         start = time.perf_counter()
         iterations = []
         for batch in torch.randperm(len(train), generator=shuffling).split(recipe.batch_size):
             iteration += 1
-            loss, correct = step(model, optimizer, train, batch, recipe)
+            loss, correct = step(model, optimizer, train, batch.to(recipe.device), recipe)
             if not math.isfinite(loss):
                 raise DivergedError(
                     f"the training loss became {loss} in iteration {iteration} (epoch {epoch}); "
@@ -93,13 +95,15 @@ def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, re
     model.train()
     optimizer.zero_grad(set_to_none=True)
     loss, correct = 0.0, 0
-    for index in batch.split(recipe.slice_size):
-        logits = model(split.features[index])
-        labels = split.labels[index]
-        part = cross_entropy(logits, labels, softmax=recipe.softmax) / len(batch)
-        part.backward()
-        loss += part.item()
-        correct += int((logits.detach().argmax(1) == labels).sum())
+    # One context for all slices: it casts the weights to bfloat16 once a minibatch.
+    with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
+        for index in batch.split(recipe.slice_size):
+            logits = model(split.features[index]).float()
+            labels = split.labels[index]
+            part = cross_entropy(logits, labels, softmax=recipe.softmax) / len(batch)
+            part.backward()
+            loss += part.item()
+            correct += int((logits.detach().argmax(1) == labels).sum())
     optimizer.step()
     return loss, correct
 
@@ -118,8 +122,8 @@ def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evalu
     """The network's loss, accuracy and predictions on every clip of a split."""
     model.eval()
     loss = 0.0
-    predictions = torch.empty(len(split), dtype=torch.uint8)
-    for index in torch.arange(len(split)).split(recipe.slice_size):
+    predictions = torch.empty(len(split), dtype=torch.uint8, device=split.labels.device)
+    for index in torch.arange(len(split), device=split.labels.device).split(recipe.slice_size):
         logits = model(split.features[index])
         loss += cross_entropy(logits, split.labels[index], softmax=recipe.softmax).item()
         predictions[index] = logits.argmax(1).to(torch.uint8)
@@ -128,6 +132,6 @@ def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evalu
         split=name,
         loss=loss / len(split),
         accuracy=int((predictions == labels).sum()) / len(split),
-        predictions=predictions.numpy().tobytes(),
-        labels=labels.numpy().tobytes(),
+        predictions=predictions.cpu().numpy().tobytes(),
+        labels=labels.cpu().numpy().tobytes(),
     )

@@ -14,7 +14,7 @@ def to_bytes(model: nn.Module) -> bytes:
     """The network's parameters as a safetensors file."""
     from safetensors.torch import save
 
-    return save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    return save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
 
 
 def load(model: nn.Module, data: bytes) -> None:

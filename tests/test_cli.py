@@ -402,5 +402,45 @@ def test_a_reader_that_stops_early_ends_the_command_quietly(run):
     assert done.stderr == ""
 
 
+def test_the_page_of_help_is_what_the_parser_would_say():
+    from kws.__main__ import HELP
+
+    assert ok("--help") == HELP.read_text(), "`make readme` brings it up to date"
+    done = subprocess.run([sys.executable, "-m", "kws", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout == HELP.read_text()
+
+
+def test_bf16_is_probed_recorded_and_has_a_table_of_its_own(task, run):
+    result = kws(*TRAIN, "--data", task, "--precision", "bf16", "--json")
+    assert result.exit_code == 0
+    assert re.search(r"bf16 trains \d+\.\d\d times as fast as fp32 on this processor", result.stderr)
+    other = json.loads(result.stdout)
+    assert json.loads(ok("runs", "show", other["run"], "--json"))["recipe"]["precision"] == "bf16"
+    tables = json.loads(ok("compare", "--format", "json"))["tables"]
+    assert {table["precision"]: table["cells"][0]["runs"] for table in tables} == {
+        "fp32": [run["run"]],
+        "bf16": [other["run"]],
+    }
+    assert json.loads(ok("eval", other["run"], "--json"))["accuracy"] == other["test_accuracy"]
+
+
+def test_a_gpu_that_is_not_there_is_refused(task):
+    import torch
+
+    if torch.cuda.is_available():
+        ok(*TRAIN, "--data", task, "--device", "cuda")
+    else:
+        assert "`device` (=cuda) needs a GPU" in refused(*TRAIN, "--data", task, "--device", "cuda")
+
+
+def test_bench_tells_speed_share_and_precision():
+    record = json.loads(ok("bench", "--arch", "fc", "--threads", 1, "--json"))
+    assert [speed["precision"] for speed in record["speeds"]] == ["fp32", "bf16"]
+    for speed in record["speeds"]:
+        assert speed["clips_per_second"] > 0
+        assert speed["share"] == pytest.approx(speed["gflops"] / speed["peak_gflops"])
+    assert "fastest here: --precision" in ok("bench", "--arch", "fc", "--threads", 1)
+
+
 def test_the_version_is_printed():
     assert re.fullmatch(r"kws \d+\.\d+\.\d+\n", ok("--version"))

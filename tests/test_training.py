@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kws import architectures, optimizers, training, weights
+from kws import architectures, optimizers, speed, training, weights
 from kws.errors import DivergedError, RegistryError
 from kws.events import EpochEnd, IterationEnd
 from kws.memory import keep_freed_memory
@@ -107,6 +107,25 @@ def test_the_same_recipe_gives_the_same_bits(arch, opt):
     assert first != other
     for ours, theirs in zip(runs[0][0].parameters(), runs[1][0].parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("arch", architectures.names())
+def test_bf16_is_fp32_within_its_rounding_and_weights_stay_fp32(arch):
+    train, gradients = split_of(32), {}
+    for precision in ("fp32", "bf16"):
+        recipe = recipe_of(arch, precision=precision)
+        training.set_up(recipe)
+        model = architectures.build(arch, classes=3)
+        training.step(model, optimizers.build("adam", model.parameters()), train, torch.arange(32), recipe)
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        gradients[precision] = torch.cat([p.grad.flatten() for p in model.parameters()])
+    difference = (gradients["bf16"] - gradients["fp32"]).norm() / gradients["fp32"].norm()
+    assert 0 < difference < 0.1
+
+
+def test_operations_are_three_times_those_of_classifying_but_for_the_first_layers_input():
+    assert speed.operations(recipe_of("cnn")) == 2 * (3 * 11_010_560 - 2_793_600)
+    assert speed.operations(recipe_of("fc")) == 2 * (3 * 566_656 - 517_120)
 
 
 def test_fit_yields_each_iteration_and_each_epoch():

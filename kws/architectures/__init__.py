@@ -59,8 +59,10 @@ def normal_maps(name: str, maps: tuple[int, ...] | None) -> tuple[int, ...] | No
     return None if maps == _constant(name, "MAPS") else maps
 
 
-def slice_size(name: str, batch_size: int) -> int:
+def slice_size(name: str, batch_size: int, device: str = "cpu") -> int:
     """How many clips of a minibatch the network computes at once: as many as its activations fit a core's cache."""
+    if device != "cpu":
+        return batch_size
     return min(batch_size, _constant(name, "SLICE") or batch_size)
 
 

@@ -76,13 +76,14 @@ def _kws(
     """
 
 
-from kws.cli import compare, data, evaluate, plot, runs, summary, train  # noqa: E402 - each adds itself to app
+from kws.cli import bench, compare, data, evaluate, plot, runs, summary, train  # noqa: E402 - each adds itself to app
 
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
 app.command("summary")(summary.summary)
+app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 

@@ -1,5 +1,6 @@
 """`kws eval`: a run's network on a split of its data, or of other data."""
 
+import dataclasses
 from enum import StrEnum
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from kws.cli import options
 from kws.data_card import ALL, SPLITS, TEST
+from kws.recipe import Recipe
 
 Split = StrEnum("Split", {name: name for name in (*SPLITS, ALL)})  # type: ignore[misc]
 TEST_SPLIT = Split(TEST)
@@ -51,10 +53,14 @@ def evaluate(
         clips = loaded.split(split.value).renormalised(loaded.card, card)
         if not len(clips):
             raise DataError(f"{loaded.card.source} has no clips in its {split.value} split; try --split all")
-        training.set_up(found.recipe)
+        recipe = dataclasses.replace(found.recipe, device="cpu")  # evaluated where it is asked for, not where trained
+        recipe = dataclasses.replace(
+            recipe, slice_size=architectures.slice_size(recipe.arch, recipe.batch_size), precision=Recipe.precision
+        )
+        training.set_up(recipe)
         model = architectures.build(found.recipe.arch, classes=len(card.classes), maps=found.recipe.maps)
         weights.load(model, blob)
-        evaluation = training.evaluate(model, clips, split.value, found.recipe)
+        evaluation = training.evaluate(model, clips, split.value, recipe)
         registry.keep_evaluation(found.id, evaluation, loaded.card)
     report = ClassReport.of(evaluation, card.classes)
     same = loaded.card.fingerprint == found.data_fingerprint

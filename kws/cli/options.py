@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,22 @@ from kws.registry.ids import beginning_with
 
 Architecture = StrEnum("Architecture", {name: name for name in architectures.names()})  # type: ignore[misc]
 Optimizer = StrEnum("Optimizer", {name: name for name in optimizers.names()})  # type: ignore[misc]
+
+
+class Precision(StrEnum):
+    """What activations and gradients are computed in; weights are always fp32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Device(StrEnum):
+    """Where a network is trained."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 DEFAULT_DB = Path("experiments.db")
 DEFAULT_WORDS = ",".join(Recipe.words)
@@ -43,6 +60,9 @@ Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, aut
 
 def chosen_data(data: str | None) -> str:
     """What --data says, else $KWS_DATA, else the built-in source."""
-    import os
-
     return data or os.environ.get("KWS_DATA") or "synthetic"
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,5 @@
 """`kws train`: one run from a recipe to the registry."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 from kws import architectures, optimizers
 from kws.cli import options
 from kws.data_card import TEST, TRAIN, VALIDATION
+from kws.errors import RecipeError
 from kws.recipe import Recipe, parse_maps, parse_words
 
 
@@ -34,6 +34,13 @@ def train(
         typer.Option("--softmax", help="Put a softmax before cross-entropy: the mistake that the report corrects."),
     ] = False,
     skip_unreadable: options.SkipUnreadable = False,
+    precision: Annotated[
+        options.Precision,
+        typer.Option(help="bf16 is faster where the processor has AMX or AVX512-BF16; `kws bench` tells."),
+    ] = options.Precision.FP32,
+    device: Annotated[
+        options.Device, typer.Option(help="`auto` takes a GPU where there is one.")
+    ] = options.Device.AUTO,
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; part of what decides a run's bits. By default all cores.")
     ] = None,
@@ -52,6 +59,7 @@ def train(
     hyperparameters = optimizers.hyperparameters(
         opt.value, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay
     )
+    chosen = _device(device)
     recipe = Recipe(
         arch=arch.value,
         opt=opt.value,
@@ -62,8 +70,10 @@ def train(
         maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
         words=parse_words(words),
         data=options.chosen_data(data),
-        threads=_cores() if threads is None else threads,
-        slice_size=architectures.slice_size(arch.value, max(batch_size, 1)),
+        threads=options.cores() if threads is None else threads,
+        slice_size=architectures.slice_size(arch.value, max(batch_size, 1), chosen),
+        precision=precision.value,
+        device=chosen,
         learning_rate=hyperparameters["learning_rate"],
         momentum=hyperparameters.get("momentum"),
         weight_decay=hyperparameters["weight_decay"],
@@ -73,7 +83,7 @@ def train(
 
 def run(recipe: Recipe, *, name: str | None, note: str | None, db: Path, skip_unreadable: bool, json: bool) -> None:
     """Train by this recipe, record it, and show how it went."""
-    from kws import display, training, weights
+    from kws import display, speed, training, weights
     from kws.environment import Environment
     from kws.errors import KwsError
     from kws.events import EpochEnd
@@ -91,10 +101,15 @@ def run(recipe: Recipe, *, name: str | None, note: str | None, db: Path, skip_un
         display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
 
     training.set_up(recipe)
-    model = architectures.build(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
+    if recipe.precision != Recipe.precision:
+        display.say(speed.verdict(recipe))
+        training.set_up(recipe)
+    model = architectures.build(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps).to(recipe.device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
-    train_split, validation_split = loaded.splits[TRAIN], loaded.splits[VALIDATION]
+    train_split, validation_split, test_split = (
+        loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
+    )
 
     with Registry(db, create=True) as registry:
         run_id = registry.start(
@@ -112,7 +127,7 @@ def run(recipe: Recipe, *, name: str | None, note: str | None, db: Path, skip_un
                     if isinstance(event, EpochEnd):
                         registry.record(run_id, event)
                     progress.show(event)
-            evaluation = training.evaluate(model, loaded.splits[TEST], TEST, recipe)
+            evaluation = training.evaluate(model, test_split, TEST, recipe)
             registry.finish(run_id, evaluation, loaded.card, weights.to_bytes(model))
         except KeyboardInterrupt:
             registry.end(run_id, INTERRUPTED)
@@ -129,6 +144,13 @@ def run(recipe: Recipe, *, name: str | None, note: str | None, db: Path, skip_un
         display.print_json(records.run_record(done))
 
 
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _device(asked: options.Device) -> str:
+    """The device asked for; raises RecipeError for a GPU that is not there."""
+    if asked is options.Device.CPU:
+        return "cpu"
+    import torch
+
+    there = torch.cuda.is_available()
+    if asked is options.Device.CUDA and not there:
+        raise RecipeError("`device` (=cuda) needs a GPU that PyTorch can use; there is none here, try --device cpu")
+    return "cuda" if there else "cpu"

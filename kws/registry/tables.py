@@ -76,6 +76,7 @@ class RunRow(SQLModel, table=True):
     threads: int
     slice_size: int
     precision: str
+    device: str
 
     kws_version: str
     python_version: str

@@ -51,6 +51,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: str) -> Split:
+        """The same clips on a device; itself where they are there."""
+        return self if device == "cpu" else Split(self.features.to(device), self.labels.to(device))
+
     def renormalised(self, of: DataCard, to: DataCard) -> Split:
         """The same clips, normalised as those of `to` instead of `of`; itself where both are the same."""
         if (of.mean, of.std) == (to.mean, to.std):

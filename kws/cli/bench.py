@@ -1,0 +1,42 @@
+"""`kws bench`: what this machine does."""
+
+from typing import Annotated
+
+import typer
+
+from kws import architectures, optimizers
+from kws.cli import options
+from kws.recipe import Recipe
+
+
+def bench(
+    arch: Annotated[options.Architecture, typer.Option(help="The network.", show_default=False)],
+    threads: Annotated[int | None, typer.Option(help="Processor threads. By default all cores.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Measure training speed on this machine, in each precision.
+
+    Shows clips a second, operations a second, their share of what the processor reaches in a product of large matrices,
+    and which precision to choose.
+
+    Example: kws bench --arch cnn
+    """
+    from kws import display, speed
+
+    recipes = [
+        Recipe(
+            arch=arch.value,
+            opt="adam",
+            learning_rate=optimizers.defaults("adam")["learning_rate"],
+            threads=options.cores() if threads is None else threads,
+            slice_size=architectures.slice_size(arch.value, Recipe.batch_size),
+            precision=precision,
+        )
+        for precision in options.Precision
+    ]
+    speeds = [speed.measure(recipe) for recipe in recipes]
+    if json:
+        records = [vars(each) | {"share": each.share} for each in speeds]
+        display.print_json({"schema": 1, "arch": arch.value, "threads": recipes[0].threads, "speeds": records})
+    else:
+        display.print_speeds(arch.value, recipes[0].threads, speeds)
