@@ -133,7 +133,15 @@ def test_epochs_come_back_in_their_order_whatever_order_they_were_recorded_in(re
     for epoch in reversed(make_epochs(4)):
         registry.record(run_id, epoch)
     assert [epoch.epoch for epoch in registry.epochs(run_id)] == [1, 2, 3, 4]
-    assert registry.run(run_id).validation_accuracy == make_epochs(4)[-1].validation_accuracy
+
+
+def test_a_run_knows_how_far_it_is(registry):
+    run_id = start(registry)
+    for epoch in make_epochs(4):
+        registry.record(run_id, epoch)
+        run = registry.run(run_id)
+        assert (run.epochs_done, run.validation_accuracy) == (epoch.epoch, epoch.validation_accuracy)
+    assert run.seconds == pytest.approx(sum(epoch.seconds for epoch in make_epochs(4)))
 
 
 def test_weights_come_back_and_their_sha256_lies_beside_them(registry, path):
@@ -176,7 +184,7 @@ def test_every_field_is_a_column_of_the_same_name(kind):
 
 def test_the_runs_table_has_no_column_that_a_run_does_not_show():
     parts = {field.name for kind in (Recipe, Environment, Run) for field in dataclasses.fields(kind)}
-    assert set(tables.RunRow.model_fields) - {"key"} == parts & set(tables.RunRow.model_fields) - {"key"}
+    assert set(tables.RunRow.model_fields) - {"key"} - {"milliseconds"} == parts & set(tables.RunRow.model_fields)
 
 
 def test_what_is_optional_in_a_recipe_may_be_empty_in_its_row_and_nothing_else():
@@ -213,7 +221,7 @@ def test_a_runs_test_accuracy_is_that_on_its_own_data_and_test_split_only(regist
     registry.keep_evaluation(run_id, make_evaluation(elsewhere), elsewhere)
     registry.keep_evaluation(run_id, make_evaluation(make_card(), "validation"), make_card())
     assert registry.run(run_id).test_accuracy is None
-    registry.keep_evaluation(run_id, make_evaluation(make_card(), "test", wrong=2), make_card())
+    registry.finish(run_id, make_evaluation(make_card(), "test", wrong=2), make_card(), WEIGHTS)
     assert registry.run(run_id).test_accuracy == pytest.approx(4 / 6)
 
 

@@ -7,12 +7,12 @@
     evaluations   a run's answers on one split of a data set, a prediction a clip
     weights       a run's final weights, a safetensors file
 
-Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC. Blobs: iterations are little-endian float32,
-predictions and labels a byte a clip, compressed by zlib. Epochs and weights hang on a run's integer key, not its id:
-they are many, and a row is small.
+Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
+little-endian float32, predictions and labels a byte a clip, compressed by zlib. Epochs and weights hang on a run's
+integer key, not its id: they are many, and a row is small.
 """
 
-from sqlalchemy import JSON, Column, LargeBinary
+from sqlalchemy import JSON, Column, LargeBinary, Table
 from sqlmodel import Field, SQLModel
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
@@ -36,6 +36,7 @@ class SplitRow(SQLModel, table=True):
     """One split of a data set."""
 
     __tablename__ = "splits"
+    __table_args__ = {"sqlite_with_rowid": False}
 
     data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
     split: str = Field(primary_key=True)
@@ -46,7 +47,10 @@ class SplitRow(SQLModel, table=True):
 
 
 class RunRow(SQLModel, table=True):
-    """One training. The middle part is the Recipe, field by field; after it comes the Environment."""
+    """One training: its state, how far it is, its Recipe field by field, its Environment.
+
+    `validation_accuracy` is that of the last epoch; it and `test_accuracy` are kept here, too, for queries.
+    """
 
     __tablename__ = "runs"
 
@@ -60,6 +64,11 @@ class RunRow(SQLModel, table=True):
     ended_at: str | None = None
     parameters: int
     data_fingerprint: str = Field(foreign_key="data.fingerprint")
+
+    epochs_done: int
+    milliseconds: int
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
 
     arch: str
     opt: str
@@ -100,7 +109,7 @@ class EpochRow(SQLModel, table=True):
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
-    seconds: float
+    milliseconds: int
     iteration_losses: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     iteration_accuracies: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -109,6 +118,7 @@ class EvaluationRow(SQLModel, table=True):
     """A run's answers on one split of a data set; evaluated again, the first answers stay."""
 
     __tablename__ = "evaluations"
+    __table_args__ = {"sqlite_with_rowid": False}
 
     run_key: int = Field(primary_key=True, foreign_key="runs.key")
     data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
@@ -128,3 +138,11 @@ class WeightsRow(SQLModel, table=True):
     run_key: int = Field(primary_key=True, foreign_key="runs.key")
     sha256: str
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+def _table(row: type[SQLModel]) -> Table:
+    return row.__table__  # type: ignore[attr-defined]
+
+
+DATA, SPLITS, RUNS = _table(DataRow), _table(SplitRow), _table(RunRow)
+EPOCHS, EVALUATIONS, WEIGHTS = _table(EpochRow), _table(EvaluationRow), _table(WeightsRow)
