@@ -25,7 +25,7 @@ check: .venv/installed
 
 readme: .venv/installed
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r -P README.md
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
