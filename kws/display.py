@@ -201,23 +201,27 @@ def _cell(cell: Cell | None, *, bold: bool) -> Text:
 
 
 def print_runs(runs: list[Run]) -> None:
-    """A line a run."""
-    drawn = _table("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")
-    for run in runs:
-        drawn.add_row(
+    """A line a run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
+    rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
+    rows.extend(
+        (
             run.id,
             run.status,
-            Text(run.recipe.arch),
-            Text(run.recipe.opt),
+            run.recipe.arch,
+            run.recipe.opt,
             str(run.recipe.seed),
             f"{run.epochs_done}/{run.recipe.epochs}",
             percent(run.validation_accuracy),
             percent(run.test_accuracy),
-            Text(run.data_source),
+            " ".join(run.data_source.split()),
             run.started_at[:16].replace("T", " "),
-            Text(run.name or ""),
+            " ".join((run.name or "").split()),
         )
-    out().print(drawn)
+        for run in runs
+    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
     if not runs:
         say("no runs yet; `kws train --arch cnn --opt adam` makes one")
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kws.errors import RecipeError
@@ -37,15 +39,17 @@ def adam(parameters: Iterable[Tensor], *, learning_rate: float = 0.001, weight_d
     return Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
+@cache
 def _functions() -> dict[str, Callable[..., Optimizer]]:
     """The functions of this module whose first argument is `parameters`, by name."""
     found = inspect.getmembers(sys.modules[__name__], inspect.isfunction)
     return {name: f for name, f in found if next(iter(inspect.signature(f).parameters), "") == "parameters"}
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Every optimizer's name, in the order of this file: the order of Table 1's columns."""
-    return sorted(_functions(), key=lambda name: _functions()[name].__code__.co_firstlineno)
+    return tuple(sorted(_functions(), key=lambda name: _functions()[name].__code__.co_firstlineno))
 
 
 def title(name: str) -> str:
@@ -54,10 +58,11 @@ def title(name: str) -> str:
     return (function.__doc__ or name).split(":")[0] if function else name
 
 
-def defaults(name: str) -> dict[str, float]:
+@cache
+def defaults(name: str) -> Mapping[str, float]:
     """The optimizer's hyperparameters and their defaults."""
     signature = inspect.signature(_functions()[name])
-    return {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
+    return MappingProxyType({p.name: p.default for p in signature.parameters.values() if p.default is not p.empty})
 
 
 def hyperparameters(name: str, **given: float | None) -> dict[str, float]:
@@ -70,7 +75,7 @@ def hyperparameters(name: str, **given: float | None) -> dict[str, float]:
     for field, value in chosen.items():
         if field not in known:
             raise RecipeError(f"`{field}` (={value}) is not for {name}, which has {', '.join(known)}")
-    return known | chosen
+    return {**known, **chosen}
 
 
 def build(name: str, parameters: Iterable[Tensor], **values: float) -> Optimizer:

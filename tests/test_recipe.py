@@ -22,7 +22,7 @@ def test_the_defaults_are_the_reports():
 
 
 def test_the_optimizers_defaults_are_the_reports():
-    assert optimizers.names() == ["sgd", "adam"]
+    assert optimizers.names() == ("sgd", "adam")
     assert [optimizers.title(name) for name in optimizers.names()] == ["SGD", "Adam"]
     assert optimizers.hyperparameters("sgd") == {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1e-5}
     assert optimizers.hyperparameters("adam") == {"learning_rate": 0.001, "weight_decay": 0}

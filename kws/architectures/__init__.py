@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 FRAMES, BANDS = 101, 40  # T and M of the report: 1 s with a hop of 10 ms, 40 mel bands
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Every network's name, in the order of Table 1's rows."""
     files = (path.stem for path in Path(__file__).parent.glob("*.py"))
-    return sorted(
-        (name for name in files if not name.startswith("_")), key=lambda name: (_constant(name, "ORDER"), name)
-    )
+    networks = (name for name in files if not name.startswith("_"))
+    return tuple(sorted(networks, key=lambda name: (_constant(name, "ORDER"), name)))
 
 
+@cache
 def title(name: str) -> str:
     """The network's name in a table: its file's docstring up to the colon; the name itself if there is no such file."""
     return (ast.get_docstring(_source(name)) or name).split(":")[0] if name in names() else name

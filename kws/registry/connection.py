@@ -1,8 +1,9 @@
 """Opening the file: what makes it a registry, how it is locked, and how a missing or foreign one is told.
 
 Decisions:
-- Write-ahead logging, so that readers and a writer do not wait for each other; synchronous=FULL, so that what was
-  committed survives a loss of power.
+- Write-ahead logging, so that readers and a writer do not wait for each other.
+- A finished run survives a loss of power: its commit waits for the disk (synchronous=FULL), and takes the epochs before
+  it along. An epoch's does not wait; it survives the end of the process, however sudden.
 - A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another; sqlite3's own transactions,
   which begin late and can leave half a change behind, are switched off.
 - A registry in a folder that cannot be written, or that was opened for reading only, is read as it lies there.
@@ -62,9 +63,9 @@ def is_new(path: Path) -> bool:
     return True
 
 
-def writing(engine: Engine) -> Engine:
-    """The same engine, whose transactions take the write lock when they begin."""
-    return engine.execution_options(kws_write=True)
+def writing(engine: Engine, *, durable: bool = True) -> Engine:
+    """The same engine, whose transactions take the write lock when they begin; a durable commit waits for the disk."""
+    return engine.execution_options(kws_write="FULL" if durable else "NORMAL")
 
 
 def failure(path: Path, error: DBAPIError | sqlite3.Error) -> RegistryError:
@@ -103,13 +104,14 @@ def _connection(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
     return connection
 
 
 def _begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("kws_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    synchronous = connection.get_execution_options().get("kws_write")
+    if synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if synchronous else "BEGIN")
 
 
 def _make(engine: Engine) -> None:

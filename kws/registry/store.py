@@ -91,7 +91,7 @@ class Registry:
 
     def record(self, run_id: str, epoch: EpochEnd) -> None:
         """Record an epoch that has ended."""
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             key = self._key(connection, run_id)
             milliseconds = round(1000 * epoch.seconds)
             connection.execute(_INSERT_EPOCH, rows.of_epoch(key, epoch, milliseconds))
@@ -196,8 +196,8 @@ class Registry:
         return self._keys[run_id]
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._translated(), writing(self._engine).begin() as connection:
+    def _write(self, *, durable: bool = True) -> Iterator[Connection]:
+        with self._translated(), writing(self._engine, durable=durable).begin() as connection:
             yield connection
 
     @contextmanager

@@ -152,5 +152,5 @@ def _plain(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _place(name: str, names: list[str]) -> int:
+def _place(name: str, names: tuple[str, ...]) -> int:
     return names.index(name) if name in names else len(names)
