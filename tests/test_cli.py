@@ -393,6 +393,7 @@ def test_completion_offers_ids(run):
     assert beginning_with(path, run["run"][:2]) == [run["run"]]
     assert beginning_with(path, "%") == []
     assert beginning_with(path.with_name("none.db"), "") == []
+    assert not list(path.parent.glob("*.db-*"))
 
 
 def test_a_reader_that_stops_early_ends_the_command_quietly(run):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 def beginning_with(path: Path, beginning: str) -> list[str]:
     """The ids in a registry that begin so, the newest first; none where there is no registry."""
-    # As in kws.registry.connection: in a folder that cannot be written, the file is read as it lies there.
-    mode = "ro" if os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists() else "ro&immutable=1"
+    # As in kws.registry.connection: in a folder that cannot be written, the file is read as it lies there. Elsewhere it
+    # is opened for writing too, for SQLite's last reader then takes its -wal and -shm files away.
+    writable = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
+    mode = "rw" if writable else "ro" if Path(f"{path}-wal").exists() else "ro&immutable=1"
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
         try:
