@@ -72,8 +72,9 @@ def peak_gflops(recipe: Recipe) -> float:
 
 def verdict(recipe: Recipe) -> str:
     """A sentence on whether the recipe's precision pays here, from a short probe of it and of fp32."""
-    few = {"clips": min(4 * recipe.slice_size, 1024), "repeats": 3}
-    asked, plain = measure(recipe, **few), measure(replace(recipe, precision="fp32"), **few)
+    slice_size = architectures.slice_size(recipe.arch, recipe.batch_size, device=recipe.device)
+    plain_recipe = replace(recipe, precision=Recipe.precision, slice_size=slice_size)
+    asked, plain = (measure(each, clips=256, repeats=3) for each in (recipe, plain_recipe))
     ratio = asked.clips_per_second / plain.clips_per_second
     advice = "" if ratio > 1 else "; --precision fp32 would be faster"
     return f"{recipe.precision} trains {ratio:.2f} times as fast as fp32 on this processor{advice}"

@@ -32,7 +32,7 @@ from ledger import (
 from kws.environment import Environment
 from kws.errors import KwsError, RegistryError, UnknownRunError
 from kws.recipe import Recipe
-from kws.registry import ids, store, tables
+from kws.registry import connection, ids, store, tables
 from kws.registry.connection import is_new
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run
 from kws.registry.store import Registry
@@ -456,9 +456,9 @@ def test_another_programs_database_is_told_and_left_as_it_is(path, create):
 @pytest.mark.parametrize("create", [False, True])
 def test_a_registry_of_a_newer_version_is_told_with_both_versions(path, create):
     make_registry(path)
-    change(path, f"PRAGMA user_version = {tables.SCHEMA_VERSION + 1}")
+    change(path, f"PRAGMA user_version = {connection.SCHEMA_VERSION + 1}")
     message = refusal(path, create=create)
-    assert f"schema {tables.SCHEMA_VERSION + 1}" in message
+    assert f"schema {connection.SCHEMA_VERSION + 1}" in message
     assert "upgrade kws" in message
 
 

@@ -60,11 +60,11 @@ def normal_maps(name: str, maps: tuple[int, ...] | None) -> tuple[int, ...] | No
     return None if maps == _constant(name, "MAPS") else maps
 
 
-def slice_size(name: str, batch_size: int, device: str = "cpu") -> int:
-    """How many clips of a minibatch the network computes at once: as many as its activations fit a core's cache."""
+def slice_size(name: str, batch_size: int, *, precision: str = "fp32", device: str = "cpu") -> int:
+    """How many clips of a minibatch the network computes at once, so that its activations stay near the core."""
     if device != "cpu":
         return batch_size
-    return min(batch_size, _constant(name, "SLICE") or batch_size)
+    return min(batch_size, _constant(name, "SLICE").get(precision, batch_size))
 
 
 @cache
@@ -73,8 +73,10 @@ def _source(name: str) -> ast.Module:
 
 
 def _constant(name: str, constant: str) -> Any:
-    """A value that the network's file defines in one line, read without running it."""
+    """A value that the network's file defines in one line, read without running it; None where it does not."""
     for node in _source(name).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == constant:
-            return ast.literal_eval(node.value)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if getattr(target, "id", "") == constant:
+                return ast.literal_eval(node.value)
     return None

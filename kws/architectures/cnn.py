@@ -11,7 +11,7 @@ from kws.architectures import BANDS, FRAMES
 
 ORDER = 2
 MAPS = (32, 16)
-SLICE = 32  # conv1's output for 1,024 clips is 457 MB; for 32 it is 14 MB and stays near the core
+SLICE = {"fp32": 32, "bf16": 128}  # conv1's output for 1,024 clips is 457 MB in fp32; for 32 it is 14 MB
 
 
 class Network(nn.Module):

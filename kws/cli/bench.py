@@ -29,7 +29,7 @@ def bench(
             opt="adam",
             learning_rate=optimizers.defaults("adam")["learning_rate"],
             threads=options.cores() if threads is None else threads,
-            slice_size=architectures.slice_size(arch.value, Recipe.batch_size),
+            slice_size=architectures.slice_size(arch.value, Recipe.batch_size, precision=precision),
             precision=precision,
         )
         for precision in options.Precision

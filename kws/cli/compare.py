@@ -31,11 +31,11 @@ def compare(
 
     Example: kws compare --format markdown
     """
-    from kws.registry.store import Registry
+    from kws.registry.reader import RegistryReader
     from kws.reports import formats
     from kws.reports.table1 import tables
 
-    with Registry(db) as registry:
+    with RegistryReader(db) as registry:
         found = tables(registry.runs(), registry.card)
     if format is Format.TABLE:
         from kws import display

@@ -24,10 +24,10 @@ def plot(
     Example: kws plot last --out curves.pdf
     """
     from kws.errors import RegistryError
-    from kws.registry.store import Registry
+    from kws.registry.reader import RegistryReader
     from kws.reports import curves
 
-    with Registry(db) as registry:
+    with RegistryReader(db) as registry:
         found = [registry.run(run) for run in dict.fromkeys(runs)]
         drawn = {run.id: (run, registry.epochs(run.id)) for run in found}
     for run, epochs in drawn.values():

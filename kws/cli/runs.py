@@ -14,10 +14,10 @@ def list_runs(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -
     Example: kws runs list
     """
     from kws import display
-    from kws.registry.store import Registry
+    from kws.registry.reader import RegistryReader
     from kws.reports import records
 
-    with Registry(db) as registry:
+    with RegistryReader(db) as registry:
         found = registry.runs()
     if json:
         display.print_json({"schema": records.SCHEMA, "runs": [records.run_record(run) for run in found]})
@@ -32,10 +32,10 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
     Example: kws runs show last
     """
     from kws import display
-    from kws.registry.store import Registry
+    from kws.registry.reader import RegistryReader
     from kws.reports import records
 
-    with Registry(db) as registry:
+    with RegistryReader(db) as registry:
         found = registry.run(run)
         card = registry.card(found.data_fingerprint)
         evaluations = registry.evaluations(found.id)

@@ -71,7 +71,7 @@ def train(
         words=parse_words(words),
         data=options.chosen_data(data),
         threads=options.cores() if threads is None else threads,
-        slice_size=architectures.slice_size(arch.value, max(batch_size, 1), chosen),
+        slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
         precision=precision.value,
         device=chosen,
         learning_rate=hyperparameters["learning_rate"],

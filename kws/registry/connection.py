@@ -17,10 +17,11 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
-from sqlmodel import SQLModel
 
 from kws.errors import RegistryError
-from kws.registry import tables
+
+APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
+SCHEMA_VERSION = 1
 
 _BUSY_SECONDS = 30
 _HEADER = b"SQLite format 3\x00"
@@ -116,6 +117,8 @@ def _begin(connection: Connection) -> None:
 
 def _make(engine: Engine) -> None:
     """Make the tables in one transaction; of several processes that do so at once, one makes them."""
+    from kws.registry.tables import METADATA
+
     raw = engine.raw_connection()
     until = time.monotonic() + _BUSY_SECONDS
     try:
@@ -130,9 +133,9 @@ def _make(engine: Engine) -> None:
     finally:
         raw.close()
     with writing(engine).begin() as connection:
-        SQLModel.metadata.create_all(connection)
-        connection.execute(text(f"PRAGMA application_id = {tables.APPLICATION_ID}"))
-        connection.execute(text(f"PRAGMA user_version = {tables.SCHEMA_VERSION}"))
+        METADATA.create_all(connection)
+        connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+        connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
 
 
 def _is_bare(engine: Engine) -> bool:
@@ -146,9 +149,9 @@ def _check(engine: Engine, path: Path) -> None:
     with engine.connect() as connection:
         application = connection.execute(text("PRAGMA application_id")).scalar_one()
         schema = connection.execute(text("PRAGMA user_version")).scalar_one()
-    if application != tables.APPLICATION_ID:
+    if application != APPLICATION_ID:
         raise RegistryError(f"{path} is a SQLite database, but not a registry of kws; name another with --db")
-    if schema > tables.SCHEMA_VERSION:
+    if schema > SCHEMA_VERSION:
         raise RegistryError(
-            f"{path} has schema {schema}, and this version of kws knows up to {tables.SCHEMA_VERSION}; upgrade kws"
+            f"{path} has schema {schema}, and this version of kws knows up to {SCHEMA_VERSION}; upgrade kws"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -27,15 +28,25 @@ def of_recipe(recipe: Recipe) -> dict[str, Any]:
     return values | {"words": list(recipe.words), "maps": list(recipe.maps) if recipe.maps else None}
 
 
+def _decoded(value: Any) -> Any:
+    """What a JSON column holds; some databases hand it out decoded."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 def run(row: Row) -> Run:
     """A run from its row, joined with the source of its data."""
     recipe = {name: row[name] for name in _RECIPE}
-    recipe |= {"words": tuple(row["words"]), "maps": tuple(row["maps"]) if row["maps"] else None}
+    maps = _decoded(row["maps"])
+    recipe |= {"words": tuple(_decoded(row["words"])), "maps": tuple(maps) if maps else None}
+    recipe["softmax"] = bool(recipe["softmax"])
+    environment = {name: row[name] for name in _ENVIRONMENT}
+    if environment["git_dirty"] is not None:
+        environment["git_dirty"] = bool(environment["git_dirty"])
     return Run(
         **{name: row[name] for name in _RUN},
         data_source=row["source"],
         recipe=Recipe(**recipe),
-        environment=Environment(**{name: row[name] for name in _ENVIRONMENT}),
+        environment=Environment(**environment),
         epochs_done=row["epochs_done"],
         seconds=row["milliseconds"] / 1000,
         validation_accuracy=row["validation_accuracy"],
@@ -95,11 +106,11 @@ def card(data: Row, splits: Sequence[Row]) -> DataCard:
     ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
     return DataCard(
         source=data["source"],
-        classes=tuple(data["classes"]),
-        counts={row["split"]: tuple(row["counts"]) for row in ordered},
+        classes=tuple(_decoded(data["classes"])),
+        counts={row["split"]: tuple(_decoded(row["counts"])) for row in ordered},
         split_fingerprints={row["split"]: row["fingerprint"] for row in ordered},
         labels={row["split"]: zlib.decompress(row["labels"]) for row in ordered},
-        front_end=data["front_end"],
+        front_end=_decoded(data["front_end"]),
         mean=data["mean"],
         std=data["std"],
     )

@@ -1,7 +1,7 @@
-"""Registry: the one way in and out of the database. Each method is one short transaction; nothing is held between.
+"""Registry: a reader that also writes. Each method is one short transaction; nothing is held between.
 
 Statements are SQLAlchemy's core ones on the tables of kws.registry.tables: recording an epoch takes a fraction of a
-millisecond, and a thousand runs are read in some tens of them.
+millisecond.
 """
 
 from __future__ import annotations
@@ -9,24 +9,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
 from kws.data_card import DataCard
 from kws.environment import Environment
-from kws.errors import RegistryError, UnknownRunError
 from kws.events import EpochEnd, Evaluation
 from kws.recipe import Recipe
 from kws.registry import rows
-from kws.registry.connection import connect, failure, writing
-from kws.registry.runs import FINISHED, RUNNING, Epoch, Run
+from kws.registry.connection import writing
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED, RUNNING
 from kws.registry.tables import DATA, EPOCHS, EVALUATIONS, RUNS, SPLITS, WEIGHTS
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
@@ -45,21 +42,8 @@ _UPDATE_PROGRESS = (
 )
 
 
-class Registry:
-    """A registry file, opened. Raises RegistryError where it cannot be used; see kws.registry.connection."""
-
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        self.path = path
-        self._engine = connect(path, create=create)
-        self._keys: dict[str, int] = {}
-
-    def __enter__(self) -> Registry:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._engine.dispose()
-
-    # Writing
+class Registry(RegistryReader):
+    """A registry file, opened for writing too; with `create` it is made where there is none."""
 
     def start(
         self,
@@ -125,98 +109,10 @@ class Registry:
             _keep_card(connection, card)
             _keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
 
-    # Reading
-
-    def runs(self) -> list[Run]:
-        """Every run, the oldest first."""
-        query = select(*RUNS.columns, DATA.c.source).join(DATA).order_by(RUNS.c.key)
-        with self._read() as connection:
-            return [rows.run(row) for row in connection.execute(query).mappings()]
-
-    def run(self, reference: str) -> Run:
-        """The run that a reference names: its id, an unambiguous beginning of it, or `last`.
-
-        Raises UnknownRunError for none, or several.
-        """
-        found = self.runs()
-        if reference == "last" and found:
-            return found[-1]
-        matches = [run for run in found if run.id.startswith(reference)] if reference else []
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise UnknownRunError(
-                f"{reference!r} could be any of {', '.join(run.id for run in matches[:5])}"
-                f"{' ...' if len(matches) > 5 else ''}; give more of the id"
-            )
-        raise UnknownRunError(
-            f"there is no run {reference!r} in {self.path}; `kws runs list` shows the {len(found)} it has"
-        )
-
-    def epochs(self, run_id: str) -> list[Epoch]:
-        """A run's epochs, the first one first."""
-        with self._read() as connection:
-            query = select(EPOCHS).where(EPOCHS.c.run_key == self._key(connection, run_id)).order_by(EPOCHS.c.epoch)
-            return [rows.epoch(row) for row in connection.execute(query).mappings()]
-
-    def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
-        """A run's evaluations, each with the card of the data it was on."""
-        table = EVALUATIONS
-        with self._read() as connection:
-            query = select(table).where(table.c.run_key == self._key(connection, run_id))
-            found = []
-            for row in connection.execute(query.order_by(table.c.evaluated_at, table.c.split)).mappings().all():
-                card = _card(connection, row["data_fingerprint"])
-                found.append((card, rows.evaluation(row, card)))
-            return found
-
-    def card(self, fingerprint: str) -> DataCard:
-        """The card of a data set that runs were made on."""
-        with self._read() as connection:
-            return _card(connection, fingerprint)
-
-    def weights(self, run_id: str) -> bytes:
-        """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""
-        with self._read() as connection:
-            query = select(WEIGHTS).where(WEIGHTS.c.run_key == self._key(connection, run_id))
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            raise RegistryError(f"run {run_id} has no weights in {self.path}: it did not finish, or they were left out")
-        if hashlib.sha256(row.safetensors).hexdigest() != row.sha256:
-            raise RegistryError(f"the weights of run {run_id} in {self.path} are damaged: their SHA-256 does not match")
-        return row.safetensors
-
-    def _key(self, connection: Connection, run_id: str) -> int:
-        """The integer that a run's epochs hang on."""
-        if run_id not in self._keys:
-            key = connection.execute(select(RUNS.c.key).where(RUNS.c.id == run_id)).scalar_one_or_none()
-            if key is None:
-                raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
-            self._keys[run_id] = key
-        return self._keys[run_id]
-
     @contextmanager
     def _write(self, *, durable: bool = True) -> Iterator[Connection]:
         with self._translated(), writing(self._engine, durable=durable).begin() as connection:
             yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._translated(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            raise failure(self.path, error) from None
-        except zlib.error as error:
-            raise RegistryError(
-                f"{self.path} is damaged: labels or predictions in it cannot be read ({error})"
-            ) from None
-        except UnicodeEncodeError as error:
-            raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
 
 def _new_id() -> str:
@@ -242,11 +138,3 @@ def _keep_card(connection: Connection, card: DataCard) -> None:
 def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
     values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
     connection.execute(insert(EVALUATIONS).prefix_with("OR IGNORE"), values)
-
-
-def _card(connection: Connection, fingerprint: str) -> DataCard:
-    data = connection.execute(select(DATA).where(DATA.c.fingerprint == fingerprint)).mappings().one_or_none()
-    if data is None:
-        raise RegistryError(f"there is no data set with the fingerprint {fingerprint}")
-    splits = connection.execute(select(SPLITS).where(SPLITS.c.data_fingerprint == fingerprint)).mappings()
-    return rows.card(data, splits.all())

@@ -15,8 +15,7 @@ integer key, not its id: they are many, and a row is small.
 from sqlalchemy import JSON, Column, LargeBinary, Table
 from sqlmodel import Field, SQLModel
 
-APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
-SCHEMA_VERSION = 1
+METADATA = SQLModel.metadata
 
 
 class DataRow(SQLModel, table=True):

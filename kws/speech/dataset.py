@@ -5,21 +5,16 @@ Decisions:
   labels and splits, the front end, and the versions of the libraries that decode and transform.
 - They are cached normalised, with the training split's scalar mean and standard deviation, and mapped into memory, so
   that a later run starts at once and several runs share one copy.
-- Each worker computes its clips with one thread, so that the bits do not depend on how many workers there are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,18 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kws.data_card import ALL, SPLITS, TRAIN, DataCard
-from kws.errors import ClipError, DataError
-from kws.speech import arrays
+from kws.data_card import ALL, SPLITS, DataCard
+from kws.errors import DataError
+from kws.speech import prepare
 from kws.speech.cache import cache_folder, published
-from kws.speech.decode import SAMPLES, read_waveform
-from kws.speech.features import FRONT_END, log_mel
+from kws.speech.features import FRONT_END
 from kws.speech.folder import OTHER, Clip, draw_classes, list_clips
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
 _FORMAT = 1  # changes when older cached features can no longer be read, or would come out different
-_BATCH = 32  # clips transformed at once by a worker: their spectra stay in its cache
 
 
 @dataclass(frozen=True)
@@ -98,14 +91,16 @@ def load(data: str, words: tuple[str, ...], *, skip_unreadable: bool = False, tr
         shutil.rmtree(folder, ignore_errors=True)  # it appeared whole, so someone damaged it since
     if not folder.exists():
         with published(folder) as temporary:
+            left_out: list[str] = []
+            front_end: dict[str, float] = {}
             if source.is_arrays:
-                classes, digests = _write_arrays(source.folder, words, temporary)
-                left_out: list[str] = []
-                front_end: dict[str, float] = {}
+                digests, count, mean, std = prepare.from_arrays(source.folder, temporary)
+                classes = _array_classes(count, words, source.folder)
             else:
-                digests, left_out = _write_features(clips, temporary, skip_unreadable, track)
+                digests, left_out, mean, std = prepare.from_clips(
+                    clips, temporary, skip_unreadable=skip_unreadable, track=track
+                )
                 front_end = FRONT_END.describe()
-            mean, std = _normalise(temporary)
             card = {"classes": classes, "digests": digests, "front_end": front_end, "mean": mean, "std": std}
             (temporary / "card.json").write_text(json.dumps(card | {"left_out": left_out}), encoding="utf-8")
     return _read(folder, source)
@@ -140,81 +135,6 @@ def _versions() -> dict[str, str]:
     return {package: version(package) for package in ("torch", "soundfile", "soxr")}
 
 
-def _write_features(
-    clips: Sequence[Clip], folder: Path, skip_unreadable: bool, track: Track
-) -> tuple[dict[str, str], list[str]]:
-    """Write each split's features and labels; returns the splits' fingerprints and the names of clips left out."""
-    shape = log_mel(torch.zeros(1, SAMPLES)).shape[1:]
-    rows = Counter(clip.split for clip in clips)
-    features = {
-        split: np.lib.format.open_memmap(folder / f"{split}.npy", "w+", np.float32, (rows[split], *shape))
-        for split in SPLITS
-    }
-    labels: dict[str, list[int]] = {split: [] for split in SPLITS}
-    digests = {split: hashlib.sha256() for split in SPLITS}
-    left_out = []
-    for clip, computed in track(_computed(clips, skip_unreadable), total=len(clips), what="Computing features"):
-        if computed is None:
-            left_out.append(clip.name)
-            continue
-        waveform_digest, row = computed
-        features[clip.split][len(labels[clip.split])] = row
-        labels[clip.split].append(clip.label)
-        line = f"{clip.label} {clip.name}\0".encode("utf-8", "surrogateescape")
-        digests[clip.split].update(line + waveform_digest)
-    for split in SPLITS:
-        if len(labels[split]) < rows[split]:
-            np.save(folder / f"{split}.npy", np.array(features[split][: len(labels[split])]))
-        np.save(folder / f"{split}-labels.npy", np.array(labels[split], dtype=np.int64))
-    return {split: digest.hexdigest() for split, digest in digests.items()}, left_out
-
-
-def _computed(clips: Sequence[Clip], skip_unreadable: bool) -> Iterator[tuple[Clip, tuple[bytes, np.ndarray] | None]]:
-    """Each clip in order with its waveform's SHA-256 and its features (T, M), or None where it is left out."""
-    batches = [clips[i : i + _BATCH] for i in range(0, len(clips), _BATCH)]
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(_cores(), initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        for batch, results in zip(batches, pool.map(partial(_compute, skip_unreadable), batches), strict=True):
-            yield from zip(batch, results, strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
-
-
-def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> list[tuple[bytes, np.ndarray] | None]:
-    results: list[tuple[bytes, np.ndarray] | None] = [None] * len(clips)
-    waveforms, positions = [], []
-    for position, clip in enumerate(clips):
-        try:
-            waveforms.append(read_waveform(Path(clip.path)))
-            positions.append(position)
-        except ClipError as error:
-            if not skip_unreadable:
-                raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
-    if waveforms:
-        batch = np.stack(waveforms)
-        for position, waveform, row in zip(positions, batch, log_mel(torch.from_numpy(batch)).numpy(), strict=True):
-            results[position] = hashlib.sha256(waveform).digest(), row
-    return results
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _write_arrays(source: Path, words: tuple[str, ...], folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Copy the course's arrays to the cache; returns their classes and the splits' fingerprints."""
-    digests = {}
-    classes: tuple[str, ...] = ()
-    for split, (features, labels) in arrays.read(source).items():
-        classes = _array_classes(int(labels.max()) + 1, words, source)
-        np.save(folder / f"{split}.npy", features)
-        np.save(folder / f"{split}-labels.npy", labels)
-        digests[split] = hashlib.sha256(features.tobytes() + labels.tobytes()).hexdigest()
-    return classes, digests
-
-
 def _array_classes(count: int, words: tuple[str, ...], source: Path) -> tuple[str, ...]:
     for classes in ((*words, OTHER), words):
         if len(classes) == count:
@@ -223,26 +143,6 @@ def _array_classes(count: int, words: tuple[str, ...], source: Path) -> tuple[st
         f"the arrays in {source} have {count} classes, but --words names {len(words)}; "
         f"name {count - 1} of them (the last is then {OTHER!r}) or all {count}, in the order of the arrays' columns"
     )
-
-
-def _normalise(folder: Path) -> tuple[float, float]:
-    """Normalise all splits' features in place; returns the training split's mean and standard deviation.
-
-    Without any training clips nothing is changed, and the mean and standard deviation are 0 and 1.
-    """
-    train = np.load(folder / f"{TRAIN}.npy", mmap_mode="r")
-    mean, std = 0.0, 1.0
-    if train.size:
-        chunks = [train[i : i + 1024] for i in range(0, len(train), 1024)]
-        mean = sum(float(chunk.sum(dtype=np.float64)) for chunk in chunks) / train.size
-        variance = sum(float(np.square(chunk - mean, dtype=np.float64).sum()) for chunk in chunks) / train.size
-        std = variance**0.5 or 1.0
-    for split in SPLITS:
-        features = np.load(folder / f"{split}.npy", mmap_mode="r+")
-        for i in range(0, len(features), 1024):
-            features[i : i + 1024] = (features[i : i + 1024] - np.float32(mean)) / np.float32(std)
-        features.flush()
-    return mean, std
 
 
 def _read(folder: Path, source: Source) -> Dataset:

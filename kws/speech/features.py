@@ -59,8 +59,10 @@ def log_mel(waveforms: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
         pad_mode="reflect",
         return_complex=True,
     )
-    power = torch.view_as_real(spectrum).square_().sum(-1)  # (B, bins, T)
-    return torch.matmul(power.transpose(1, 2), mel_filters(front_end)).add_(front_end.offset).log_()
+    parts = (
+        torch.view_as_real(spectrum.transpose(1, 2)).square_().flatten(2)
+    )  # (B, T, 2 bins): real, imaginary, real ...
+    return torch.matmul(parts, _filters_of_parts(front_end)).add_(front_end.offset).log_()
 
 
 @cache
@@ -75,6 +77,12 @@ def mel_filters(front_end: FrontEnd = FRONT_END) -> Tensor:
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
     triangles = torch.minimum(rising, falling).clamp(min=0)
     return (triangles * 2 / (high - low)).float()
+
+
+@cache
+def _filters_of_parts(front_end: FrontEnd) -> Tensor:
+    """Each bin's filters twice (2 bins, M): the matrix product then adds real and imaginary power by itself."""
+    return mel_filters(front_end).repeat_interleave(2, dim=0)
 
 
 # Slaney's scale: linear below 1 kHz, three mels to 200 Hz; logarithmic above, 27 mels to a factor of 6.4.

@@ -1,0 +1,173 @@
+"""Computing a data set's features, once, into a folder of the cache.
+
+Decisions:
+- A worker a core; each computes with one thread, so that the bits do not depend on how many workers there are.
+- Raw features go to a file as they come. When the training split's mean and standard deviation are known, each file is
+  read once more and written normalised: no split is ever in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kws.data_card import SPLITS, TRAIN
+from kws.errors import ClipError
+from kws.memory import keep_freed_memory
+from kws.speech import arrays
+from kws.speech.decode import SAMPLES, read_waveform
+from kws.speech.features import FRONT_END, log_mel
+from kws.speech.folder import Clip
+from kws.speech.progress import Track
+
+_BATCH = 16  # clips transformed at once by a worker: their spectra stay in its cache
+_CHUNK = 256  # clips normalised at once
+
+
+@dataclass
+class _SplitWriter:
+    """One split's features and labels on their way into the cache."""
+
+    folder: Path
+    split: str
+    labels: list[int] = field(default_factory=list)
+    sum: float = 0.0
+    squares: float = 0.0
+    shape: tuple[int, ...] = (SAMPLES // FRONT_END.hop + 1, FRONT_END.bands)  # T, M
+
+    def __post_init__(self) -> None:
+        self._path = self.folder / f"{self.split}.raw"
+        self._file = self._path.open("wb")
+
+    def add(self, features: np.ndarray, labels: Sequence[int], moments: tuple[float, float]) -> None:
+        """Take features (n, T, M) with their labels, sum and sum of squares."""
+        self.shape = features.shape[1:]
+        self._file.write(features.data)
+        self.labels.extend(labels)
+        self.sum += moments[0]
+        self.squares += moments[1]
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation of all features so far; 0 and 1 where there are none."""
+        count = len(self.labels) * self.shape[0] * self.shape[1]
+        if not count:
+            return 0.0, 1.0
+        mean = self.sum / count
+        return mean, max(self.squares / count - mean**2, 0.0) ** 0.5 or 1.0
+
+    def finish(self, mean: float, std: float) -> None:
+        """Write the split's features (N, T, M), normalised, and labels (N,) as arrays."""
+        self._file.close()
+        shape = (len(self.labels), *self.shape)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with self._path.open("rb") as raw, (self.folder / f"{self.split}.npy").open("wb") as normalised:
+            np.lib.format.write_array_header_1_0(normalised, header)
+            while chunk := raw.read(_CHUNK * shape[1] * shape[2] * 4):
+                features = np.frombuffer(chunk, "<f4") - np.float32(mean)
+                normalised.write(np.divide(features, np.float32(std), out=features).data)
+        self._path.unlink()
+        np.save(self.folder / f"{self.split}-labels.npy", np.array(self.labels, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some clips of one split: those that could be read, with their waveforms' digests, features and moments."""
+
+    clips: list[Clip]
+    digests: list[bytes]
+    features: np.ndarray
+    moments: tuple[float, float]
+
+
+def from_clips(
+    clips: Sequence[Clip], folder: Path, *, skip_unreadable: bool, track: Track
+) -> tuple[dict[str, str], list[str], float, float]:
+    """Write the features of recordings; returns the splits' fingerprints, the clips left out, mean and deviation.
+
+    Raises ClipError, naming it, for a clip that cannot be read, unless those are to be left out.
+    """
+    writers = {split: _SplitWriter(folder, split) for split in SPLITS}
+    digests = {split: hashlib.sha256() for split in SPLITS}
+    left_out: list[str] = []
+
+    def written() -> Iterator[Clip]:
+        for asked, batch in _computed(clips, skip_unreadable):
+            for clip, digest in zip(batch.clips, batch.digests, strict=True):
+                line = f"{clip.label} {clip.name}\0".encode("utf-8", "surrogateescape")
+                digests[clip.split].update(line + digest)
+            if batch.clips:
+                labels = [clip.label for clip in batch.clips]
+                writers[batch.clips[0].split].add(batch.features, labels, batch.moments)
+            read = set(batch.clips)
+            left_out.extend(clip.name for clip in asked if clip not in read)
+            yield from asked
+
+    for _ in track(written(), total=len(clips), what="Computing features"):
+        pass
+    mean, std = writers[TRAIN].moments()
+    for writer in writers.values():
+        writer.finish(mean, std)
+    return {split: digest.hexdigest() for split, digest in digests.items()}, left_out, mean, std
+
+
+def from_arrays(source: Path, folder: Path) -> tuple[dict[str, str], int, float, float]:
+    """Write the course's arrays, normalised; returns the splits' fingerprints, K, mean and standard deviation."""
+    writers, digests = {}, {}
+    for split, (features, labels) in arrays.read(source).items():
+        writers[split] = _SplitWriter(folder, split)
+        for i in range(0, len(features), _CHUNK):
+            part = np.ascontiguousarray(features[i : i + _CHUNK])
+            writers[split].add(part, labels[i : i + _CHUNK].tolist(), _moments(part))
+        digests[split] = hashlib.sha256(features.tobytes() + labels.tobytes()).hexdigest()
+    mean, std = writers[TRAIN].moments()
+    for writer in writers.values():
+        writer.finish(mean, std)
+    return digests, max(max(writer.labels) for writer in writers.values()) + 1, mean, std
+
+
+def _computed(clips: Sequence[Clip], skip_unreadable: bool) -> Iterator[tuple[Sequence[Clip], _Batch]]:
+    """Clips in order, a batch at a time and each of one split, with what was computed of them."""
+    keep_freed_memory()
+    by_split = [[clip for clip in clips if clip.split == split] for split in SPLITS]
+    batches = [mine[i : i + _BATCH] for mine in by_split for i in range(0, len(mine), _BATCH)]
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(_cores(), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from zip(batches, pool.map(partial(_compute, skip_unreadable), batches), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
+    read, waveforms = [], []
+    for clip in clips:
+        try:
+            waveforms.append(read_waveform(Path(clip.path)))
+            read.append(clip)
+        except ClipError as error:
+            if not skip_unreadable:
+                raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
+    if not read:
+        return _Batch([], [], np.empty(0, np.float32), (0.0, 0.0))
+    digests = [hashlib.sha256(waveform.data).digest() for waveform in waveforms]
+    features = log_mel(torch.from_numpy(np.stack(waveforms))).contiguous().numpy()
+    return _Batch(read, digests, features, _moments(features))
+
+
+def _moments(features: np.ndarray) -> tuple[float, float]:
+    """Sum and sum of squares, in double precision."""
+    exact = features.astype(np.float64).ravel()
+    return float(exact.sum()), float(np.square(exact, out=exact).sum())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
