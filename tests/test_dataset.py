@@ -14,7 +14,7 @@ from recordings import SPLITS, noise, write, write_folder
 
 from kws.data_card import DataCard
 from kws.errors import ClipError, DataError
-from kws.speech import dataset
+from kws.speech import prepare
 from kws.speech.dataset import Dataset, Split, load, require_all_classes
 from kws.speech.decode import read_waveform
 from kws.speech.features import log_mel
@@ -279,7 +279,7 @@ def test_other_words_are_another_data_set(original, tmp_path):
 def test_the_bits_do_not_depend_on_workers_and_batches(original, tmp_path, monkeypatch, name, value):
     load(str(original), WORDS)
     (place,) = cached(tmp_path)
-    monkeypatch.setattr(dataset, name, value)
+    monkeypatch.setattr(prepare, name, value)
     monkeypatch.setenv("KWS_CACHE", str(tmp_path / "again"))
     load(str(original), WORDS)
     assert contents(tmp_path / "again" / "features" / place.name) == contents(place)

@@ -9,6 +9,7 @@ Decisions:
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ from kws.speech.progress import Track
 _BATCH = 16  # clips transformed at once by a worker: their spectra stay in its cache
 _CHUNK = 256  # clips normalised at once
 
+Moments = tuple[float, float]  # mean and variance
+
 
 @dataclass
 class _SplitWriter:
@@ -39,29 +42,31 @@ class _SplitWriter:
     folder: Path
     split: str
     labels: list[int] = field(default_factory=list)
-    sum: float = 0.0
-    squares: float = 0.0
+    moments: list[Moments] = field(default_factory=list)
     shape: tuple[int, ...] = (SAMPLES // FRONT_END.hop + 1, FRONT_END.bands)  # T, M
 
     def __post_init__(self) -> None:
         self._path = self.folder / f"{self.split}.raw"
         self._file = self._path.open("wb")
 
-    def add(self, features: np.ndarray, labels: Sequence[int], moments: tuple[float, float]) -> None:
-        """Take features (n, T, M) with their labels, sum and sum of squares."""
+    def add(self, features: np.ndarray, labels: Sequence[int], moments: Sequence[Moments]) -> None:
+        """Take features (n, T, M) with each clip's label and moments."""
         self.shape = features.shape[1:]
         self._file.write(features.data)
         self.labels.extend(labels)
-        self.sum += moments[0]
-        self.squares += moments[1]
+        self.moments.extend(moments)
 
-    def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation of all features so far; 0 and 1 where there are none."""
-        count = len(self.labels) * self.shape[0] * self.shape[1]
-        if not count:
+    def mean_and_std(self) -> tuple[float, float]:
+        """Mean and standard deviation of all features so far; 0 and 1 where there are none, or all are the same.
+
+        Summed clip by clip without rounding, so that the bits do not depend on batches.
+        """
+        clips = len(self.moments)
+        if not clips:
             return 0.0, 1.0
-        mean = self.sum / count
-        return mean, max(self.squares / count - mean**2, 0.0) ** 0.5 or 1.0
+        mean = math.fsum(mean for mean, _ in self.moments) / clips
+        variance = math.fsum(within + (clip_mean - mean) ** 2 for clip_mean, within in self.moments) / clips
+        return mean, math.sqrt(variance) or 1.0
 
     def finish(self, mean: float, std: float) -> None:
         """Write the split's features (N, T, M), normalised, and labels (N,) as arrays."""
@@ -84,7 +89,7 @@ class _Batch:
     clips: list[Clip]
     digests: list[bytes]
     features: np.ndarray
-    moments: tuple[float, float]
+    moments: list[Moments]
 
 
 def from_clips(
@@ -112,7 +117,7 @@ def from_clips(
 
     for _ in track(written(), total=len(clips), what="Computing features"):
         pass
-    mean, std = writers[TRAIN].moments()
+    mean, std = writers[TRAIN].mean_and_std()
     for writer in writers.values():
         writer.finish(mean, std)
     return {split: digest.hexdigest() for split, digest in digests.items()}, left_out, mean, std
@@ -127,7 +132,7 @@ def from_arrays(source: Path, folder: Path) -> tuple[dict[str, str], int, float,
             part = np.ascontiguousarray(features[i : i + _CHUNK])
             writers[split].add(part, labels[i : i + _CHUNK].tolist(), _moments(part))
         digests[split] = hashlib.sha256(features.tobytes() + labels.tobytes()).hexdigest()
-    mean, std = writers[TRAIN].moments()
+    mean, std = writers[TRAIN].mean_and_std()
     for writer in writers.values():
         writer.finish(mean, std)
     return digests, max(max(writer.labels) for writer in writers.values()) + 1, mean, std
@@ -157,16 +162,18 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
     if not read:
-        return _Batch([], [], np.empty(0, np.float32), (0.0, 0.0))
+        return _Batch([], [], np.empty(0, np.float32), [])
     digests = [hashlib.sha256(waveform.data).digest() for waveform in waveforms]
     features = log_mel(torch.from_numpy(np.stack(waveforms))).contiguous().numpy()
     return _Batch(read, digests, features, _moments(features))
 
 
-def _moments(features: np.ndarray) -> tuple[float, float]:
-    """Sum and sum of squares, in double precision."""
-    exact = features.astype(np.float64).ravel()
-    return float(exact.sum()), float(np.square(exact, out=exact).sum())
+def _moments(features: np.ndarray) -> list[Moments]:
+    """Each clip's mean and variance, in double precision."""
+    exact = features.reshape(len(features), -1).astype(np.float64)
+    means = exact.mean(axis=1)
+    exact -= means[:, None]
+    return list(zip(means.tolist(), np.square(exact, out=exact).mean(axis=1).tolist(), strict=True))
 
 
 def _cores() -> int:
