@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 
 from kws.cli import app
 
+pytestmark = pytest.mark.xdist_group("real clips")  # one worker unpacks and trains
+
 COUNTS = {
     "train": {"yes": 3228, "no": 3130, "other": 3131},
     "validation": {"yes": 397, "no": 406, "other": 395},
