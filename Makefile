@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test check readme clean
+.PHONY: install train test check bench readme clean
 
 install: .venv/installed
 
@@ -22,6 +22,11 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Some twenty minutes on a quiet machine; the peers come with an extra of their own.
+bench: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,bench]"
+	$(BIN)/python -m benchmarks
 
 readme: .venv/installed
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt

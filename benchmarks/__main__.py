@@ -1,0 +1,52 @@
+"""`python -m benchmarks [GROUP ...] [--quick]`: measure, print the table, and write it to benchmarks/results/."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.groups import GROUPS
+from benchmarks.measure import CellError, say
+from benchmarks.report import Row, markdown, merged
+from benchmarks.workspace import Workspace
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the groups that were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure kws beside its peers.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"some of {', '.join(GROUPS)}; by default all")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few turns, to try the harness itself")
+    arguments = parser.parse_args()
+    for group in arguments.groups:
+        if group not in GROUPS:
+            parser.error(f"{group!r} is not one of {', '.join(GROUPS)}")
+    chosen = arguments.groups or list(GROUPS)
+    workspace = Workspace(quick=arguments.quick, machine=machine.describe())
+    rows: list[Row] = []
+    start = time.perf_counter()
+    try:
+        for group in chosen:
+            try:
+                rows += GROUPS[group](workspace)
+            except CellError as error:
+                say(f"{group}: {error}")
+                rows.append(Row(group=group, what=group, note=str(error)))
+            say(f"{group}: done, {time.perf_counter() - start:.0f} s since the start")
+    finally:
+        workspace.delete()
+    name = "quick" if arguments.quick else "latest"
+    results = merged(RESULTS / f"{name}.json", workspace.machine, chosen, rows)
+    text = markdown(results, quick=arguments.quick)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The groups of measurements by name, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks import comparing, growth, preparation, recording, startup, steps, whole_run
+from benchmarks.report import Row
+from benchmarks.workspace import Workspace
+
+GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
+    "train": steps.measure,
+    "run": whole_run.measure,
+    "features": preparation.measure,
+    "full-size": preparation.measure_full_size,
+    "startup": startup.measure,
+    "registry": comparing.measure,
+    "recording": recording.measure,
+    "growth": growth.measure,
+}

@@ -1,0 +1,102 @@
+"""The machine: processor, versions of everything, commit, and what a product of large matrices reaches.
+
+The peak is the larger of the medians over square matrices of 1,024 and 2,048, written into a tensor that is there; in
+fp32 and in bf16.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import statistics
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import REPOSITORY, CellError, call, cores, installed, say, timed
+
+PACKAGES = ("kws", "torch", "numpy", "lightning", "jax", "librosa", "kaldi-native-fbank", "mlflow", "trackio")
+_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
+_SOURCES = ("kws", "benchmarks", ":(exclude)benchmarks/results")
+
+
+def describe() -> dict[str, Any]:
+    """Everything that a figure may depend on."""
+    say("machine: a product of large matrices")
+    try:
+        peaks = call("machine:peak")
+    except CellError as error:
+        peaks = {}
+        say(f"machine: {error}")
+    return {
+        "cpu": _cpu("model name") or platform.processor() or platform.machine(),
+        "cores": cores(),
+        "threads": cores(),
+        "flags": [flag for flag in _FLAGS if flag in (_cpu("flags") or "").split()],
+        "memory_gb": _memory_gb(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_average": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "packages": {package: installed(package) for package in PACKAGES},
+        "commit": _git("rev-parse", "HEAD"),
+        "changes": _changes(),
+        "peak_gflops": {precision: round(value, 1) for precision, value in peaks.items()},
+    }
+
+
+def has_amx(machine: dict[str, Any]) -> bool:
+    """Whether the processor has AMX for bfloat16."""
+    return "amx_bf16" in machine["flags"]
+
+
+def peak() -> dict[str, float]:
+    """1e9 operations a second of a matrix product, by precision. Runs in a process of its own."""
+    import torch
+
+    torch.set_num_threads(cores())
+    return {
+        precision: max(_product(size, dtype) for size in (1024, 2048))
+        for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+    }
+
+
+def _product(size: int, dtype: Any) -> float:
+    import torch
+
+    left, right, out = (torch.randn(size, size).to(dtype) for _ in range(3))
+    repeats = 20 if size <= 1024 else 5
+    return 2 * size**3 / statistics.median(timed(lambda: torch.mm(left, right, out=out), warm=2, repeats=repeats)) / 1e9
+
+
+def _cpu(field: str) -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(field):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return None
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (ValueError, OSError):
+        return None
+
+
+def _changes() -> str | None:
+    """Twelve digits that stand for what differs from the commit; None where nothing does."""
+    status = _git("status", "--porcelain", "--", *_SOURCES)
+    if not status:
+        return None
+    return hashlib.sha256(f"{status}{_git('diff', 'HEAD', '--', *_SOURCES)}".encode()).hexdigest()[:12]
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
