@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -26,6 +28,7 @@ def main() -> None:
         if group not in GROUPS:
             parser.error(f"{group!r} is not one of {', '.join(GROUPS)}")
     chosen = arguments.groups or list(GROUPS)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workspace is deleted then, too
     workspace = Workspace(quick=arguments.quick, machine=machine.describe())
     rows: list[Row] = []
     start = time.perf_counter()

@@ -28,7 +28,7 @@ def measure(workspace: Workspace) -> list[Row]:
     """The rows of growth; also draws the plot."""
     quick = workspace.quick
     sizes = (256, 512) if quick else (1_000, 2_000, 4_000, 8_000)
-    lengths = {"cnn": (1, 2), "fc": (2, 4)} if quick else {"cnn": (2, 4, 8, 12), "fc": (10, 20, 40, 80)}
+    lengths = {"cnn": (1, 2), "fc": (2, 4)} if quick else {"cnn": (2, 4, 8, 12), "fc": (2, 4, 8, 12, 50)}
     counts = (10, 100) if quick else (100, 1_000, 10_000)
     cells: dict[Any, Any] = {}
     for arch in _ARCHS:
@@ -129,7 +129,7 @@ def epochs(arch: str, clips: int, epochs: int) -> list[float]:
 
 
 def draw(clips: dict[str, Curve], epochs: dict[str, Curve], runs: dict[str, Curve], path: Path) -> None:
-    """Three panels, with medians as lines and the least and the most as bars."""
+    """Three panels, with medians as lines and the least and the most as bars; the first two have logarithmic axes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -137,25 +137,33 @@ def draw(clips: dict[str, Curve], epochs: dict[str, Curve], runs: dict[str, Curv
 
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
     panels = (
-        ("An epoch over its clips", "training clips", clips, False),
-        ("A run over its epochs", "epochs", epochs, False),
-        ("kws compare over its runs", "runs in the registry", runs, True),
+        ("An epoch over its clips", "training clips", clips, True),
+        ("A run over its epochs", "epochs", epochs, True),
+        ("kws compare over its runs", "runs in the registry", runs, False),
     )
-    for axis, (title, label, curves, logarithmic) in zip(axes, panels, strict=True):
+    for axis, (title, label, curves, linear) in zip(axes, panels, strict=True):
         for name, curve in curves.items():
             middle = [samples.median for samples in curve.values()]
             below = [samples.median - samples.least for samples in curve.values()]
             above = [samples.most - samples.median for samples in curve.values()]
-            axis.errorbar(list(curve), middle, yerr=[below, above], marker="o", capsize=3, label=name)
+            (line, *_) = axis.errorbar(list(curve), middle, yerr=[below, above], marker="o", capsize=3, label=name)
+            if linear and curve:
+                first = min(curve)
+                straight = [curve[first].median * size / first for size in curve]
+                axis.plot(list(curve), straight, color=line.get_color(), linestyle=":", zorder=1)
         axis.set(title=title, xlabel=label, ylabel="seconds")
-        if logarithmic:
-            axis.set_xscale("log")
+        axis.set_xscale("log")
+        if linear:
+            axis.set_yscale("log")
         else:
-            axis.set_xlim(left=0)
-        axis.set_ylim(bottom=0)
+            axis.set_ylim(bottom=0)
+        sizes = sorted(max(curves.values(), key=len, default={}))
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.set_xticks([], minor=True)
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.grid(alpha=0.3)
         axis.legend()
-    figure.suptitle("Time as work grows (medians; bars from the least to the most)")
+    figure.suptitle("Time as work grows: medians, bars from the least to the most, dotted lines for what is linear")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)

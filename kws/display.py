@@ -1,4 +1,4 @@
-"""Everything that is drawn on the terminal: results on stdout, messages and progress on stderr.
+"""Drawing on the terminal: where results and messages go, and progress; kws.screens has the results themselves.
 
 Text from outside (names, notes, paths) is never read as rich's markup. Where stderr is no terminal, progress is a plain
 line an epoch; where stdout is none, tables are as wide as they need to be.
@@ -10,9 +10,8 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,24 +23,12 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
 from kws import architectures, optimizers
 from kws.data_card import SPLITS, DataCard
-from kws.events import EpochEnd, Evaluation, IterationEnd
+from kws.events import EpochEnd, IterationEnd
 from kws.recipe import Recipe
-from kws.registry.runs import Epoch, Run
-from kws.reports.classes import ClassReport
-from kws.reports.formats import cell_text
-from kws.reports.table1 import Cell
-from kws.reports.table1 import Table as Table1
-from kws.speech.checks import Report
-from kws.speech.sources import Entry
-
-if TYPE_CHECKING:
-    from kws.layers import Network
-    from kws.speed import Speed
+from kws.registry.runs import Run
 
 T = TypeVar("T")
 
@@ -174,205 +161,3 @@ class TrainingProgress:
         width = len(str(self._recipe.epochs))
         speed = f"  {self._speed:,.0f} clips/s" if self._speed else ""
         return f"epoch {epoch:{width}}/{self._recipe.epochs}  {self._losses}{speed}"
-
-
-# Results
-
-
-def print_tables(tables: list[Table1]) -> None:
-    """Table 1 of each data set, the best in bold."""
-    console = out()
-    for number, table in enumerate(tables):
-        if number:
-            console.print()
-        drawn = _table("", *table.columns, title=f"Table {number + 1}")
-        for row in table.rows:
-            cells = [table.cell(row, column) for column in table.columns]
-            drawn.add_row(Text(row), *(_cell(cell, bold=console.is_terminal) for cell in cells))
-        console.print(drawn)
-        console.print(table.caption, soft_wrap=not console.is_terminal)
-
-
-def _cell(cell: Cell | None, *, bold: bool) -> Text:
-    """A cell's text; the best is bold, or between asterisks where there is no bold."""
-    if cell is None or not cell.best:
-        return Text(cell_text(cell))
-    return Text(cell_text(cell), style="bold") if bold else Text(f"**{cell_text(cell)}**")
-
-
-def print_runs(runs: list[Run]) -> None:
-    """A line a run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
-    rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
-    rows.extend(
-        (
-            run.id,
-            run.status,
-            run.recipe.arch,
-            run.recipe.opt,
-            str(run.recipe.seed),
-            f"{run.epochs_done}/{run.recipe.epochs}",
-            percent(run.validation_accuracy),
-            percent(run.test_accuracy),
-            " ".join(run.data_source.split()),
-            run.started_at[:16].replace("T", " "),
-            " ".join((run.name or "").split()),
-        )
-        for run in runs
-    )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
-    if not runs:
-        say("no runs yet; `kws train --arch cnn --opt adam` makes one")
-
-
-def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]) -> None:
-    """All of one run."""
-    console = out()
-    facts = _table("", "", title=f"Run {run.id}", header=False)
-    rows = {"status": run.status + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
-    rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
-    rows |= {"parameters": f"{run.parameters:,}"}
-    rows |= {"data": f"{card.source}, fingerprint {card.fingerprint[:12]}"}
-    for split in SPLITS:
-        counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
-        rows[f"  {split}"] = counts
-    rows |= {f"recipe {name}": _plain(value) for name, value in vars(run.recipe).items() if value is not None}
-    rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
-    for name, value in rows.items():
-        if value is not None:
-            facts.add_row(Text(name), Text(value))
-    console.print(facts)
-    for on, evaluation in evaluations:
-        console.print(
-            f"{evaluation.split} split of {on.source}: accuracy {percent(evaluation.accuracy)}, "
-            f"loss {evaluation.loss:.4f}, {evaluation.clips:,} clips"
-        )
-    drawn = _table("epoch", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
-    for epoch in epochs:
-        drawn.add_row(
-            str(epoch.epoch),
-            f"{epoch.train_loss:.4f}",
-            percent(epoch.train_accuracy),
-            f"{epoch.validation_loss:.4f}",
-            percent(epoch.validation_accuracy),
-            f"{epoch.seconds:.2f}",
-        )
-    console.print(drawn)
-
-
-def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:
-    """Accuracy, loss, confusion matrix and scores a class."""
-    console = out()
-    console.print(
-        f"run {run.id} ({run.recipe.arch}, {run.recipe.opt}) on the {evaluation.split} split of {card.source}, "
-        f"{evaluation.clips:,} clips: accuracy {percent(evaluation.accuracy)}, loss {evaluation.loss:.4f}",
-        soft_wrap=not console.is_terminal,
-    )
-    confusion = _table("said \\ heard as", *card.classes, "recall", title="Confusion matrix")
-    for score, row in zip(report.scores, report.confusion, strict=True):
-        counts = (Text(str(n), style="bold" if i == report.scores.index(score) else "") for i, n in enumerate(row))
-        confusion.add_row(Text(score.name), *counts, percent(score.recall))
-    console.print(confusion)
-    scores = _table("class", "precision", "recall", "F1", "clips")
-    for score in report.scores:
-        values = (percent(score.precision), percent(score.recall), percent(score.f1), f"{score.clips:,}")
-        scores.add_row(Text(score.name), *values)
-    console.print(scores)
-
-
-def print_summary(network: Network, others: list[Network]) -> None:
-    """A network layer by layer, its totals, and its size beside the other networks'."""
-    console = out()
-    title = f"{network.title}: log-mel features {_size(network.input_size)} to {_size(network.layers[-1].output_size)}"
-    drawn = _table("layer", "", "output size", "parameters", "=", "multiply-accumulates", title=title)
-    for layer in network.layers:
-        drawn.add_row(
-            layer.name,
-            layer.kind,
-            _size(layer.output_size),
-            f"{layer.parameters:,}",
-            layer.parameter_formula,
-            f"{layer.multiply_accumulates:,}",
-        )
-    drawn.add_section()
-    drawn.add_row("total", "", "", f"{network.parameters:,}", "", f"{network.multiply_accumulates:,}")
-    console.print(drawn)
-    for layer in network.layers:
-        if layer.size_formula:
-            console.print(f"{layer.name}: {layer.size_formula}")
-    for other in others:
-        larger, smaller = sorted((network, other), key=lambda each: each.parameters, reverse=True)
-        console.print(
-            f"{larger.arch} has {larger.parameters:,} parameters, {larger.parameters / smaller.parameters:.4f} times "
-            f"the {smaller.parameters:,} of {smaller.arch}",
-            soft_wrap=not console.is_terminal,
-        )
-
-
-def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
-    """Training speed in each precision, and which one to choose."""
-    console = out()
-    drawn = _table("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
-    for speed in speeds:
-        figures = (f"{speed.clips_per_second:,.0f}", f"{speed.gflops:,.0f}", f"{speed.peak_gflops:,.0f}")
-        drawn.add_row(speed.precision, *figures, f"{100 * speed.share:.0f} %")
-    console.print(drawn)
-    fastest = max(speeds, key=lambda speed: speed.clips_per_second)
-    console.print(f"fastest here: --precision {fastest.precision}")
-
-
-# Data
-
-
-def print_sources(sources: list[Entry], chosen: str) -> None:
-    """The data sources, where they lie, and which one is used by default."""
-    drawn = _table("source", "", "there", "folder")
-    for source in sources:
-        drawn.add_row(source.name, source.title, "yes" if source.is_there else "no", Text(str(source.folder)))
-    drawn.add_row("FOLDER", "recordings, a folder a word, or the course's arrays X_train.p ... Y_test.p", "", "")
-    console = out()
-    console.print(drawn)
-    console.print(f"used without --data: {chosen}")
-
-
-def print_check(report: Report) -> None:
-    """What a source holds, and the clips that are not in order."""
-    console = out()
-    drawn = _table("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
-    for word, counts in report.counts.items():
-        drawn.add_row(Text(word), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
-    drawn.add_section()
-    totals = [sum(counts[split] for counts in report.counts.values()) for split in SPLITS]
-    drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
-    drawn.add_row("speakers", *(f"{report.speakers.get(split, 0):,}" for split in SPLITS), "")
-    console.print(drawn)
-    shortest, mean, longest = report.seconds
-    console.print(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average")
-    duplicated = [" = ".join(names) for names in report.duplicated]
-    for what, names in (
-        ("shorter than 1 s (padded with silence)", report.short),
-        ("silent", report.silent),
-        ("clipped", report.clipped),
-        ("the same samples", duplicated),
-        ("named by a list but not there", report.missing),
-        ("UNREADABLE", [f"{clip} ({why})" for clip, why in report.unreadable.items()]),
-        ("SPEAKERS IN TWO SPLITS", report.shared_speakers),
-    ):
-        some = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
-        console.print(f"{what}: {len(names):,}{some}", soft_wrap=not console.is_terminal)
-
-
-def _table(*columns: str, title: str = "", header: bool = True) -> Table:
-    table = Table(title=Text(title) if title else None, title_justify="left", show_header=header, box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(Text(column), justify="left", overflow="fold")
-    return table
-
-
-def _size(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

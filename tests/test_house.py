@@ -11,7 +11,7 @@ KWS = Path(__file__).resolve().parent.parent / "kws"
 VOCABULARY = {"errors", "recipe", "events", "data_card", "environment"}
 LEARNING = {"speech", "architectures", "optimizers", "training", "weights", "layers", "memory", "speed"}
 LEDGER = {"registry", "reports"}
-EDGE = {"display", "cli", "__init__", "__main__"}
+EDGE = {"display", "screens", "cli", "__init__", "__main__"}
 MAY_IMPORT = {
     "vocabulary": set(),
     "learning": LEARNING,
@@ -65,7 +65,7 @@ COMMANDS = [
     "data list",
     "--version",
     "--help",
-    *(f"{command} --help" for command in ("train", "eval", "compare", "plot", "summary", "runs", "data")),
+    *(f"{command} --help" for command in ("train", "eval", "compare", "plot", "summary", "bench", "runs", "data")),
     *(f"{command} --help" for command in ("runs list", "runs show", "data list", "data check", "data download")),
 ]
 

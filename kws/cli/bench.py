@@ -21,7 +21,7 @@ def bench(
 
     Example: kws bench --arch cnn
     """
-    from kws import display, speed
+    from kws import display, screens, speed
 
     recipes = [
         Recipe(
@@ -39,4 +39,4 @@ def bench(
         records = [vars(each) | {"share": each.share} for each in speeds]
         display.print_json({"schema": 1, "arch": arch.value, "threads": recipes[0].threads, "speeds": records})
     else:
-        display.print_speeds(arch.value, recipes[0].threads, speeds)
+        screens.print_speeds(arch.value, recipes[0].threads, speeds)

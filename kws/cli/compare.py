@@ -38,9 +38,9 @@ def compare(
     with RegistryReader(db) as registry:
         found = tables(registry.runs(), registry.card)
     if format is Format.TABLE:
-        from kws import display
+        from kws import screens
 
-        display.print_tables(found)
+        screens.print_tables(found)
     else:
         typer.echo(formats.FORMATS[format.value](found), nl=False)
     if not found:

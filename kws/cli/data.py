@@ -15,14 +15,14 @@ def list_sources(json: options.Json = False) -> None:
 
     Example: kws data list
     """
-    from kws import display
+    from kws import display, screens
     from kws.speech import sources
 
     found = sources.catalogue()
     if json:
         display.print_json({"schema": 1, "sources": [source.record() for source in found]})
     else:
-        display.print_sources(found, options.chosen_data(None))
+        screens.print_sources(found, options.chosen_data(None))
 
 
 @app.command("check")
@@ -37,7 +37,7 @@ def check(
 
     Example: kws data check path/to/recordings
     """
-    from kws import display
+    from kws import display, screens
     from kws.speech import checks, sources
 
     source = sources.locate(options.chosen_data(data), track=display.track)
@@ -45,7 +45,7 @@ def check(
     if json:
         display.print_json(report.record())
     else:
-        display.print_check(report)
+        screens.print_check(report)
     if report.unusable:
         raise typer.Exit(1)
 

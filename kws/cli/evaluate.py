@@ -31,7 +31,7 @@ def evaluate(
 
     Example: kws eval last --split validation
     """
-    from kws import architectures, display, training, weights
+    from kws import architectures, display, screens, training, weights
     from kws.errors import DataError
     from kws.registry.store import Registry
     from kws.reports import records
@@ -69,4 +69,4 @@ def evaluate(
     if json:
         display.print_json(records.evaluation_record(found, loaded.card, evaluation, report))
     else:
-        display.print_evaluation(found, loaded.card, evaluation, report)
+        screens.print_evaluation(found, loaded.card, evaluation, report)

@@ -13,7 +13,7 @@ def list_runs(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -
 
     Example: kws runs list
     """
-    from kws import display
+    from kws import display, screens
     from kws.registry.reader import RegistryReader
     from kws.reports import records
 
@@ -22,7 +22,7 @@ def list_runs(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -
     if json:
         display.print_json({"schema": records.SCHEMA, "runs": [records.run_record(run) for run in found]})
     else:
-        display.print_runs(found)
+        screens.print_runs(found)
 
 
 @app.command("show")
@@ -31,7 +31,7 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
 
     Example: kws runs show last
     """
-    from kws import display
+    from kws import display, screens
     from kws.registry.reader import RegistryReader
     from kws.reports import records
 
@@ -43,4 +43,4 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
     if json:
         display.print_json(records.full_record(found, card, evaluations, epochs))
     else:
-        display.print_run(found, card, evaluations, epochs)
+        screens.print_run(found, card, evaluations, epochs)

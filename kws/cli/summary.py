@@ -23,7 +23,7 @@ def summary(
 
     Example: kws summary --arch cnn
     """
-    from kws import display
+    from kws import display, screens
     from kws.layers import describe
 
     classes = len(parse_words(words)) + 1
@@ -32,4 +32,4 @@ def summary(
     if json:
         display.print_json(chosen.record())
     else:
-        display.print_summary(chosen, others)
+        screens.print_summary(chosen, others)
