@@ -3,7 +3,8 @@
 - kws: kws.speech.dataset.load() with an empty cache, on all cores: it lists, decodes, transforms, normalises, makes
   fingerprints and writes. Importing torch does not count, neither here nor for the peers.
 - librosa and kaldi-native-fbank: clip by clip, decoded and transformed in memory, and no more; see peers_features.
-  librosa also with a process for each core.
+  librosa also with a process for each core. NumPy's products of matrices have one thread there: they are small, and
+  more threads make librosa up to ten times slower where the cores are not idle.
 - Full size: 105,829 clips in 35 words (hard links to the others), prepared from an empty cache, then `kws train` of the
   fc network for 1 epoch, whose memory above torch itself is held against the size of the features.
 """
@@ -27,6 +28,7 @@ _PEERS = {  # name: function of peers_features, package
     "librosa, a process a core": ("librosa_processes", "librosa"),
     "kaldi-native-fbank, clip by clip": ("fbank_clips", "kaldi-native-fbank"),
 }
+_ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _DISK_GB = 4
 _WORKING_MB = 250  # beside the features: other libraries, activations, the optimizer
 
@@ -37,7 +39,9 @@ def measure(workspace: Workspace) -> list[Row]:
     cells: dict[str, Callable[[], float]] = {"kws": lambda: _fresh(workspace, folder)}
     for name, (function, package) in _PEERS.items():
         if installed(package):
-            cells[name] = lambda function=function: call(f"peers_features:{function}", folder=folder, clips=count)
+            cells[name] = lambda function=function: call(
+                f"peers_features:{function}", env=_ONE_BLAS_THREAD, folder=folder, clips=count
+            )
     turns = take_turns(cells, workspace.rounds, group="features", unit="clips/s")
     ours = turns.samples("kws")
     what = "clips to features"
