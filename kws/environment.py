@@ -6,6 +6,7 @@ appears only as it was typed in the command.
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -44,6 +45,11 @@ class Environment:
             git_dirty=dirty,
             command=shlex.join(["kws", *arguments]),
         )
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -273,7 +273,7 @@ def test_other_words_are_another_data_set(original, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("_BATCH", 1), ("_BATCH", 7), ("_cores", lambda: 1), ("_cores", lambda: 5)],
+    [("_BATCH", 1), ("_BATCH", 7), ("cores", lambda: 1), ("cores", lambda: 5)],
     ids=["batches of 1", "batches of 7", "1 worker", "5 workers"],
 )
 def test_the_bits_do_not_depend_on_workers_and_batches(original, tmp_path, monkeypatch, name, value):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import noise, tone
 
-from kws.speech.features import FRONT_END, SAMPLES, FrontEnd, hz_to_mel, log_mel, mel_filters, mel_to_hz
+from kws.speech.decode import SAMPLES
+from kws.speech.features import FRONT_END, FrontEnd, hz_to_mel, log_mel, mel_filters, mel_to_hz
 
 WAVEFORMS = {
     "noise": noise(level=1.0),

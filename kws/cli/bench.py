@@ -6,6 +6,7 @@ import typer
 
 from kws import architectures, optimizers
 from kws.cli import options
+from kws.environment import cores
 from kws.recipe import Recipe
 
 
@@ -28,7 +29,7 @@ def bench(
             arch=arch.value,
             opt="adam",
             learning_rate=optimizers.defaults("adam")["learning_rate"],
-            threads=options.cores() if threads is None else threads,
+            threads=cores() if threads is None else threads,
             slice_size=architectures.slice_size(arch.value, Recipe.batch_size, precision=precision),
             precision=precision,
         )

@@ -61,8 +61,3 @@ Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, aut
 def chosen_data(data: str | None) -> str:
     """What --data says, else $KWS_DATA, else the built-in source."""
     return data or os.environ.get("KWS_DATA") or "synthetic"
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

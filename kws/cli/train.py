@@ -9,6 +9,7 @@ import typer
 from kws import architectures, optimizers
 from kws.cli import options
 from kws.data_card import TEST, TRAIN, VALIDATION
+from kws.environment import cores
 from kws.errors import RecipeError
 from kws.recipe import Recipe, parse_maps, parse_words
 
@@ -70,7 +71,7 @@ def train(
         maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
         words=parse_words(words),
         data=options.chosen_data(data),
-        threads=options.cores() if threads is None else threads,
+        threads=cores() if threads is None else threads,
         slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
         precision=precision.value,
         device=chosen,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 SAMPLE_RATE_HZ = 16_000
-SAMPLES = 16_000
+SAMPLES = 16_000  # S: one second
 _LOUDEST = 1e6  # beyond this, float samples are damage; the power of 1e17 would overflow
 _MARGIN = 1.02  # a little more than a second is read, so that a resampler's edge falls outside it
 

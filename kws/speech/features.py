@@ -20,8 +20,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-SAMPLE_RATE_HZ = 16_000
-SAMPLES = 16_000  # S: one second
+from kws.speech.decode import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)

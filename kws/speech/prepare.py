@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from kws.data_card import SPLITS, TRAIN
+from kws.environment import cores
 from kws.errors import ClipError
 from kws.memory import keep_freed_memory
 from kws.speech import arrays
@@ -144,7 +144,7 @@ def _computed(clips: Sequence[Clip], skip_unreadable: bool) -> Iterator[tuple[Se
     by_split = [[clip for clip in clips if clip.split == split] for split in SPLITS]
     batches = [mine[i : i + _BATCH] for mine in by_split for i in range(0, len(mine), _BATCH)]
     threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(_cores(), initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield from zip(batches, pool.map(partial(_compute, skip_unreadable), batches), strict=True)
     finally:
@@ -174,7 +174,3 @@ def _moments(features: np.ndarray) -> list[Moments]:
     means = exact.mean(axis=1)
     exact -= means[:, None]
     return list(zip(means.tolist(), np.square(exact, out=exact).mean(axis=1).tolist(), strict=True))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kws.errors import DataError
 from kws.speech.cache import published
+from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES
 from kws.speech.progress import untracked
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ _VARIANT_NAMES = """
 """
 VARIANTS = tuple(_VARIANT_NAMES.split())
 
-SAMPLE_RATE_HZ = 16_000
-SAMPLES = 16_000
 ESPEAK_RATE_HZ = 22_050
 
 # Chosen by validation accuracy, so that the networks and optimizers of the report neither fail nor all succeed.
