@@ -19,11 +19,11 @@ from kws.reports.classes import ClassReport
 from kws.reports.formats import cell_text
 from kws.reports.table1 import Cell
 from kws.reports.table1 import Table as Table1
-from kws.speech.checks import Report
-from kws.speech.sources import Entry
 
 if TYPE_CHECKING:
     from kws.layers import Network
+    from kws.speech.checks import Report
+    from kws.speech.sources import Entry
     from kws.speed import Speed
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -240,3 +241,34 @@ def test_a_file_name_that_is_not_unicode_will_do(tmp_path):
     except OSError:
         pytest.skip("this file system takes only names in Unicode")
     assert np.array_equal(read_waveform(odd), read_waveform(plain))
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"".join(name + len(data).to_bytes(4, "little") + data + b"\0" * (len(data) % 2) for name, data in chunks)
+    return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WAVE" + body
+
+
+LAYOUT = struct.pack("<HHIIHH", 1, 1, 16_000, 32_000, 2, 16)
+SAMPLES_16 = np.arange(-50, 50, dtype="<i2")
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"fmt ", LAYOUT), (b"data", SAMPLES_16.tobytes())],
+        [(b"LIST", b"odd"), (b"fmt ", LAYOUT), (b"fact", b"1234"), (b"data", SAMPLES_16.tobytes()), (b"LIST", b"end")],
+        [(b"fmt ", LAYOUT + b"\0\0"), (b"junk", b"x" * 100_000), (b"data", SAMPLES_16.tobytes())],
+    ],
+    ids=["plain", "other chunks", "beyond what is read at once"],
+)
+def test_chunks_around_the_samples_are_passed_over(tmp_path, chunks):
+    (tmp_path / "a.wav").write_bytes(riff(*chunks))
+    waveform = read_waveform(tmp_path / "a.wav")
+    np.testing.assert_array_equal(waveform[:100], SAMPLES_16 / np.float32(32768))
+    assert not waveform[100:].any()
+
+
+@pytest.mark.parametrize("kept", [100, 101])
+def test_of_a_clip_cut_short_what_is_there_is_read(tmp_path, kept):
+    (tmp_path / "a.wav").write_bytes(riff((b"fmt ", LAYOUT), (b"data", SAMPLES_16.tobytes()))[: 44 + kept])
+    np.testing.assert_array_equal(read_waveform(tmp_path / "a.wav")[:50], SAMPLES_16[:50] / np.float32(32768))

@@ -6,19 +6,21 @@ a second keeps its beginning, a shorter one is followed by zeros. Only the first
 
 from __future__ import annotations
 
-import wave
+import os
+import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kws.errors import ClipError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 SAMPLE_RATE_HZ = 16_000
 SAMPLES = 16_000  # S: one second
 _LOUDEST = 1e6  # beyond this, float samples are damage; the power of 1e17 would overflow
+_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # the last for a pipe named x.wav
+_PCM = 1  # WAVE_FORMAT_PCM
+_HEAD = 1 << 16  # bytes read of a WAV file at once: a second at 16 kHz takes 32 kB
 _MARGIN = 1.02  # a little more than a second is read, so that a resampler's edge falls outside it
 
 
@@ -27,28 +29,10 @@ def read_waveform(path: Path) -> np.ndarray:
 
     Raises ClipError for a file that is not audio, holds no samples, or holds numbers that are not finite.
     """
-    import os
-
-    import numpy as np
-    import soundfile
-
-    if not path.is_file():
-        raise ClipError(f"{path} is not a file")
-    read = _read_pcm16(path)
-    if read is None:
-        name = os.fsencode(path)  # as bytes, for soundfile refuses names that are not UTF-8
-        try:
-            with soundfile.SoundFile(name) as file:
-                read = file.samplerate, file.read(int(file.samplerate * _MARGIN) + 1, "float32", always_2d=True)
-        except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-            reason = str(error).removeprefix(f"Error opening {name!r}: ").rstrip(".")
-            raise ClipError(f"{path} cannot be read as audio ({reason})") from None
-    rate, samples = read
+    rate, samples = _read_pcm16(path) or _read_with_soundfile(path)
     if not len(samples):
         raise ClipError(f"{path} holds no samples")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    if not (mono.max() <= _LOUDEST and mono.min() >= -_LOUDEST):  # false for NaN, too
-        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
     if rate != SAMPLE_RATE_HZ:
         import soxr
 
@@ -58,25 +42,57 @@ def read_waveform(path: Path) -> np.ndarray:
     return waveform
 
 
+def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray]:
+    """Rate and samples (n, channels) of any recording that libsndfile knows."""
+    import soundfile
+
+    if not path.is_file():
+        raise ClipError(f"{path} is not a file")
+    name = os.fsencode(path)  # as bytes, for soundfile refuses names that are not UTF-8
+    try:
+        with soundfile.SoundFile(name) as file:
+            rate, samples = file.samplerate, file.read(int(file.samplerate * _MARGIN) + 1, "float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
+        reason = str(error).removeprefix(f"Error opening {name!r}: ").rstrip(".")
+        raise ClipError(f"{path} cannot be read as audio ({reason})") from None
+    if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
+        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
+    return rate, samples
+
+
 def _read_pcm16(path: Path) -> tuple[int, np.ndarray] | None:
     """Rate and samples (n, channels) of a WAV file of 16-bit PCM; None for any other file, which soundfile then reads.
 
-    The same numbers as soundfile's, in a third of the time: most clips are such files, and opening one is most of it.
+    The same numbers as soundfile's, in a fifth of the time. Most clips are such files, and while one thread asks the
+    system for a file, another takes Python's lock: so it is asked three times a clip, and no more.
     """
-    import numpy as np
-
     if path.suffix.lower() != ".wav":
         return None
     try:
-        with path.open("rb") as file, wave.open(file) as clip:
-            if clip.getsampwidth() != 2:
-                return None
-            rate, channels = clip.getframerate(), clip.getnchannels()
-            data = clip.readframes(int(rate * _MARGIN) + 1)
-    except (wave.Error, EOFError, OSError):
+        file = os.open(path, _OPEN)
+        try:
+            data = os.read(file, _HEAD)
+        finally:
+            os.close(file)
+    except OSError:
         return None
-    if not data or len(data) % (2 * channels):
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
-    samples = np.frombuffer(data, "<i2").astype(np.float32)
+    at, layout = 12, b""
+    while len(name := data[at : at + 4]) == 4 and name != b"data":
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if name == b"fmt ":
+            layout = data[at + 8 : at + 24]
+        at += 8 + size + size % 2
+    if len(layout) < 16:
+        return None
+    tag, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", layout)
+    if tag != _PCM or bits != 16 or not channels or frame_bytes != 2 * channels:
+        return None
+    there = int.from_bytes(data[at + 4 : at + 8], "little")
+    wanted = min(there, (int(rate * _MARGIN) + 1) * frame_bytes)
+    if not wanted or wanted % frame_bytes or at + 8 + wanted > len(data):
+        return None  # damaged, or more than was read
+    samples = np.frombuffer(data, "<i2", wanted // 2, at + 8).astype(np.float32)
     samples *= 1 / 32768
     return rate, samples.reshape(-1, channels)
