@@ -3,8 +3,6 @@
 A function's name is the optimizer's name on the command line, its keyword defaults are the report's, and its
 docstring up to the colon is its column's title in Table 1. torch is imported inside, so that names and defaults are
 known without it.
-
-PyTorch 2.13 does not choose its fused implementations by itself on a CPU; they do the same arithmetic in one pass.
 """
 
 from __future__ import annotations
@@ -20,23 +18,24 @@ from kws.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim import Optimizer
+
+    from kws.updates import Optimizer
 
 
 def sgd(
     parameters: Iterable[Tensor], *, learning_rate: float = 0.01, momentum: float = 0.9, weight_decay: float = 1e-5
 ) -> Optimizer:
     """SGD: stochastic gradient descent with momentum and L2 weight decay, as in torch.optim.SGD."""
-    from torch.optim import SGD
+    from kws.updates import Sgd
 
-    return SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True)
+    return Sgd(parameters, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
 
 
 def adam(parameters: Iterable[Tensor], *, learning_rate: float = 0.001, weight_decay: float = 0.0) -> Optimizer:
     """Adam: Kingma and Ba (arXiv:1412.6980), PyTorch's defaults for its moments and epsilon."""
-    from torch.optim import Adam
+    from kws.updates import Adam
 
-    return Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+    return Adam(parameters, learning_rate=learning_rate, weight_decay=weight_decay)
 
 
 @cache

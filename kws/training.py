@@ -28,10 +28,10 @@ from kws.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.optim import Optimizer
 
     from kws.recipe import Recipe
     from kws.speech.dataset import Split
+    from kws.updates import Optimizer
 
 
 def set_up(recipe: Recipe) -> None:
@@ -93,7 +93,7 @@ def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, re
     Both are those of the weights before the step.
     """
     model.train()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     loss, correct = 0.0, 0
     # One context for all slices: it casts the weights to bfloat16 once a minibatch.
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):

@@ -78,13 +78,3 @@ def test_names_and_titles_are_those_of_table_1():
 def test_a_name_that_is_none_of_ours_is_its_own_title():
     assert architectures.title("transformer") == "transformer"
     assert optimizers.title("lion") == "lion"
-
-
-@pytest.mark.parametrize("name", optimizers.names())
-def test_optimizers_are_fused_and_take_their_hyperparameters(name):
-    values = {field: value / 2 for field, value in optimizers.defaults(name).items()}
-    group = optimizers.build(name, [torch.zeros(1, requires_grad=True)], **values).param_groups[0]
-    assert group["fused"]
-    assert group["lr"] == values["learning_rate"]
-    assert group["weight_decay"] == values["weight_decay"]
-    assert group.get("momentum", 0) == values.get("momentum", 0)
