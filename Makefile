@@ -29,6 +29,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
 readme: .venv/installed
+	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md
 

@@ -9,7 +9,7 @@ import pytest
 
 KWS = Path(__file__).resolve().parent.parent / "kws"
 VOCABULARY = {"errors", "recipe", "events", "data_card", "environment"}
-LEARNING = {"speech", "architectures", "optimizers", "training", "weights", "layers", "memory", "speed"}
+LEARNING = {"speech", "architectures", "optimizers", "updates", "training", "weights", "layers", "memory", "speed"}
 LEDGER = {"registry", "reports"}
 EDGE = {"display", "screens", "cli", "__init__", "__main__"}
 MAY_IMPORT = {

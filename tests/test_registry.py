@@ -680,3 +680,7 @@ def test_a_registry_that_another_program_keeps_locked_is_told(path, monkeypatch)
         assert str(path) in str(refused.value)
         other.execute("ROLLBACK")
         assert registry.run(start(registry)).status == RUNNING
+
+
+def test_the_schema_that_a_registry_is_made_with_is_that_of_the_tables():
+    assert connection.SCHEMA.read_text() == tables.schema(), "run `make readme`"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kws.data_card import SPLITS, DataCard
@@ -15,7 +16,7 @@ from kws.events import EpochEnd, Evaluation
 from kws.recipe import Recipe
 from kws.registry.runs import Epoch, Run
 
-Row = Mapping[Any, Any]
+Row = sqlite3.Row
 _RECIPE = [field.name for field in dataclasses.fields(Recipe)]
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
 _EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -25,19 +26,14 @@ _RUN = ("id", "status", "error", "name", "note", "started_at", "ended_at", "para
 def of_recipe(recipe: Recipe) -> dict[str, Any]:
     """A recipe as columns of a run."""
     values = {name: getattr(recipe, name) for name in _RECIPE}
-    return values | {"words": list(recipe.words), "maps": list(recipe.maps) if recipe.maps else None}
-
-
-def _decoded(value: Any) -> Any:
-    """What a JSON column holds; some databases hand it out decoded."""
-    return json.loads(value) if isinstance(value, str) else value
+    return values | {"words": json.dumps(recipe.words), "maps": json.dumps(recipe.maps) if recipe.maps else None}
 
 
 def run(row: Row) -> Run:
     """A run from its row, joined with the source of its data."""
     recipe = {name: row[name] for name in _RECIPE}
-    maps = _decoded(row["maps"])
-    recipe |= {"words": tuple(_decoded(row["words"])), "maps": tuple(maps) if maps else None}
+    maps = recipe["maps"]
+    recipe |= {"words": tuple(json.loads(recipe["words"])), "maps": tuple(json.loads(maps)) if maps else None}
     recipe["softmax"] = bool(recipe["softmax"])
     environment = {name: row[name] for name in _ENVIRONMENT}
     if environment["git_dirty"] is not None:
@@ -79,8 +75,8 @@ def of_card(card: DataCard) -> dict[str, Any]:
     return {
         "fingerprint": card.fingerprint,
         "source": card.source,
-        "classes": list(card.classes),
-        "front_end": dict(card.front_end),
+        "classes": json.dumps(card.classes),
+        "front_end": json.dumps(dict(card.front_end)),
         "mean": card.mean,
         "std": card.std,
     }
@@ -94,7 +90,7 @@ def of_splits(card: DataCard) -> list[dict[str, Any]]:
             "split": split,
             "fingerprint": card.split_fingerprints[split],
             "clips": len(labels),
-            "counts": list(card.counts[split]),
+            "counts": json.dumps(card.counts[split]),
             "labels": zlib.compress(labels),
         }
         for split, labels in card.labels.items()
@@ -106,11 +102,11 @@ def card(data: Row, splits: Sequence[Row]) -> DataCard:
     ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
     return DataCard(
         source=data["source"],
-        classes=tuple(_decoded(data["classes"])),
-        counts={row["split"]: tuple(_decoded(row["counts"])) for row in ordered},
+        classes=tuple(json.loads(data["classes"])),
+        counts={row["split"]: tuple(json.loads(row["counts"])) for row in ordered},
         split_fingerprints={row["split"]: row["fingerprint"] for row in ordered},
         labels={row["split"]: zlib.decompress(row["labels"]) for row in ordered},
-        front_end=_decoded(data["front_end"]),
+        front_end=json.loads(data["front_end"]),
         mean=data["mean"],
         std=data["std"],
     )

@@ -12,7 +12,9 @@ little-endian float32, predictions and labels a byte a clip, compressed by zlib.
 integer key, not its id: they are many, and a row is small.
 """
 
-from sqlalchemy import JSON, Column, LargeBinary, Table
+from sqlalchemy import JSON, Column, LargeBinary
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
 from sqlmodel import Field, SQLModel
 
 METADATA = SQLModel.metadata
@@ -139,9 +141,8 @@ class WeightsRow(SQLModel, table=True):
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-def _table(row: type[SQLModel]) -> Table:
-    return row.__table__  # type: ignore[attr-defined]
-
-
-DATA, SPLITS, RUNS = _table(DataRow), _table(SplitRow), _table(RunRow)
-EPOCHS, EVALUATIONS, WEIGHTS = _table(EpochRow), _table(EvaluationRow), _table(WeightsRow)
+def schema() -> str:
+    """The tables as SQL, which is all that making a registry needs: kws.registry.connection reads it from a file."""
+    tables = (CreateTable(table).compile(dialect=sqlite.dialect()) for table in METADATA.sorted_tables)
+    lines = ";\n\n".join(str(table).strip() for table in tables).replace("\t", "    ").splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)

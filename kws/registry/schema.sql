@@ -1,0 +1,103 @@
+CREATE TABLE data (
+    fingerprint VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    classes JSON NOT NULL,
+    front_end JSON NOT NULL,
+    mean FLOAT NOT NULL,
+    std FLOAT NOT NULL,
+    PRIMARY KEY (fingerprint)
+);
+
+CREATE TABLE runs (
+    "key" INTEGER NOT NULL,
+    id VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    error VARCHAR,
+    name VARCHAR,
+    note VARCHAR,
+    started_at VARCHAR NOT NULL,
+    ended_at VARCHAR,
+    parameters INTEGER NOT NULL,
+    data_fingerprint VARCHAR NOT NULL,
+    epochs_done INTEGER NOT NULL,
+    milliseconds INTEGER NOT NULL,
+    validation_accuracy FLOAT,
+    test_accuracy FLOAT,
+    arch VARCHAR NOT NULL,
+    opt VARCHAR NOT NULL,
+    learning_rate FLOAT NOT NULL,
+    momentum FLOAT,
+    weight_decay FLOAT NOT NULL,
+    epochs INTEGER NOT NULL,
+    batch_size INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    softmax BOOLEAN NOT NULL,
+    maps JSON,
+    words JSON NOT NULL,
+    data VARCHAR NOT NULL,
+    threads INTEGER NOT NULL,
+    slice_size INTEGER NOT NULL,
+    precision VARCHAR NOT NULL,
+    device VARCHAR NOT NULL,
+    kws_version VARCHAR NOT NULL,
+    python_version VARCHAR NOT NULL,
+    torch_version VARCHAR NOT NULL,
+    platform VARCHAR NOT NULL,
+    cpu VARCHAR NOT NULL,
+    git_commit VARCHAR,
+    git_dirty BOOLEAN,
+    command VARCHAR NOT NULL,
+    PRIMARY KEY ("key"),
+    UNIQUE (id),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
+);
+
+CREATE TABLE splits (
+    data_fingerprint VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    clips INTEGER NOT NULL,
+    counts JSON NOT NULL,
+    labels BLOB NOT NULL,
+    PRIMARY KEY (data_fingerprint, split),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE epochs (
+    run_key INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    train_loss FLOAT NOT NULL,
+    train_accuracy FLOAT NOT NULL,
+    validation_loss FLOAT NOT NULL,
+    validation_accuracy FLOAT NOT NULL,
+    milliseconds INTEGER NOT NULL,
+    iteration_losses BLOB NOT NULL,
+    iteration_accuracies BLOB NOT NULL,
+    PRIMARY KEY (run_key, epoch),
+    FOREIGN KEY(run_key) REFERENCES runs ("key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE evaluations (
+    run_key INTEGER NOT NULL,
+    data_fingerprint VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    evaluated_at VARCHAR NOT NULL,
+    clips INTEGER NOT NULL,
+    loss FLOAT NOT NULL,
+    accuracy FLOAT NOT NULL,
+    predictions BLOB NOT NULL,
+    PRIMARY KEY (run_key, data_fingerprint, split),
+    FOREIGN KEY(run_key) REFERENCES runs ("key"),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE weights (
+    run_key INTEGER NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    safetensors BLOB NOT NULL,
+    PRIMARY KEY (run_key),
+    FOREIGN KEY(run_key) REFERENCES runs ("key")
+)
