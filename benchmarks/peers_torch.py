@@ -70,16 +70,6 @@ def plain_memory(arch: str, batch: int, clips: int) -> float:
     return peak_megabytes()
 
 
-def first_optimizer() -> float:
-    """The seconds that torch takes to make its first optimizer, for which it imports its compiler."""
-    import torch
-
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    start = time.perf_counter()
-    torch.optim.Adam([parameter])
-    return time.perf_counter() - start
-
-
 def torch_alone() -> float:
     """The most memory of `import torch` and one small product of matrices, in MB."""
     import torch

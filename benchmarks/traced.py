@@ -1,7 +1,7 @@
 """A whole `kws` command with a watch on its training steps: `python -m benchmarks.traced REPORT train --arch cnn ...`.
 
 It is the command itself, in its own process, whose training.step() is wrapped by two looks at the clock. The report
-says when each step began and ended, how long PyTorch took to import, whether it brought its compiler along later, and
+says when each step began and ended, how long PyTorch took to import, and
 the most memory that the process held. Times are of the monotonic clock, which all processes of a system share.
 """
 
@@ -39,7 +39,6 @@ def main() -> None:
     except SystemExit as end:
         code = end.code
     about = {"torch_import": torch_import, "steps": steps, "peak_megabytes": peak_megabytes()}
-    about["dynamo"] = "torch._dynamo" in sys.modules
     Path(report).write_text(json.dumps(about), encoding="utf-8")
     sys.exit(code)
 

@@ -34,7 +34,6 @@ def measure(workspace: Workspace) -> list[Row]:
         for arch, epochs in measured.items()
     }
     cells["cnn, 1 epoch"] = lambda: train(workspace, "cnn", 1, batch)
-    cells["a first optimizer"] = lambda: call("peers_torch:first_optimizer")
     cells["torch alone"] = lambda: call("peers_torch:torch_alone")
     cells["plain PyTorch, memory"] = lambda: call(
         "peers_torch:plain_memory", arch="cnn", batch=batch, clips=576 if workspace.quick else 9_489
@@ -101,10 +100,6 @@ def _share_row(arch: str, epochs: int, turns: Turns) -> Row:
 
 def _start_and_memory(turns: Turns) -> list[Row]:
     way = turns.samples("cnn, 1 epoch", lambda traced: traced["steps"][0][0] - traced["begin"] - traced["torch_import"])
-    late, first = turns.samples("cnn, 1 epoch", lambda traced: traced["dynamo"]), turns.samples("a first optimizer")
-    note = "the whole process counts, Python's own start included"
-    if late and late.median and first:
-        note += f"; about {first.median:.2f} s of it, torch imports its compiler when a first optimizer is made"
     kws = turns.samples("cnn, 1 epoch", lambda traced: traced["peak_megabytes"])
     plain, alone = turns.samples("plain PyTorch, memory"), turns.samples("torch alone")
     return [
@@ -116,7 +111,7 @@ def _start_and_memory(turns: Turns) -> list[Row]:
             against="",
             theirs=None,
             most=0.5,
-            note=note,
+            note="the whole process counts, Python's own start included",
         ),
         compared(
             group="run",
