@@ -7,7 +7,6 @@ networks are the report's, written with torch.nn alone.
 from __future__ import annotations
 
 import statistics
-import time
 from itertools import pairwise
 from typing import Any
 

@@ -1,8 +1,8 @@
 """A whole `kws` command with a watch on its training steps: `python -m benchmarks.traced REPORT train --arch cnn ...`.
 
 It is the command itself, in its own process, whose training.step() is wrapped by two looks at the clock. The report
-says when each step began and ended, how long PyTorch took to import, and
-the most memory that the process held. Times are of the monotonic clock, which all processes of a system share.
+says when each step began and ended, how long PyTorch took to import, and the most memory that the process held. Times
+are of the monotonic clock, which all processes of a system share.
 """
 
 import json
