@@ -4,10 +4,14 @@
 what parses options; `make readme` writes that file, and a test holds it to what the parser would say.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
 
+# By default Python looks for cycles after 700 new objects, again and again through all that PyTorch brings along: a
+# third of the time of listing 12,000 clips.
+_ALLOCATIONS = 200_000
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
 
@@ -16,6 +20,7 @@ def main() -> None:
     if sys.argv[1:] == ["--help"] and "_KWS_COMPLETE" not in os.environ:
         sys.stdout.write(HELP.read_text(encoding="utf-8"))
         return
+    gc.set_threshold(_ALLOCATIONS)
     from kws.cli import main as run
 
     run()
