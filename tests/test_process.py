@@ -1,0 +1,177 @@
+"""A process is known by its machine, boot, number and start; from another machine only its heartbeat tells."""
+
+import dataclasses
+import getpass
+import hashlib
+import multiprocessing
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kws import process
+from kws.process import HEARTBEAT_SECONDS, SILENCE, Process
+
+fork = multiprocessing.get_context("fork")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FRESH, OLD = NOW - timedelta(seconds=1), NOW - timedelta(days=1)
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
+
+
+def says_who_it_is(pipe, name: str | None) -> None:
+    if name is not None:
+        Path("/proc/self/comm").write_text(name)
+    pipe.send(Process.here())
+    time.sleep(60)
+
+
+@contextmanager
+def another(name: str | None = None):
+    """A child that sleeps, and what it says of itself."""
+    ours, theirs = fork.Pipe()
+    child = fork.Process(target=says_who_it_is, args=(theirs, name))
+    child.start()
+    try:
+        yield child, ours.recv()
+    finally:
+        child.kill()
+        child.join()
+
+
+def changed(**values: object) -> Process:
+    """This process, but for these values."""
+    return dataclasses.replace(Process.here(), **values)
+
+
+@pytest.mark.parametrize("heartbeat", [FRESH, OLD])
+def test_this_process_is_alive_whatever_its_heartbeat(heartbeat):
+    here = Process.here()
+    assert here.pid == os.getpid()
+    assert here == Process.here()
+    assert not here.is_gone(heartbeat, NOW)
+
+
+def test_a_child_is_alive_until_it_is_killed_and_waited_for():
+    with another() as (child, told):
+        assert told.pid == child.pid
+        assert (told.host, told.boot) == (Process.here().host, Process.here().boot)
+        assert not told.is_gone(OLD, NOW)
+        child.kill()
+        child.join()
+        assert told.is_gone(FRESH, NOW)
+
+
+@linux
+def test_a_killed_child_that_nobody_has_waited_for_is_gone():
+    with another() as (child, told):
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and still has its number
+        os.kill(child.pid, 0)
+        assert told.is_gone(FRESH, NOW)
+
+
+def test_a_child_that_is_stopped_is_alive():
+    with another() as (child, told):
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        assert not told.is_gone(OLD, NOW)
+
+
+@linux
+@pytest.mark.parametrize("name", [") Z 1 2 3", "((", "a b\tc)", "語 🎤"])
+def test_a_process_may_have_any_name(name):
+    with another(name) as (_, told):
+        assert told.started.isdigit()
+        assert not told.is_gone(OLD, NOW)
+
+
+def test_the_same_number_with_another_start_is_gone():
+    assert changed(started="1").is_gone(FRESH, NOW)
+    assert changed(started=None).is_gone(FRESH, NOW)
+
+
+@linux
+def test_a_number_that_another_process_has_by_now_is_gone():
+    first = changed(pid=1, started=process._started(1))
+    assert not first.is_gone(OLD, NOW)
+    assert changed(pid=1).is_gone(FRESH, NOW)
+
+
+def test_a_process_of_another_user_is_alive_while_its_start_is_the_same(monkeypatch):
+    def not_allowed(pid, number):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", not_allowed)
+    assert not Process.here().is_gone(OLD, NOW)
+    assert changed(started="1").is_gone(FRESH, NOW)
+
+
+def test_a_number_that_no_process_has_is_gone():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert changed(pid=child.pid).is_gone(FRESH, NOW)
+
+
+@pytest.mark.parametrize("boot", ["another", None])
+def test_a_process_of_another_boot_is_gone(boot):
+    assert changed(boot=boot).is_gone(FRESH, NOW)
+
+
+@pytest.mark.parametrize("of_ours", [{}, {"boot": "another"}, {"started": "1"}, {"pid": 1}])
+def test_a_process_of_another_machine_is_alive_within_ten_minutes_of_its_heartbeat(of_ours):
+    elsewhere = changed(host="0123456789abcdef", **of_ours)
+    assert not elsewhere.is_gone(NOW, NOW)
+    assert not elsewhere.is_gone(NOW - timedelta(minutes=10), NOW)
+    assert elsewhere.is_gone(NOW - timedelta(minutes=10, seconds=1), NOW)
+    assert not elsewhere.is_gone(NOW + timedelta(minutes=1), NOW)  # its clock is ahead
+
+
+def test_a_process_beats_many_times_before_it_is_taken_to_be_gone():
+    assert timedelta(seconds=HEARTBEAT_SECONDS) * 10 <= SILENCE
+
+
+def test_where_the_system_does_not_tell_a_start_the_heartbeat_decides(monkeypatch):
+    monkeypatch.setattr(process, "_started", lambda pid: None)
+    assert not Process.here().is_gone(FRESH, NOW)
+    assert Process.here().is_gone(OLD, NOW)
+
+
+def test_without_proc_the_start_is_what_ps_says(monkeypatch):
+    monkeypatch.setattr(process, "Path", lambda path: Path("/nowhere") / path.lstrip("/"))
+    asked = []
+    monkeypatch.setattr(process, "_output", lambda *command: asked.append(command) or "Sun Mar  1 12:00:00 2026")
+    assert process._started(4321) == "Sun Mar  1 12:00:00 2026"
+    assert asked == [("ps", "-o", "lstart=", "-p", "4321")]
+
+
+def test_a_tool_that_is_not_there_or_fails_tells_nothing():
+    assert process._output("no-such-tool-anywhere") is None
+    assert process._output(sys.executable, "-c", "print('x'); raise SystemExit(1)") is None
+    assert process._output(sys.executable, "-c", "") is None
+    assert process._output(sys.executable, "-c", "print(' x ')") == "x"
+
+
+def test_a_machine_is_named_by_a_hash_that_tells_neither_its_name_nor_its_user():
+    host = Process.here().host
+    assert re.fullmatch("[0-9a-f]{16}", host)
+    for name in (platform.node(), getpass.getuser(), str(Path.home())):
+        assert not hashlib.sha256(name.encode()).hexdigest().startswith(host)
+
+
+def test_another_name_or_another_space_of_process_numbers_is_another_machine(monkeypatch):
+    ours = process._host.__wrapped__()
+    assert ours == process._host.__wrapped__() == Process.here().host
+    with monkeypatch.context() as patched:
+        patched.setattr(platform, "node", lambda: "another-machine")
+        assert process._host.__wrapped__() != ours
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "readlink", lambda path: Path("pid:[1]"))
+        assert process._host.__wrapped__() != ours
