@@ -109,23 +109,17 @@ def epochs(arch: str, clips: int, epochs: int) -> list[float]:
     """The seconds of each epoch, validation included. Runs in a process of its own."""
     import torch
 
-    from kws import architectures, optimizers, training
+    from kws import architectures, training
     from kws.events import EpochEnd
     from kws.speech.dataset import Split
 
     recipe = make_recipe(arch, epochs=epochs)
-    training.set_up(recipe)
-    model = architectures.build(arch, classes=3)
-    optimizer = optimizers.build("adam", model.parameters(), **recipe.hyperparameters())
+    begun = training.Training.begin(recipe, 3)
     train, validation = (
         Split(torch.randn(count, architectures.FRAMES, architectures.BANDS), torch.arange(count) % 3)
         for count in (clips, clips // 8)
     )
-    return [
-        event.seconds
-        for event in training.fit(model, optimizer, train, validation, recipe)
-        if isinstance(event, EpochEnd)
-    ]
+    return [event.seconds for event in training.fit(begun, train, validation, recipe) if isinstance(event, EpochEnd)]
 
 
 def draw(clips: dict[str, Curve], epochs: dict[str, Curve], runs: dict[str, Curve], path: Path) -> None:

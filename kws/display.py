@@ -53,6 +53,11 @@ def say(message: str) -> None:
     err().print(message, soft_wrap=True)
 
 
+def visible(text: str) -> str:
+    """Text from outside on one line, with what a terminal would obey (escape sequences above all) made visible."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+
+
 def print_json(value: Any) -> None:
     """JSON on stdout, exactly as it is."""
     print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - rich would wrap it
@@ -113,8 +118,8 @@ def training_end(run: Run, card: DataCard) -> str:
 class TrainingProgress:
     """A live bar of a run on stderr; where that is no terminal, a line an epoch."""
 
-    def __init__(self, recipe: Recipe, clips: int) -> None:
-        self._recipe, self._clips, self._start = recipe, clips, time.perf_counter()
+    def __init__(self, recipe: Recipe, clips: int, *, done: int = 0) -> None:
+        self._recipe, self._clips, self._done, self._start = recipe, clips, done, time.perf_counter()
         self._console = err()
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -131,7 +136,8 @@ class TrainingProgress:
                 console=self._console,
             )
             self._bar.start()
-            self._task = self._bar.add_task(self._text(0), total=self._recipe.epochs * self._clips)
+            clips = self._recipe.epochs * self._clips
+            self._task = self._bar.add_task(self._text(0), total=clips, completed=self._done * self._clips)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,7 +150,7 @@ class TrainingProgress:
             self._seen += event.clips
             self._speed = self._seen / (time.perf_counter() - self._start)
             if self._bar:
-                epoch = min(self._seen // self._clips + 1, self._recipe.epochs)
+                epoch = min(self._done + self._seen // self._clips + 1, self._recipe.epochs)
                 self._bar.update(self._task, advance=event.clips, description=self._text(epoch))
             return
         self._losses = (
@@ -154,7 +160,8 @@ class TrainingProgress:
         if self._bar:
             self._bar.update(self._task, description=self._text(event.epoch))
         else:
-            left = (self._recipe.epochs - event.epoch) * (time.perf_counter() - self._start) / event.epoch
+            each = (time.perf_counter() - self._start) / (event.epoch - self._done)
+            left = (self._recipe.epochs - event.epoch) * each
             self._console.print(f"{self._text(event.epoch)}  {duration(left)} left")
 
     def _text(self, epoch: int) -> str:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from kws.errors import RecipeError
 
+FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
+SELECTIONS = (FINAL, BEST)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -34,8 +37,11 @@ class Recipe:
     slice_size: int = 1024  # clips computed at once; the gradients of a minibatch's slices are summed
     precision: str = "fp32"  # of the activations and gradients in training; weights are always fp32
     device: str = "cpu"
+    selection: str = FINAL  # the epoch whose weights are kept and tested: the last, or the first of the best
 
     def __post_init__(self) -> None:
+        if self.selection not in SELECTIONS:
+            raise RecipeError(f"`selection` (={self.selection}) must be one of {', '.join(SELECTIONS)}")
         for field in ("epochs", "batch_size", "threads", "slice_size"):
             at_least(field, getattr(self, field), 1)
             if getattr(self, field) >= 2**31:

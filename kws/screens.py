@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kws.data_card import SPLITS, DataCard
-from kws.display import duration, out, percent, say
+from kws.display import duration, out, percent, say, visible
 from kws.events import Evaluation
 from kws.registry.runs import Epoch, Run
 from kws.reports.classes import ClassReport
@@ -22,6 +22,7 @@ from kws.reports.table1 import Table as Table1
 
 if TYPE_CHECKING:
     from kws.layers import Network
+    from kws.registry.queries import Answer
     from kws.speech.checks import Report
     from kws.speech.sources import Entry
     from kws.speed import Speed
@@ -48,7 +49,7 @@ def _cell(cell: Cell | None, *, bold: bool) -> Text:
     return Text(cell_text(cell), style="bold") if bold else Text(f"**{cell_text(cell)}**")
 
 
-def print_runs(runs: list[Run]) -> None:
+def print_runs(runs: list[Run], *, chosen: bool) -> None:
     """A line a run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
     rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
     rows.extend(
@@ -61,16 +62,18 @@ def print_runs(runs: list[Run]) -> None:
             f"{run.epochs_done}/{run.recipe.epochs}",
             percent(run.validation_accuracy),
             percent(run.test_accuracy),
-            " ".join(run.data_source.split()),
+            visible(run.data_source),
             run.started_at[:16].replace("T", " "),
-            " ".join((run.name or "").split()),
+            visible(" ".join([run.name or "", *(f"#{tag}" for tag in run.tags)]).strip()),
         )
         for run in runs
     )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
-    if not runs:
+    if not runs and chosen:
+        say("no runs that these options choose")
+    elif not runs:
         say("no runs yet; `kws train --arch cnn --opt adam` makes one")
 
 
@@ -79,6 +82,7 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
     console = out()
     facts = _table("", "", title=f"Run {run.id}", header=False)
     rows = {"status": run.status + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
+    rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
     rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
     rows |= {"parameters": f"{run.parameters:,}"}
     rows |= {"data": f"{card.source}, fingerprint {card.fingerprint[:12]}"}
@@ -89,7 +93,7 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
     rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
     for name, value in rows.items():
         if value is not None:
-            facts.add_row(Text(name), Text(value))
+            facts.add_row(Text(name), Text(visible(value)))
     console.print(facts)
     for on, evaluation in evaluations:
         console.print(
@@ -107,6 +111,41 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
             f"{epoch.seconds:.2f}",
         )
     console.print(drawn)
+
+
+def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, Any]], same: tuple[str, ...]) -> None:
+    """Two runs side by side, in what differs."""
+    console = out()
+    drawn = _table("", f"run {first.id}", f"run {second.id}")
+    for field, pair in differing.items():
+        drawn.add_row(field, *(Text("-" if value is None else visible(_plain(value))) for value in pair))
+    console.print(drawn)
+    console.print(f"the same: {', '.join(same)}", soft_wrap=not console.is_terminal)
+
+
+def print_info(info: dict[str, Any]) -> None:
+    """A registry's size, and what is in it."""
+    drawn = _table("", "", title=visible(info["path"]), header=False)
+    drawn.add_row("schema", str(info["registry_schema"]))
+    drawn.add_row("size", f"{info['bytes'] / 1e6:,.1f} MB, of which {info['bytes_free'] / 1e6:,.1f} MB are free")
+    runs = ", ".join(f"{count:,} {status}" for status, count in info["runs"].items() if count) or "none"
+    drawn.add_row("runs", runs + (f"; {info['deleted_runs']:,} deleted" if info["deleted_runs"] else ""))
+    drawn.add_row("rows", ", ".join(f"{table} {count:,}" for table, count in info["rows"].items()))
+    out().print(drawn)
+
+
+def print_answer(answer: Answer) -> None:
+    """A query's rows in columns; plain text, since there may be thousands."""
+    rows = [tuple(map(visible, answer.columns)), *(tuple(map(_cell_of, row)) for row in answer.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
+
+
+def _cell_of(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"({len(value):,} bytes)"
+    return "-" if value is None else visible(str(value))
 
 
 def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:

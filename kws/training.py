@@ -17,17 +17,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
+from kws import architectures, optimizers
 from kws.errors import DivergedError
 from kws.events import EpochEnd, Evaluation, IterationEnd
 from kws.memory import keep_freed_memory
+from kws.recipe import BEST
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Generator, Tensor, nn
 
     from kws.recipe import Recipe
     from kws.speech.dataset import Split
@@ -45,21 +48,48 @@ def set_up(recipe: Recipe) -> None:
     torch.manual_seed(recipe.seed)
 
 
-def fit(
-    model: nn.Module, optimizer: Optimizer, train: Split, validation: Split, recipe: Recipe
-) -> Iterator[IterationEnd | EpochEnd]:
-    """Train for `recipe.epochs`; yields an IterationEnd after each optimizer step and an EpochEnd after each epoch.
+@dataclass
+class Training:
+    """All that changes while a network is trained; kws.checkpoints keeps it and puts it back.
 
-    The training split is shuffled anew each epoch by a generator of its own, seeded by the recipe. Raises
-    DivergedError at the first loss that is not finite.
+    `shuffling` gives each epoch its order. It is on the CPU, so that every device sees the same one.
     """
-    shuffling = torch.Generator().manual_seed(recipe.seed)  # on the CPU, so that every device sees the same order
-    iteration = 0
-    for epoch in range(1, recipe.epochs + 1):
+
+    model: nn.Module
+    optimizer: Optimizer
+    shuffling: Generator
+    epoch: int = 0  # epochs and iterations that are done
+    iteration: int = 0
+    best_accuracy: float = -1.0  # on the validation split, of the weights in `best`
+    best: dict[str, Tensor] = field(default_factory=dict)  # empty where the recipe takes the last epoch
+
+    @classmethod
+    def begin(cls, recipe: Recipe, classes: int) -> Training:
+        """A new network of K = classes outputs and its optimizer, before the first epoch; calls set_up()."""
+        set_up(recipe)
+        model = architectures.build(recipe.arch, classes=classes, maps=recipe.maps).to(recipe.device)
+        optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
+        return cls(model, optimizer, torch.Generator().manual_seed(recipe.seed))
+
+
+def take_selected(training: Training) -> None:
+    """Put the weights of the epoch that the recipe selects into the network: the best one's, if it asked for them."""
+    if training.best:
+        training.model.load_state_dict(training.best)
+
+
+def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> Iterator[IterationEnd | EpochEnd]:
+    """Train up to `recipe.epochs`; yields an IterationEnd after each optimizer step and an EpochEnd after each epoch.
+
+    The training split is shuffled anew each epoch. When an EpochEnd is yielded, `training` is as it was after that
+    epoch. Raises DivergedError at the first loss that is not finite.
+    """
+    model, optimizer = training.model, training.optimizer
+    for epoch in range(training.epoch + 1, recipe.epochs + 1):
         start = time.perf_counter()
         iterations = []
-        for batch in torch.randperm(len(train), generator=shuffling).split(recipe.batch_size):
-            iteration += 1
+        for batch in torch.randperm(len(train), generator=training.shuffling).split(recipe.batch_size):
+            training.iteration = iteration = training.iteration + 1
             loss, correct = step(model, optimizer, train, batch.to(recipe.device), recipe)
             if not math.isfinite(loss):
                 raise DivergedError(
@@ -76,6 +106,10 @@ def fit(
                 f"the validation loss became {held_out.loss} in epoch {epoch}; "
                 f"try a --learning-rate below {recipe.learning_rate:g}"
             )
+        training.epoch = epoch
+        if recipe.selection == BEST and held_out.accuracy > training.best_accuracy:
+            training.best_accuracy = held_out.accuracy
+            training.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         yield EpochEnd(
             epoch=epoch,
             train_loss=math.fsum(i.loss * i.clips for i in iterations) / len(train),
@@ -98,7 +132,7 @@ def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, re
     # One context for all slices: it casts the weights to bfloat16 once a minibatch.
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
         for index in batch.split(recipe.slice_size):
-            logits = model(split.features[index]).float()
+            logits = model(split.features.index_select(0, index)).float()
             labels = split.labels[index]
             part = cross_entropy(logits, labels, softmax=recipe.softmax) / len(batch)
             part.backward()
@@ -124,7 +158,7 @@ def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evalu
     loss = 0.0
     predictions = torch.empty(len(split), dtype=torch.uint8, device=split.labels.device)
     for index in torch.arange(len(split), device=split.labels.device).split(recipe.slice_size):
-        logits = model(split.features[index])
+        logits = model(split.features.index_select(0, index))
         loss += cross_entropy(logits, split.labels[index], softmax=recipe.softmax).item()
         predictions[index] = logits.argmax(1).to(torch.uint8)
     labels = split.labels.to(torch.uint8)

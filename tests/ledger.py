@@ -7,16 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save
+
 from kws import optimizers
 from kws.data_card import SPLITS, TEST, DataCard
 from kws.environment import Environment
 from kws.events import EpochEnd, Evaluation, IterationEnd
 from kws.recipe import Recipe
-from kws.registry.runs import FINISHED, Epoch, Run
+from kws.registry.runs import FINISHED, INTERRUPTED, Epoch, Run
 from kws.registry.store import Registry
 
 PARAMETERS = {"fc": 567_171, "cnn": 346_067}
-WEIGHTS = b"weights " * 100
+WEIGHTS = save({"fc1.weight": np.arange(200, dtype=np.float32).reshape(4, 50)})
 
 ENVIRONMENT = Environment(
     kws_version="1.2.3",
@@ -109,6 +112,15 @@ def train(
     for epoch in make_epochs(epochs):
         registry.record(run_id, epoch)
     registry.finish(run_id, make_evaluation(card, wrong=wrong), card, WEIGHTS)
+    return run_id
+
+
+def cut_off(registry: Registry, *, epochs: int = 3, checkpoint: bytes = WEIGHTS) -> str:
+    """A run that was interrupted, with a checkpoint of its last epoch; its id."""
+    run_id = start(registry)
+    for epoch in make_epochs(epochs):
+        registry.record(run_id, epoch, checkpoint)
+    registry.end(run_id, INTERRUPTED)
     return run_id
 
 

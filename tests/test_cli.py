@@ -262,10 +262,17 @@ def test_an_unknown_run_is_refused(run):
     assert "there is no run 'zzzz'" in refused("runs", "show", "zzzz")
 
 
-@pytest.mark.parametrize("command", [["compare"], ["runs", "list"], ["eval", "last"], ["plot", "last"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("compare", "runs list", "eval last", "plot last", "rerun last", "train --resume last", "runs delete last"),
+        *("runs purge", "db info", "db doctor", "db backup copy.db", "runs export last copy.db"),
+    ],
+)
 def test_without_a_registry_the_next_command_is_named(command):
-    assert "there is no registry at" in refused(*command)
-    assert "`kws train`" in refused(*command)
+    assert "there is no registry at" in refused(*command.split())
+    assert "`kws train`" in refused(*command.split())
+    assert not list(Path().glob("*.db"))
 
 
 def test_a_registry_without_runs_says_so(run):

@@ -89,9 +89,9 @@ def test_latex_is_a_booktabs_table_with_the_best_in_bold():
 def test_csv_has_a_line_a_cell_and_fractions():
     table = small()
     mean, std = repr(table[0].cells[2].mean), repr(table[0].cells[2].std)
-    head = f"clips,{FINGERPRINT},50,1024,fp32"
+    head = f"clips,{FINGERPRINT},50,1024,fp32,final"
     assert comma_separated(table) == (
-        "data,data_fingerprint,epochs,batch_size,precision,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
+        "data,data_fingerprint,epochs,batch_size,precision,selection,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
         f"{head},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,False,bbbbbbbb\n"
         f"{head},Convolutional (346067 params),SGD,cnn,sgd,346067,1,0.8959,,False,cccccccc\n"
         f"{head},Convolutional (346067 params),Adam,cnn,adam,346067,3,{mean},{std},True,dddddddd ffffffff gggggggg\n"
@@ -111,6 +111,7 @@ def test_json_has_exactly_these_keys_and_values():
         "epochs",
         "batch_size",
         "precision",
+        "selection",
         "caption",
         "cells",
     }
@@ -142,7 +143,7 @@ def test_without_runs_only_the_frame_is_left():
     assert {name: write([]) for name, write in FORMATS.items() if name != "json"} == {
         "markdown": "",
         "latex": "",
-        "csv": "data,data_fingerprint,epochs,batch_size,precision,"
+        "csv": "data,data_fingerprint,epochs,batch_size,precision,selection,"
         "row,column,arch,opt,parameters,n,mean,std,best,runs\n",
     }
     assert json.loads(as_json([])) == {"schema": 1, "tables": []}

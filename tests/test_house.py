@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 KWS = Path(__file__).resolve().parent.parent / "kws"
-VOCABULARY = {"errors", "recipe", "events", "data_card", "environment"}
-LEARNING = {"speech", "architectures", "optimizers", "updates", "training", "weights", "layers", "memory", "speed"}
+VOCABULARY = {"errors", "recipe", "events", "data_card", "environment", "process"}
+LEARNING = {
+    "speech", "architectures", "optimizers", "updates", "training", "checkpoints", "weights", "layers", "memory",
+    "speed",
+}  # fmt: skip
 LEDGER = {"registry", "reports"}
 EDGE = {"display", "screens", "cli", "__init__", "__main__"}
 MAY_IMPORT = {

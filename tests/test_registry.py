@@ -256,10 +256,12 @@ def test_an_epoch_is_there_for_others_as_soon_as_it_is_recorded(registry, path):
 
 def test_an_epoch_is_recorded_once(registry):
     run_id = start(registry)
-    registry.record(run_id, make_epochs(1)[0])
-    with pytest.raises(RegistryError):
-        registry.record(run_id, make_epochs(1)[0])
-    assert len(registry.epochs(run_id)) == 1
+    epoch = make_epochs(1)[0]
+    registry.record(run_id, epoch)
+    first = registry.run(run_id), registry.epochs(run_id)
+    registry.record(run_id, dataclasses.replace(epoch, seconds=9.0))  # the same bits, as after a run was cut off
+    assert (registry.run(run_id), registry.epochs(run_id)) == first
+    assert len(first[1]) == 1
 
 
 def test_a_finish_that_fails_leaves_the_run_as_it_was(registry, path):
@@ -354,8 +356,19 @@ def test_an_empty_registry_has_no_last_run(registry):
         lambda registry: registry.epochs("zzzzzzzz"),
         lambda registry: registry.evaluations("zzzzzzzz"),
         lambda registry: registry.weights("zzzzzzzz"),
+        lambda registry: registry.weights_digest("zzzzzzzz"),
+        lambda registry: registry.checkpoint("zzzzzzzz"),
+        lambda registry: registry.go_on("zzzzzzzz", epochs=5, environment=ENVIRONMENT),
+        lambda registry: registry.beat("zzzzzzzz"),
+        lambda registry: registry.delete("zzzzzzzz"),
+        lambda registry: registry.restore("zzzzzzzz"),
+        lambda registry: registry.annotate("zzzzzzzz", "a note"),
+        lambda registry: registry.tag("zzzzzzzz", ["tag"]),
     ],
-    ids=["record", "end", "finish", "keep_evaluation", "epochs", "evaluations", "weights"],
+    ids=[
+        *("record", "end", "finish", "keep_evaluation", "epochs", "evaluations", "weights", "digest", "checkpoint"),
+        *("go_on", "beat", "delete", "restore", "annotate", "tag"),
+    ],
 )
 def test_an_id_that_is_not_there_is_refused_by_every_method(registry, ask):
     start(registry)

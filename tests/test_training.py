@@ -31,10 +31,8 @@ def recipe_of(arch: str = "fc", opt: str = "adam", **changes) -> Recipe:
 
 
 def trained(recipe: Recipe, train: Split, validation: Split) -> tuple[nn.Module, list[IterationEnd | EpochEnd]]:
-    training.set_up(recipe)
-    model = architectures.build(recipe.arch, classes=3)
-    optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
-    return model, list(training.fit(model, optimizer, train, validation, recipe))
+    begun = training.Training.begin(recipe, 3)
+    return begun.model, list(training.fit(begun, train, validation, recipe))
 
 
 class PlainConvolutional(nn.Module):

@@ -1,7 +1,8 @@
 """The command line: one file a command; a command parses, calls, and shows.
 
-Results go to stdout; messages and progress go to stderr. Exit codes: 0 done, 1 what a KwsError says, 2 a mistake in
-the command line, 130 interrupted by Ctrl-C. Whatever takes long to import is imported inside the commands.
+Results go to stdout; messages and progress go to stderr. Exit codes: 0 done; 1 what a KwsError says, or a check that a
+command was asked for does not hold; 2 a mistake in the command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
+Whatever takes long to import is imported inside the commands.
 """
 
 import os
@@ -76,15 +77,17 @@ def _kws(
     """
 
 
-from kws.cli import bench, compare, data, evaluate, plot, runs, summary, train  # noqa: E402 - each adds itself to app
+from kws.cli import bench, compare, data, db, evaluate, plot, rerun, runs, summary, train  # noqa: E402 - each adds itself to app
 
 app.command("train")(train.train)
+app.command("rerun")(rerun.rerun)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
 app.command("summary")(summary.summary)
 app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
+app.add_typer(db.app, name="db")
 app.add_typer(data.app, name="data")
 
 

@@ -22,6 +22,10 @@ def compare(
     format: Annotated[Format, typer.Option(help="For the terminal, a README, a paper, a spreadsheet, a program.")] = (  # noqa: A002
         Format.TABLE
     ),
+    where: options.Where = None,
+    tag: options.Tags = None,
+    data: options.OfData = None,
+    since: options.Since = None,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
     """Print Table 1 from the registry, the best in bold.
@@ -36,7 +40,8 @@ def compare(
     from kws.reports.table1 import tables
 
     with RegistryReader(db) as registry:
-        found = tables(registry.runs(), registry.card)
+        chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
+        found = tables(chosen, registry.card)
     if format is Format.TABLE:
         from kws import screens
 
@@ -44,4 +49,6 @@ def compare(
     else:
         typer.echo(formats.FORMATS[format.value](found), nl=False)
     if not found:
-        typer.echo(f"{db} has no finished runs yet; `kws train --arch cnn --opt adam` makes one", err=True)
+        asked = any(option is not None for option in (where, tag, data, since))
+        what = "no finished runs that these options choose" if asked else "no finished runs yet"
+        typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from kws import architectures, optimizers
-from kws.recipe import Recipe
+from kws.recipe import BEST, FINAL, Recipe
 from kws.registry.ids import beginning_with
+from kws.registry.runs import STATUSES
+from kws.registry.selection import Selection, parse_since
 
 Architecture = StrEnum("Architecture", {name: name for name in architectures.names()})  # type: ignore[misc]
 Optimizer = StrEnum("Optimizer", {name: name for name in optimizers.names()})  # type: ignore[misc]
@@ -28,6 +30,16 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+Status = StrEnum("Status", {name: name for name in STATUSES})  # type: ignore[misc]
+
+
+class Selected(StrEnum):
+    """The epoch whose weights are kept and tested."""
+
+    FINAL = FINAL
+    BEST = BEST
 
 
 DEFAULT_DB = Path("experiments.db")
@@ -49,15 +61,49 @@ SkipUnreadable = Annotated[
 Words = Annotated[str, typer.Option(help="The keywords; all other words together are the class 'other'.")]
 
 
-def _complete_run(context: typer.Context, incomplete: str) -> list[str]:
+def complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids that begin so."""
     return beginning_with(Path(context.params.get("db") or DEFAULT_DB), incomplete)
 
 
 _RUN_HELP = "A run's id, any unambiguous beginning of it, or `last`."
-Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_complete_run)]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=_complete_run)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=complete_run)]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=complete_run)]
 
 
 def chosen_data(data: str | None) -> str:
     """What --data says, else $KWS_DATA, else the built-in source."""
     return data or os.environ.get("KWS_DATA") or "synthetic"
+
+
+Where = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SQL", help="Only runs for which this is true, as in \"arch = 'cnn' and test_accuracy > 0.9\"."
+    ),
+]
+Tags = Annotated[list[str] | None, typer.Option(metavar="TAG", help="Only runs with this tag; may be repeated.")]
+OfData = Annotated[str | None, typer.Option(metavar="SOURCE", help="Only runs on this data.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only runs started since: a date, or an age as in 12h or 7d.")
+]
+
+
+def selection(
+    *,
+    where: str | None,
+    tags: list[str] | None,
+    data: str | None,
+    since: str | None,
+    status: str | None = None,
+    deleted: bool = False,
+) -> Selection:
+    """The runs that these options ask for."""
+    return Selection(
+        where=where,
+        tags=tuple(tags or ()),
+        data=data,
+        since=None if since is None else parse_since(since),
+        status=status,
+        deleted=deleted,
+    )

@@ -1,28 +1,47 @@
-"""`kws runs`: what the registry holds."""
+"""`kws runs`: what the registry holds, and what is done with single runs."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from kws.cli import options
+from kws.registry.runs import STATUSES
 
-app = typer.Typer(help="List runs, or show all of one.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, compare, annotate, delete and move runs.", rich_markup_mode=None, no_args_is_help=True
+)
 
 
 @app.command("list")
-def list_runs(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -> None:
-    """List every run, the oldest first.
+def list_runs(
+    where: options.Where = None,
+    tag: options.Tags = None,
+    data: options.OfData = None,
+    status: Annotated[options.Status | None, typer.Option(help=f"One of {', '.join(STATUSES)}.")] = None,
+    since: options.Since = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="List the deleted runs instead.")] = False,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """List runs, the oldest first.
 
-    Example: kws runs list
+    Example: kws runs list --where "arch = 'cnn' and test_accuracy > 0.9"
     """
     from kws import display, screens
     from kws.registry.reader import RegistryReader
+    from kws.registry.selection import ALL_RUNS
     from kws.reports import records
 
+    selection = options.selection(
+        where=where, tags=tag, data=data, since=since, status=status.value if status else None, deleted=deleted
+    )
     with RegistryReader(db) as registry:
-        found = registry.runs()
+        found = registry.runs(selection)
     if json:
         display.print_json({"schema": records.SCHEMA, "runs": [records.run_record(run) for run in found]})
     else:
-        screens.print_runs(found)
+        screens.print_runs(found, chosen=selection != ALL_RUNS)
 
 
 @app.command("show")
@@ -44,3 +63,155 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
         display.print_json(records.full_record(found, card, evaluations, epochs))
     else:
         screens.print_run(found, card, evaluations, epochs)
+
+
+@app.command("diff")
+def diff_runs(
+    first: options.Run, second: options.Run, db: options.Db = options.DEFAULT_DB, json: options.Json = False
+) -> None:
+    """Show what differs between two runs: recipes, environments and figures side by side.
+
+    Example: kws runs diff bcdf ghjk
+    """
+    from kws import display, screens
+    from kws.registry.reader import RegistryReader
+    from kws.reports import records
+
+    with RegistryReader(db) as registry:
+        runs = [registry.run(first), registry.run(second)]
+    differing, same = records.difference(*runs)
+    if json:
+        pairs = {field: list(pair) for field, pair in differing.items()}
+        display.print_json(
+            {"schema": records.SCHEMA, "runs": [run.id for run in runs], "differ": pairs, "same": list(same)}
+        )
+    else:
+        screens.print_difference(runs[0], runs[1], differing, same)
+
+
+@app.command("tag")
+def tag_run(
+    run: options.Run,
+    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Any words.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the tags away.")] = False,
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Give a run tags, or take them away.
+
+    Example: kws runs tag last paper
+    """
+    from kws.registry.store import Registry
+
+    with Registry(db) as registry:
+        found = registry.run(run)
+        registry.tag(found.id, tags, remove=remove)
+        typer.echo(f"{found.id}: {', '.join(registry.run(found.id).tags) or 'no tags'}")
+
+
+@app.command("note")
+def note_run(
+    run: options.Run,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help='The note; "" removes it.')],
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Give a run a note, in place of the one it has.
+
+    Example: kws runs note last "learning rate too high?"
+    """
+    from kws.registry.store import Registry
+
+    with Registry(db) as registry:
+        registry.annotate(registry.run(run).id, text or None)
+
+
+@app.command("delete")
+def delete_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None:
+    """Take runs out of every table, until they are restored or purged.
+
+    Example: kws runs delete bcdf
+    """
+    from kws.registry.store import Registry
+
+    with Registry(db) as registry:
+        for run_id in [registry.run(run).id for run in runs]:
+            registry.delete(run_id)
+            typer.echo(f"{run_id} deleted; kws runs restore {run_id} brings it back")
+
+
+@app.command("restore")
+def restore_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None:
+    """Bring deleted runs back.
+
+    Example: kws runs restore bcdf
+    """
+    from kws.registry.store import Registry
+
+    with Registry(db) as registry:
+        for run_id in [registry.run(run, deleted=True).id for run in runs]:
+            registry.restore(run_id)
+            typer.echo(f"{run_id} restored")
+
+
+@app.command("purge")
+def purge_runs(
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN...]", help="By default all deleted runs.")] = None,
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Remove deleted runs for good, and give their space back.
+
+    Example: kws runs purge
+    """
+    from kws.registry import keeping
+    from kws.registry.selection import Selection
+    from kws.registry.store import Registry
+
+    with Registry(db) as registry:
+        if runs:
+            found = list(dict.fromkeys(registry.run(run, deleted=True).id for run in runs))
+        else:
+            found = [run.id for run in registry.runs(Selection(deleted=True))]
+    before = keeping.info(db)["bytes"]
+    keeping.purge(db, found)
+    freed = before - keeping.info(db)["bytes"]
+    typer.echo(f"{len(found)} run{'' if len(found) == 1 else 's'} purged, {freed / 1e6:.1f} MB freed")
+
+
+@app.command("export")
+def export_run(
+    run: options.Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new registry; it must not be there yet.")],
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Copy a run with all that belongs to it into a registry of its own.
+
+    Example: kws runs export last best.db
+    """
+    from kws.errors import RegistryError
+    from kws.registry.reader import RegistryReader
+    from kws.registry.runs import RUNNING
+    from kws.registry.transfer import export
+
+    with RegistryReader(db) as registry:
+        found = registry.run(run)
+    if found.status == RUNNING:
+        raise RegistryError(f"run {found.id} is still running; wait for it, or stop it and try again")
+    export(db, [found.id], file)
+    typer.echo(file)
+
+
+@app.command("import")
+def import_runs(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A registry, as `kws runs export` makes it.")],
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Copy every run of another registry into this one; their ids stay.
+
+    Example: kws runs import best.db
+    """
+    from kws.registry.transfer import take_in
+
+    copied, known = take_in(db, file)
+    for run_id in copied:
+        typer.echo(f"{run_id} imported")
+    for run_id in known:
+        typer.echo(f"{run_id} is already there", err=True)

@@ -1,22 +1,21 @@
 """`kws train`: one run from a recipe to the registry."""
 
-import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kws import architectures, optimizers
 from kws.cli import options
-from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.environment import cores
 from kws.errors import RecipeError
 from kws.recipe import Recipe, parse_maps, parse_words
+from kws.registry.runs import Run
 
 
 def train(
-    arch: Annotated[options.Architecture, typer.Option(help="The network.", show_default=False)],
-    opt: Annotated[options.Optimizer, typer.Option(help="The optimizer.", show_default=False)],
+    context: typer.Context,
+    arch: Annotated[options.Architecture | None, typer.Option(help="The network.", show_default=False)] = None,
+    opt: Annotated[options.Optimizer | None, typer.Option(help="The optimizer.", show_default=False)] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = Recipe.epochs,
     seed: Annotated[int, typer.Option(help="Decides the first weights and the shuffling.")] = Recipe.seed,
     batch_size: Annotated[int, typer.Option(help="Clips a minibatch.")] = Recipe.batch_size,
@@ -42,21 +41,40 @@ def train(
     device: Annotated[
         options.Device, typer.Option(help="`auto` takes a GPU where there is one.")
     ] = options.Device.AUTO,
+    selection: Annotated[
+        options.Selected,
+        typer.Option("--select", help="The epoch to keep and to test: the last, or the best on the validation split."),
+    ] = options.Selected.FINAL,
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; part of what decides a run's bits. By default all cores.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
     note: Annotated[str | None, typer.Option(help="A note to keep with the run.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was cut off, from its last checkpoint; --epochs may be raised.",
+            autocompletion=options.complete_run,
+        ),
+    ] = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
     """Train a network and keep the run in the registry.
 
     Kept are the recipe, every epoch, the test accuracy and the weights. The defaults are the report's. The test split
-    is used once, after the last epoch.
+    is used once, after the last epoch. A run that was cut off goes on with --resume, to the same bits.
 
     Example: kws train --arch cnn --opt adam --epochs 50
     """
+    if resume is not None:
+        _show(_resume(context, resume), json)
+        return
+    for value, option in ((arch, "--arch"), (opt, "--opt")):
+        if value is None:
+            raise typer.BadParameter(f"Missing option '{option}'", ctx=context)
+    assert arch is not None and opt is not None
     hyperparameters = optimizers.hyperparameters(
         opt.value, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay
     )
@@ -75,74 +93,70 @@ def train(
         slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
         precision=precision.value,
         device=chosen,
+        selection=selection.value,
         learning_rate=hyperparameters["learning_rate"],
         momentum=hyperparameters.get("momentum"),
         weight_decay=hyperparameters["weight_decay"],
     )
-    run(recipe, name=name, note=note, db=db, skip_unreadable=skip_unreadable, json=json)
+    from kws.cli import session
+
+    _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable), json)
 
 
-def run(recipe: Recipe, *, name: str | None, note: str | None, db: Path, skip_unreadable: bool, json: bool) -> None:
-    """Train by this recipe, record it, and show how it went."""
-    from kws import display, speed, training, weights
-    from kws.environment import Environment
-    from kws.errors import KwsError
-    from kws.events import EpochEnd
-    from kws.registry.connection import is_new
-    from kws.registry.runs import FAILED, INTERRUPTED
-    from kws.registry.store import Registry
-    from kws.reports import records
-    from kws.speech import dataset
+def _show(run: Run, json: bool) -> None:
+    if json:
+        from kws import display
+        from kws.reports import records
 
-    is_new(db)  # a place that cannot be written is told before the work, not after it
-    architectures.build(recipe.arch, classes=2, maps=recipe.maps)  # so is a wrong --maps
-    loaded = dataset.load(recipe.data, recipe.words, skip_unreadable=skip_unreadable, track=display.track)
-    dataset.require_all_classes(loaded)
-    if loaded.left_out:
-        display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
+        display.print_json(records.run_record(run))
 
-    training.set_up(recipe)
-    if recipe.precision != Recipe.precision:
-        display.say(speed.verdict(recipe))
-        training.set_up(recipe)
-    model = architectures.build(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps).to(recipe.device)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
-    train_split, validation_split, test_split = (
-        loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
+
+def _resume(context: typer.Context, reference: str) -> Run:
+    """Go on with a run; raises RecipeError where an option asks for another recipe than it has."""
+    from kws.cli import session
+    from kws.registry.reader import RegistryReader
+
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+    with RegistryReader(given.get("db", context.params["db"])) as registry:
+        run = registry.run(reference)
+    for name in given.keys() - {"resume", "epochs", "db", "json", "skip_unreadable"}:
+        option = f"--{name.replace('_', '-')}"
+        if not hasattr(run.recipe, name):
+            raise RecipeError(f"{option} is for a new run; run {run.id} has its own")
+        has, value = getattr(run.recipe, name), _as_recipe(name, given[name], run.recipe)
+        if value != has:
+            raise RecipeError(
+                f"`{name}` (={given[name]}) is not what run {run.id} was started with (={_plain(has)}); "
+                f"leave {option} out, for a run goes on with its own recipe"
+            )
+    return session.go_on(
+        run.id,
+        db=context.params["db"],
+        epochs=given.get("epochs"),
+        skip_unreadable=context.params["skip_unreadable"],
     )
 
-    with Registry(db, create=True) as registry:
-        run_id = registry.start(
-            recipe,
-            loaded.card,
-            parameters=parameters,
-            environment=Environment.here(sys.argv[1:]),
-            name=name,
-            note=note,
-        )
-        display.say(display.training_title(run_id, recipe, parameters, loaded.card))
-        try:
-            with display.TrainingProgress(recipe, len(train_split)) as progress:
-                for event in training.fit(model, optimizer, train_split, validation_split, recipe):
-                    if isinstance(event, EpochEnd):
-                        registry.record(run_id, event)
-                    progress.show(event)
-            evaluation = training.evaluate(model, test_split, TEST, recipe)
-            registry.finish(run_id, evaluation, loaded.card, weights.to_bytes(model))
-        except KeyboardInterrupt:
-            registry.end(run_id, INTERRUPTED)
-            display.say(f"run {run_id} was interrupted; what its epochs measured is kept: kws runs show {run_id}")
-            raise typer.Exit(130) from None
-        except BaseException as error:
-            registry.end(run_id, FAILED, str(error) or type(error).__name__)
-            if isinstance(error, KwsError):
-                raise type(error)(f"run {run_id} failed: {error}") from None
-            raise
-        done = registry.run(run_id)
-    display.say(display.training_end(done, loaded.card))
-    if json:
-        display.print_json(records.run_record(done))
+
+_NAMES = ("arch", "opt", "precision", "selection")
+
+
+def _as_recipe(name: str, value: Any, recipe: Recipe) -> Any:
+    """An option's value as that recipe has it."""
+    if name == "device":
+        return _device(value)
+    if name == "words":
+        return parse_words(value)
+    if name == "maps":
+        return architectures.normal_maps(recipe.arch, parse_maps(value))
+    return str(getattr(value, "value", value)) if name in _NAMES else value
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _device(asked: options.Device) -> str:

@@ -4,8 +4,7 @@ Decisions:
 - The standard library's sqlite3, without a layer between: recording an epoch takes a tenth of a millisecond, and
   `kws compare` starts in half the time. The tables themselves are declared in kws.registry.tables.
 - Write-ahead logging, so that readers and a writer do not wait for each other.
-- A finished run survives a loss of power: its commit waits for the disk (synchronous=FULL), and takes the epochs before
-  it along. An epoch's does not wait; it survives the end of the process, however sudden.
+- What was recorded survives a loss of power: every commit waits for the disk (synchronous=FULL).
 - A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another; sqlite3's own transactions,
   which begin late and can leave half a change behind, are switched off.
 - A registry in a folder that cannot be written, or that was opened for reading only, is read as it lies there.
@@ -15,29 +14,36 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from kws.errors import RegistryError
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
 
+Tell = Callable[[str], object]
 _BUSY_SECONDS = 30
 _HEADER = b"SQLite format 3\x00"
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
 
 
 class Database:
     """A registry's file, opened; with `create` it is made where there is none. For one thread at a time.
 
-    Raises RegistryError where it is missing, is no registry, or is newer than this version of kws; so does every
-    transaction where the file cannot be used.
+    An older registry is upgraded, after a copy of it was made beside it, whose name `tell` is told. Raises
+    RegistryError where it is missing, is no registry, or is newer than this version of kws; so does every transaction
+    where the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(self, path: Path, *, create: bool, tell: Tell = _say) -> None:
         self.path = path
         new = is_new(path)
         if new and not create:
@@ -51,7 +57,8 @@ class Database:
             try:
                 if new or (create and self._is_bare()):
                     self._make()
-                self._check()
+                if self._check() < SCHEMA_VERSION:
+                    self._upgrade(tell)
             except BaseException:
                 self.close()
                 raise
@@ -62,16 +69,23 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One state of the file for as long as this lasts."""
+        """One state of the file for as long as this lasts; within another transaction, that one's."""
+        if self._connection.in_transaction:
+            yield self._connection
+            return
         with self._transaction("BEGIN"):
             yield self._connection
 
     @contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that has the write lock; it is kept whole or not at all. A durable one waits for the disk."""
-        with self._translated():
-            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that has the write lock; it is kept whole or not at all."""
         with self._transaction("BEGIN IMMEDIATE"):
+            yield self._connection
+
+    @contextmanager
+    def untransacted(self) -> Iterator[sqlite3.Connection]:
+        """The connection as it is, for what SQLite does not do in a transaction."""
+        with self._translated():
             yield self._connection
 
     @contextmanager
@@ -97,6 +111,7 @@ class Database:
     def _make(self) -> None:
         """Make the tables in one transaction; of several processes that do so at once, one makes them."""
         until = time.monotonic() + _BUSY_SECONDS
+        self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a checkpoint's pages can be given back
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
@@ -117,14 +132,34 @@ class Database:
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return self._pragma("application_id") == 0 and not tables
 
-    def _check(self) -> None:
+    def _check(self) -> int:
+        """The file's schema."""
         if self._pragma("application_id") != APPLICATION_ID:
             raise RegistryError(f"{self.path} is a SQLite database, but not a registry of kws; name another with --db")
         schema = self._pragma("user_version")
+        if schema < 1:
+            raise RegistryError(f"{self.path} has the schema {schema}, which never was; it is damaged")
         if schema > SCHEMA_VERSION:
             raise RegistryError(
                 f"{self.path} has schema {schema}, and this version of kws knows up to {SCHEMA_VERSION}; upgrade kws"
             )
+        return schema
+
+    def _upgrade(self, tell: Tell) -> None:
+        if not is_writable(self.path):
+            raise RegistryError(
+                f"{self.path} has an older schema and cannot be written; copy it to where it can be upgraded"
+            )
+        from sqlalchemy.exc import DBAPIError
+
+        from kws.registry.upgrade import upgrade
+
+        try:
+            copy = upgrade(self.path)
+        except DBAPIError as error:
+            raise error.orig or error from None
+        if copy:
+            tell(f"{self.path} was upgraded to schema {SCHEMA_VERSION}; as it was, it is kept as {copy}")
 
     def _pragma(self, name: str) -> int:
         (value,) = self._connection.execute(f"PRAGMA {name}").fetchone()
@@ -145,9 +180,14 @@ def is_new(path: Path) -> bool:
     return True
 
 
+def is_writable(path: Path) -> bool:
+    """Whether the file, and what SQLite puts beside it, can be written."""
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
 def open_file(path: Path) -> sqlite3.Connection:
     """A connection to the file, which is not looked at yet. Raises sqlite3.Error."""
-    writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    writable = is_writable(path)
     # Beside a live writer (its -wal is there) SQLite can share that; without one it would have to make a file.
     live = Path(f"{path}-wal").exists()
     mode = "rwc" if writable else "ro" if live else "ro&immutable=1"
@@ -161,7 +201,41 @@ def open_file(path: Path) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may hold more than tables
     return connection
+
+
+@contextmanager
+def new_file(to: Path) -> Iterator[Path]:
+    """A temporary path beside `to`, which takes that name when the body ends: whole, or not at all.
+
+    Raises RegistryError where there is something at `to`, or it cannot be written.
+    """
+    temporary = to.with_name(f".new-{os.getpid()}.db")
+    try:
+        if to.exists() or to.is_symlink():
+            raise RegistryError(f"{to} is already there; give a name that is free")
+        temporary.touch(exist_ok=False)
+        yield temporary
+        os.link(temporary, to)  # unlike a rename, never over what has appeared there meanwhile
+    except OSError as error:
+        raise RegistryError(f"{to} cannot be written ({error.strerror})") from None
+    finally:
+        for ending in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                Path(f"{temporary}{ending}").unlink()
+
+
+def back_up_beside(path: Path, why: str) -> Path:
+    """A copy of the registry beside it under a name that was free; returns its path."""
+    copy, number = path.with_name(f"{path.stem}.{why}{path.suffix}"), 1
+    while copy.exists():
+        number += 1
+        copy = path.with_name(f"{path.stem}.{why}-{number}{path.suffix}")
+    with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+    return copy
 
 
 def _failure(path: Path, error: sqlite3.Error) -> RegistryError:

@@ -6,25 +6,34 @@ Its queries are plain SQL, so that reading needs neither SQLModel nor its tables
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Self
 
 from kws.data_card import DataCard
-from kws.errors import RegistryError, UnknownRunError
+from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import Evaluation
 from kws.registry import rows
 from kws.registry.connection import Database
-from kws.registry.runs import Epoch, Run
+from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run
+from kws.registry.selection import ALL_RUNS, Selection
 
 _RUNS = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint ORDER BY key"
 _KEY = "SELECT key FROM runs WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
+_CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
+_RUNNING = """
+SELECT key, id, host, boot, pid, process_started, heartbeat_at, max(session) AS session
+FROM runs LEFT JOIN sessions ON run_key = key WHERE status = 'running' GROUP BY key
+"""
+_UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecipeError)
 _DATA = "SELECT * FROM data WHERE fingerprint = :fingerprint"
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
@@ -43,17 +52,29 @@ class RegistryReader:
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
-    def runs(self) -> list[Run]:
-        """Every run, the oldest first."""
-        with self._read() as connection:
-            return [rows.run(row) for row in connection.execute(_RUNS)]
+    def runs(self, selection: Selection = ALL_RUNS) -> list[Run]:
+        """The runs of a selection, the oldest first; those that were deleted only where it asks for them."""
+        with self.reading() as connection:
+            statuses = self._statuses(connection)
+            keys = selection.keys(connection, statuses)
+            tags: dict[int, list[str]] = {}
+            for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
+                tags.setdefault(row["run_key"], []).append(row["tag"])
+            found = []
+            for row in connection.execute(_RUNS):
+                key = row["key"]
+                if keys is None or key in keys:
+                    with self._naming(row["id"]):
+                        status = statuses.get(key, row["status"])
+                        found.append(rows.run(row, status=status, tags=tuple(sorted(tags.get(key, ())))))
+        return [run for run in found if selection.takes(run)]
 
-    def run(self, reference: str) -> Run:
+    def run(self, reference: str, *, deleted: bool = False) -> Run:
         """The run that a reference names: its id, an unambiguous beginning of it, or `last`.
 
-        Raises UnknownRunError for none, or several.
+        Raises UnknownRunError for none, or several. Deleted runs are found only with `deleted`, and then only those.
         """
-        found = self.runs()
+        found = self.runs(Selection(deleted=deleted))
         if reference == "last" and found:
             return found[-1]
         matches = [run for run in found if run.id.startswith(reference)] if reference else []
@@ -64,19 +85,20 @@ class RegistryReader:
                 f"{reference!r} could be any of {', '.join(run.id for run in matches[:5])}"
                 f"{' ...' if len(matches) > 5 else ''}; give more of the id"
             )
+        kind, listing = ("deleted run", "kws runs list --deleted") if deleted else ("run", "kws runs list")
         raise UnknownRunError(
-            f"there is no run {reference!r} in {self.path}; `kws runs list` shows the {len(found)} it has"
+            f"there is no {kind} {reference!r} in {self.path}; `{listing}` shows the {len(found)} it has"
         )
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """A run's epochs, the first one first."""
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(_EPOCHS, {"key": self._key(connection, run_id)})
             return [rows.epoch(row) for row in found]
 
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
         """A run's evaluations, each with the card of the data it was on."""
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(_EVALUATIONS, {"key": self._key(connection, run_id)}).fetchall()
             cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
             return [
@@ -85,18 +107,37 @@ class RegistryReader:
 
     def card(self, fingerprint: str) -> DataCard:
         """The card of a data set that runs were made on."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _card(connection, fingerprint)
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""
-        with self._read() as connection:
+        with self.reading() as connection:
             row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
         if row is None:
             raise RegistryError(f"run {run_id} has no weights in {self.path}: it did not finish, or they were left out")
         if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
             raise RegistryError(f"the weights of run {run_id} in {self.path} are damaged: their SHA-256 does not match")
         return row["safetensors"]
+
+    def checkpoint(self, run_id: str) -> Checkpoint | None:
+        """Where a run can go on; None where it must begin anew. Raises RegistryError where that was changed."""
+        with self.reading() as connection:
+            row = connection.execute(_CHECKPOINT, {"key": self._key(connection, run_id)}).fetchone()
+        if row is None:
+            return None
+        if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
+            raise RegistryError(
+                f"the checkpoint of run {run_id} in {self.path} is damaged: its SHA-256 does not match; "
+                "`kws db doctor --fix` removes it, and the run then begins anew"
+            )
+        return Checkpoint(epoch=row["epoch"], data=row["safetensors"])
+
+    def weights_digest(self, run_id: str) -> str | None:
+        """The SHA-256 of a run's weights; None where it has none."""
+        with self.reading() as connection:
+            row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
+        return row["sha256"] if row else None
 
     def _key(self, connection: Connection, run_id: str) -> int:
         """The integer that a run's epochs hang on."""
@@ -107,15 +148,39 @@ class RegistryReader:
             self._keys[run_id] = row["key"]
         return self._keys[run_id]
 
+    def _status(self, connection: Connection, key: int) -> str:
+        """A run's true status."""
+        (recorded,) = connection.execute("SELECT status FROM runs WHERE key = ?", (key,)).fetchone()
+        return self._statuses(connection).get(key, recorded)
+
+    def _statuses(self, connection: Connection) -> dict[int, str]:
+        """The true status of runs recorded as running, by key: still so, or lost."""
+        statuses, now = {}, datetime.now(UTC)
+        for row in connection.execute(_RUNNING):
+            if row["session"] is None:
+                statuses[row["key"]] = LOST
+                continue
+            with self._naming(row["id"]):
+                gone = rows.process(row).is_gone(datetime.fromisoformat(row["heartbeat_at"]), now)
+                statuses[row["key"]] = LOST if gone else RUNNING
+        return statuses
+
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection on which everything read belongs to one state of the file."""
         try:
             with self._database.reading() as connection:
                 yield connection
-        except zlib.error as error:
-            raise RegistryError(
-                f"{self.path} is damaged: labels or predictions in it cannot be read ({error})"
-            ) from None
+        except _UNREADABLE as error:
+            raise RegistryError(f"{self.path} is damaged: a row in it cannot be read ({error})") from None
+
+    @contextmanager
+    def _naming(self, run_id: str) -> Iterator[None]:
+        """Say which run it is whose row cannot be read."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            raise RegistryError(f"{self.path} is damaged: run {run_id} cannot be read ({error})") from None
 
 
 def _card(connection: Connection, fingerprint: str) -> DataCard:

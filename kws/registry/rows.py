@@ -13,6 +13,7 @@ from typing import Any
 from kws.data_card import SPLITS, DataCard
 from kws.environment import Environment
 from kws.events import EpochEnd, Evaluation
+from kws.process import Process
 from kws.recipe import Recipe
 from kws.registry.runs import Epoch, Run
 
@@ -20,7 +21,10 @@ Row = sqlite3.Row
 _RECIPE = [field.name for field in dataclasses.fields(Recipe)]
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
 _EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-_RUN = ("id", "status", "error", "name", "note", "started_at", "ended_at", "parameters", "data_fingerprint")
+_RUN = (
+    "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
+    "multiply_accumulates", "data_fingerprint",
+)  # fmt: skip
 
 
 def of_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -29,8 +33,8 @@ def of_recipe(recipe: Recipe) -> dict[str, Any]:
     return values | {"words": json.dumps(recipe.words), "maps": json.dumps(recipe.maps) if recipe.maps else None}
 
 
-def run(row: Row) -> Run:
-    """A run from its row, joined with the source of its data."""
+def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
+    """A run from its row, joined with the source of its data; its status may be told better than the row knows it."""
     recipe = {name: row[name] for name in _RECIPE}
     maps = recipe["maps"]
     recipe |= {"words": tuple(json.loads(recipe["words"])), "maps": tuple(json.loads(maps)) if maps else None}
@@ -40,6 +44,8 @@ def run(row: Row) -> Run:
         environment["git_dirty"] = bool(environment["git_dirty"])
     return Run(
         **{name: row[name] for name in _RUN},
+        status=status,
+        tags=tags,
         data_source=row["source"],
         recipe=Recipe(**recipe),
         environment=Environment(**environment),
@@ -48,6 +54,16 @@ def run(row: Row) -> Run:
         validation_accuracy=row["validation_accuracy"],
         test_accuracy=row["test_accuracy"],
     )
+
+
+def process(row: Row) -> Process:
+    """The process of a session's row."""
+    return Process(host=row["host"], boot=row["boot"], pid=row["pid"], started=row["process_started"])
+
+
+def of_process(process: Process) -> dict[str, Any]:
+    """A process as columns of a session."""
+    return {"host": process.host, "boot": process.boot, "pid": process.pid, "process_started": process.started}
 
 
 def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:

@@ -6,9 +6,20 @@ Standard library only, so that reports and the edge can name these types without
 from dataclasses import dataclass
 
 from kws.environment import Environment
+from kws.errors import RegistryError
 from kws.recipe import Recipe
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
+LOST = "lost"  # recorded as running, but its process is gone; never in the file, seen when it is read
+STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED, LOST)
+
+
+def require_cut_off(run_id: str, status: str) -> None:
+    """Raise RegistryError for a run that is finished or still running: only one that was cut off can go on."""
+    if status == FINISHED:
+        raise RegistryError(f"run {run_id} is finished; `kws rerun {run_id}` trains it again")
+    if status == RUNNING:
+        raise RegistryError(f"run {run_id} is still running; wait for it, or stop it and try again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +34,13 @@ class Run:
     error: str | None
     name: str | None
     note: str | None
+    tags: tuple[str, ...] = ()
+    rerun_of: str | None = None
+    deleted_at: str | None = None
     started_at: str
     ended_at: str | None
     parameters: int
+    multiply_accumulates: int | None = None
     data_fingerprint: str
     data_source: str
     recipe: Recipe
@@ -34,6 +49,14 @@ class Run:
     seconds: float
     validation_accuracy: float | None
     test_accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a run can go on: a safetensors file of its state after an epoch."""
+
+    epoch: int
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,10 @@ CREATE TABLE runs (
     started_at VARCHAR NOT NULL,
     ended_at VARCHAR,
     parameters INTEGER NOT NULL,
+    multiply_accumulates INTEGER,
     data_fingerprint VARCHAR NOT NULL,
+    rerun_of VARCHAR,
+    deleted_at VARCHAR,
     epochs_done INTEGER NOT NULL,
     milliseconds INTEGER NOT NULL,
     validation_accuracy FLOAT,
@@ -39,6 +42,7 @@ CREATE TABLE runs (
     slice_size INTEGER NOT NULL,
     precision VARCHAR NOT NULL,
     device VARCHAR NOT NULL,
+    selection VARCHAR NOT NULL,
     kws_version VARCHAR NOT NULL,
     python_version VARCHAR NOT NULL,
     torch_version VARCHAR NOT NULL,
@@ -63,6 +67,15 @@ CREATE TABLE splits (
     FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 )
  WITHOUT ROWID;
+
+CREATE TABLE checkpoints (
+    run_key INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    safetensors BLOB NOT NULL,
+    PRIMARY KEY (run_key),
+    FOREIGN KEY(run_key) REFERENCES runs ("key")
+);
 
 CREATE TABLE epochs (
     run_key INTEGER NOT NULL,
@@ -91,6 +104,30 @@ CREATE TABLE evaluations (
     PRIMARY KEY (run_key, data_fingerprint, split),
     FOREIGN KEY(run_key) REFERENCES runs ("key"),
     FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    run_key INTEGER NOT NULL,
+    session INTEGER NOT NULL,
+    first_epoch INTEGER NOT NULL,
+    started_at VARCHAR NOT NULL,
+    heartbeat_at VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    boot VARCHAR,
+    pid INTEGER NOT NULL,
+    process_started VARCHAR,
+    environment JSON,
+    PRIMARY KEY (run_key, session),
+    FOREIGN KEY(run_key) REFERENCES runs ("key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE tags (
+    run_key INTEGER NOT NULL,
+    tag VARCHAR NOT NULL,
+    PRIMARY KEY (run_key, tag),
+    FOREIGN KEY(run_key) REFERENCES runs ("key")
 )
  WITHOUT ROWID;
 

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
 from kws.data_card import DataCard
 from kws.environment import Environment
+from kws.errors import RegistryError
 from kws.events import EpochEnd, Evaluation
+from kws.process import Process
 from kws.recipe import Recipe
 from kws.registry import rows
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, RUNNING
+from kws.registry.runs import FINISHED, RUNNING, require_cut_off
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
 _ID_LENGTH = 8
 
-_PROGRESS = """
-UPDATE runs SET epochs_done = :epoch, milliseconds = milliseconds + :milliseconds, validation_accuracy = :accuracy
+_EPOCH = "SELECT * FROM epochs WHERE run_key = :run_key AND epoch = :epoch"
+_FORGET = "DELETE FROM epochs WHERE run_key = :run_key AND epoch >= :epoch"
+_TIME_LEFT = """
+UPDATE runs SET milliseconds = (SELECT coalesce(sum(milliseconds), 0) FROM epochs WHERE run_key = :run_key)
 WHERE key = :run_key
+"""
+_PROGRESS = """
+UPDATE runs
+SET epochs_done = :epoch, validation_accuracy = :validation_accuracy, milliseconds = milliseconds + :milliseconds
+WHERE key = :run_key
+"""
+_BEAT = """
+UPDATE sessions SET heartbeat_at = :now WHERE run_key = :key AND session = :session
+AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_key = :key AND session > :session)
 """
 
 
 class Registry(RegistryReader):
     """A registry file, opened for writing too; with `create` it is made where there is none."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        super().__init__(path, create=create)
+        self._sessions: dict[str, int] = {}  # those of this process, by run
 
     def start(
         self,
@@ -39,16 +59,20 @@ class Registry(RegistryReader):
         environment: Environment,
         name: str | None = None,
         note: str | None = None,
+        rerun_of: str | None = None,
+        multiply_accumulates: int | None = None,
     ) -> str:
-        """Record a run that starts now; returns its id."""
+        """Record a run that this process starts now; returns its id."""
         run_id = _new_id()
         values = {
             "id": run_id,
             "status": RUNNING,
             "name": name,
             "note": note,
+            "rerun_of": rerun_of,
             "started_at": _now(),
             "parameters": parameters,
+            "multiply_accumulates": multiply_accumulates,
             "data_fingerprint": card.fingerprint,
             "epochs_done": 0,
             "milliseconds": 0,
@@ -56,36 +80,130 @@ class Registry(RegistryReader):
         with self._database.writing() as connection:
             _keep_card(connection, card)
             _insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
+            self._begin_session(connection, run_id, first_epoch=1)
         return run_id
 
-    def record(self, run_id: str, epoch: EpochEnd) -> None:
-        """Record an epoch that has ended."""
-        with self._database.writing(durable=False) as connection:
+    def go_on(self, run_id: str, *, epochs: int, environment: Environment) -> None:
+        """Record that this process goes on with a run, up to so many epochs.
+
+        Raises RegistryError where that run is finished, or another process works on it.
+        """
+        with self._database.writing() as connection:
             key = self._key(connection, run_id)
-            milliseconds = round(1000 * epoch.seconds)
-            row = rows.of_epoch(key, epoch, milliseconds)
-            _insert(connection, "epochs", row)
-            connection.execute(_PROGRESS, row | {"accuracy": epoch.validation_accuracy})
+            require_cut_off(run_id, self._status(connection, key))
+            row = connection.execute("SELECT epoch FROM checkpoints WHERE run_key = ?", (key,)).fetchone()
+            self._begin_session(connection, run_id, first_epoch=row["epoch"] + 1 if row else 1, environment=environment)
+            _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
+
+    def record(self, run_id: str, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:
+        """Record an epoch that has ended, and with it, in one transaction, where the run can go on.
+
+        An epoch that a run comes to again after it was cut off is the same to the bit, and is kept as it was; where it
+        is not (on another machine), it and those after it are replaced. Raises RegistryError where another process has
+        gone on with the run meanwhile.
+        """
+        with self._database.writing() as connection:
+            key = self._key(connection, run_id)
+            self._beat(connection, run_id)
+            row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
+            known = connection.execute(_EPOCH, row).fetchone()
+            if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
+                connection.execute(_FORGET, row)
+                connection.execute(_TIME_LEFT, row)
+                known = None
+            if not known:
+                _insert(connection, "epochs", row)
+                connection.execute(_PROGRESS, row)
+            if checkpoint is not None:
+                digest = hashlib.sha256(checkpoint).hexdigest()
+                values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
+                _insert(connection, "checkpoints", values, verb="REPLACE")
+
+    def beat(self, run_id: str) -> None:
+        """Record that this process still works on a run; for epochs that take long."""
+        with self._database.writing() as connection:
+            self._beat(connection, run_id)
 
     def finish(self, run_id: str, evaluation: Evaluation, card: DataCard, weights: bytes) -> None:
         """Record the end of a run: its answers on the test split and its weights, in one transaction."""
         with self._database.writing() as connection:
             key = self._key(connection, run_id)
+            self._beat(connection, run_id)
             _keep_evaluation(connection, key, evaluation, card)
             digest = hashlib.sha256(weights).hexdigest()
             _insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
             _change_run(connection, key, status=FINISHED, ended_at=_now(), test_accuracy=evaluation.accuracy)
+            dropped = connection.execute("DELETE FROM checkpoints WHERE run_key = ?", (key,)).rowcount
+        if dropped:
+            with suppress(RegistryError), self._database.untransacted() as connection:
+                connection.executescript("PRAGMA incremental_vacuum")  # execute() would give back one page
 
     def end(self, run_id: str, status: str, error: str | None = None) -> None:
-        """Record that a run ended before its last epoch, and why."""
+        """Record that this process's run ended before its last epoch, and why; one that is finished stays so.
+
+        Raises RegistryError where another process has gone on with it meanwhile.
+        """
         with self._database.writing() as connection:
-            _change_run(connection, self._key(connection, run_id), status=status, ended_at=_now(), error=error)
+            self._beat(connection, run_id)
+            key = self._key(connection, run_id)
+            if self._status(connection, key) != FINISHED:
+                _change_run(connection, key, status=status, ended_at=_now(), error=error)
 
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
         """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay."""
         with self._database.writing() as connection:
             _keep_card(connection, card)
             _keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
+
+    def delete(self, run_id: str) -> None:
+        """Take a run out of every table, until it is restored or purged. Raises RegistryError for one that runs."""
+        with self._database.writing() as connection:
+            key = self._key(connection, run_id)
+            if self._status(connection, key) == RUNNING:
+                raise RegistryError(f"run {run_id} is still running; stop it first")
+            _change_run(connection, key, deleted_at=_now())
+
+    def restore(self, run_id: str) -> None:
+        """Put a deleted run back into the tables."""
+        with self._database.writing() as connection:
+            _change_run(connection, self._key(connection, run_id), deleted_at=None)
+
+    def annotate(self, run_id: str, note: str | None) -> None:
+        """Give a run a note, in place of the one it has."""
+        with self._database.writing() as connection:
+            _change_run(connection, self._key(connection, run_id), note=note)
+
+    def tag(self, run_id: str, tags: Iterable[str], *, remove: bool = False) -> None:
+        """Give a run tags, or take them away."""
+        with self._database.writing() as connection:
+            key = self._key(connection, run_id)
+            for tag in tags:
+                if remove:
+                    connection.execute("DELETE FROM tags WHERE run_key = ? AND tag = ?", (key, tag))
+                else:
+                    _insert(connection, "tags", {"run_key": key, "tag": tag}, known="ON CONFLICT DO NOTHING")
+
+    def _begin_session(
+        self, connection: Connection, run_id: str, *, first_epoch: int, environment: Environment | None = None
+    ) -> None:
+        key = self._key(connection, run_id)
+        (before,) = connection.execute("SELECT count(*) FROM sessions WHERE run_key = ?", (key,)).fetchone()
+        self._sessions[run_id] = before + 1
+        values = {
+            "run_key": key,
+            "session": before + 1,
+            "first_epoch": first_epoch,
+            "started_at": _now(),
+            "heartbeat_at": _now(),
+            "environment": json.dumps(dataclasses.asdict(environment)) if environment else None,
+        }
+        _insert(connection, "sessions", values | rows.of_process(Process.here()))
+
+    def _beat(self, connection: Connection, run_id: str) -> None:
+        """Renew the heartbeat of this process's session, which must be the run's last."""
+        mine = {"key": self._key(connection, run_id), "session": self._sessions.get(run_id), "now": _now()}
+        if not connection.execute(_BEAT, mine).rowcount:
+            raise RegistryError(f"run {run_id} is no longer this process's: another one has gone on with it")
 
 
 def _new_id() -> str:
@@ -96,9 +214,11 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: str = "") -> None:
+def _insert(
+    connection: Connection, table: str, row: Mapping[str, Any], *, verb: str = "INSERT", known: str = ""
+) -> None:
     columns, values = ", ".join(row), ", ".join(f":{column}" for column in row)
-    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({values}) {known}", row)  # noqa: S608 - our names
+    connection.execute(f"{verb} INTO {table} ({columns}) VALUES ({values}) {known}", row)
 
 
 def _change_run(connection: Connection, key: int, **values: Any) -> None:

@@ -3,9 +3,12 @@
     data          a data set by its fingerprint: source, classes, front end, mean and standard deviation
     splits        one split of a data set: its clips, counts a class and labels
     runs          one training: its recipe, data, environment, state and times
+    sessions      one process that worked on a run: the first, and each that went on with it
+    tags          a run's tags
     epochs        one epoch of a run: losses and accuracies, and those of its iterations
     evaluations   a run's answers on one split of a data set, a prediction a clip
     weights       a run's final weights, a safetensors file
+    checkpoints   where a run that is not finished can go on: weights, optimizer and random states after an epoch
 
 Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
 little-endian float32, predictions and labels a byte a clip, compressed by zlib. Epochs and weights hang on a run's
@@ -64,7 +67,10 @@ class RunRow(SQLModel, table=True):
     started_at: str
     ended_at: str | None = None
     parameters: int
+    multiply_accumulates: int | None = None
     data_fingerprint: str = Field(foreign_key="data.fingerprint")
+    rerun_of: str | None = None
+    deleted_at: str | None = None
 
     epochs_done: int
     milliseconds: int
@@ -87,6 +93,7 @@ class RunRow(SQLModel, table=True):
     slice_size: int
     precision: str
     device: str
+    selection: str
 
     kws_version: str
     python_version: str
@@ -96,6 +103,34 @@ class RunRow(SQLModel, table=True):
     git_commit: str | None
     git_dirty: bool | None
     command: str
+
+
+class SessionRow(SQLModel, table=True):
+    """One process that worked on a run; `environment` is None for the first one, whose own the run has."""
+
+    __tablename__ = "sessions"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    session: int = Field(primary_key=True)
+    first_epoch: int
+    started_at: str
+    heartbeat_at: str
+    host: str
+    boot: str | None
+    pid: int
+    process_started: str | None
+    environment: dict[str, str] | None = Field(sa_column=Column(JSON(none_as_null=True)))
+
+
+class TagRow(SQLModel, table=True):
+    """A run's tag."""
+
+    __tablename__ = "tags"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    tag: str = Field(primary_key=True)
 
 
 class EpochRow(SQLModel, table=True):
@@ -137,6 +172,17 @@ class WeightsRow(SQLModel, table=True):
     __tablename__ = "weights"
 
     run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    sha256: str
+    safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class CheckpointRow(SQLModel, table=True):
+    """The last state of a run that is not finished; `epoch` is the last one that is in it."""
+
+    __tablename__ = "checkpoints"
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    epoch: int
     sha256: str
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 

@@ -86,11 +86,12 @@ def _escape_latex(text: str) -> str:
 
 def comma_separated(tables: list[Table]) -> str:
     """A line a cell, accuracies as fractions."""
-    lines = [_line(["data", "data_fingerprint", "epochs", "batch_size", "precision", *_fields()])]
+    lines = [_line(["data", "data_fingerprint", "epochs", "batch_size", "precision", "selection", *_fields()])]
     for table in tables:
         for cell in table.cells:
             values = dataclasses.asdict(cell) | {"runs": " ".join(cell.runs)}
-            about = [table.data, table.data_fingerprint, table.epochs, table.batch_size, table.precision]
+            equal = [table.epochs, table.batch_size, table.precision, table.selection]
+            about = [table.data, table.data_fingerprint, *equal]
             lines.append(_line([*about, *(values[f] for f in _fields())]))
     return "".join(lines)
 
@@ -119,6 +120,7 @@ def _record(table: Table) -> dict[str, Any]:
         "epochs": table.epochs,
         "batch_size": table.batch_size,
         "precision": table.precision,
+        "selection": table.selection,
         "caption": table.caption,
         "cells": [dataclasses.asdict(cell) for cell in table.cells],
     }

@@ -11,6 +11,9 @@ from kws.registry.runs import Epoch, Run
 from kws.reports.classes import ClassReport
 
 SCHEMA = 1
+_COMPARED = (
+    "data_fingerprint", "status", "parameters", "epochs_done", "validation_accuracy", "test_accuracy", "seconds",
+)  # fmt: skip
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -22,6 +25,9 @@ def run_record(run: Run) -> dict[str, Any]:
         "error": run.error,
         "name": run.name,
         "note": run.note,
+        "tags": run.tags,
+        "rerun_of": run.rerun_of,
+        "deleted_at": run.deleted_at,
         "arch": run.recipe.arch,
         "opt": run.recipe.opt,
         "seed": run.recipe.seed,
@@ -29,6 +35,8 @@ def run_record(run: Run) -> dict[str, Any]:
         "epochs": run.epochs_done,
         "epochs_planned": run.recipe.epochs,
         "parameters": run.parameters,
+        "multiply_accumulates": run.multiply_accumulates,
+        "selection": run.recipe.selection,
         "data": run.data_source,
         "data_fingerprint": run.data_fingerprint,
         "validation_accuracy": run.validation_accuracy,
@@ -53,6 +61,21 @@ def full_record(
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
     }
+
+
+def difference(first: Run, second: Run) -> tuple[dict[str, tuple[Any, Any]], tuple[str, ...]]:
+    """What differs between two runs, by field, and the fields in which they are the same."""
+    sides = [
+        dataclasses.asdict(run.recipe)
+        | {f"{field}": value for field, value in dataclasses.asdict(run.environment).items() if field != "command"}
+        | {field: getattr(run, field) for field in _COMPARED}
+        for run in (first, second)
+    ]
+    pairs = {field: (sides[0][field], sides[1][field]) for field in sides[0]}
+    return (
+        {field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
+        tuple(field for field, pair in pairs.items() if pair[0] == pair[1]),
+    )
 
 
 def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Table 1: test accuracy, a row a network and a column an optimizer, from the registry's finished runs.
 
 Decisions:
-- What must be equal for numbers to stand side by side makes the table: the data set's fingerprint, the epochs, the
-  minibatch and the precision. Runs that differ there never share a table.
+- What must be equal for numbers to stand side by side makes the table: the data set's fingerprint, the epochs and which
+  of them is taken, the minibatch and the precision. Runs that differ there never share a table.
 - What is compared makes rows and columns. A network with a softmax or with other feature maps is a row of its own, an
   optimizer with other hyperparameters a column of its own, so that no cell mixes recipes.
 - A cell folds the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from kws import architectures, optimizers
 from kws.data_card import TEST, DataCard
-from kws.recipe import Recipe
+from kws.recipe import FINAL, Recipe
 from kws.registry.runs import FINISHED, Run
 
 
@@ -47,6 +47,7 @@ class Table:
     epochs: int
     batch_size: int
     precision: str
+    selection: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -55,8 +56,10 @@ class Table:
     def caption(self) -> str:
         """What the numbers are, in a sentence."""
         precision = "" if self.precision == Recipe.precision else f" and {self.precision}"
+        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        when = f"after {epochs}" if self.selection == FINAL else f"after the best on the validation split of {epochs}"
         return (
-            f"Test accuracy after {self.epochs} epoch{'' if self.epochs == 1 else 's'} "
+            f"Test accuracy {when} "
             f"in minibatches of {self.batch_size:,}{precision}, on {self.test_clips:,} test clips of {self.data} "
             f"(fingerprint {self.data_fingerprint[:12]})."
         )
@@ -68,12 +71,12 @@ class Table:
 
 def tables(runs: Iterable[Run], card: Callable[[str], DataCard]) -> list[Table]:
     """The tables of these runs, ordered by data set and epochs; `card` gives a fingerprint's data card."""
-    groups: dict[tuple[str, str, int, int, str], list[Run]] = {}
+    groups: dict[tuple[str, str, int, int, str, str], list[Run]] = {}
     for run in runs:
         if run.status == FINISHED and run.test_accuracy is not None:
             recipe = run.recipe
-            key = (run.data_source, run.data_fingerprint, recipe.epochs, recipe.batch_size, recipe.precision)
-            groups.setdefault(key, []).append(run)
+            equal = (recipe.epochs, recipe.batch_size, recipe.precision, recipe.selection)
+            groups.setdefault((run.data_source, run.data_fingerprint, *equal), []).append(run)
     return [_table(group, len(card(key[1]).labels[TEST])) for key, group in sorted(groups.items())]
 
 
@@ -98,6 +101,7 @@ def _table(runs: list[Run], test_clips: int) -> Table:
         epochs=first.recipe.epochs,
         batch_size=first.recipe.batch_size,
         precision=first.recipe.precision,
+        selection=first.recipe.selection,
         rows=rows,
         columns=columns,
         cells=tuple(

@@ -1,0 +1,133 @@
+"""`kws db`: the registry as a file."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kws.cli import options
+
+app = typer.Typer(
+    help="Look after the registry's file, and ask it anything.", rich_markup_mode=None, no_args_is_help=True
+)
+
+
+@app.command("info")
+def info(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -> None:
+    """Show the registry's size, schema, and runs by status.
+
+    Example: kws db info
+    """
+    from kws import display, screens
+    from kws.registry import keeping
+
+    found = keeping.info(db)
+    if json:
+        display.print_json({"schema": 1, **found})
+    else:
+        screens.print_info(found)
+
+
+@app.command("doctor")
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be, after a copy of the file beside it.")] = False,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """Check the registry, and name what is not in order.
+
+    Checked are the file's integrity and foreign keys; that every finished run has all its epochs, its answers on the
+    test split, and the accuracy that they make; that weights and checkpoints are what their SHA-256 says and can be
+    loaded; and that no run is lost. The exit code is 1 where something is left that is not in order.
+
+    Example: kws db doctor
+    """
+    from datetime import UTC, datetime
+
+    from kws import display
+    from kws.registry import doctor as registry_doctor
+
+    findings = registry_doctor.examine(db)
+    copy, left = None, findings
+    if fix and any(finding.cure for finding in findings):
+        copy, _ = registry_doctor.mend(db, findings, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        left = registry_doctor.examine(db)
+    if json:
+        display.print_json(
+            {
+                "schema": 1,
+                "found": [{"run": finding.run or None, "problem": finding.problem} for finding in findings],
+                "left": [{"run": finding.run or None, "problem": finding.problem} for finding in left],
+                "copy": str(copy) if copy else None,
+            }
+        )
+    else:
+        for finding in findings:
+            subject = f"run {finding.run} " if finding.run else ""
+            mended = " (mended)" if finding not in left else " (--fix mends it)" if finding.cure and not fix else ""
+            typer.echo(f"{subject}{finding.problem}{mended}")
+        if not findings:
+            typer.echo(f"{db} is in order")
+        if copy:
+            typer.echo(f"as it was, {db} is kept as {copy}", err=True)
+    if left:
+        raise typer.Exit(1)
+
+
+@app.command("backup")
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; it must not be there yet.")],
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Copy the registry as it is now, while runs write.
+
+    Example: kws db backup copy.db
+    """
+    from kws.registry import keeping
+
+    keeping.back_up(db, file)
+    typer.echo(file)
+
+
+@app.command("query")
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SELECT", help="The tables are in the README.")],
+    json: options.Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=0.001, help="Time at most.")] = 10.0,
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Ask the registry by SQL; nothing but reading is possible.
+
+    Example: kws db query "SELECT arch, opt, max(test_accuracy) FROM runs GROUP BY arch, opt"
+    """
+    from kws import display, screens
+    from kws.errors import RegistryError
+    from kws.registry import queries
+
+    if json and csv:
+        raise RegistryError("--json and --csv are two forms of one answer; give one of them")
+    answer = queries.query(db, sql, seconds=seconds, limit=limit)
+    if json:
+        values = [[_value(value) for value in row] for row in answer.rows]
+        display.print_json({"schema": 1, "columns": answer.columns, "rows": values, "cut": answer.cut})
+    elif csv:
+        import csv as writer
+        import sys
+
+        lines = writer.writer(sys.stdout, lineterminator="\n")
+        lines.writerow(answer.columns)
+        lines.writerows([[_value(value) for value in row] for row in answer.rows])
+    else:
+        screens.print_answer(answer)
+    if answer.cut:
+        display.say(f"note: there are more than {limit:,} rows; --limit shows more")
+
+
+def _value(value: object) -> object:
+    """A value as JSON and CSV can have it: bytes in hexadecimal, nothing for infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.hex() if isinstance(value, bytes) else value

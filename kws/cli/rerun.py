@@ -1,0 +1,50 @@
+"""`kws rerun`: the same recipe again, and whether it came out the same."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from kws.cli import options
+
+
+def rerun(
+    run: options.Run,
+    data: options.Data = None,
+    skip_unreadable: options.SkipUnreadable = False,
+    note: Annotated[str | None, typer.Option(help="A note to keep with the new run.")] = None,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """Train a run again, and say if it is the same.
+
+    The same means to the last bit.
+
+    Compared are every epoch's figures, the answers on the test split, and the weights. Where they differ, it says from
+    which epoch on, and which versions, threads or processor do; the exit code is then 1. --data names the same clips
+    where they lie elsewhere.
+
+    Example: kws rerun last
+    """
+    from kws import display
+    from kws.cli import session
+    from kws.errors import RegistryError
+    from kws.registry.reader import RegistryReader
+    from kws.registry.runs import FINISHED
+    from kws.reports import records
+    from kws.reports.sameness import compare
+
+    with RegistryReader(db) as registry:
+        first = registry.run(run)
+        if first.status != FINISHED:
+            raise RegistryError(f"run {first.id} is {first.status}; only a finished run can be trained again")
+    recipe = replace(first.recipe, data=data or first.recipe.data)
+    again = session.start(recipe, db=db, name=first.name, note=note, skip_unreadable=skip_unreadable, again=first)
+    with RegistryReader(db) as registry:
+        result = compare(registry, first, again)
+    if json:
+        display.print_json({"schema": records.SCHEMA, **result.record()})
+    else:
+        display.say(result.sentence)
+    if not result.same:
+        raise typer.Exit(1)

@@ -1,0 +1,182 @@
+"""A session: this process works on a run, from its start or from where it was cut off, and the registry has it all.
+
+Every epoch is in the registry before it is shown. With it goes, every few seconds, a checkpoint: at most a twentieth of
+the time is spent on them. Ctrl-C and SIGTERM end the run as interrupted, with exit codes 130 and 143.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kws.data_card import TEST, TRAIN, VALIDATION
+from kws.errors import DataError, KwsError, RecipeError, RegistryError
+from kws.events import EpochEnd
+from kws.process import HEARTBEAT_SECONDS
+from kws.recipe import Recipe
+from kws.registry.runs import FAILED, INTERRUPTED, Run, require_cut_off
+
+if TYPE_CHECKING:
+    from kws.registry.store import Registry
+    from kws.speech.dataset import Dataset
+    from kws.training import Training
+
+CHECKPOINT_SECONDS = 5.0
+_SHARE = 20  # a checkpoint that took so long waits for so many times as long
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def start(
+    recipe: Recipe, *, db: Path, name: str | None, note: str | None, skip_unreadable: bool, again: Run | None = None
+) -> Run:
+    """Train by this recipe as a new run, the run `again` for another time if so; returns it as it ended."""
+    from kws import layers
+    from kws.environment import Environment
+    from kws.registry.connection import is_new
+    from kws.registry.store import Registry
+
+    is_new(db)  # a place that cannot be written is told before the work, not after it
+    training, loaded = _prepare(recipe, skip_unreadable, again)
+    parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    with Registry(db, create=True) as registry, _stoppable():
+        run_id = registry.start(
+            recipe,
+            loaded.card,
+            parameters=parameters,
+            environment=Environment.here(sys.argv[1:]),
+            name=name,
+            note=note,
+            rerun_of=again.id if again else None,
+            multiply_accumulates=layers.describe(
+                recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps
+            ).multiply_accumulates,
+        )
+        return _work(registry, run_id, training, recipe, loaded)
+
+
+def go_on(reference: str, *, db: Path, epochs: int | None, skip_unreadable: bool) -> Run:
+    """Go on with a run from its last checkpoint, up to more epochs if so wanted; returns it as it ended.
+
+    Raises a KwsError where that cannot be: the run is finished or still running, its data or checkpoint is another.
+    """
+    from kws import checkpoints, display
+    from kws.environment import Environment
+    from kws.registry.store import Registry
+
+    with Registry(db) as registry:
+        run = registry.run(reference)
+        require_cut_off(run.id, run.status)
+        recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
+        if recipe.epochs < max(run.epochs_done, 1):
+            raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
+        training, loaded = _prepare(recipe, skip_unreadable, run)
+        environment = Environment.here(sys.argv[1:])
+        for field in ("torch_version", "cpu"):
+            before, now = getattr(run.environment, field), getattr(environment, field)
+            if before != now:
+                display.say(f"note: {field} was {before} and is {now}; the bits may differ from an unbroken run's")
+        checkpoint = registry.checkpoint(run.id)
+        if checkpoint:
+            checkpoints.restore(training, checkpoint.data)
+        with _stoppable():
+            registry.go_on(run.id, epochs=recipe.epochs, environment=environment)
+            display.say(f"going on with run {run.id} after epoch {training.epoch}")
+            return _work(registry, run.id, training, recipe, loaded)
+
+
+def _prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Training, Dataset]:
+    """The data set, which must be that of `run` if there is one, and a training before its first epoch."""
+    from kws import architectures, display, speed, training
+    from kws.speech import dataset
+
+    architectures.build(recipe.arch, classes=2, maps=recipe.maps)  # a wrong --maps is told before the work
+    loaded = dataset.load(recipe.data, recipe.words, skip_unreadable=skip_unreadable, track=display.track)
+    if run and loaded.card.fingerprint != run.data_fingerprint:
+        raise DataError(
+            f"{recipe.data} no longer holds the clips that run {run.id} was trained on; `kws train` starts a new run"
+        )
+    dataset.require_all_classes(loaded)
+    if loaded.left_out:
+        display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
+    if recipe.precision != Recipe.precision:
+        display.say(speed.verdict(recipe))
+    return training.Training.begin(recipe, len(loaded.card.classes)), loaded
+
+
+def _work(registry: Registry, run_id: str, state: Training, recipe: Recipe, loaded: Dataset) -> Run:
+    """Train to the end, recording; returns the finished run. However it ends, the registry says so."""
+    from kws import checkpoints, display, training, weights
+
+    train_split, validation_split, test_split = (
+        loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
+    )
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    display.say(display.training_title(run_id, recipe, parameters, loaded.card))
+    due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
+    try:
+        with display.TrainingProgress(recipe, len(train_split), done=state.epoch) as progress:
+            for event in training.fit(state, train_split, validation_split, recipe):
+                now = time.monotonic()
+                if isinstance(event, EpochEnd):
+                    registry.record(run_id, event, checkpoints.to_bytes(state) if now >= due else None)
+                    beat = time.monotonic()
+                    if now >= due:
+                        due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
+                elif now - beat > HEARTBEAT_SECONDS:
+                    registry.beat(run_id)
+                    beat = now
+                progress.show(event)
+        training.take_selected(state)
+        evaluation = training.evaluate(state.model, test_split, TEST, recipe)
+        registry.finish(run_id, evaluation, loaded.card, weights.to_bytes(state.model))
+    except KeyboardInterrupt as stop:
+        registry.end(run_id, INTERRUPTED)
+        display.say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
+        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
+    except BaseException as error:
+        _keep_failure(registry, run_id, str(error) or type(error).__name__)
+        if isinstance(error, KwsError):
+            raise type(error)(f"run {run_id} failed: {error}") from None
+        raise
+    done = registry.run(run_id)
+    display.say(display.training_end(done, loaded.card))
+    return done
+
+
+def _keep_failure(registry: Registry, run_id: str, reason: str) -> None:
+    """Record why a run failed; where the registry cannot be written any more, the run is seen to be lost."""
+    from kws import display
+
+    try:
+        registry.end(run_id, FAILED, reason)
+    except RegistryError as error:
+        display.say(f"note: that run {run_id} failed could not be recorded ({error})")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends the body as Ctrl-C does."""
+
+    def stop(*_: Any) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread, which alone hears signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

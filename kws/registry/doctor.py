@@ -1,0 +1,133 @@
+"""Whether a registry is sound: its file, every run's epochs, answers and accuracy, weights and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from kws.data_card import TEST
+from kws.errors import RegistryError
+from kws.registry.connection import Database, back_up_beside
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
+from kws.registry.selection import Selection
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not in order; `cure` is the SQL that mends it, "" where nothing can."""
+
+    run: str
+    problem: str
+    cure: str = ""
+    key: int | None = None
+
+
+def examine(path: Path) -> list[Finding]:
+    """Everything in a registry that is not in order, in one state of it."""
+    with RegistryReader(path) as registry, registry.reading() as connection:
+        if findings := _check_file(connection):
+            return findings
+        keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM runs")}
+        try:
+            runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
+        except RegistryError as error:
+            return [Finding("", str(error))]
+        return [finding for run in runs for finding in _check_run(registry, run, keys[run.id])]
+
+
+def _check_file(connection: sqlite3.Connection) -> list[Finding]:
+    try:
+        damage = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        if not damage:
+            orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+            return [Finding("", f"a row of {row['table']} belongs to nothing in {row['parent']}") for row in orphans]
+    except sqlite3.DatabaseError as error:
+        damage = [str(error)]
+    return [Finding("", f"the file is damaged: {line}") for line in damage]
+
+
+def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
+    findings = []
+    if run.status == LOST:
+        cure = f"UPDATE runs SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
+        findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", cure, key))
+    try:
+        registry.card(run.data_fingerprint)
+    except RegistryError as error:
+        findings.append(Finding(run.id, f"was on data that cannot be read ({error})"))
+    try:
+        epochs = [epoch.epoch for epoch in registry.epochs(run.id)]
+    except RegistryError as error:
+        return [*findings, Finding(run.id, f"has epochs that cannot be read ({error})")]
+    if epochs != list(range(1, len(epochs) + 1)):
+        findings.append(Finding(run.id, "has gaps in its epochs"))
+    elif run.epochs_done != len(epochs):
+        cure = "UPDATE runs SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
+        findings.append(Finding(run.id, f"says {run.epochs_done} epochs but has {len(epochs)}", cure, key))
+    if run.status == FINISHED:
+        if len(epochs) != run.recipe.epochs:
+            findings.append(Finding(run.id, f"is finished but has {len(epochs)} of {run.recipe.epochs} epochs"))
+        findings += _check_answers(registry, run, key)
+    return [*findings, *_check_blobs(registry, run, key)]
+
+
+def mend(path: Path, findings: list[Finding], now: str) -> tuple[Path, int]:
+    """Mend what can be, after a copy of the file beside it; returns the copy's path and how many were mended."""
+    copy = back_up_beside(path, "before-fix")
+    mended = 0
+    with closing(Database(path, create=False)) as database, database.writing() as connection:
+        for finding in findings:
+            if finding.cure:
+                mended += connection.execute(finding.cure, {"key": finding.key, "now": now}).rowcount > 0
+    return copy, mended
+
+
+def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
+    run_id, accuracy = run.id, run.test_accuracy
+    try:
+        evaluations = registry.evaluations(run_id)
+        own = [e for card, e in evaluations if card.fingerprint == run.data_fingerprint and e.split == TEST]
+    except RegistryError as error:
+        return [Finding(run_id, f"has answers that cannot be read ({error})")]
+    if not own:
+        return [Finding(run_id, "is finished but has no answers on its test split")]
+    answers, labels = own[0].predictions, own[0].labels
+    if len(answers) != len(labels):
+        return [Finding(run_id, f"has {len(answers)} answers on {len(labels)} test clips")]
+    right = sum(a == b for a, b in zip(answers, labels, strict=True)) / len(labels)
+    if right != own[0].accuracy:
+        return [Finding(run_id, f"says a test accuracy of {own[0].accuracy:.4f}, but its answers make {right:.4f}")]
+    if accuracy != own[0].accuracy:
+        cure = f"UPDATE runs SET test_accuracy = {right!r} WHERE key = :key"  # noqa: S608 - a number
+        return [Finding(run_id, "shows another test accuracy than its evaluation", cure, key)]
+    return []
+
+
+def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
+    """Whether weights and checkpoint are what their hashes say, and can be loaded."""
+    from safetensors import SafetensorError, deserialize
+
+    findings, run_id, status = [], run.id, run.status
+    for table in ("weights", "checkpoints"):
+        with registry.reading() as connection:
+            row = connection.execute(
+                f"SELECT sha256, safetensors FROM {table} WHERE run_key = ?",  # noqa: S608 - our names
+                (key,),
+            ).fetchone()
+        if row is None:
+            continue
+        drop = f"DELETE FROM {table} WHERE run_key = :key" if table == "checkpoints" else ""  # noqa: S608 - ours
+        if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
+            findings.append(Finding(run_id, f"has {table} that are not what their SHA-256 says", drop, key))
+            continue
+        if status == FINISHED and table == "checkpoints":
+            findings.append(Finding(run_id, "is finished but still has a checkpoint", drop, key))
+        try:
+            deserialize(row["safetensors"])
+        except SafetensorError as error:
+            findings.append(Finding(run_id, f"has {table} that cannot be loaded ({error})", drop, key))
+    return findings

@@ -1,0 +1,84 @@
+"""Selection: which runs a table or a list is about. An expression in it is SQLite's, over the columns of `runs`."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from kws.errors import RegistryError
+from kws.registry.queries import only_reading
+from kws.registry.runs import Run
+
+_AGO = re.compile(r"(\d+)\s*(min|h|d|w)")
+_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The runs that meet all that is given; `deleted` ones are left out, or are the only ones."""
+
+    where: str | None = None
+    tags: tuple[str, ...] = ()
+    data: str | None = None
+    status: str | None = None
+    since: str | None = None  # ISO 8601 in UTC
+    deleted: bool = False
+
+    def takes(self, run: Run) -> bool:
+        """Whether a run meets all but `where`."""
+        return (
+            (run.deleted_at is not None) == self.deleted
+            and set(self.tags) <= set(run.tags)
+            and self.data in (None, run.data_source, run.recipe.data)
+            and self.status in (None, run.status)
+            and (self.since is None or run.started_at >= self.since)
+        )
+
+    def keys(self, connection: sqlite3.Connection, statuses: dict[int, str]) -> set[int] | None:
+        """The keys of the runs for which `where` is true; None where nothing is asked.
+
+        Raises RegistryError for an expression that SQLite does not understand.
+        """
+        if self.where is None:
+            return None
+        told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(NULL, NULL)"
+        columns = [row["name"] for row in connection.execute("PRAGMA table_info(runs)") if row["name"] != "status"]
+        query = (
+            f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - keys and statuses of ours; only_reading() sees to the rest
+            f"seen AS (SELECT {', '.join(columns)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
+            "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM runs) "
+            f"SELECT key FROM seen WHERE ({self.where}\n)"
+        )
+        try:
+            with only_reading(connection, seconds=10):
+                return {row["key"] for row in connection.execute(query)}
+        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
+            raise RegistryError(
+                f"--where {self.where!r} is not understood ({error}); "
+                "it is SQL over the columns of runs, as in \"arch = 'cnn' and test_accuracy > 0.9\""
+            ) from None
+
+
+ALL_RUNS = Selection()
+
+
+def parse_since(text: str, now: datetime | None = None) -> str:
+    """A time that a user typed, as ISO 8601 in UTC: a date, a date with a time (this place's), or as in 30min, 12h, 7d.
+
+    Raises RegistryError for anything else.
+    """
+    if ago := _AGO.fullmatch(text.strip()):
+        try:
+            moment = (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        except (OverflowError, ValueError):
+            moment = datetime.min.replace(tzinfo=UTC)
+    else:
+        try:
+            moment = datetime.fromisoformat(text.strip()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise RegistryError(
+                f"--since {text!r} is no time; give a date such as 2026-03-01, or an age such as 12h or 7d"
+            ) from None
+    return moment.isoformat(timespec="milliseconds")
