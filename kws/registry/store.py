@@ -227,11 +227,18 @@ def _change_run(connection: Connection, key: int, **values: Any) -> None:
 
 
 def _keep_card(connection: Connection, card: DataCard) -> None:
-    """Record a data set where it is new."""
-    if connection.execute("SELECT 1 FROM data WHERE fingerprint = ?", (card.fingerprint,)).fetchone() is None:
-        _insert(connection, "data", rows.of_card(card))
-        for row in rows.of_splits(card):
-            _insert(connection, "splits", row)
+    """Record a data set where it is new, or was taken in from elsewhere as something that it is not."""
+    row = rows.of_card(card)
+    known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
+    if known is None:
+        _insert(connection, "data", row)
+    elif dict(known) != row:
+        changes = ", ".join(f"{column} = :{column}" for column in row)
+        connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
+    for split in rows.of_splits(card):
+        same = " AND ".join(f"{column} = :{column}" for column in split)
+        if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
+            _insert(connection, "splits", split, verb="REPLACE")
 
 
 def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
