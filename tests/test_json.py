@@ -1,0 +1,72 @@
+"""Every JSON on stdout: its schema number, and the keys that scripts count on. A key that goes makes a new schema."""
+
+import json
+
+import pytest
+from commands import TRAIN, kws, ok_json, sql
+from sounds import write_task
+
+RUN = {
+    *("schema", "run", "status", "error", "name", "note", "tags", "rerun_of", "deleted_at", "arch", "opt", "seed"),
+    *("softmax", "epochs", "epochs_planned", "parameters", "multiply_accumulates", "selection", "data"),
+    *("data_fingerprint", "validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
+}
+EVALUATION = {
+    *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "loss", "classes"),
+    "confusion_matrix",
+}
+KEYS = {
+    ("train", "--resume", "cut"): RUN,
+    ("rerun", "last"): {
+        *("schema", "same", "first", "again", "first_epoch", "answers_differ", "weights_differ", "differences"),
+    },
+    ("eval", "last"): EVALUATION,
+    ("compare", "--format", "json"): {"schema", "tables"},
+    ("runs", "list"): {"schema", "runs"},
+    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations"},
+    ("runs", "diff", "last", "last"): {"schema", "runs", "differ", "same"},
+    ("db", "info"): {
+        *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows"),
+    },
+    ("db", "doctor"): {"schema", "found", "left", "copy"},
+    ("db", "query", "SELECT id FROM runs"): {"schema", "columns", "rows", "cut"},
+    ("data", "list"): {"schema", "sources"},
+    ("data", "check", "task"): {
+        *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),
+        *("missing", "unreadable", "shared_speakers", "unusable"),
+    },
+    ("summary", "--arch", "cnn"): {
+        *("schema", "arch", "title", "input_size", "layers", "parameters", "multiply_accumulates"),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a task, and a registry with a finished run and one that was cut off after its first epoch."""
+    folder = tmp_path_factory.mktemp("json")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("KWS_CACHE", str(folder / "cache"))
+        write_task(folder / "task")
+        cut = ok_json(*TRAIN, "--data", "task", "--epochs", 2, "--db", "runs.db")["run"]
+        sql(
+            folder / "runs.db",
+            "UPDATE runs SET status = 'interrupted', test_accuracy = NULL",
+            *(f"DELETE FROM {table}" for table in ("evaluations", "weights")),
+        )
+        ok_json(*TRAIN, "--data", "task", "--epochs", 2, "--db", "runs.db")
+    return folder, cut
+
+
+@pytest.mark.parametrize("command", KEYS, ids=" ".join)
+def test_a_command_that_prints_json_prints_these_keys(place, monkeypatch, command):
+    folder, cut = place
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KWS_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("KWS_DB", str(folder / "runs.db"))
+    arguments = [cut if argument == "cut" else argument for argument in command]
+    result = kws(*arguments, *([] if "--format" in command else ["--json"]))
+    printed = json.loads(result.stdout)
+    assert printed["schema"] == 1
+    assert set(printed) == KEYS[command]
