@@ -41,7 +41,9 @@ def measure(workspace: Workspace) -> list[Row]:
         )
     for count in counts:
         database = str(workspace.registry(count))
-        cells[f"{count} runs"] = lambda database=database: wall([*kws_program(), "compare", "--db", database])
+        cells[f"{count} runs"] = lambda database=database: wall(
+            [*kws_program(), "compare", "--no-test", "--db", database]
+        )
     turns = take_turns(cells, workspace.rounds, group="growth", unit="s")
 
     clips = {arch: _curve(turns, {size: f"{arch}, {size} clips" for size in sizes}) for arch in _ARCHS}
@@ -92,7 +94,7 @@ def _compare_rows(curve: Curve) -> list[Row]:
     return [
         Row(
             group="growth",
-            what=f"`kws compare` over {count:,} runs of 50 epochs",
+            what=f"`kws compare --no-test` over {count:,} runs of 50 epochs",
             unit="s",
             ours=seconds,
             against=f"kws, {small:,} runs",

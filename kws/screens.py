@@ -37,16 +37,19 @@ def print_tables(tables: list[Table1]) -> None:
         drawn = _table("", *table.columns, title=f"Table {number + 1}")
         for row in table.rows:
             cells = [table.cell(row, column) for column in table.columns]
-            drawn.add_row(Text(row), *(_cell(cell, bold=console.is_terminal) for cell in cells))
+            drawn.add_row(Text(row), *(_cell(table, cell, bold=console.is_terminal) for cell in cells))
         console.print(drawn)
         console.print(table.caption, soft_wrap=not console.is_terminal)
+        for note in table.notes:
+            console.print(f"Note: {note}.", soft_wrap=not console.is_terminal)
 
 
-def _cell(cell: Cell | None, *, bold: bool) -> Text:
+def _cell(table: Table1, cell: Cell | None, *, bold: bool) -> Text:
     """A cell's text; the best is bold, or between asterisks where there is no bold."""
+    text = cell_text(table.metric, cell)
     if cell is None or not cell.best:
-        return Text(cell_text(cell))
-    return Text(cell_text(cell), style="bold") if bold else Text(f"**{cell_text(cell)}**")
+        return Text(text)
+    return Text(text, style="bold") if bold else Text(f"**{text}**")
 
 
 def print_runs(runs: list[Run], *, chosen: bool) -> None:

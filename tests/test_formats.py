@@ -10,17 +10,18 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ledger import make_card, make_run
+from ledger import ENVIRONMENT, Cards, make_card, make_run
 
 from kws.reports.formats import FORMATS, as_json, cell_text, comma_separated, latex, markdown
+from kws.reports.metrics import METRICS
 from kws.reports.table1 import Cell, Table, tables
 
 FINGERPRINT = make_card().fingerprint
+COMMIT = ENVIRONMENT.git_commit
 
 
 def tabulated(runs, *cards) -> list[Table]:
-    known = {card.fingerprint: card for card in cards or [make_card()]}
-    return tables(runs, known.__getitem__)
+    return tables(Cards(*(cards or [make_card()])), runs, test=False)
 
 
 def small() -> list[Table]:
@@ -38,32 +39,45 @@ def small() -> list[Table]:
 
 def cell(**changes) -> Cell:
     values = {"row": "R", "column": "C", "arch": "cnn", "opt": "adam", "parameters": 1, "n": 1, "mean": 0.5}
-    return Cell(**values | {"std": None, "best": False, "runs": ("bcdfghjk",)} | changes)
+    values |= {"std": None, "low": None, "high": None, "interval_over": None, "best": False, "tie": False, "p": None}
+    return Cell(**values | {"seeds": (0,), "runs": ("bcdfghjk",), "commits": ()} | changes)
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("metric", "given", "text"),
     [
-        (cell(mean=0.9178), "91.78 %"),
-        (cell(mean=0.9178, n=3, std=0.01), "91.78 % (n = 3)"),
-        (cell(mean=0.0), "0.00 %"),
-        (cell(mean=1.0), "100.00 %"),
-        (None, "-"),
+        ("test-accuracy", cell(mean=0.9178), "91.78 %"),
+        ("test-accuracy", cell(mean=0.9178, low=0.9, high=0.93), "91.78 % (90.00 to 93.00)"),
+        (
+            "test-accuracy",
+            cell(mean=0.9178, n=3, std=0.01, low=0.9, high=0.93),
+            "91.78 % ± 1.00 (90.00 to 93.00, n = 3)",
+        ),
+        ("test-accuracy", cell(mean=0.9, n=2, std=0.0, tie=True), "90.00 % ± 0.00 (n = 2) ="),
+        ("test-accuracy", cell(mean=0.0), "0.00 %"),
+        ("test-accuracy", cell(mean=1.0), "100.00 %"),
+        ("parameters", cell(mean=346067.0), "346,067"),
+        ("seconds", cell(mean=12.345, n=2, std=0.25), "12.3 s ± 0.2 (n = 2)"),
+        ("test-loss", cell(mean=0.12345), "0.1235 nats"),
+        ("test-accuracy", None, "-"),
     ],
 )
-def test_a_cell_is_its_percentage_with_two_digits_and_its_number_of_seeds(given, text):
-    assert cell_text(given) == text
+def test_a_cell_is_its_mean_deviation_interval_and_number_of_seeds(metric, given, text):
+    assert cell_text(METRICS[metric], given) == text
 
 
 def test_markdown_is_a_pipe_table_under_its_caption_with_the_best_in_bold():
     assert markdown(small()) == (
         "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
-        f"(fingerprint {FINGERPRINT[:12]}).\n"
+        f"(fingerprint {FINGERPRINT[:12]}). Intervals are 95 %, "
+        "Student's t over seeds or Wilson's over the test clips.\n"
         "\n"
         "| | SGD | Adam |\n"
         "| --- | --- | --- |\n"
-        "| Fully-connected (567171 params) | 85.27 % | - |\n"
-        "| Convolutional (346067 params) | 89.59 % | **91.78 % (n = 3)** |\n"
+        "| Fully-connected (567171 params) | 85.27 % (43.65 to 96.99) | - |\n"
+        "| Convolutional (346067 params) | 89.59 % (43.65 to 96.99) | **91.78 % ± 1.00 (89.30 to 94.26, n = 3)** |\n"
+        "\n"
+        "Note: cells have from 1 to 3 seeds.\n"
     )
 
 
@@ -72,29 +86,42 @@ def test_latex_is_a_booktabs_table_with_the_best_in_bold():
         "\\begin{table}[htbp]\n"
         "\\centering\n"
         "\\caption{Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
-        f"(fingerprint {FINGERPRINT[:12]}).}}\n"
+        f"(fingerprint {FINGERPRINT[:12]}). Intervals are 95 \\%, "
+        "Student's t over seeds or Wilson's over the test clips. "
+        "Note: cells have from 1 to 3 seeds.}\n"
         "\\label{tab:kws-1}\n"
         "\\begin{tabular}{lrr}\n"
         "\\toprule\n"
         " & SGD & Adam \\\\\n"
         "\\midrule\n"
-        "Fully-connected (567171 params) & 85.27\\,\\% & - \\\\\n"
-        "Convolutional (346067 params) & 89.59\\,\\% & \\textbf{91.78\\,\\% (n = 3)} \\\\\n"
+        "Fully-connected (567171 params) & 85.27\\,\\% (43.65 to 96.99) & - \\\\\n"
+        "Convolutional (346067 params) & 89.59\\,\\% (43.65 to 96.99) & "
+        "\\textbf{91.78\\,\\% $\\pm$ 1.00 (89.30 to 94.26, n = 3)} \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
         "\\end{table}\n"
     )
 
 
+HEAD = (
+    "metric,data,data_fingerprint,epochs,batch_size,precision,selection,row,column,arch,opt,parameters,n,mean,std,low,"
+    "high,interval_over,best,tie,p,seeds,runs,commits\n"
+)
+
+
 def test_csv_has_a_line_a_cell_and_fractions():
     table = small()
-    mean, std = repr(table[0].cells[2].mean), repr(table[0].cells[2].std)
-    head = f"clips,{FINGERPRINT},50,1024,fp32,final"
-    assert comma_separated(table) == (
-        "data,data_fingerprint,epochs,batch_size,precision,selection,row,column,arch,opt,parameters,n,mean,std,best,runs\n"
-        f"{head},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,False,bbbbbbbb\n"
-        f"{head},Convolutional (346067 params),SGD,cnn,sgd,346067,1,0.8959,,False,cccccccc\n"
-        f"{head},Convolutional (346067 params),Adam,cnn,adam,346067,3,{mean},{std},True,dddddddd ffffffff gggggggg\n"
+    first, _, last = table[0].cells
+    about = f"test-accuracy,clips,{FINGERPRINT},50,1024,fp32,final"
+    head, one, _, three = comma_separated(table).splitlines(keepends=True)
+    assert head == HEAD
+    assert one == (
+        f"{about},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,{first.low!r},{first.high!r},clips,"
+        f"False,False,,0,bbbbbbbb,{COMMIT}\n"
+    )
+    assert three == (
+        f"{about},Convolutional (346067 params),Adam,cnn,adam,346067,3,{last.mean!r},{last.std!r},{last.low!r},"
+        f"{last.high!r},seeds,True,False,,0 1 2,dddddddd ffffffff gggggggg,{COMMIT}\n"
     )
 
 
@@ -105,18 +132,12 @@ def test_json_has_exactly_these_keys_and_values():
     assert written["schema"] == 1
     (record,) = written["tables"]
     assert set(record) == {
-        "data",
-        "data_fingerprint",
-        "test_clips",
-        "epochs",
-        "batch_size",
-        "precision",
-        "selection",
-        "caption",
-        "cells",
+        *("metric", "data", "data_fingerprint", "test_clips", "epochs", "batch_size", "precision", "selection"),
+        *("caption", "notes", "tested", "cells"),
     }
     assert (record["data"], record["data_fingerprint"], record["test_clips"]) == ("clips", FINGERPRINT, 6)
     assert (record["epochs"], record["batch_size"], record["caption"]) == (50, 1024, table.caption)
+    assert (record["notes"], record["tested"]) == (["cells have from 1 to 3 seeds"], False)
     assert record["cells"][0] == {
         "row": "Fully-connected (567171 params)",
         "column": "SGD",
@@ -126,12 +147,24 @@ def test_json_has_exactly_these_keys_and_values():
         "n": 1,
         "mean": 0.8527,
         "std": None,
+        "low": pytest.approx(0.43650, abs=1e-5),  # five of six clips
+        "high": pytest.approx(0.96995, abs=1e-5),
+        "interval_over": "clips",
         "best": False,
+        "tie": False,
+        "p": None,
+        "seeds": [0],
         "runs": ["bbbbbbbb"],
+        "commits": [COMMIT],
     }
     last = record["cells"][-1]
     assert (last["n"], last["best"], last["runs"]) == (3, True, ["dddddddd", "ffffffff", "gggggggg"])
     assert (last["mean"], last["std"]) == (pytest.approx(0.9178), pytest.approx(0.01))
+    assert (last["low"], last["high"], last["interval_over"]) == (
+        pytest.approx(0.89296, abs=1e-5),
+        pytest.approx(0.94264, abs=1e-5),
+        "seeds",
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -143,8 +176,7 @@ def test_without_runs_only_the_frame_is_left():
     assert {name: write([]) for name, write in FORMATS.items() if name != "json"} == {
         "markdown": "",
         "latex": "",
-        "csv": "data,data_fingerprint,epochs,batch_size,precision,selection,"
-        "row,column,arch,opt,parameters,n,mean,std,best,runs\n",
+        "csv": HEAD,
     }
     assert json.loads(as_json([])) == {"schema": 1, "tables": []}
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger import make_card, make_recipe, make_registry, make_run, train
+from ledger import Cards, make_card, make_recipe, make_registry, make_run, train
 
 from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
+from kws.reports.metrics import metric
 from kws.reports.table1 import Cell, Table, tables
 
 FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
 REPORT = {("fc", "sgd"): 0.8527, ("fc", "adam"): 0.8796, ("cnn", "sgd"): 0.8959, ("cnn", "adam"): 0.9178}
 
 
-def tabulated(*runs) -> list[Table]:
+def tabulated(*runs, **options) -> list[Table]:
     """The tables of these runs; their cards are told by the runs' fingerprints."""
-    cards = {card.fingerprint: card for card in (make_card(), make_card("other clips", clips=9))}
-    return tables(runs, cards.__getitem__)
+    cards = Cards(make_card(), make_card("other clips", clips=9))
+    return tables(cards, runs, **{"test": False, **options})
 
 
 def only_table(*runs) -> Table:
@@ -50,7 +52,7 @@ def test_the_caption_says_what_the_numbers_are():
     fingerprint = make_card().fingerprint
     assert table.caption == (
         "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
-        f"(fingerprint {fingerprint[:12]})."
+        f"(fingerprint {fingerprint[:12]}). Intervals are 95 %, Wilson's over the test clips."
     )
     assert "after 1 epoch in" in only_table(make_run(epochs=1)).caption
 
@@ -59,7 +61,7 @@ def test_no_runs_make_no_tables(tmp_path):
     assert tabulated() == []
     make_registry(tmp_path / "runs.db")
     with Registry(tmp_path / "runs.db") as registry:
-        assert tables(registry.runs(), registry.card) == []
+        assert tables(registry, registry.runs()) == []
 
 
 @pytest.mark.parametrize("status", [RUNNING, FAILED, INTERRUPTED])
@@ -97,7 +99,7 @@ def test_runs_that_cannot_be_compared_never_share_a_table(one, other):
 def test_the_tables_of_a_data_set_come_in_the_order_of_their_epochs():
     elsewhere = make_card("other clips", clips=9)
     found = tabulated(make_run(epochs=50, card=elsewhere), make_run(epochs=50), make_run(epochs=5))
-    assert [(table.data, table.epochs, table.test_clips) for table in found] == [
+    assert [(table.data, table.conditions["epochs"], table.test_clips) for table in found] == [
         ("clips", 5, 6),
         ("clips", 50, 6),
         ("other clips", 50, 9),
@@ -249,10 +251,137 @@ def test_it_is_made_from_a_registry(tmp_path):
         train(registry, make_recipe("cnn", "adam", seed=0), wrong=3)
         other = train(registry, make_recipe("cnn", "adam", seed=1), wrong=0)
         again = train(registry, make_recipe("cnn", "adam", seed=0), wrong=1)
-        (table,) = tables(registry.runs(), registry.card)
+        (table,) = tables(registry, registry.runs())
     assert (table.data, table.data_fingerprint, table.test_clips) == ("clips", make_card().fingerprint, 6)
     assert [(cell.row, cell.column, cell.runs) for cell in table.cells] == [
         (FC, "SGD", (worse,)),
         (CNN, "Adam", (again, other)),
     ]
     assert [cell.mean for cell in table.cells] == [0.5, pytest.approx(11 / 12)]
+
+
+# Intervals, and what can be told from the best
+
+
+def test_a_cell_has_students_interval_over_seeds_or_wilsons_over_clips():
+    table = only_table(
+        make_run(arch="fc", test_accuracy=5 / 6),
+        *(make_run(arch="cnn", seed=seed, test_accuracy=x) for seed, x in enumerate((0.5, 0.6, 0.7))),
+    )
+    one, three = table.cells
+    assert (one.interval_over, three.interval_over) == ("clips", "seeds")
+    assert (one.low, one.high) == (pytest.approx(0.43650, abs=1e-5), pytest.approx(0.96995, abs=1e-5))
+    assert three.mean - three.low == pytest.approx(4.302653 * 0.1 / 3**0.5, abs=1e-6)
+
+
+def compared(tmp_path, wrongs: dict[tuple[str, str], tuple[int, ...]]) -> Table:
+    """The tested table of runs on 400 clips; a run of seed s errs on so many clips, beginning with the s-th."""
+    card = make_card(clips=400)
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for (arch, opt), counts in wrongs.items():
+            for seed, wrong in enumerate(counts):
+                train(registry, make_recipe(arch, opt, seed=seed), card, wrong=wrong)
+        (table,) = tables(registry, registry.runs())
+    return table
+
+
+def test_what_cannot_be_told_from_the_best_is_a_tie_and_the_caption_names_the_test(tmp_path):
+    table = compared(
+        tmp_path,
+        {("fc", "sgd"): (120, 118, 122), ("cnn", "sgd"): (22, 20, 25), ("cnn", "adam"): (20, 22, 21)},
+    )
+    marks = {(cell.arch, cell.opt): (cell.best, cell.tie) for cell in table.cells}
+    assert marks == {("fc", "sgd"): (False, False), ("cnn", "sgd"): (False, True), ("cnn", "adam"): (True, False)}
+    assert table.tested
+    assert "paired t tests over seeds and over test clips, the larger p, Holm's correction, 5 %" in table.caption
+    far, near, best = table.cells
+    assert far.p < 0.001 < 0.05 < near.p <= 1
+    assert best.p is None
+
+
+def test_adding_a_seed_changes_only_its_own_cell_and_the_ties(tmp_path):
+    wrongs = {("fc", "sgd"): (50, 60), ("fc", "adam"): (40, 45), ("cnn", "adam"): (20, 22)}
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+    before = compared(tmp_path / "before", wrongs)
+    after = compared(tmp_path / "after", wrongs | {("fc", "adam"): (40, 45, 47)})
+    for old, new in zip(before.cells, after.cells, strict=True):
+        plain = {"mean", "std", "low", "high", "n", "seeds"}
+        same = all(getattr(old, field) == getattr(new, field) for field in plain)
+        assert same == ((old.arch, old.opt) != ("fc", "adam"))
+
+
+def test_without_a_seed_in_common_a_cell_is_a_tie_without_a_p(tmp_path):
+    card = make_card(clips=400)
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        train(registry, make_recipe("fc", seed=0), card, wrong=200)
+        train(registry, make_recipe("cnn", seed=1), card, wrong=2)
+        (table,) = tables(registry, registry.runs())
+    assert [(cell.tie, cell.p) for cell in table.cells] == [(True, None), (False, None)]
+
+
+# Other rows, columns and metrics
+
+
+def test_any_field_makes_rows_or_columns_and_no_cell_mixes_the_rest():
+    runs = [
+        make_run(f"{arch} {batch} {softmax}", arch=arch, batch_size=batch, softmax=softmax)
+        for arch in ("fc", "cnn")
+        for batch in (64, 1024)
+        for softmax in (False, True)
+    ]
+    (table,) = tabulated(*runs, rows="batch_size", columns="arch")
+    assert [row.split(" (")[0] for row in table.rows] == ["batch size 64", "batch size 1024"]
+    assert all(cell.n == 1 for cell in table.cells)
+    assert len(table.cells) == 8
+    (turned,) = tabulated(*runs, rows="softmax", columns="batch_size")
+    assert len(turned.cells) == 8
+
+
+def test_turned_round_the_table_has_the_same_cells():
+    runs = [make_run(f"{a} {o}", arch=a, opt=o, test_accuracy=x) for (a, o), x in REPORT.items()]
+    (table,), (turned,) = tabulated(*runs), tabulated(*runs, rows="opt", columns="arch")
+    assert (turned.rows, turned.columns) == (table.columns, table.rows)
+    assert {cell.runs: cell.mean for cell in turned.cells} == {cell.runs: cell.mean for cell in table.cells}
+
+
+def test_of_a_metric_where_less_is_better_the_least_is_the_best():
+    runs = [
+        make_run(arch="fc"),
+        make_run(arch="cnn"),
+    ]
+    (table,) = tabulated(*runs, metric=metric("parameters"))
+    assert [(cell.mean, cell.best) for cell in table.cells] == [(567_171, False), (346_067, True)]
+    assert not table.tested
+    assert table.caption.startswith("Parameters after 50 epochs")
+
+
+def test_a_run_without_the_metric_is_in_no_cell():
+    assert tabulated(make_run(), metric=metric("multiply-accumulates")) == []
+    assert tabulated(make_run(), metric=metric("epochs-to-reach", reach=0.5)) == []
+
+
+# Notes
+
+
+def test_what_should_be_equal_and_is_not_is_noted():
+    def run(seed=0, **environment):
+        made = make_run(f"{seed} {environment}", seed=seed, arch="fc" if seed else "cnn")
+        return replace(made, environment=replace(made.environment, **environment))
+
+    assert only_table(run(), run(1)).notes == ()
+    assert only_table(run(), make_run(seed=0, arch="fc"), make_run(seed=1, arch="fc")).notes == (
+        "cells have from 1 to 2 seeds",
+    )
+    assert only_table(run(), run(1, torch_version="3.0")).notes == ("runs differ in versions of PyTorch: 2.13.0, 3.0",)
+    assert only_table(run(), run(1, git_commit="f" * 40)).notes == (
+        "runs differ in commits: 0123456789ab, ffffffffffff",
+    )
+    assert only_table(run(), run(1, git_dirty=True)).notes == (
+        "1 of 2 runs were made by code that differs from its commit",
+    )
+    assert only_table(run(git_commit=None), run(1, git_commit=None)).notes == ("no run knows the commit that made it",)
+    assert only_table(make_run(threads=1), make_run(arch="fc", threads=2)).notes == (
+        "runs differ in numbers of threads: 1, 2",
+    )
+    assert only_table(make_run(slice_size=32), make_run(arch="fc", slice_size=1024)).notes == ()

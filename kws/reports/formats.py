@@ -12,16 +12,27 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from kws.reports.metrics import Metric
 from kws.reports.table1 import Cell, Table
 
 SCHEMA = 1
+_CONDITIONS = ("epochs", "batch_size", "precision", "selection")
 
 
-def cell_text(cell: Cell | None) -> str:
-    """A cell's mean in percent, as the report prints it, and n where it has several seeds."""
+def cell_text(metric: Metric, cell: Cell | None) -> str:
+    """A cell as tables print it: mean, deviation over the seeds, 95 % interval, n, and = for a tie with the best."""
     if cell is None:
         return "-"
-    return f"{cell.mean:.2%}".replace("%", " %") + (f" (n = {cell.n})" if cell.n > 1 else "")
+    text = metric.text(cell.mean)
+    if cell.std is not None:
+        text += f" \u00b1 {metric.bare(cell.std)}"
+    about = []
+    if cell.low is not None and cell.high is not None:
+        about.append(f"{metric.bare(cell.low)} to {metric.bare(cell.high)}")
+    if cell.n > 1:
+        about.append(f"n = {cell.n}")
+    text += f" ({', '.join(about)})" if about else ""
+    return f"{text} =" if cell.tie else text
 
 
 def markdown(tables: list[Table]) -> str:
@@ -35,8 +46,12 @@ def _markdown(table: Table) -> str:
     lines.append("| --- |" + " --- |" * len(table.columns))
     for row in table.rows:
         cells = [table.cell(row, column) for column in table.columns]
-        texts = [f"**{cell_text(cell)}**" if cell and cell.best else cell_text(cell) for cell in cells]
+        texts = [
+            f"**{cell_text(table.metric, cell)}**" if cell and cell.best else cell_text(table.metric, cell)
+            for cell in cells
+        ]
         lines.append(f"| {_escape_markdown(row)} | " + " | ".join(texts) + " |")
+    lines += ["", *(f"Note: {_escape_markdown(note)}." for note in table.notes)] if table.notes else []
     return "\n".join(lines) + "\n"
 
 
@@ -54,7 +69,7 @@ def _latex(table: Table, number: int) -> str:
 
     def text(row: str, column: str) -> str:
         cell = table.cell(row, column)
-        escaped = cell_text(cell).replace(" %", r"\,\%")
+        escaped = cell_text(table.metric, cell).replace(" %", r"\,\%").replace("\u00b1", r"$\pm$")
         return rf"\textbf{{{escaped}}}" if cell and cell.best else escaped
 
     frame = pd.DataFrame(
@@ -67,7 +82,7 @@ def _latex(table: Table, number: int) -> str:
         position="htbp",
         position_float="centering",
         column_format="l" + "r" * len(table.columns),
-        caption=_escape_latex(table.caption),
+        caption=_escape_latex(" ".join([table.caption, *(f"Note: {note}." for note in table.notes)])),
         label=f"tab:kws-{number}",
     )
 
@@ -85,15 +100,18 @@ def _escape_latex(text: str) -> str:
 
 
 def comma_separated(tables: list[Table]) -> str:
-    """A line a cell, accuracies as fractions."""
-    lines = [_line(["data", "data_fingerprint", "epochs", "batch_size", "precision", "selection", *_fields()])]
+    """A line a cell, percent as fractions."""
+    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields()])]
     for table in tables:
+        about = [table.metric.name, table.data, table.data_fingerprint, *map(table.conditions.get, _CONDITIONS)]
         for cell in table.cells:
-            values = dataclasses.asdict(cell) | {"runs": " ".join(cell.runs)}
-            equal = [table.epochs, table.batch_size, table.precision, table.selection]
-            about = [table.data, table.data_fingerprint, *equal]
-            lines.append(_line([*about, *(values[f] for f in _fields())]))
+            values = dataclasses.asdict(cell)
+            lines.append(_line([*about, *(_joined(values[field]) for field in _fields())]))
     return "".join(lines)
+
+
+def _joined(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _line(values: list[Any]) -> str:
@@ -114,14 +132,14 @@ def as_json(tables: list[Table]) -> str:
 
 def _record(table: Table) -> dict[str, Any]:
     return {
+        "metric": table.metric.name,
         "data": table.data,
         "data_fingerprint": table.data_fingerprint,
         "test_clips": table.test_clips,
-        "epochs": table.epochs,
-        "batch_size": table.batch_size,
-        "precision": table.precision,
-        "selection": table.selection,
+        **{condition: table.conditions.get(condition) for condition in _CONDITIONS},
         "caption": table.caption,
+        "notes": table.notes,
+        "tested": table.tested,
         "cells": [dataclasses.asdict(cell) for cell in table.cells],
     }
 

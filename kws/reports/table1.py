@@ -1,29 +1,44 @@
-"""Table 1: test accuracy, a row a network and a column an optimizer, from the registry's finished runs.
+"""Table 1: a metric, a row a network and a column an optimizer (or any other field), from the registry's finished runs.
 
 Decisions:
 - What must be equal for numbers to stand side by side makes the table: the data set's fingerprint, the epochs and which
-  of them is taken, the minibatch and the precision. Runs that differ there never share a table.
-- What is compared makes rows and columns. A network with a softmax or with other feature maps is a row of its own, an
-  optimizer with other hyperparameters a column of its own, so that no cell mixes recipes.
+  of them is taken, the minibatch and the precision, but for what rows or columns are made of. Runs that differ there
+  never share a table, and data sets never do.
+- What is compared makes rows and columns. What else differs between recipes is said in the row or the column, so that
+  no cell mixes recipes.
 - A cell folds the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
   evidence.
+- The best cell is compared with every other by the paired test of kws.reports.inference, corrected by Holm; those that
+  it cannot tell from the best are ties.
+- What should be equal and is not (versions, commits, threads, the number of seeds) is a note under the table.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kws import architectures, optimizers
-from kws.data_card import TEST, DataCard
+from kws.data_card import TEST
 from kws.recipe import FINAL, Recipe
+from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
+from kws.reports import inference
+from kws.reports.metrics import METRICS, Metric
+from kws.reports.notes import notes
+
+ALPHA = 0.05
+_EQUAL = ("epochs", "batch_size", "precision", "selection")
+_FREE = {*_EQUAL, "seed", "data", "words", "threads", "slice_size", "device"}  # never part of a row's or column's title
+FIELDS = tuple(field.name for field in dataclasses.fields(Recipe) if field.name not in ("data", "words"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One network with one optimizer: the mean test accuracy over n seeds, as a fraction."""
+    """One recipe over its n seeds: the metric's mean, its 95 % interval, and how it stands to the best cell."""
 
     row: str
     column: str
@@ -33,128 +48,268 @@ class Cell:
     n: int
     mean: float
     std: float | None  # sample standard deviation over the seeds; None for one seed
+    low: float | None  # of the interval, which is over seeds, or over the test clips for one seed
+    high: float | None
+    interval_over: str | None
     best: bool
+    tie: bool  # cannot be told from the best
+    p: float | None  # Holm's, against the best; None where it was not tested
+    seeds: tuple[int, ...]
     runs: tuple[str, ...]  # in the order of their seeds
+    commits: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The cells of one data set, number of epochs and minibatch; a cell is missing where nothing was run."""
+    """The cells of one data set under equal conditions; a cell is missing where nothing was run."""
 
+    metric: Metric
     data: str
     data_fingerprint: str
     test_clips: int
-    epochs: int
-    batch_size: int
-    precision: str
-    selection: str
+    conditions: Mapping[str, Any]  # of epochs, batch_size, precision and selection, those that are equal for all cells
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
+    tested: bool
+    notes: tuple[str, ...]
 
     @property
     def caption(self) -> str:
-        """What the numbers are, in a sentence."""
-        precision = "" if self.precision == Recipe.precision else f" and {self.precision}"
-        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
-        when = f"after {epochs}" if self.selection == FINAL else f"after the best on the validation split of {epochs}"
-        return (
-            f"Test accuracy {when} "
-            f"in minibatches of {self.batch_size:,}{precision}, on {self.test_clips:,} test clips of {self.data} "
+        """What the numbers are, in a sentence or three."""
+        about = [self.metric.title]
+        epochs = self.conditions.get("epochs")
+        best = self.conditions.get("selection", FINAL) != FINAL
+        if epochs is not None:
+            many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+            about.append(f"at the best on the validation split of {many}" if best else f"after {many}")
+        if "batch_size" in self.conditions:
+            about.append(f"in minibatches of {self.conditions['batch_size']:,}")
+        if self.conditions.get("precision", Recipe.precision) != Recipe.precision:
+            about.append(f"in {self.conditions['precision']}")
+        text = (
+            f"{' '.join(about)}, on {self.test_clips:,} test clips of {self.data} "
             f"(fingerprint {self.data_fingerprint[:12]})."
         )
+        if any(cell.low is not None for cell in self.cells):
+            over = {over for cell in self.cells if (over := cell.interval_over)}
+            how = {"seeds": "Student's t over seeds", "clips": "Wilson's over the test clips"}
+            text += f" Intervals are 95 %, {' or '.join(how[each] for each in sorted(over, reverse=True))}."
+        if self.tested:
+            text += (
+                " = marks what cannot be told from the best (paired t tests over seeds and over test clips, the larger "
+                f"p, Holm's correction, {100 * ALPHA:g} %)."
+            )
+        return text
 
     def cell(self, row: str, column: str) -> Cell | None:
         """The cell in that row and column, if anything was run for it."""
         return next((cell for cell in self.cells if (cell.row, cell.column) == (row, column)), None)
 
 
-def tables(runs: Iterable[Run], card: Callable[[str], DataCard]) -> list[Table]:
-    """The tables of these runs, ordered by data set and epochs; `card` gives a fingerprint's data card."""
-    groups: dict[tuple[str, str, int, int, str, str], list[Run]] = {}
-    for run in runs:
+def tables(
+    registry: RegistryReader,
+    runs: Iterable[Run],
+    *,
+    rows: str = "arch",
+    columns: str = "opt",
+    metric: Metric = METRICS["test-accuracy"],
+    test: bool = True,
+) -> list[Table]:
+    """The tables of these runs, ordered by data set and conditions."""
+    equal = tuple(field for field in _EQUAL if field not in (rows, columns))
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
         if run.status == FINISHED and run.test_accuracy is not None:
-            recipe = run.recipe
-            equal = (recipe.epochs, recipe.batch_size, recipe.precision, recipe.selection)
-            groups.setdefault((run.data_source, run.data_fingerprint, *equal), []).append(run)
-    return [_table(group, len(card(key[1]).labels[TEST])) for key, group in sorted(groups.items())]
+            conditions = tuple(getattr(run.recipe, field) for field in equal)
+            groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
+    made = (
+        _table(registry, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
+        for key, group in sorted(groups.items())
+    )
+    return [table for table in made if table.cells]
 
 
-def _table(runs: list[Run], test_clips: int) -> Table:
+def _table(
+    registry: RegistryReader,
+    runs: list[Run],
+    rows: str,
+    columns: str,
+    metric: Metric,
+    conditions: dict[str, Any],
+    test: bool,
+) -> Table:
     by_cell: dict[tuple[str, str], dict[int, Run]] = {}
-    order_of_rows, order_of_columns = {}, {}
-    for run in runs:  # the oldest first, so that a seed's latest run stays
-        row, column = _row(run), _column(run)
+    order_of_rows: dict[str, Any] = {}
+    order_of_columns: dict[str, Any] = {}
+    for run in runs:
+        row, column = _title(run, rows, columns), _title(run, columns, rows)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
-        order_of_rows[row] = (_place(run.recipe.arch, architectures.names()), run.recipe.softmax, -run.parameters)
-        order_of_columns[column] = (_place(run.recipe.opt, optimizers.names()), column)
-    means = {
-        place: statistics.mean(run.test_accuracy or 0.0 for run in seeds.values()) for place, seeds in by_cell.items()
+        order_of_rows[row], order_of_columns[column] = _place(run, rows), _place(run, columns)
+    values = {
+        place: {seed: value for seed in sorted(seeds) if (value := metric.of(registry, seeds[seed])) is not None}
+        for place, seeds in by_cell.items()
     }
-    rows = tuple(sorted(order_of_rows, key=lambda row: (order_of_rows[row], row)))
-    columns = tuple(sorted(order_of_columns, key=lambda column: order_of_columns[column]))
-    first = runs[0]
+    values = {place: seeds for place, seeds in values.items() if seeds}
+    card = registry.card(runs[0].data_fingerprint)
+    means = {place: statistics.mean(seeds.values()) for place, seeds in values.items()}
+    best = (max if metric.more_is_better else min)(means.values(), default=0.0)
+    leaders = [place for place, mean in means.items() if mean == best]
+    tested = test and metric.name == "test-accuracy" and len(values) > 1
+    adjusted = (
+        _against(registry, by_cell, leaders[0], [p for p in means if p not in leaders], card.labels[TEST])
+        if (tested)
+        else {}
+    )
+    cells = tuple(
+        _cell(row, column, by_cell[row, column], values[row, column], metric, len(card.labels[TEST]), best, adjusted)
+        for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each))
+        for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))
+        if (row, column) in values
+    )
+    used = [by_cell[place][seed] for place, seeds in values.items() for seed in seeds]
     return Table(
-        data=first.data_source,
-        data_fingerprint=first.data_fingerprint,
-        test_clips=test_clips,
-        epochs=first.recipe.epochs,
-        batch_size=first.recipe.batch_size,
-        precision=first.recipe.precision,
-        selection=first.recipe.selection,
-        rows=rows,
-        columns=columns,
-        cells=tuple(
-            _cell(row, column, by_cell[row, column], means[row, column] == max(means.values()))
-            for row in rows
-            for column in columns
-            if (row, column) in by_cell
-        ),
+        metric=metric,
+        data=runs[0].data_source,
+        data_fingerprint=runs[0].data_fingerprint,
+        test_clips=len(card.labels[TEST]),
+        conditions=conditions,
+        rows=tuple(dict.fromkeys(cell.row for cell in cells)),
+        columns=tuple(sorted({cell.column for cell in cells}, key=lambda column: (order_of_columns[column], column))),
+        cells=cells,
+        tested=tested,
+        notes=notes(used, {place: len(seeds) for place, seeds in values.items()}),
     )
 
 
-def _cell(row: str, column: str, seeds: dict[int, Run], best: bool) -> Cell:
-    runs = [seeds[seed] for seed in sorted(seeds)]
-    accuracies = [run.test_accuracy or 0.0 for run in runs]
+def _cell(
+    row: str,
+    column: str,
+    seeds: dict[int, Run],
+    values: dict[int, float],
+    metric: Metric,
+    clips: int,
+    best: float,
+    adjusted: Mapping[tuple[str, str], float | None],
+) -> Cell:
+    runs = [seeds[seed] for seed in values]
+    mean = statistics.mean(values.values())
+    interval = None
+    if len(values) > 1:
+        interval = inference.over_seeds(list(values.values()))
+    elif metric.name == "test-accuracy":
+        interval = inference.over_clips(round(mean * clips), clips)
+    p = adjusted.get((row, column))
     return Cell(
         row=row,
         column=column,
         arch=runs[0].recipe.arch,
         opt=runs[0].recipe.opt,
         parameters=runs[0].parameters,
-        n=len(runs),
-        mean=statistics.mean(accuracies),
-        std=statistics.stdev(accuracies) if len(runs) > 1 else None,
-        best=best,
+        n=len(values),
+        mean=mean,
+        std=statistics.stdev(values.values()) if len(values) > 1 else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        interval_over=interval.over if interval else None,
+        best=mean == best,
+        tie=(row, column) in adjusted and (p is None or p > ALPHA),
+        p=p,
+        seeds=tuple(values),
         runs=tuple(run.id for run in runs),
+        commits=tuple(sorted({commit for run in runs if (commit := run.environment.git_commit)})),
     )
 
 
-def _row(run: Run) -> str:
-    """The report's wording, "Fully-connected (567171 params)", with what is not the report's network said."""
-    about = [architectures.title(run.recipe.arch)]
+def _against(
+    registry: RegistryReader,
+    by_cell: Mapping[tuple[str, str], Mapping[int, Run]],
+    best: tuple[str, str],
+    others: list[tuple[str, str]],
+    labels: bytes,
+) -> dict[tuple[str, str], float | None]:
+    """Holm's p of every other cell against the best; None where they have no seed in common."""
+    answers = {place: answers_of(registry, by_cell[place].values()) for place in (best, *others)}
+    compared = {place: inference.paired(answers[best], answers[place], labels) for place in others}
+    tested = [place for place in others if compared[place] is not None]
+    corrected = inference.holm([pair.p for place in tested if (pair := compared[place])])
+    return dict.fromkeys(others, None) | dict(zip(tested, corrected, strict=True))
+
+
+def answers_of(registry: RegistryReader, runs: Iterable[Run]) -> dict[int, bytes]:
+    """The answers of each run on its own test split, by seed."""
+    return {
+        run.recipe.seed: evaluation.predictions
+        for run in runs
+        for card, evaluation in registry.evaluations(run.id)
+        if card.fingerprint == run.data_fingerprint and evaluation.split == TEST
+    }
+
+
+def _title(run: Run, field: str, other: str) -> str:
+    """The row or column of a run: the report's wording, "Fully-connected (567171 params)", and what is not usual."""
+    about = [_name(run, field)]
+    if field == "arch" or (field != "opt" and other == "opt"):
+        about += [text for name, text in _of_network(run).items() if name != other and name != field]
+    if field == "opt" or (field != "arch" and other == "arch"):
+        about += [text for name, text in _of_optimizer(run).items() if name != other and name != field]
+    if {field, other}.isdisjoint({"arch"}) and field != "opt":
+        about.append(architectures.title(run.recipe.arch))
+    if {field, other}.isdisjoint({"opt"}) and field != "arch":
+        about.append(optimizers.title(run.recipe.opt))
+    if field == "arch":
+        return f"{', '.join(about)} ({run.parameters} params)"
+    first, *rest = about
+    return f"{first} ({', '.join(rest)})" if rest else first
+
+
+def _name(run: Run, field: str) -> str:
+    value = getattr(run.recipe, field)
+    if field == "arch":
+        return architectures.title(value)
+    if field == "opt":
+        return optimizers.title(value)
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return f"{field.replace('_', ' ')} {_plain(value) if isinstance(value, float) else value}"
+
+
+def _of_network(run: Run) -> dict[str, str]:
+    about = {}
     if run.recipe.maps:
-        about.append(f"{' and '.join(map(str, run.recipe.maps))} maps")
+        about["maps"] = f"{' and '.join(map(str, run.recipe.maps))} maps"
     if run.recipe.softmax:
-        about.append("softmax before cross-entropy")
-    return f"{', '.join(about)} ({run.parameters} params)"
+        about["softmax"] = "softmax before cross-entropy"
+    return about
 
 
-def _column(run: Run) -> str:
-    """The optimizer's title, with the hyperparameters that are not its defaults."""
+def _of_optimizer(run: Run) -> dict[str, str]:
+    """The hyperparameters that are not the optimizer's defaults."""
     name = run.recipe.opt
     defaults = optimizers.defaults(name) if name in optimizers.names() else {}
     given = run.recipe.hyperparameters()
-    other = [
-        f"{field.replace('_', ' ')} {_plain(given[field])}" for field in given if given[field] != defaults.get(field)
-    ]
-    return f"{optimizers.title(name)} ({', '.join(other)})" if other else optimizers.title(name)
+    return {
+        field: f"{field.replace('_', ' ')} {_plain(given[field])}"
+        for field in given
+        if given[field] != defaults.get(field)
+    }
+
+
+def _place(run: Run, field: str) -> tuple[Any, ...]:
+    """Where a run's row or column stands: in the order of networks and optimizers, and of numbers elsewhere."""
+    recipe = run.recipe
+    if field == "arch":
+        return _rank(recipe.arch, architectures.names()), recipe.softmax, -run.parameters
+    if field == "opt":
+        return _rank(recipe.opt, optimizers.names()), 0, 0
+    value = getattr(recipe, field)
+    return (0, value, 0) if isinstance(value, int | float) else (1, str(value), 0)
+
+
+def _rank(name: str, names: tuple[str, ...]) -> int:
+    return names.index(name) if name in names else len(names)
 
 
 def _plain(value: float) -> str:
     """The shortest text that is this number and no other, so that no two columns have one title."""
     return repr(value).removesuffix(".0")
-
-
-def _place(name: str, names: tuple[str, ...]) -> int:
-    return names.index(name) if name in names else len(names)
