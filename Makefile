@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test check bench readme clean
+.PHONY: install train test check bench torture readme clean
 
 install: .venv/installed
 
@@ -27,6 +27,10 @@ check: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
+
+# Some twenty minutes: kills, many writers at once, full disks, and ten thousand generated cases.
+torture: .venv/installed
+	$(BIN)/python -m torture
 
 readme: .venv/installed
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql

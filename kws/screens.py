@@ -34,14 +34,14 @@ def print_tables(tables: list[Table1]) -> None:
     for number, table in enumerate(tables):
         if number:
             console.print()
-        drawn = _table("", *table.columns, title=f"Table {number + 1}")
+        drawn = _table("", *map(visible, table.columns), title=f"Table {number + 1}")
         for row in table.rows:
             cells = [table.cell(row, column) for column in table.columns]
-            drawn.add_row(Text(row), *(_cell(table, cell, bold=console.is_terminal) for cell in cells))
+            drawn.add_row(Text(visible(row)), *(_cell(table, cell, bold=console.is_terminal) for cell in cells))
         console.print(drawn)
-        console.print(table.caption, soft_wrap=not console.is_terminal)
+        console.print(visible(table.caption), soft_wrap=not console.is_terminal)
         for note in table.notes:
-            console.print(f"Note: {note}.", soft_wrap=not console.is_terminal)
+            console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
 
 
 def _cell(table: Table1, cell: Cell | None, *, bold: bool) -> Text:
@@ -57,16 +57,16 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
     rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
     rows.extend(
         (
-            run.id,
-            run.status,
-            run.recipe.arch,
-            run.recipe.opt,
+            visible(run.id),
+            visible(run.status),
+            visible(run.recipe.arch),
+            visible(run.recipe.opt),
             str(run.recipe.seed),
             f"{run.epochs_done}/{run.recipe.epochs}",
             percent(run.validation_accuracy),
             percent(run.test_accuracy),
             visible(run.data_source),
-            run.started_at[:16].replace("T", " "),
+            visible(run.started_at[:16].replace("T", " ")),
             visible(" ".join([run.name or "", *(f"#{tag}" for tag in run.tags)]).strip()),
         )
         for run in runs

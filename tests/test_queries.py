@@ -214,7 +214,7 @@ ENDLESS = {
 def test_a_query_without_end_stops_after_its_seconds(db, text):
     before = time.monotonic()
     assert "the query took more than 0.1 s and was stopped" in refused("db", "query", text, "--seconds", 0.1)
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 5
 
 
 def asks(path: Path, text: str) -> None:
@@ -227,7 +227,7 @@ def test_a_single_function_that_takes_for_ever_stops_too(db):
     text = "SELECT instr(hex(zeroblob(40000000)), hex(zeroblob(400000)) || '1')"
     child = fork.Process(target=asks, args=(db, text))
     child.start()
-    child.join(2)
+    child.join(5)
     child.kill()
     child.join()
     assert child.exitcode == 7

@@ -19,29 +19,10 @@ from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
 pytestmark = pytest.mark.xdist_group("resume")
-EPOCHS = 5
+PATIENT = Path(__file__).parent / "patient.py"
+EPOCHS = 4
 ITERATIONS = 3  # an epoch: 36 clips in minibatches of 16
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
-
-# The program, but that it keeps a checkpoint after its second epoch and waits after the third.
-PATIENT = """
-import time
-from kws.cli import main, session
-from kws.registry.store import Registry
-
-session.CHECKPOINT_SECONDS = session._SHARE = 0
-record = Registry.record
-
-def record_and_wait(self, run_id, epoch, checkpoint=None):
-    assert checkpoint
-    record(self, run_id, epoch, checkpoint if epoch.epoch == 2 else None)
-    if epoch.epoch == 3:
-        print(f"waiting {run_id}", flush=True)
-        time.sleep(60)
-
-Registry.record = record_and_wait
-main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -71,22 +52,24 @@ def task(places, monkeypatch):
 @pytest.fixture(scope="module")
 def cut(places):
     """A run for each signal, that got it after its third epoch."""
-    begun = {}
-    for number in ENDS:
-        db = places.folder / f"{number.name}.db"
-        command = [sys.executable, "-c", PATIENT, *TRAIN, "--data", places.task, "--epochs", str(EPOCHS)]
-        environment = {**os.environ, "KWS_CACHE": str(places.cache), "KWS_DB": str(db)}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        begun[number] = db, subprocess.Popen(command, env=environment, **pipes)
-    ended = {}
-    for number, (db, process) in begun.items():
-        word, run_id = process.stdout.readline().split()
-        assert word == "waiting"
-        seen_running = ok_json("runs", "list", "--db", db)["runs"][0]["status"]
-        process.send_signal(number)
-        stderr, code = process.communicate(timeout=30)[1], process.returncode
-        ended[number] = SimpleNamespace(db=db, run=run_id, stderr=stderr, code=code, seen_running=seen_running)
-    return ended
+    names = ",".join(number.name for number in ENDS)
+    command = [sys.executable, PATIENT, places.folder, names, *TRAIN, "--data", places.task]
+    environment = {**os.environ, "KWS_CACHE": str(places.cache)}
+    with subprocess.Popen(
+        [*command, "--epochs", str(EPOCHS)], env=environment, stdout=subprocess.PIPE, text=True
+    ) as program:
+        waiting = [program.stdout.readline().split() for _ in ENDS]
+        ends = {}
+        for word, name, pid, run_id in waiting:
+            assert word == "waiting"
+            db = places.folder / f"{name}.db"
+            ends[name] = SimpleNamespace(db=db, run=run_id, before=ok_json("runs", "list", "--db", db)["runs"])
+            os.kill(int(pid), signal.Signals[name])
+        for line in program.stdout:
+            word, name, code = line.split()
+            assert word == "ended"
+            ends[name].code, ends[name].stderr = int(code), (places.folder / f"{name}.txt").read_text()
+    return {number: ends[number.name] for number in ENDS}
 
 
 def outcome(db: Path, run_id: str) -> tuple:
@@ -106,7 +89,7 @@ def outcome(db: Path, run_id: str) -> tuple:
 @pytest.mark.parametrize("number", ENDS)
 def test_a_signal_ends_a_run_with_its_code_and_status_and_names_what_goes_on(cut, number):
     end = cut[number]
-    assert end.seen_running == "running"
+    assert [run["status"] for run in end.before] == ["running"]
     assert end.code == ENDS[number]
     (run,) = ok_json("runs", "list", "--db", end.db)["runs"]
     assert (run["run"], run["epochs"], run["epochs_planned"]) == (end.run, 3, EPOCHS)

@@ -132,7 +132,7 @@ def test_where_without_end_stops(db, monkeypatch):
     endless = "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c)"
     before = time.monotonic()
     assert "--where" in refused("runs", "list", "--where", endless)
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 5
 
 
 def test_after_an_expression_the_registry_can_be_written_again(db):

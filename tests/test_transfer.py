@@ -205,6 +205,10 @@ HOSTILE = {
     "classes that are no JSON": "UPDATE data SET classes = 'yes,no'",
     "iterations that are none": "UPDATE epochs SET iteration_losses = x'0011223344'",
     "weights that are none": "UPDATE weights SET safetensors = x'00'",
+    "weights that are a number": "UPDATE weights SET safetensors = 0",
+    "an accuracy that is text": "UPDATE evaluations SET accuracy = 'NaN'",
+    "a front end that is a list": "UPDATE data SET front_end = '[1]'",
+    "text that is not UTF-8": "UPDATE runs SET name = CAST(x'ff' AS TEXT)",
 }
 
 
@@ -239,7 +243,9 @@ def test_a_hostile_source_is_refused_in_one_sentence_or_harms_nothing(templates,
     assert [line[:8] for line in listed[1:3]] == own
     assert all(line.isprintable() for line in listed)
     assert own[0] in ok("compare", "--format", "json")
-    assert own[0] not in kws("db", "doctor").stdout
+    checked = kws("db", "doctor")
+    assert not set(own) & set(checked.stdout.split())
+    assert "kws: " not in checked.stderr  # it came to its end
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,10 @@ def build(name: str, *, classes: int, maps: tuple[int, ...] | None = None) -> nn
     if len(maps) != len(wanted.default):
         example = ",".join(map(str, wanted.default))
         raise RecipeError(f"`maps` (={given}) must be {len(wanted.default)} numbers, as in --maps {example}")
-    return network(classes, maps=maps)
+    try:
+        return network(classes, maps=maps)
+    except (RuntimeError, MemoryError):  # what PyTorch raises where memory does not suffice
+        raise RecipeError(f"`maps` (={given}) makes a network that does not fit into memory; try fewer") from None
 
 
 def normal_maps(name: str, maps: tuple[int, ...] | None) -> tuple[int, ...] | None:

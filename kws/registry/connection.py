@@ -13,8 +13,10 @@ Decisions:
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -28,6 +30,7 @@ SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tabl
 
 Tell = Callable[[str], object]
 _BUSY_SECONDS = 30
+_LITTLE_BYTES = 64 * 1024  # less than this, and SQLite cannot make the file that its readers share
 _HEADER = b"SQLite format 3\x00"
 
 
@@ -105,6 +108,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise _failure(self.path, error) from None
+        except UnicodeDecodeError as error:
+            raise RegistryError(f"{self.path} is damaged: a text in it is not UTF-8 ({error.reason})") from None
         except UnicodeEncodeError as error:
             raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
@@ -135,6 +140,8 @@ class Database:
     def _check(self) -> int:
         """The file's schema."""
         if self._pragma("application_id") != APPLICATION_ID:
+            if self._is_bare():  # another process has only begun to make it
+                raise RegistryError(f"there is no registry at {self.path} yet; try again in a moment")
             raise RegistryError(f"{self.path} is a SQLite database, but not a registry of kws; name another with --db")
         schema = self._pragma("user_version")
         if schema < 1:
@@ -159,6 +166,9 @@ class Database:
         except DBAPIError as error:
             raise error.orig or error from None
         if copy:
+            with suppress(sqlite3.Error):  # so that this file, too, can give back a checkpoint's pages
+                self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                self._connection.execute("VACUUM")
             tell(f"{self.path} was upgraded to schema {SCHEMA_VERSION}; as it was, it is kept as {copy}")
 
     def _pragma(self, name: str) -> int:
@@ -212,7 +222,7 @@ def new_file(to: Path) -> Iterator[Path]:
 
     Raises RegistryError where there is something at `to`, or it cannot be written.
     """
-    temporary = to.with_name(f".new-{os.getpid()}.db")
+    temporary = to.parent / f".new-{os.getpid()}-{threading.get_ident()}.db"
     try:
         if to.exists() or to.is_symlink():
             raise RegistryError(f"{to} is already there; give a name that is free")
@@ -243,13 +253,20 @@ def _failure(path: Path, error: sqlite3.Error) -> RegistryError:
     reason = str(error)
     if "locked" in reason:
         return RegistryError(f"{path} was locked by another program for {_BUSY_SECONDS} s; try again when it is done")
-    if "full" in reason:
+    if "full" in reason or ("I/O" in reason and _is_disk_full(path)):
         return RegistryError(f"{path} cannot grow: the disk is full; free some space and run the command again")
     if "readonly" in reason or "unable to open" in reason:
         return RegistryError(
             f"{path} cannot be written; check its and its folder's permissions, or choose another --db"
         )
     return RegistryError(f"{path} cannot be used as a registry ({reason})")
+
+
+def _is_disk_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _LITTLE_BYTES
+    except OSError:
+        return False
 
 
 def _looks_like_sqlite(path: Path) -> bool:

@@ -59,7 +59,7 @@ class RegistryReader:
             keys = selection.keys(connection, statuses)
             tags: dict[int, list[str]] = {}
             for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
-                tags.setdefault(row["run_key"], []).append(row["tag"])
+                tags.setdefault(row["run_key"], []).append(str(row["tag"]))
             found = []
             for row in connection.execute(_RUNS):
                 key = row["key"]
@@ -114,19 +114,24 @@ class RegistryReader:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""
         with self.reading() as connection:
             row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
-        if row is None:
-            raise RegistryError(f"run {run_id} has no weights in {self.path}: it did not finish, or they were left out")
-        if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
-            raise RegistryError(f"the weights of run {run_id} in {self.path} are damaged: their SHA-256 does not match")
-        return row["safetensors"]
+            if row is None:
+                raise RegistryError(
+                    f"run {run_id} has no weights in {self.path}: it did not finish, or they were left out"
+                )
+            if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
+                raise RegistryError(
+                    f"the weights of run {run_id} in {self.path} are damaged: their SHA-256 does not match"
+                )
+            return row["safetensors"]
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """Where a run can go on; None where it must begin anew. Raises RegistryError where that was changed."""
         with self.reading() as connection:
             row = connection.execute(_CHECKPOINT, {"key": self._key(connection, run_id)}).fetchone()
-        if row is None:
-            return None
-        if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
+            if row is None:
+                return None
+            digest = hashlib.sha256(row["safetensors"]).hexdigest()
+        if digest != row["sha256"] or not isinstance(row["epoch"], int):
             raise RegistryError(
                 f"the checkpoint of run {run_id} in {self.path} is damaged: its SHA-256 does not match; "
                 "`kws db doctor --fix` removes it, and the run then begins anew"

@@ -8,7 +8,9 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kws.data_card import SPLITS, DataCard
 from kws.environment import Environment
@@ -18,6 +20,7 @@ from kws.recipe import Recipe
 from kws.registry.runs import Epoch, Run
 
 Row = sqlite3.Row
+T = TypeVar("T")
 _RECIPE = [field.name for field in dataclasses.fields(Recipe)]
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
 _EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -42,18 +45,26 @@ def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
     environment = {name: row[name] for name in _ENVIRONMENT}
     if environment["git_dirty"] is not None:
         environment["git_dirty"] = bool(environment["git_dirty"])
-    return Run(
-        **{name: row[name] for name in _RUN},
-        status=status,
-        tags=tags,
-        data_source=row["source"],
-        recipe=Recipe(**recipe),
-        environment=Environment(**environment),
-        epochs_done=row["epochs_done"],
-        seconds=row["milliseconds"] / 1000,
-        validation_accuracy=row["validation_accuracy"],
-        test_accuracy=row["test_accuracy"],
+    made = _typed(
+        Run(
+            **{name: row[name] for name in _RUN},
+            status=status,
+            tags=tags,
+            data_source=row["source"],
+            recipe=_typed(Recipe(**recipe)),
+            environment=_typed(Environment(**environment)),
+            epochs_done=row["epochs_done"],
+            seconds=row["milliseconds"] / 1000,
+            validation_accuracy=row["validation_accuracy"],
+            test_accuracy=row["test_accuracy"],
+        )
     )
+    for accuracy in (made.validation_accuracy, made.test_accuracy):
+        if accuracy is not None and not 0 <= accuracy <= 1:
+            raise ValueError(f"an accuracy of {accuracy}")
+    if made.epochs_done < 0 or made.parameters < 0:
+        raise ValueError("it counts less than nothing")
+    return made
 
 
 def process(row: Row) -> Process:
@@ -78,11 +89,13 @@ def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
 
 def epoch(row: Row) -> Epoch:
     """An epoch from its row."""
-    return Epoch(
-        **{name: row[name] for name in _EPOCH},
-        seconds=row["milliseconds"] / 1000,
-        iteration_losses=_unpack(row["iteration_losses"]),
-        iteration_accuracies=_unpack(row["iteration_accuracies"]),
+    return _typed(
+        Epoch(
+            **{name: row[name] for name in _EPOCH},
+            seconds=row["milliseconds"] / 1000,
+            iteration_losses=_unpack(row["iteration_losses"]),
+            iteration_accuracies=_unpack(row["iteration_accuracies"]),
+        )
     )
 
 
@@ -116,16 +129,29 @@ def of_splits(card: DataCard) -> list[dict[str, Any]]:
 def card(data: Row, splits: Sequence[Row]) -> DataCard:
     """A card from a data set's row and its splits'."""
     ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
-    return DataCard(
-        source=data["source"],
-        classes=tuple(json.loads(data["classes"])),
-        counts={row["split"]: tuple(json.loads(row["counts"])) for row in ordered},
-        split_fingerprints={row["split"]: row["fingerprint"] for row in ordered},
-        labels={row["split"]: zlib.decompress(row["labels"]) for row in ordered},
-        front_end=json.loads(data["front_end"]),
-        mean=data["mean"],
-        std=data["std"],
+    made = _typed(
+        DataCard(
+            source=data["source"],
+            classes=tuple(json.loads(data["classes"])),
+            counts={row["split"]: tuple(json.loads(row["counts"])) for row in ordered},
+            split_fingerprints={row["split"]: row["fingerprint"] for row in ordered},
+            labels={row["split"]: zlib.decompress(row["labels"]) for row in ordered},
+            front_end=json.loads(data["front_end"]),
+            mean=data["mean"],
+            std=data["std"],
+        )
     )
+    if (
+        tuple(made.counts) != SPLITS
+        or not isinstance(made.front_end, dict)
+        or not all(isinstance(name, str) for name in made.classes)
+    ):
+        raise ValueError("a data set's splits or classes are not what they should be")
+    for split, counts in made.counts.items():
+        labels = made.labels[split]
+        if counts != tuple(labels.count(label) for label in range(len(made.classes))) or sum(counts) != len(labels):
+            raise ValueError(f"the labels of the {split} split are not those of its classes")
+    return made
 
 
 def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
@@ -143,13 +169,41 @@ def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str,
 
 def evaluation(row: Row, card: DataCard) -> Evaluation:
     """An evaluation from its row and the card of the data it was on."""
-    return Evaluation(
+    made = Evaluation(
         split=row["split"],
         loss=row["loss"],
         accuracy=row["accuracy"],
         predictions=zlib.decompress(row["predictions"]),
         labels=card.labels_of(row["split"]),
     )
+    if any(prediction >= len(card.classes) for prediction in set(made.predictions)):
+        raise ValueError(f"the answers on the {made.split} split name classes that are not there")
+    return _typed(made)
+
+
+@cache
+def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    """The fields of a dataclass that hold plain values, and the types that each may have."""
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        allowed = {get_origin(each) or each for each in (get_args(hint) if isinstance(hint, UnionType) else (hint,))}
+        if float in allowed:
+            allowed.add(int)
+        if allowed <= {str, int, float, bool, bytes, tuple, type(None)}:
+            found.append((name, tuple(allowed)))
+    return tuple(found)
+
+
+def _typed(made: T) -> T:
+    """The same, of whose fields each has the type that it should; SQLite lets any column hold anything.
+
+    Raises TypeError.
+    """
+    kind: Any = type(made)
+    for name, types in _plain_fields(kind):
+        if not isinstance(getattr(made, name), types):
+            raise TypeError(f"its {name} is of the type {type(getattr(made, name)).__name__}")
+    return made
 
 
 def _pack(values: list[float]) -> bytes:

@@ -44,7 +44,11 @@ class Selection:
         if self.where is None:
             return None
         told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(NULL, NULL)"
-        columns = [row["name"] for row in connection.execute("PRAGMA table_info(runs)") if row["name"] != "status"]
+        columns = [
+            '"' + row["name"].replace('"', '""') + '"'
+            for row in connection.execute("PRAGMA table_info(runs)")
+            if row["name"] != "status"
+        ]
         query = (
             f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - keys and statuses of ours; only_reading() sees to the rest
             f"seen AS (SELECT {', '.join(columns)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "

@@ -91,8 +91,9 @@ class Registry(RegistryReader):
         with self._database.writing() as connection:
             key = self._key(connection, run_id)
             require_cut_off(run_id, self._status(connection, key))
-            row = connection.execute("SELECT epoch FROM checkpoints WHERE run_key = ?", (key,)).fetchone()
-            self._begin_session(connection, run_id, first_epoch=row["epoch"] + 1 if row else 1, environment=environment)
+            checkpoint = self.checkpoint(run_id)
+            first_epoch = checkpoint.epoch + 1 if checkpoint else 1
+            self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
             _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
 
     def record(self, run_id: str, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:

@@ -127,7 +127,10 @@ def _key_of_clips(classes: tuple[str, ...], clips: Sequence[Clip], skip_unreadab
 
 
 def _key_of_files(folder: Path, words: tuple[str, ...]) -> str:
-    files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in folder.glob("*.p"))
+    try:
+        files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in folder.glob("*.p"))
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror})") from None
     return hashlib.sha256(json.dumps([_FORMAT, words, files]).encode()).hexdigest()[:32]
 
 

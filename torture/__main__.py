@@ -1,0 +1,60 @@
+"""`python -m torture [kills writers disk fuzz] [--quick]`: torture kws, print the table, write it to torture/results/.
+
+The exit code is 1 where a figure is not what it should be. Quick runs try the harness; their figures are only printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from torture import disk, fuzz, kills, machine, writers
+from torture.common import say
+from torture.report import markdown, merged, record
+
+PARTS = {"kills": kills.run, "writers": writers.run, "disk": disk.run, "fuzz": fuzz.run}
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m torture", description="Kill, crowd, starve and confuse kws.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; by default all")
+    parser.add_argument("--quick", action="store_true", help="small numbers, to try the harness itself")
+    parser.add_argument("--case", type=int, metavar="NUMBER", help="do one case of fuzz again, and show its end")
+    arguments = parser.parse_args()
+    for part in arguments.parts:
+        if part not in PARTS:
+            parser.error(f"{part!r} is not one of {', '.join(PARTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary folders are deleted then, too
+    if arguments.case is not None:
+        fuzz.repeat(arguments.case)
+        return
+    chosen = [name for name in PARTS if name in (arguments.parts or PARTS)]
+    about, parts, holds = machine.describe(), list[dict[str, Any]](), True
+    for name in chosen:
+        start = time.perf_counter()
+        part = PARTS[name](arguments.quick)
+        parts.append(record(part, time.perf_counter() - start))
+        holds = holds and part.holds
+        say(f"{name}: {'holds' if part.holds else 'DOES NOT HOLD'}, {parts[-1]['seconds']:.0f} s")
+    if arguments.quick:
+        results = {"machine": about, "parts": parts}
+    else:
+        results = merged(RESULTS / "latest.json", about, parts, list(PARTS))
+    text = markdown(results, quick=arguments.quick)
+    if not arguments.quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "latest.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "latest.md").write_text(text, encoding="utf-8")
+    print(text)
+    sys.exit(not holds)
+
+
+if __name__ == "__main__":
+    main()
