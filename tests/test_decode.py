@@ -268,6 +268,12 @@ def test_chunks_around_the_samples_are_passed_over(tmp_path, chunks):
     assert not waveform[100:].any()
 
 
+def test_a_rate_of_nothing_is_refused_by_name(tmp_path):
+    layout = struct.pack("<HHIIHH", 1, 1, 0, 0, 2, 16)
+    (tmp_path / "a.wav").write_bytes(riff((b"fmt ", layout), (b"data", SAMPLES_16.tobytes())))
+    assert str(tmp_path / "a.wav") in refusal(tmp_path / "a.wav")
+
+
 @pytest.mark.parametrize("kept", [100, 101])
 def test_of_a_clip_cut_short_what_is_there_is_read(tmp_path, kept):
     (tmp_path / "a.wav").write_bytes(riff((b"fmt ", LAYOUT), (b"data", SAMPLES_16.tobytes()))[: 44 + kept])

@@ -35,7 +35,7 @@ def bench(
         )
         for precision in options.Precision
     ]
-    speeds = [speed.measure(recipe) for recipe in recipes]
+    speeds = [speed.measure(recipe, clips=512) for recipe in recipes]
     if json:
         records = [vars(each) | {"share": each.share} for each in speeds]
         display.print_json({"schema": 1, "arch": arch.value, "threads": recipes[0].threads, "speeds": records})

@@ -139,11 +139,12 @@ class Database:
 
     def _check(self) -> int:
         """The file's schema."""
-        if self._pragma("application_id") != APPLICATION_ID:
-            if self._is_bare():  # another process has only begun to make it
+        with self.reading():  # one state of it, for another process may just be making it
+            application, bare, schema = self._pragma("application_id"), self._is_bare(), self._pragma("user_version")
+        if application != APPLICATION_ID:
+            if bare:  # another process has only begun to make it
                 raise RegistryError(f"there is no registry at {self.path} yet; try again in a moment")
             raise RegistryError(f"{self.path} is a SQLite database, but not a registry of kws; name another with --db")
-        schema = self._pragma("user_version")
         if schema < 1:
             raise RegistryError(f"{self.path} has the schema {schema}, which never was; it is damaged")
         if schema > SCHEMA_VERSION:

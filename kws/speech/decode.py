@@ -87,7 +87,7 @@ def _read_pcm16(path: Path) -> tuple[int, np.ndarray] | None:
     if len(layout) < 16:
         return None
     tag, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", layout)
-    if tag != _PCM or bits != 16 or not channels or frame_bytes != 2 * channels:
+    if tag != _PCM or bits != 16 or not rate or not channels or frame_bytes != 2 * channels:
         return None
     there = int.from_bytes(data[at + 4 : at + 8], "little")
     wanted = min(there, (int(rate * _MARGIN) + 1) * frame_bytes)
