@@ -21,18 +21,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kws import architectures, optimizers
 from kws.data_card import TEST
 from kws.recipe import FINAL, Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import inference
+from kws.reports import inference, titles
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.notes import notes
 
 ALPHA = 0.05
 _EQUAL = ("epochs", "batch_size", "precision", "selection")
-_FREE = {*_EQUAL, "seed", "data", "words", "threads", "slice_size", "device"}  # never part of a row's or column's title
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe) if field.name not in ("data", "words"))
 
 
@@ -143,9 +141,9 @@ def _table(
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
     for run in runs:
-        row, column = _title(run, rows, columns), _title(run, columns, rows)
+        row, column = titles.title(run, rows, other=columns), titles.title(run, columns, other=rows)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
-        order_of_rows[row], order_of_columns[column] = _place(run, rows), _place(run, columns)
+        order_of_rows[row], order_of_columns[column] = titles.place(run, rows), titles.place(run, columns)
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(registry, seeds[seed])) is not None}
         for place, seeds in by_cell.items()
@@ -244,72 +242,3 @@ def answers_of(registry: RegistryReader, runs: Iterable[Run]) -> dict[int, bytes
         for card, evaluation in registry.evaluations(run.id)
         if card.fingerprint == run.data_fingerprint and evaluation.split == TEST
     }
-
-
-def _title(run: Run, field: str, other: str) -> str:
-    """The row or column of a run: the report's wording, "Fully-connected (567171 params)", and what is not usual."""
-    about = [_name(run, field)]
-    if field == "arch" or (field != "opt" and other == "opt"):
-        about += [text for name, text in _of_network(run).items() if name != other and name != field]
-    if field == "opt" or (field != "arch" and other == "arch"):
-        about += [text for name, text in _of_optimizer(run).items() if name != other and name != field]
-    if {field, other}.isdisjoint({"arch"}) and field != "opt":
-        about.append(architectures.title(run.recipe.arch))
-    if {field, other}.isdisjoint({"opt"}) and field != "arch":
-        about.append(optimizers.title(run.recipe.opt))
-    if field == "arch":
-        return f"{', '.join(about)} ({run.parameters} params)"
-    first, *rest = about
-    return f"{first} ({', '.join(rest)})" if rest else first
-
-
-def _name(run: Run, field: str) -> str:
-    value = getattr(run.recipe, field)
-    if field == "arch":
-        return architectures.title(value)
-    if field == "opt":
-        return optimizers.title(value)
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"{field.replace('_', ' ')} {_plain(value) if isinstance(value, float) else value}"
-
-
-def _of_network(run: Run) -> dict[str, str]:
-    about = {}
-    if run.recipe.maps:
-        about["maps"] = f"{' and '.join(map(str, run.recipe.maps))} maps"
-    if run.recipe.softmax:
-        about["softmax"] = "softmax before cross-entropy"
-    return about
-
-
-def _of_optimizer(run: Run) -> dict[str, str]:
-    """The hyperparameters that are not the optimizer's defaults."""
-    name = run.recipe.opt
-    defaults = optimizers.defaults(name) if name in optimizers.names() else {}
-    given = run.recipe.hyperparameters()
-    return {
-        field: f"{field.replace('_', ' ')} {_plain(given[field])}"
-        for field in given
-        if given[field] != defaults.get(field)
-    }
-
-
-def _place(run: Run, field: str) -> tuple[Any, ...]:
-    """Where a run's row or column stands: in the order of networks and optimizers, and of numbers elsewhere."""
-    recipe = run.recipe
-    if field == "arch":
-        return _rank(recipe.arch, architectures.names()), recipe.softmax, -run.parameters
-    if field == "opt":
-        return _rank(recipe.opt, optimizers.names()), 0, 0
-    value = getattr(recipe, field)
-    return (0, value, 0) if isinstance(value, int | float) else (1, str(value), 0)
-
-
-def _rank(name: str, names: tuple[str, ...]) -> int:
-    return names.index(name) if name in names else len(names)
-
-
-def _plain(value: float) -> str:
-    """The shortest text that is this number and no other, so that no two columns have one title."""
-    return repr(value).removesuffix(".0")
