@@ -73,7 +73,7 @@ _GOOD: dict[str, tuple[str, ...]] = {
     "status": ("running", "finished", "failed", "interrupted", "lost"),
     "maps": ("2,1", "1,1"),
     "words": ("yes,no", "yes", "no,up", "yes,no,up"),
-    "batch_size": ("4", "1", "1024"),
+    "batch_size": ("16", "64", "1024"),
     "seed": ("0", "7"),
     "learning_rate": ("0.001", "1e-2"),
     "momentum": ("0.9", "0"),
@@ -87,13 +87,16 @@ _GOOD: dict[str, tuple[str, ...]] = {
     "file": ("x.db",),
     "db": ("experiments.db", "experiments.db", "missing.db"),
 }
-_ALWAYS = ("epochs", "arch", "opt", "batch_size")
+_ALWAYS = ("epochs", "arch", "opt", "batch_size", "threads")  # so that a case is small, and measures nothing
 _ODD: dict[str, tuple[str, ...]] = {
     "epochs": ("0", "-1", "1.5", "2147483648", "nan", "9" * 30, ""),  # and none that would take a day
     "maps": (
         "2", "2,1,3", "0,0", "-1,2", "2.0,1", "1e3,2", "\uff12,\uff11", "1_0,2", "99999999999,1", "100000,100000",
         "2147483648,1", "9223372036854775808,1", " 2 , 1 ", "2,", "True,1", "1000000,1", "1,1000000",
     ),
+    "learning_rate": ("1e-320", "5e-324", "1e-300", "1e-8", "0", "-1", "1e30", "1e999", "nan"),
+    "momentum": ("1e-320", "1", "0.999999999999999999", "-0.0", "nan"),
+    "weight_decay": ("1e-320", "1e300", "-0.0", "-1", "nan"),
     "words": ("yes,yes", "other", "yes,other", " yes , no ", "yes,,no", _MANY),
     "since": (
         "2026-13-01", "0d", "999999999999w", "9" * 30 + "d", "-1d", "yesterday", "0001-01-01", "24:00", "12 h",
