@@ -15,7 +15,7 @@ from typing import Any
 
 from torture.common import REPOSITORY, Figure, Part, environment, workspace, write_small_task
 
-POINTS, QUICK_POINTS = 20, 5
+POINTS, QUICK_POINTS = 20, 3
 UNSHARE = ["unshare", "--mount", "--map-root-user"]
 _SECONDS = 1_800.0
 
