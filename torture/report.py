@@ -11,7 +11,7 @@ from typing import Any
 from torture.common import REPOSITORY, Part
 
 SCHEMA = 1
-_FOLDERS = re.compile(r"[^\s'\"=]*kws-torture-\w+/")
+_FOLDERS = re.compile(r"[^\s'\"=]*kws-torture-[\w-]+/")
 _SAME = ("cpu", "cores", "python", "sqlite", "packages", "commit", "changes")
 _HOLDS = {True: "yes", False: "**no**", None: ""}
 

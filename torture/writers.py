@@ -25,7 +25,7 @@ from torture.trainer import Trainer, summary
 WRITERS, QUICK_WRITERS = 16, 4
 READERS, QUICK_READERS = 4, 2
 EPOCHS = 30
-MADE, QUICK_MADE, MADE_READERS = 200, 30, 2
+MADE, QUICK_MADE, MADE_READERS = 200, 10, 2
 _READER_SECONDS = 60.0  # for a reader to begin, and to end
 _COUNTS = {
     "runs": "SELECT count(*) FROM runs WHERE status = 'finished' AND epochs_done = epochs AND test_accuracy NOT NULL",
