@@ -3,7 +3,7 @@
 Standard library only. Accuracies are fractions in [0, 1]; losses are mean cross-entropy in nats a clip.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,18 @@ class EpochEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A network's answers on one split: a byte a clip for the class predicted and one for the class it is."""
+    """A network's answers on one split: a byte a clip for the class predicted and one for the class it is.
+
+    `logits` are the network's outputs, little-endian float16 (N, K), of which the predictions are the largest; they are
+    empty where the registry has them apart, or never had them, and do not count when two evaluations are compared.
+    """
 
     split: str
     loss: float
     accuracy: float
     predictions: bytes
     labels: bytes
+    logits: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def clips(self) -> int:

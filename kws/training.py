@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from kws.speech.dataset import Split
     from kws.updates import Optimizer
 
+_LARGEST = torch.finfo(torch.half).max
+
 
 def set_up(recipe: Recipe) -> None:
     """Fix what else decides a run's bits: threads, denormals and the seed of PyTorch's random numbers.
@@ -153,14 +155,16 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, softmax: bool) -> Tensor:
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evaluation:
-    """The network's loss, accuracy and predictions on every clip of a split."""
+    """The network's loss, accuracy, predictions and logits (as float16) on every clip of a split."""
     model.eval()
     loss = 0.0
     predictions = torch.empty(len(split), dtype=torch.uint8, device=split.labels.device)
+    outputs = []
     for index in torch.arange(len(split), device=split.labels.device).split(recipe.slice_size):
         logits = model(split.features.index_select(0, index))
         loss += cross_entropy(logits, split.labels[index], softmax=recipe.softmax).item()
         predictions[index] = logits.argmax(1).to(torch.uint8)
+        outputs.append(logits.clamp(-_LARGEST, _LARGEST).half())
     labels = split.labels.to(torch.uint8)
     return Evaluation(
         split=name,
@@ -168,4 +172,5 @@ def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evalu
         accuracy=int((predictions == labels).sum()) / len(split),
         predictions=predictions.cpu().numpy().tobytes(),
         labels=labels.cpu().numpy().tobytes(),
+        logits=torch.cat(outputs).cpu().numpy().tobytes(),
     )

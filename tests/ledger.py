@@ -86,12 +86,14 @@ def make_evaluation(card: DataCard, split: str = TEST, *, wrong: int = 1) -> Eva
     labels = card.labels_of(split)
     k = len(card.classes)
     predictions = bytes((label + 1) % k if i < wrong else label for i, label in enumerate(labels))
+    outputs = [[2.0 if label == answer else -0.01 * i for label in range(k)] for i, answer in enumerate(predictions)]
     return Evaluation(
         split=split,
         loss=0.37,
         accuracy=(len(labels) - wrong) / len(labels),
         predictions=predictions,
         labels=labels,
+        logits=np.array(outputs, "<f2").tobytes(),
     )
 
 

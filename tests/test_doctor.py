@@ -57,6 +57,12 @@ DAMAGE = {
     ),
     "no answers": ("DELETE FROM evaluations", "is finished but has no answers on its test split", False),
     "answers that are not zlib's": ("UPDATE evaluations SET predictions = x'00'", "cannot be read", False),
+    "logits of other answers": (
+        f"UPDATE logits SET logits = x'{zlib.compress(bytes(36)[:-2] + b'<<').hex()}'",
+        "has logits on its test split that do not make its answers",
+        True,
+    ),
+    "logits that are not zlib's": ("UPDATE logits SET logits = x'00'", "cannot be read", False),
     "too few answers": (
         f"UPDATE evaluations SET predictions = x'{zlib.compress(bytes([0, 1])).hex()}'",
         "has 2 answers on 6 test clips",

@@ -20,7 +20,8 @@ from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")
-SCHEMA_1 = Path(__file__).parent / "fixtures" / "schema1.db"
+FIXTURES = Path(__file__).parent / "fixtures"
+SCHEMA_1 = FIXTURES / "schema1.db"
 STATUSES = [FINISHED, FINISHED, FINISHED, INTERRUPTED, FAILED, LOST]
 TRAINED = {"nndvmgbd": 1.0, "fgxrdrxd": 7 / 12}  # on the task of tests/sounds.py, and their test accuracies
 
@@ -105,7 +106,7 @@ def test_every_row_of_every_table_is_as_it_was(old, journal, pristine):
     assert sql(old, "PRAGMA integrity_check") == [("ok",)]
     assert sql(old, "PRAGMA foreign_key_check") == []
     new = {table: rows for table, rows in dump(old).items() if table not in was}
-    assert new == {"sessions": [], "tags": [], "checkpoints": []}
+    assert new == {"sessions": [], "tags": [], "checkpoints": [], "logits": []}
     assert sql(old, "SELECT DISTINCT rerun_of, deleted_at FROM runs") == [(None, None)]
 
 
@@ -113,7 +114,23 @@ def test_an_upgraded_registry_has_the_tables_of_a_new_one(old, tmp_path):
     upgrade(old)
     make_registry(tmp_path / "new.db")
     assert schema(old) == schema(tmp_path / "new.db")
-    assert len(schema(old)) == 9
+    assert len(schema(old)) == 10
+
+
+def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(tmp_path):
+    path = Path(shutil.copy(FIXTURES / "schema2.db", tmp_path / "experiments.db"))
+    before, was = dump(path), columns(path)
+    assert {table: len(rows) for table, rows in before.items()} == {
+        "data": 2, "splits": 6, "runs": 4, "sessions": 4, "tags": 2, "epochs": 9, "evaluations": 4, "weights": 3,
+        "checkpoints": 1,
+    }  # fmt: skip
+    (told,) = upgrade(path)
+    assert told.endswith(str(tmp_path / "experiments.schema-2.db"))
+    assert only(path, was) == only(tmp_path / "experiments.schema-2.db", was)
+    assert dump(path) == before | {"logits": []}
+    make_registry(tmp_path / "new.db")
+    assert schema(path) == schema(tmp_path / "new.db")
+    assert [run["tags"] for run in ok_json("runs", "list")["runs"]] == [["first", "paper"], [], []]
 
 
 def test_its_weights_are_the_same_bytes_and_answer_as_they_did(old, tmp_path, pristine):

@@ -25,7 +25,7 @@ from pathlib import Path
 from kws.errors import RegistryError
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
 
 Tell = Callable[[str], object]

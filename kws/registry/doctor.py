@@ -91,6 +91,7 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
     try:
         evaluations = registry.evaluations(run_id)
         own = [e for card, e in evaluations if card.fingerprint == run.data_fingerprint and e.split == TEST]
+        outputs = registry.logits(run_id, run.data_fingerprint, TEST) if own else None
     except RegistryError as error:
         return [Finding(run_id, f"has answers that cannot be read ({error})")]
     if not own:
@@ -98,6 +99,9 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
     answers, labels = own[0].predictions, own[0].labels
     if len(answers) != len(labels):
         return [Finding(run_id, f"has {len(answers)} answers on {len(labels)} test clips")]
+    if outputs and not _largest(outputs, answers):
+        drop = "DELETE FROM logits WHERE run_key = :key"
+        return [Finding(run_id, "has logits on its test split that do not make its answers", drop, key)]
     right = sum(a == b for a, b in zip(answers, labels, strict=True)) / len(labels)
     if right != own[0].accuracy:
         return [Finding(run_id, f"says a test accuracy of {own[0].accuracy:.4f}, but its answers make {right:.4f}")]
@@ -105,6 +109,15 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
         cure = f"UPDATE runs SET test_accuracy = {right!r} WHERE key = :key"  # noqa: S608 - a number
         return [Finding(run_id, "shows another test accuracy than its evaluation", cure, key)]
     return []
+
+
+def _largest(logits: bytes, answers: bytes) -> bool:
+    """Whether each clip's answer has the largest of its logits, or one as large: they were rounded to 16 bits."""
+    import numpy as np
+
+    outputs = np.frombuffer(logits, "<f2").reshape(len(answers), -1)
+    chosen = outputs[np.arange(len(answers)), np.frombuffer(answers, np.uint8)]
+    return bool((chosen == outputs.max(axis=1)).all())
 
 
 def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:

@@ -27,6 +27,7 @@ _RUNS = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = da
 _KEY = "SELECT key FROM runs WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
+_LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
 _RUNNING = """
@@ -104,6 +105,13 @@ class RegistryReader:
             return [
                 (cards[row["data_fingerprint"]], rows.evaluation(row, cards[row["data_fingerprint"]])) for row in found
             ]
+
+    def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
+        """A run's outputs on a split of a data set, little-endian float16 (N, K); None where they were not kept."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            row = connection.execute(_LOGITS, about).fetchone()
+            return rows.logits(row, _card(connection, fingerprint)) if row else None
 
     def card(self, fingerprint: str) -> DataCard:
         """The card of a data set that runs were made on."""

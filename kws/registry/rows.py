@@ -167,6 +167,24 @@ def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str,
     }
 
 
+def of_logits(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
+    """An evaluation's logits as a row of the run with that key."""
+    return {
+        "run_key": key,
+        "data_fingerprint": card.fingerprint,
+        "split": evaluation.split,
+        "logits": zlib.compress(evaluation.logits),
+    }
+
+
+def logits(row: Row, card: DataCard) -> bytes:
+    """The logits of an evaluation from their row and the card of the data it was on."""
+    made = zlib.decompress(row["logits"])
+    if len(made) != 2 * len(card.labels_of(row["split"])) * len(card.classes):
+        raise ValueError(f"the logits on the {row['split']} split are not as many as its clips and classes")
+    return made
+
+
 def evaluation(row: Row, card: DataCard) -> Evaluation:
     """An evaluation from its row and the card of the data it was on."""
     made = Evaluation(

@@ -107,6 +107,17 @@ CREATE TABLE evaluations (
 )
  WITHOUT ROWID;
 
+CREATE TABLE logits (
+    run_key INTEGER NOT NULL,
+    data_fingerprint VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    logits BLOB NOT NULL,
+    PRIMARY KEY (run_key, data_fingerprint, split),
+    FOREIGN KEY(run_key) REFERENCES runs ("key"),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE sessions (
     run_key INTEGER NOT NULL,
     session INTEGER NOT NULL,

@@ -41,6 +41,10 @@ _BEAT = """
 UPDATE sessions SET heartbeat_at = :now WHERE run_key = :key AND session = :session
 AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_key = :key AND session > :session)
 """
+_SAME_ANSWERS = """
+SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
+AND predictions = :predictions
+"""
 
 
 class Registry(RegistryReader):
@@ -245,3 +249,5 @@ def _keep_card(connection: Connection, card: DataCard) -> None:
 def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
     values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
     _insert(connection, "evaluations", values, known="ON CONFLICT DO NOTHING")
+    if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
+        _insert(connection, "logits", rows.of_logits(key, evaluation, card), known="ON CONFLICT DO NOTHING")

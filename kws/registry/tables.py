@@ -7,11 +7,13 @@
     tags          a run's tags
     epochs        one epoch of a run: losses and accuracies, and those of its iterations
     evaluations   a run's answers on one split of a data set, a prediction a clip
+    logits        the network's outputs behind these answers, K a clip
     weights       a run's final weights, a safetensors file
     checkpoints   where a run that is not finished can go on: weights, optimizer and random states after an epoch
 
 Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
-little-endian float32, predictions and labels a byte a clip, compressed by zlib. Epochs and weights hang on a run's
+little-endian float32, predictions and labels a byte a clip, logits little-endian float16 (N, K), these three compressed
+by zlib. Epochs and weights hang on a run's
 integer key, not its id: they are many, and a row is small.
 """
 
@@ -164,6 +166,18 @@ class EvaluationRow(SQLModel, table=True):
     loss: float
     accuracy: float
     predictions: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class LogitsRow(SQLModel, table=True):
+    """A network's outputs on the clips of an evaluation; apart from it, since tables need the answers alone."""
+
+    __tablename__ = "logits"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
+    split: str = Field(primary_key=True)
+    logits: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class WeightsRow(SQLModel, table=True):

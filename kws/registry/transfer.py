@@ -19,7 +19,15 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import STATUSES, Run
 from kws.registry.selection import Selection
 
-BELONGINGS = ("sessions", "tags", "epochs", "evaluations", "weights", "checkpoints")  # the tables with a run_key
+BELONGINGS = (
+    "sessions",
+    "tags",
+    "epochs",
+    "evaluations",
+    "logits",
+    "weights",
+    "checkpoints",
+)  # the tables with a run_key
 _LONGEST_ID = 32
 Rows = list[dict[str, Any]]
 
@@ -48,7 +56,8 @@ def _require_sound(registry: RegistryReader, run: Run) -> None:
     if not (run.id.isascii() and run.id.isalnum() and len(run.id) <= _LONGEST_ID and run.status in STATUSES):
         raise RegistryError(f"{registry.path} is damaged: run {run.id!r} has an id or a status that cannot be")
     registry.card(run.data_fingerprint)
-    registry.evaluations(run.id)
+    for card, evaluation in registry.evaluations(run.id):
+        registry.logits(run.id, card.fingerprint, evaluation.split)
     registry.epochs(run.id)
     registry.checkpoint(run.id)
     if registry.weights_digest(run.id) is not None:
