@@ -1,4 +1,4 @@
-"""Results as people read them on the terminal: Table 1, runs, an evaluation, a network, data, speeds.
+"""Results as people read them on the terminal: Table 1, runs, a network, data, speeds; evaluations have their own file.
 
 Like kws.display, which this draws with, it never reads text from outside as rich's markup.
 """
@@ -15,7 +15,6 @@ from kws.data_card import SPLITS, DataCard
 from kws.display import duration, out, percent, say, visible
 from kws.events import Evaluation
 from kws.registry.runs import Epoch, Run
-from kws.reports.classes import ClassReport
 from kws.reports.formats import cell_text
 from kws.reports.table1 import Cell
 from kws.reports.table1 import Table as Table1
@@ -34,7 +33,7 @@ def print_tables(tables: list[Table1]) -> None:
     for number, table in enumerate(tables):
         if number:
             console.print()
-        drawn = _table("", *map(visible, table.columns), title=f"Table {number + 1}")
+        drawn = table_of("", *map(visible, table.columns), title=f"Table {number + 1}")
         for row in table.rows:
             cells = [table.cell(row, column) for column in table.columns]
             drawn.add_row(Text(visible(row)), *(_cell(table, cell, bold=console.is_terminal) for cell in cells))
@@ -83,7 +82,7 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
 def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]) -> None:
     """All of one run."""
     console = out()
-    facts = _table("", "", title=f"Run {run.id}", header=False)
+    facts = table_of("", "", title=f"Run {run.id}", header=False)
     rows = {"status": run.status + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
     rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
     rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
@@ -103,7 +102,7 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
             f"{evaluation.split} split of {on.source}: accuracy {percent(evaluation.accuracy)}, "
             f"loss {evaluation.loss:.4f}, {evaluation.clips:,} clips"
         )
-    drawn = _table("epoch", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
+    drawn = table_of("epoch", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
     for epoch in epochs:
         drawn.add_row(
             str(epoch.epoch),
@@ -119,7 +118,7 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
 def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, Any]], same: tuple[str, ...]) -> None:
     """Two runs side by side, in what differs."""
     console = out()
-    drawn = _table("", f"run {first.id}", f"run {second.id}")
+    drawn = table_of("", f"run {first.id}", f"run {second.id}")
     for field, pair in differing.items():
         drawn.add_row(field, *(Text("-" if value is None else visible(_plain(value))) for value in pair))
     console.print(drawn)
@@ -128,7 +127,7 @@ def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, An
 
 def print_info(info: dict[str, Any]) -> None:
     """A registry's size, and what is in it."""
-    drawn = _table("", "", title=visible(info["path"]), header=False)
+    drawn = table_of("", "", title=visible(info["path"]), header=False)
     drawn.add_row("schema", str(info["registry_schema"]))
     drawn.add_row("size", f"{info['bytes'] / 1e6:,.1f} MB, of which {info['bytes_free'] / 1e6:,.1f} MB are free")
     runs = ", ".join(f"{count:,} {status}" for status, count in info["runs"].items() if count) or "none"
@@ -151,31 +150,11 @@ def _cell_of(value: Any) -> str:
     return "-" if value is None else visible(str(value))
 
 
-def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:
-    """Accuracy, loss, confusion matrix and scores a class."""
-    console = out()
-    console.print(
-        f"run {run.id} ({run.recipe.arch}, {run.recipe.opt}) on the {evaluation.split} split of {card.source}, "
-        f"{evaluation.clips:,} clips: accuracy {percent(evaluation.accuracy)}, loss {evaluation.loss:.4f}",
-        soft_wrap=not console.is_terminal,
-    )
-    confusion = _table("said \\ heard as", *card.classes, "recall", title="Confusion matrix")
-    for score, row in zip(report.scores, report.confusion, strict=True):
-        counts = (Text(str(n), style="bold" if i == report.scores.index(score) else "") for i, n in enumerate(row))
-        confusion.add_row(Text(score.name), *counts, percent(score.recall))
-    console.print(confusion)
-    scores = _table("class", "precision", "recall", "F1", "clips")
-    for score in report.scores:
-        values = (percent(score.precision), percent(score.recall), percent(score.f1), f"{score.clips:,}")
-        scores.add_row(Text(score.name), *values)
-    console.print(scores)
-
-
 def print_summary(network: Network, others: list[Network]) -> None:
     """A network layer by layer, its totals, and its size beside the other networks'."""
     console = out()
     title = f"{network.title}: log-mel features {_size(network.input_size)} to {_size(network.layers[-1].output_size)}"
-    drawn = _table("layer", "", "output size", "parameters", "=", "multiply-accumulates", title=title)
+    drawn = table_of("layer", "", "output size", "parameters", "=", "multiply-accumulates", title=title)
     for layer in network.layers:
         drawn.add_row(
             layer.name,
@@ -203,7 +182,7 @@ def print_summary(network: Network, others: list[Network]) -> None:
 def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
     """Training speed in each precision, and which one to choose."""
     console = out()
-    drawn = _table("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
+    drawn = table_of("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
     for speed in speeds:
         figures = (f"{speed.clips_per_second:,.0f}", f"{speed.gflops:,.0f}", f"{speed.peak_gflops:,.0f}")
         drawn.add_row(speed.precision, *figures, f"{100 * speed.share:.0f} %")
@@ -214,7 +193,7 @@ def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
 
 def print_sources(sources: list[Entry], chosen: str) -> None:
     """The data sources, where they lie, and which one is used by default."""
-    drawn = _table("source", "", "there", "folder")
+    drawn = table_of("source", "", "there", "folder")
     for source in sources:
         drawn.add_row(source.name, source.title, "yes" if source.is_there else "no", Text(str(source.folder)))
     drawn.add_row("FOLDER", "recordings, a folder a word, or the course's arrays X_train.p ... Y_test.p", "", "")
@@ -226,7 +205,7 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 def print_check(report: Report) -> None:
     """What a source holds, and the clips that are not in order."""
     console = out()
-    drawn = _table("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
+    drawn = table_of("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
     for word, counts in report.counts.items():
         drawn.add_row(Text(word), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
     drawn.add_section()
@@ -250,7 +229,8 @@ def print_check(report: Report) -> None:
         console.print(f"{what}: {len(names):,}{some}", soft_wrap=not console.is_terminal)
 
 
-def _table(*columns: str, title: str = "", header: bool = True) -> Table:
+def table_of(*columns: str, title: str = "", header: bool = True) -> Table:
+    """A table in the one look that all of ours have; its first row is its columns' names."""
     table = Table(title=Text(title) if title else None, title_justify="left", show_header=header, box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(Text(column), justify="left", overflow="fold")

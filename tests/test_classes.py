@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from kws.events import Evaluation
 from kws.reports.classes import ClassReport
+from kws.reports.inference import over_clips
 
 NAMES = ("yes", "no", "up", "down", "other")
 
@@ -69,3 +70,21 @@ def test_no_clips_give_zeros_and_no_scores():
 def test_answers_that_do_not_pair_up_with_the_labels_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         report([0, 1], [0], 2)
+
+
+def test_intervals_are_wilsons_for_shares_and_hold_f1_between_their_ends():
+    labels = [0] * 50 + [1] * 70 + [2] * 80
+    predictions = [0] * 40 + [1] * 70 + [2] * 70 + [0] * 20
+    made = report(labels, predictions, 3)
+    for k, (score, interval) in enumerate(zip(made.scores, made.intervals(), strict=True)):
+        hits = made.confusion[k][k]
+        assert interval.recall == over_clips(hits, score.clips)
+        assert interval.precision == over_clips(hits, predictions.count(k))
+        assert interval.f1.low <= score.f1 <= interval.f1.high
+        assert interval.f1.high - interval.f1.low < 0.25
+    assert made.intervals() == made.intervals()
+
+
+def test_what_has_no_score_has_no_interval():
+    never = report([0, 0, 1], [0, 1, 1], 3).intervals()[2]
+    assert (never.precision, never.recall, never.f1) == (None, None, None)

@@ -14,7 +14,7 @@ LEARNING = {
     "speed",
 }  # fmt: skip
 LEDGER = {"registry", "reports"}
-EDGE = {"display", "screens", "cli", "__init__", "__main__"}
+EDGE = {"display", "screens", "screens_evaluation", "cli", "__init__", "__main__"}
 MAY_IMPORT = {
     "vocabulary": set(),
     "learning": LEARNING,

@@ -12,8 +12,8 @@ RUN = {
     *("data_fingerprint", "validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 }
 EVALUATION = {
-    *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "loss", "classes"),
-    "confusion_matrix",
+    *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "accuracy_interval", "loss"),
+    *("classes", "confusion_matrix", "detection", "calibration", "surely_wrong"),
 }
 KEYS = {
     ("train", "--resume", "cut"): RUN,

@@ -12,6 +12,7 @@ from kws.recipe import Recipe
 
 Split = StrEnum("Split", {name: name for name in (*SPLITS, ALL)})  # type: ignore[misc]
 TEST_SPLIT = Split(TEST)
+_MOST = 10  # clips most surely wrong
 
 
 def evaluate(
@@ -26,25 +27,27 @@ def evaluate(
 ) -> None:
     """Evaluate a run on a split of its data, or of other data.
 
-    Shows accuracy, loss, the confusion matrix, and precision, recall and F1 a class. Without --data the run's own
-    data is used. The result is kept in the registry.
+    Shows accuracy, loss, the confusion matrix, precision, recall and F1 a class; the equal error rate and the area
+    under the ROC curve of each class against the rest; whether its probabilities can be believed; and the clips most
+    surely wrong. Without --data the run's own data is used. The result is kept in the registry, if that can be written.
 
     Example: kws eval last --split validation
     """
-    from kws import architectures, display, screens, training, weights
+    from kws import architectures, display, screens_evaluation, training, weights
     from kws.errors import DataError
+    from kws.registry.connection import is_writable
     from kws.registry.store import Registry
     from kws.reports import records
     from kws.reports.classes import ClassReport
+    from kws.reports.scores import Scores
     from kws.speech import dataset
 
     with Registry(db) as registry:
         found = registry.run(run)
         blob = registry.weights(found.id)
         card = registry.card(found.data_fingerprint)
-        loaded = dataset.load(
-            data or found.recipe.data, found.recipe.words, skip_unreadable=skip_unreadable, track=display.track
-        )
+        source, words = data or found.recipe.data, found.recipe.words
+        loaded = dataset.load(source, words, skip_unreadable=skip_unreadable, track=display.track)
         if loaded.card.classes != card.classes:
             raise DataError(
                 f"run {found.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "
@@ -61,12 +64,19 @@ def evaluate(
         model = architectures.build(found.recipe.arch, classes=len(card.classes), maps=found.recipe.maps)
         weights.load(model, blob)
         evaluation = training.evaluate(model, clips, split.value, recipe)
-        registry.keep_evaluation(found.id, evaluation, loaded.card)
+        if is_writable(db):
+            registry.keep_evaluation(found.id, evaluation, loaded.card)
+        else:
+            display.say(f"note: {db} cannot be written, so this evaluation is not kept")
+    scores = Scores.of(evaluation.logits, evaluation.labels, card.classes)
+    names = dataset.clip_names(source, words, loaded, split.value)
     report = ClassReport.of(evaluation, card.classes)
     same = loaded.card.fingerprint == found.data_fingerprint
     if not same:
         display.say(f"note: these are not the clips that run {found.id} was trained beside ({found.data_source})")
     if json:
-        display.print_json(records.evaluation_record(found, loaded.card, evaluation, report))
+        of_answers = records.evaluation_record(found, loaded.card, evaluation, report)
+        display.print_json(of_answers | records.scores_record(scores, names, most=_MOST))
     else:
-        screens.print_evaluation(found, loaded.card, evaluation, report)
+        screens_evaluation.print_evaluation(found, loaded.card, evaluation, report)
+        screens_evaluation.print_scores(scores, names, most=_MOST)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from kws.events import Evaluation
+from kws.reports.inference import Interval, over_clips, resampled_f1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,15 @@ class ClassScore:
     recall: float | None
     f1: float | None
     clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassIntervals:
+    """The 95 % intervals of one class's scores over the clips; None where there is no score."""
+
+    precision: Interval | None
+    recall: Interval | None
+    f1: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +55,20 @@ class ClassReport:
                 )
             )
         return cls(confusion=confusion, scores=tuple(scores))
+
+    def intervals(self) -> tuple[ClassIntervals, ...]:
+        """Wilson's interval of each precision and recall, and each F1's over resamples of the clips."""
+        made = []
+        for i, (score, f1) in enumerate(zip(self.scores, resampled_f1(self.confusion), strict=True)):
+            predicted = sum(row[i] for row in self.confusion)
+            made.append(
+                ClassIntervals(
+                    precision=over_clips(self.confusion[i][i], predicted) if predicted else None,
+                    recall=over_clips(self.confusion[i][i], score.clips) if score.clips else None,
+                    f1=f1 if score.f1 is not None else None,
+                )
+            )
+        return tuple(made)
 
 
 def _share(part: int, whole: int) -> float | None:

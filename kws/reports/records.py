@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from kws.data_card import DataCard
 from kws.events import Evaluation
 from kws.registry.runs import Epoch, Run
 from kws.reports.classes import ClassReport
+from kws.reports.inference import Interval, over_clips
+
+if TYPE_CHECKING:
+    from kws.reports.scores import Detection, Scores
 
 SCHEMA = 1
 _COMPARED = (
@@ -79,7 +85,8 @@ def difference(first: Run, second: Run) -> tuple[dict[str, tuple[Any, Any]], tup
 
 
 def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> dict[str, Any]:
-    """What `kws eval --json` says."""
+    """What both `kws runs show --json` and `kws eval --json` say of an evaluation; intervals are [low, high]."""
+    right = sum(report.confusion[i][i] for i in range(len(report.scores)))
     return {
         "schema": SCHEMA,
         "run": run.id,
@@ -88,14 +95,71 @@ def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: 
         "data_fingerprint": card.fingerprint,
         "clips": evaluation.clips,
         "accuracy": evaluation.accuracy,
+        "accuracy_interval": _ends(over_clips(right, evaluation.clips)),
         "loss": evaluation.loss,
-        "classes": {score.name: _without_name(score) for score in report.scores},
+        "classes": {
+            score.name: {
+                "precision": score.precision,
+                "precision_interval": _ends(interval.precision),
+                "recall": score.recall,
+                "recall_interval": _ends(interval.recall),
+                "f1": score.f1,
+                "f1_interval": _ends(interval.f1),
+                "clips": score.clips,
+            }
+            for score, interval in zip(report.scores, report.intervals(), strict=True)
+        },
         "confusion_matrix": report.confusion,
     }
 
 
-def _without_name(score: Any) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(score).items() if key != "name"}
+def scores_record(scores: Scores, names: Sequence[str], most: int) -> dict[str, Any]:
+    """What `kws eval --json` says beside that: how surely the network answered."""
+    calibration = scores.calibration()
+    return {
+        "detection": {found.name: _detection(found) for found in map(scores.detection, range(len(scores.classes)))},
+        "calibration": {
+            "expected_error": calibration.expected_error,
+            "expected_error_interval": _ends(calibration.expected_error_interval),
+            "brier": calibration.brier,
+            "brier_interval": _ends(calibration.brier_interval),
+            "bins": [
+                {"from": b.low, "to": b.high, "clips": b.clips, "probability": b.probability, "right": b.right}
+                | {"right_interval": _ends(b.interval)}
+                for b in calibration.bins
+            ],
+        },
+        "surely_wrong": [
+            {
+                "clip": names[wrong.clip],
+                "label": scores.classes[wrong.label],
+                "prediction": scores.classes[wrong.prediction],
+                "probability": wrong.probability,
+            }
+            for wrong in scores.most_surely_wrong(most)
+        ],
+    }
+
+
+def _detection(found: Detection) -> dict[str, Any]:
+    return {
+        "equal_error_rate": _number(found.equal_error_rate),
+        "equal_error_rate_interval": _ends(found.equal_error_interval),
+        "roc_area": _number(found.area),
+        "roc_area_interval": _ends(found.area_interval),
+        "thresholds": [_number(value) for value in found.thresholds.tolist()],
+        "false_accept_rates": [_number(value) for value in found.false_accept_rates.tolist()],
+        "miss_rates": [_number(value) for value in found.miss_rates.tolist()],
+    }
+
+
+def _ends(interval: Interval | None) -> tuple[float, float] | None:
+    return (interval.low, interval.high) if interval else None
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON can have it."""
+    return value if math.isfinite(value) else None
 
 
 def _card_record(card: DataCard) -> dict[str, Any]:

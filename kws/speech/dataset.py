@@ -106,6 +106,20 @@ def load(data: str, words: tuple[str, ...], *, skip_unreadable: bool = False, tr
     return _read(folder, source)
 
 
+def clip_names(data: str, words: tuple[str, ...], loaded: Dataset, split: str) -> list[str]:
+    """What the clips of a split of the loaded data are called, in its order: word/file, or a number in an array.
+
+    The folder is listed again: only who names clips needs it, and training does not carry the names along.
+    """
+    parts = SPLITS if split == ALL else (split,)
+    source = locate(data)
+    if source.is_arrays:
+        return [f"{part} clip {place}" for part in parts for place in range(len(loaded.splits[part]))]
+    gone = set(loaded.left_out)
+    _, clips = draw_classes(list_clips(source.folder), words, source.folder)
+    return [clip.name for part in parts for clip in clips if clip.split == part and clip.name not in gone]
+
+
 def require_all_classes(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
     """Raise DataError where a class has no clips in one of the splits."""
     for split in splits:

@@ -1,0 +1,219 @@
+"""How surely a network answered: ROC and DET of each class, calibration, the clips most surely wrong. Imports numpy.
+
+Decisions:
+- A class is detected by its log-odds, the logit less the log-sum-exp of the others: it orders clips as the softmax's
+  probability does, and still tells apart those whose probability is 1 but for rounding.
+- A clip is accepted where its score is at least the threshold. Where misses and false accepts are never equal, the
+  equal error rate is taken on the straight line between the two neighbouring thresholds.
+- Calibration is that of the answer given: ten bins of equal width over its probability, the expected calibration error
+  (Guo et al., ICML 2017), and Brier's score over all classes (Monthly Weather Review 78, 1950).
+- Intervals are over resamples of the clips; see kws.reports.inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.reports.inference import RESAMPLES, Interval, over_clips, percentiles
+
+Floats = NDArray[np.float64]
+BINS = 10
+_AT_ONCE = 4_000_000  # numbers in a block of resamples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """One class told from all others, from none accepted (at infinity) to all: at the P corners of its curve.
+
+    Rates are fractions: `miss_rates` of the class's own clips, `false_accept_rates` of the others. `area` is that under
+    the ROC curve. Rates and area are nan where the class, or the rest, has no clips.
+    """
+
+    name: str
+    thresholds: Floats  # (P,), in nats, falling
+    false_accept_rates: Floats  # (P,), rising
+    miss_rates: Floats  # (P,), falling
+    equal_error_rate: float
+    area: float
+    equal_error_interval: Interval | None
+    area_interval: Interval | None
+
+    def miss_rate_at(self, false_accept_rate: float) -> float:
+        """The least share of misses at which no more than that share of the other clips is accepted."""
+        return float(self.miss_rates[self.false_accept_rates <= false_accept_rate].min(initial=1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Answers whose probability lies in a bin: how many, how probable on average, and how many are right."""
+
+    low: float
+    high: float
+    clips: int
+    probability: float
+    right: float
+    interval: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Whether probabilities mean what they say; bins without answers are left out."""
+
+    bins: tuple[Bin, ...]
+    expected_error: float
+    expected_error_interval: Interval | None
+    brier: float
+    brier_interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """A clip that was taken for another class, with the probability that the network gave it."""
+
+    clip: int  # its place in the split
+    label: int
+    prediction: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A network's logits (N, K) on clips with labels (N,), indices into `classes`."""
+
+    classes: tuple[str, ...]
+    logits: Floats
+    labels: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, logits: bytes, labels: bytes, classes: tuple[str, ...]) -> Scores:
+        """From what the registry keeps: float16 little-endian (N, K), and a byte a clip."""
+        outputs = np.frombuffer(logits, "<f2").astype(np.float64).reshape(len(labels), len(classes))
+        return cls(classes, outputs, np.frombuffer(labels, np.uint8))
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """The softmax of the logits (N, K)."""
+        exponents = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        return exponents / exponents.sum(axis=1, keepdims=True)
+
+    def detection(self, k: int) -> Detection:
+        """Class k against all others."""
+        score = self.logits[:, k] - np.logaddexp.reduce(np.delete(self.logits, k, axis=1), axis=1)
+        order = np.argsort(-score, kind="stable")
+        thresholds = score[order]
+        ends = np.flatnonzero(np.append(np.diff(thresholds) != 0, True))  # equal scores are accepted together
+        own = self.labels[order] == k
+
+        def rates(weights: Floats) -> tuple[Floats, Floats]:
+            """False accepts and misses (R, P) of resamples in which clips count so many times each, (R, N)."""
+            counted = weights[:, order]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                accepted, falsely = (
+                    np.cumsum(counted * which, axis=1)[:, ends] / (counted * which).sum(axis=1, keepdims=True)
+                    for which in (own, ~own)
+                )
+            none = np.zeros((len(weights), 1))
+            return np.hstack([none, falsely]), np.hstack([none + 1, 1 - accepted])
+
+        false_accepts, misses = rates(np.ones((1, len(order))))
+        turns = np.diff(false_accepts[0], 2), np.diff(misses[0], 2)
+        corners = np.concatenate([[True], (np.abs(turns) > 1e-12).any(axis=0), [True]])
+        resampled = [
+            (_equal_error(*of), _area(*of)) for of in map(rates, _resamples(len(order), kept=3 * len(ends) + 1))
+        ]
+        equal_errors, areas = (np.concatenate(each) for each in zip(*resampled, strict=True))
+        return Detection(
+            name=self.classes[k],
+            thresholds=np.append(np.inf, thresholds[ends])[corners],
+            false_accept_rates=false_accepts[0][corners],
+            miss_rates=misses[0][corners],
+            equal_error_rate=float(_equal_error(false_accepts, misses)[0]),
+            area=float(_area(false_accepts, misses)[0]),
+            equal_error_interval=percentiles(equal_errors),
+            area_interval=percentiles(areas),
+        )
+
+    def calibration(self) -> Calibration:
+        """Whether the probabilities of the answers mean what they say."""
+        answers = self.logits.argmax(axis=1)
+        probability = self.probabilities[np.arange(len(answers)), answers]
+        right = (answers == self.labels).astype(float)
+        place = np.minimum((probability * BINS).astype(int), BINS - 1)
+        distances = ((self.probabilities - np.eye(len(self.classes))[self.labels]) ** 2).sum(axis=1)
+        member = np.equal.outer(place, np.arange(BINS)).astype(float)  # (N, BINS)
+
+        def figures(weights: Floats) -> Floats:
+            """Expected calibration error and Brier's score (R, 2) of resamples (R, N)."""
+            gaps = np.abs((weights * (right - probability)) @ member).sum(axis=1)
+            return np.stack([gaps, weights @ distances], axis=1) / weights.sum(axis=1, keepdims=True)
+
+        (expected, brier), resampled = _with_resamples(figures, len(right))
+        return Calibration(
+            bins=tuple(
+                Bin(
+                    low=b / BINS,
+                    high=(b + 1) / BINS,
+                    clips=int(inside.sum()),
+                    probability=float(probability[inside].mean()),
+                    right=float(right[inside].mean()),
+                    interval=over_clips(int(right[inside].sum()), int(inside.sum())),
+                )
+                for b in range(BINS)
+                if (inside := place == b).any()
+            ),
+            expected_error=float(expected),
+            expected_error_interval=percentiles(resampled[:, 0]),
+            brier=float(brier),
+            brier_interval=percentiles(resampled[:, 1]),
+        )
+
+    def most_surely_wrong(self, most: int) -> list[Wrong]:
+        """The clips taken for another class with the greatest probability, the surest first."""
+        answers = self.logits.argmax(axis=1)
+        probability = self.probabilities[np.arange(len(answers)), answers]
+        wrong = np.flatnonzero(answers != self.labels)
+        surest = wrong[np.argsort(-probability[wrong], kind="stable")][:most]
+        return [
+            Wrong(
+                clip=int(clip),
+                label=int(self.labels[clip]),
+                prediction=int(answers[clip]),
+                probability=float(probability[clip]),
+            )
+            for clip in surest
+        ]
+
+
+def _equal_error(false_accepts: Floats, misses: Floats) -> Floats:
+    """Where misses and false accepts (R, P) are the same, (R,); nan where either has no clips."""
+    gap = misses - false_accepts  # falls from 1 to -1
+    after = np.argmax(gap <= 0, axis=1)
+    rows = np.arange(len(gap))
+    above, below = gap[rows, after - 1], gap[rows, after]
+    share = above / (above - below)
+    before = misses[rows, after - 1]
+    return before + share * (misses[rows, after] - before)
+
+
+def _area(false_accepts: Floats, misses: Floats) -> Floats:
+    steps, hits = np.diff(false_accepts, axis=1), 1 - misses
+    return (steps * (hits[:, 1:] + hits[:, :-1])).sum(axis=1) / 2
+
+
+def _resamples(clips: int, *, kept: int) -> Iterator[Floats]:
+    """How often each clip is drawn in each resample (R, N), in blocks of which so many numbers a resample are kept."""
+    draw = np.random.default_rng(0)
+    block = max(1, _AT_ONCE // max(clips, kept))
+    for start in range(0, RESAMPLES, block):
+        drawn = draw.integers(clips, size=(min(block, RESAMPLES - start), clips))
+        yield np.stack([np.bincount(row, minlength=clips) for row in drawn]).astype(float)
+
+
+def _with_resamples(figures: Callable[[Floats], Floats], clips: int) -> tuple[Floats, Floats]:
+    """The figures of the clips as they are (F,), and of every resample (R, F)."""
+    return figures(np.ones((1, clips)))[0], np.concatenate([figures(w) for w in _resamples(clips, kept=clips)])

@@ -1,0 +1,100 @@
+"""An evaluation as people read it on the terminal: every figure with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kws.data_card import DataCard
+from kws.display import out, percent, visible
+from kws.events import Evaluation
+from kws.registry.runs import Run
+from kws.reports.classes import ClassReport
+from kws.reports.inference import Interval, over_clips
+from kws.screens import table_of
+
+if TYPE_CHECKING:
+    from kws.reports.scores import Scores
+
+_FALSE_ACCEPTS = 0.01
+_ALL_BUT_SURE = 0.9999
+
+
+def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:
+    """Accuracy, loss, confusion matrix and scores a class."""
+    console = out()
+    right = sum(report.confusion[i][i] for i in range(len(report.scores)))
+    accuracy = _with(evaluation.accuracy, over_clips(right, evaluation.clips))
+    console.print(
+        f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
+        f"{visible(card.source)}, {evaluation.clips:,} clips: accuracy {accuracy}, loss {evaluation.loss:.4f}",
+        soft_wrap=not console.is_terminal,
+    )
+    names = [visible(name) for name in card.classes]
+    confusion = table_of("said \\ heard as", *names, title="Confusion matrix")
+    for i, row in enumerate(report.confusion):
+        confusion.add_row(Text(names[i]), *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
+    console.print(confusion)
+    scores = table_of("class", "precision", "recall", "F1", "clips", title="Each class")
+    for name, score, interval in zip(names, report.scores, report.intervals(), strict=True):
+        figures = (
+            _with(score.precision, interval.precision),
+            _with(score.recall, interval.recall),
+            _with(score.f1, interval.f1),
+        )
+        scores.add_row(Text(name), *figures, f"{score.clips:,}")
+    console.print(scores)
+
+
+def print_scores(scores: Scores, names: Sequence[str], *, most: int) -> None:
+    """Each class told from the rest, calibration, and the clips most surely wrong."""
+    console = out()
+    title = "Each class told from the rest by its score"
+    at = f"misses at {100 * _FALSE_ACCEPTS:g} % false accepts"
+    detection = table_of("class", "equal error rate", "area under ROC", at, title=title)
+    for k, name in enumerate(scores.classes):
+        found = scores.detection(k)
+        detection.add_row(
+            Text(visible(name)),
+            _with(found.equal_error_rate, found.equal_error_interval),
+            _with(found.area, found.area_interval, percents=False),
+            percent(found.miss_rate_at(_FALSE_ACCEPTS)),
+        )
+    console.print(detection)
+    calibration = scores.calibration()
+    bins = table_of("probability", "clips", "said on average", "right", title="Calibration of the answers")
+    for b in calibration.bins:
+        said = f"{100 * b.low:.0f} to {100 * b.high:.0f} %"
+        bins.add_row(said, f"{b.clips:,}", percent(b.probability), _with(b.right, b.interval))
+    console.print(bins)
+    console.print(
+        f"expected calibration error {_with(calibration.expected_error, calibration.expected_error_interval)}, "
+        f"Brier score {_with(calibration.brier, calibration.brier_interval, percents=False)}",
+        soft_wrap=not console.is_terminal,
+    )
+    wrong = table_of("clip", "said", "heard as", "probability", title="Most surely wrong")
+    for each in scores.most_surely_wrong(most):
+        classes = (Text(visible(scores.classes[k])) for k in (each.label, each.prediction))
+        sure = percent(each.probability) if each.probability < _ALL_BUT_SURE else f"over {percent(_ALL_BUT_SURE)}"
+        wrong.add_row(Text(visible(names[each.clip])), *classes, sure)
+    if wrong.row_count:
+        console.print(wrong)
+    console.print(
+        "Intervals are 95 %: Wilson's for shares of clips, over resampled clips for the others.",
+        soft_wrap=not console.is_terminal,
+    )
+
+
+def _with(value: float | None, interval: Interval | None, *, percents: bool = True) -> str:
+    """A figure and its interval; "-" where there is none."""
+    if value is None or value != value:
+        return "-"
+    scale, digits, unit = (100, 2, " %") if percents else (1, 4, "")
+    text = f"{scale * value:.{digits}f}{unit}"
+    return (
+        text
+        if interval is None
+        else (f"{text} ({scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f})")
+    )
