@@ -15,8 +15,7 @@ from kws.data_card import SPLITS, DataCard
 from kws.display import duration, out, percent, say, visible
 from kws.events import Evaluation
 from kws.registry.runs import Epoch, Run
-from kws.reports.formats import cell_text
-from kws.reports.table1 import Cell
+from kws.reports.grids import grids
 from kws.reports.table1 import Table as Table1
 
 if TYPE_CHECKING:
@@ -27,28 +26,26 @@ if TYPE_CHECKING:
     from kws.speed import Speed
 
 
-def print_tables(tables: list[Table1]) -> None:
-    """Table 1 of each data set, the best in bold."""
+def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
+    """Table 1 of each data set, the best in bold, and what else was asked of it."""
     console = out()
-    for number, table in enumerate(tables):
+    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
+    for number, grid in enumerate(made):
         if number:
             console.print()
-        drawn = table_of("", *map(visible, table.columns), title=f"Table {number + 1}")
-        for row in table.rows:
-            cells = [table.cell(row, column) for column in table.columns]
-            drawn.add_row(Text(visible(row)), *(_cell(table, cell, bold=console.is_terminal) for cell in cells))
+        drawn = table_of(*map(visible, grid.columns), title=f"Table {number + 1}")
+        for i, row in enumerate(grid.rows):
+            cells = ((visible(text), (i, j) in grid.bold) for j, text in enumerate(row))
+            drawn.add_row(*(_bold(text, terminal=console.is_terminal) if bold else Text(text) for text, bold in cells))
         console.print(drawn)
-        console.print(visible(table.caption), soft_wrap=not console.is_terminal)
-        for note in table.notes:
+        console.print(visible(grid.caption), soft_wrap=not console.is_terminal)
+        for note in grid.notes:
             console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
 
 
-def _cell(table: Table1, cell: Cell | None, *, bold: bool) -> Text:
-    """A cell's text; the best is bold, or between asterisks where there is no bold."""
-    text = cell_text(table.metric, cell)
-    if cell is None or not cell.best:
-        return Text(text)
-    return Text(text, style="bold") if bold else Text(f"**{text}**")
+def _bold(text: str, *, terminal: bool) -> Text:
+    """Bold, or between asterisks where there is no bold."""
+    return Text(text, style="bold") if terminal else Text(f"**{text}**")
 
 
 def print_runs(runs: list[Run], *, chosen: bool) -> None:

@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ledger import ENVIRONMENT, Cards, make_card, make_run
 
-from kws.reports.formats import FORMATS, as_json, cell_text, comma_separated, latex, markdown
+from kws.reports.formats import FORMATS, as_json, comma_separated, latex, markdown
+from kws.reports.grids import cell_text
 from kws.reports.metrics import METRICS
 from kws.reports.table1 import Cell, Table, tables
 
@@ -40,7 +41,7 @@ def small() -> list[Table]:
 def cell(**changes) -> Cell:
     values = {"row": "R", "column": "C", "arch": "cnn", "opt": "adam", "parameters": 1, "n": 1, "mean": 0.5}
     values |= {"std": None, "low": None, "high": None, "interval_over": None, "best": False, "tie": False, "p": None}
-    return Cell(**values | {"seeds": (0,), "runs": ("bcdfghjk",), "commits": ()} | changes)
+    return Cell(**values | {"seeds": (0,), "runs": ("bcdfghjk",), "values": (0.5,), "commits": ()} | changes)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_latex_is_a_booktabs_table_with_the_best_in_bold():
 
 HEAD = (
     "metric,data,data_fingerprint,epochs,batch_size,precision,selection,row,column,arch,opt,parameters,n,mean,std,low,"
-    "high,interval_over,best,tie,p,seeds,runs,commits\n"
+    "high,interval_over,best,tie,p,seeds,runs,values,commits\n"
 )
 
 
@@ -117,11 +118,11 @@ def test_csv_has_a_line_a_cell_and_fractions():
     assert head == HEAD
     assert one == (
         f"{about},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,{first.low!r},{first.high!r},clips,"
-        f"False,False,,0,bbbbbbbb,{COMMIT}\n"
+        f"False,False,,0,bbbbbbbb,0.8527,{COMMIT}\n"
     )
     assert three == (
         f"{about},Convolutional (346067 params),Adam,cnn,adam,346067,3,{last.mean!r},{last.std!r},{last.low!r},"
-        f"{last.high!r},seeds,True,False,,0 1 2,dddddddd ffffffff gggggggg,{COMMIT}\n"
+        f"{last.high!r},seeds,True,False,,0 1 2,dddddddd ffffffff gggggggg,0.9178 0.9078 0.9278,{COMMIT}\n"
     )
 
 
@@ -155,6 +156,7 @@ def test_json_has_exactly_these_keys_and_values():
         "p": None,
         "seeds": [0],
         "runs": ["bbbbbbbb"],
+        "values": [0.8527],
         "commits": [COMMIT],
     }
     last = record["cells"][-1]

@@ -1,5 +1,6 @@
 """`kws compare`: Table 1 from the registry."""
 
+import dataclasses
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,6 +34,10 @@ def compare(
         float, typer.Option(min=0, max=1, help="The validation accuracy that epochs-to-reach waits for.")
     ] = 0.9,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test which cells can be told from the best.")] = True,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Set the report's figures beside these, and judge its claims.")
+    ] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="List the runs of every cell, and their commits.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where a table has notes.")] = False,
     format: Annotated[Format, typer.Option(help="For the terminal, a README, a paper, a spreadsheet, a program.")] = (  # noqa: A002
         Format.TABLE
@@ -65,12 +70,18 @@ def compare(
             metric=metrics.metric(metric.value, reach=reach),
             test=test,
         )
+        if paper:
+            from kws.reports.paper import beside
+
+            found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
+            if found and not any(table.paper for table in found):
+                typer.echo("note: no table here is about the report's networks under its conditions", err=True)
     if format is Format.TABLE:
         from kws import screens
 
-        screens.print_tables(found)
+        screens.print_tables(found, with_runs=runs)
     else:
-        typer.echo(formats.FORMATS[format.value](found), nl=False)
+        typer.echo(formats.FORMATS[format.value](found, with_runs=runs), nl=False)
     if not found:
         asked = any(option is not None for option in (where, tag, data, since))
         what = "no finished runs that these options choose" if asked else "no finished runs yet"

@@ -1,6 +1,6 @@
 """Table 1 as text: Markdown, LaTeX, CSV and JSON. The same registry gives the same bytes.
 
-A cell with several seeds says its mean and their number; the best is bold.
+Markdown and LaTeX write every grid of a table (see kws.reports.grids); CSV has a line a cell, and JSON has everything.
 """
 
 from __future__ import annotations
@@ -12,46 +12,27 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from kws.reports.metrics import Metric
+from kws.reports.grids import Grid, grids
 from kws.reports.table1 import Cell, Table
 
 SCHEMA = 1
 _CONDITIONS = ("epochs", "batch_size", "precision", "selection")
 
 
-def cell_text(metric: Metric, cell: Cell | None) -> str:
-    """A cell as tables print it: mean, deviation over the seeds, 95 % interval, n, and = for a tie with the best."""
-    if cell is None:
-        return "-"
-    text = metric.text(cell.mean)
-    if cell.std is not None:
-        text += f" \u00b1 {metric.bare(cell.std)}"
-    about = []
-    if cell.low is not None and cell.high is not None:
-        about.append(f"{metric.bare(cell.low)} to {metric.bare(cell.high)}")
-    if cell.n > 1:
-        about.append(f"n = {cell.n}")
-    text += f" ({', '.join(about)})" if about else ""
-    return f"{text} =" if cell.tie else text
-
-
-def markdown(tables: list[Table]) -> str:
+def markdown(tables: list[Table], *, with_runs: bool = False) -> str:
     """Pipe tables, each under its caption."""
-    return "\n".join(_markdown(table) for table in tables)
+    return "\n".join(_markdown(grid) for table in tables for grid in grids(table, with_runs=with_runs))
 
 
-def _markdown(table: Table) -> str:
-    lines = [f"{_escape_markdown(table.caption)}", ""]
-    lines.append("| | " + " | ".join(map(_escape_markdown, table.columns)) + " |")
-    lines.append("| --- |" + " --- |" * len(table.columns))
-    for row in table.rows:
-        cells = [table.cell(row, column) for column in table.columns]
-        texts = [
-            f"**{cell_text(table.metric, cell)}**" if cell and cell.best else cell_text(table.metric, cell)
-            for cell in cells
-        ]
-        lines.append(f"| {_escape_markdown(row)} | " + " | ".join(texts) + " |")
-    lines += ["", *(f"Note: {_escape_markdown(note)}." for note in table.notes)] if table.notes else []
+def _markdown(grid: Grid) -> str:
+    lines = [f"{_escape_markdown(grid.caption)}", ""]
+    head, *columns = map(_escape_markdown, grid.columns)
+    lines.append(f"| {head} | ".replace("|  |", "| |") + " | ".join(columns) + " |")
+    lines.append("| --- |" + " --- |" * len(columns))
+    for i, row in enumerate(grid.rows):
+        texts = [_escape_markdown(text) for text in row]
+        lines.append("| " + " | ".join(f"**{t}**" if (i, j) in grid.bold else t for j, t in enumerate(texts)) + " |")
+    lines += ["", *(f"Note: {_escape_markdown(note)}." for note in grid.notes)] if grid.notes else []
     return "\n".join(lines) + "\n"
 
 
@@ -59,30 +40,34 @@ def _escape_markdown(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in " ".join(text.split()))
 
 
-def latex(tables: list[Table]) -> str:
+def latex(tables: list[Table], *, with_runs: bool = False) -> str:
     """A table environment each, with booktabs rules; pandas writes it."""
-    return "\n".join(_latex(table, number) for number, table in enumerate(tables, start=1))
+    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
+    return "\n".join(_latex(grid, number) for number, grid in enumerate(made, start=1))
 
 
-def _latex(table: Table, number: int) -> str:
+def _latex(grid: Grid, number: int) -> str:
     import pandas as pd
 
-    def text(row: str, column: str) -> str:
-        cell = table.cell(row, column)
-        escaped = cell_text(table.metric, cell).replace(" %", r"\,\%").replace("\u00b1", r"$\pm$")
-        return rf"\textbf{{{escaped}}}" if cell and cell.best else escaped
+    def text(i: int, j: int) -> str:
+        escaped = _escape_latex(grid.rows[i][j]).replace(r" \%", r"\,\%").replace("\u00b1", r"$\pm$")
+        return rf"\textbf{{{escaped}}}" if (i, j) in grid.bold else escaped
 
+    names, *columns = range(len(grid.columns))
     frame = pd.DataFrame(
-        [[text(row, column) for column in table.columns] for row in table.rows],
-        index=[_escape_latex(row) for row in table.rows],
-        columns=[_escape_latex(column) for column in table.columns],
+        [[text(i, j) for j in columns] for i in range(len(grid.rows))],
+        index=[text(i, names) for i in range(len(grid.rows))],
+        columns=[_escape_latex(grid.columns[j]) for j in columns],
     )
+    if grid.columns[names]:
+        frame.columns.name = _escape_latex(grid.columns[names])
+    width = 0.36  # of the line, for each of two columns of sentences
     return frame.style.to_latex(
         hrules=True,
         position="htbp",
         position_float="centering",
-        column_format="l" + "r" * len(table.columns),
-        caption=_escape_latex(" ".join([table.caption, *(f"Note: {note}." for note in table.notes)])),
+        column_format="l" + "".join(rf"p{{{width}\linewidth}}" if j in grid.prose else "r" for j in columns),
+        caption=_escape_latex(" ".join([grid.caption, *(f"Note: {note}." for note in grid.notes)])),
         label=f"tab:kws-{number}",
     )
 
@@ -99,14 +84,15 @@ def _escape_latex(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
-def comma_separated(tables: list[Table]) -> str:
-    """A line a cell, percent as fractions."""
-    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields()])]
+def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
+    """A line a cell, percent as fractions; with the report's figures where a table has them."""
+    papers = any(table.paper for table in tables)
+    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields(), *["reported"] * papers])]
     for table in tables:
         about = [table.metric.name, table.data, table.data_fingerprint, *map(table.conditions.get, _CONDITIONS)]
         for cell in table.cells:
-            values = dataclasses.asdict(cell)
-            lines.append(_line([*about, *(_joined(values[field]) for field in _fields())]))
+            values = [_joined(getattr(cell, field)) for field in _fields()]
+            lines.append(_line([*about, *values, *[table.paper and table.paper.reported(cell)] * papers]))
     return "".join(lines)
 
 
@@ -125,7 +111,7 @@ def _fields() -> list[str]:
     return [field.name for field in dataclasses.fields(Cell)]
 
 
-def as_json(tables: list[Table]) -> str:
+def as_json(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
     """{"schema": 1, "tables": [...]}, accuracies as fractions."""
     return json.dumps({"schema": SCHEMA, "tables": [_record(table) for table in tables]}, indent=2) + "\n"
 
@@ -141,10 +127,11 @@ def _record(table: Table) -> dict[str, Any]:
         "notes": table.notes,
         "tested": table.tested,
         "cells": [dataclasses.asdict(cell) for cell in table.cells],
+        **({"paper": dataclasses.asdict(table.paper)} if table.paper else {}),
     }
 
 
-FORMATS: dict[str, Callable[[list[Table]], str]] = {
+FORMATS: dict[str, Callable[..., str]] = {
     "markdown": markdown,
     "latex": latex,
     "csv": comma_separated,

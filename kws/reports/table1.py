@@ -19,7 +19,7 @@ import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kws.data_card import TEST
 from kws.recipe import FINAL, Recipe
@@ -28,6 +28,9 @@ from kws.registry.runs import FINISHED, Run
 from kws.reports import inference, titles
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.notes import notes
+
+if TYPE_CHECKING:
+    from kws.reports.paper import Paper
 
 ALPHA = 0.05
 _EQUAL = ("epochs", "batch_size", "precision", "selection")
@@ -53,7 +56,8 @@ class Cell:
     tie: bool  # cannot be told from the best
     p: float | None  # Holm's, against the best; None where it was not tested
     seeds: tuple[int, ...]
-    runs: tuple[str, ...]  # in the order of their seeds
+    runs: tuple[str, ...]  # in the order of their seeds, as are the values
+    values: tuple[float, ...]
     commits: tuple[str, ...]
 
 
@@ -71,6 +75,8 @@ class Table:
     cells: tuple[Cell, ...]
     tested: bool
     notes: tuple[str, ...]
+    runs: tuple[Run, ...]
+    paper: Paper | None = None  # what the report says of it, where that was asked
 
     @property
     def caption(self) -> str:
@@ -176,6 +182,7 @@ def _table(
         columns=tuple(sorted({cell.column for cell in cells}, key=lambda column: (order_of_columns[column], column))),
         cells=cells,
         tested=tested,
+        runs=tuple(used),
         notes=notes(used, {place: len(seeds) for place, seeds in values.items()}),
     )
 
@@ -215,6 +222,7 @@ def _cell(
         p=p,
         seeds=tuple(values),
         runs=tuple(run.id for run in runs),
+        values=tuple(values.values()),
         commits=tuple(sorted({commit for run in runs if (commit := run.environment.git_commit)})),
     )
 

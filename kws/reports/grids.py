@@ -1,0 +1,107 @@
+"""Grid: a caption over columns and rows of text, which is what a table is before a format writes it.
+
+Table 1, the report's figures beside ours, its claims and the runs of every cell are grids; formats know nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kws.reports.metrics import Metric
+
+if TYPE_CHECKING:
+    from kws.reports.paper import Paper
+    from kws.reports.table1 import Cell, Table
+
+COMMIT_LETTERS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Rows of as many texts as there are columns; `bold` has the (row, column) places that are bold, from 0.
+
+    `prose` are columns of sentences, which a page must be able to break into lines.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    bold: frozenset[tuple[int, int]] = frozenset()
+    prose: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def grids(table: Table, *, with_runs: bool = False) -> list[Grid]:
+    """A table's grids: itself; the report's figures and claims where it has them; and the runs of each cell."""
+    made = [_main(table)]
+    if table.paper:
+        made += _paper(table.paper)
+    if with_runs:
+        made.append(_runs(table))
+    return made
+
+
+def cell_text(metric: Metric, cell: Cell | None) -> str:
+    """A cell as tables print it: mean, deviation over the seeds, 95 % interval, n, and = for a tie with the best."""
+    if cell is None:
+        return "-"
+    text = metric.text(cell.mean)
+    if cell.std is not None:
+        text += f" \u00b1 {metric.bare(cell.std)}"
+    about = []
+    if cell.low is not None and cell.high is not None:
+        about.append(f"{metric.bare(cell.low)} to {metric.bare(cell.high)}")
+    if cell.n > 1:
+        about.append(f"n = {cell.n}")
+    text += f" ({', '.join(about)})" if about else ""
+    return f"{text} =" if cell.tie else text
+
+
+def _main(table: Table) -> Grid:
+    rows, bold = [], set()
+    for i, row in enumerate(table.rows):
+        cells = [table.cell(row, column) for column in table.columns]
+        bold |= {(i, 1 + j) for j, cell in enumerate(cells) if cell and cell.best}
+        rows.append((row, *(cell_text(table.metric, cell) for cell in cells)))
+    return Grid(
+        caption=table.caption,
+        columns=("", *table.columns),
+        rows=tuple(rows),
+        bold=frozenset(bold),
+        notes=table.notes,
+    )
+
+
+def _paper(paper: Paper) -> list[Grid]:
+    figures = Grid(
+        caption=f"Test accuracy in {paper.source} and here.",
+        columns=("", "report", "here", "difference in points"),
+        rows=tuple((each.title, each.reported_text, each.here_text, each.difference_text) for each in paper.figures),
+        notes=paper.remarks,
+    )
+    claims = Grid(
+        caption="What it claims, and what these runs say of it (95 % intervals; with one seed nothing can be told).",
+        columns=("", "claim", "verdict", "measured here"),
+        rows=tuple(
+            (str(claim.number), claim.statement, claim.verdict, "; ".join(each.text for each in claim.evidence))
+            for claim in paper.claims
+        ),
+        prose=frozenset({1, 3}),
+    )
+    return [figures, claims]
+
+
+def _runs(table: Table) -> Grid:
+    by_id = {run.id: run for run in table.runs}
+    rows = []
+    for cell in table.cells:
+        for seed, run_id, value in zip(cell.seeds, cell.runs, cell.values, strict=True):
+            environment = by_id[run_id].environment
+            commit = (environment.git_commit or "unknown")[:COMMIT_LETTERS] + (" changed" * bool(environment.git_dirty))
+            rows.append((cell.row, cell.column, str(seed), run_id, table.metric.text(value), commit))
+    return Grid(
+        caption=f"The runs of every cell, on {table.data} (fingerprint {table.data_fingerprint}).",
+        columns=("row", "column", "seed", "run", table.metric.title, "commit"),
+        rows=tuple(rows),
+    )

@@ -1,0 +1,167 @@
+"""The report beside our runs: its figures, its claims judged by their intervals, and what is not comparable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from commands import kws, ok
+from ledger import ENVIRONMENT, PARAMETERS, WEIGHTS, make_card, make_epochs, make_recipe, start
+
+from kws.events import Evaluation
+from kws.registry.store import Registry
+from kws.reports import formats
+from kws.reports.paper import CANNOT_BE_TOLD, DOES_NOT, HOLDS, REPORTED, Evidence, beside
+from kws.reports.table1 import tables
+
+CARD = make_card(clips=600)
+LABELS = CARD.labels["test"]
+
+
+def answered(registry: Registry, wrong: int, *, slow: int = 0, seed: int = 0, spread: int = 0, **recipe) -> str:
+    """A run with so many wrong answers, at places of its seed's own; it takes `slow` more epochs to learn."""
+    made = make_recipe(**recipe, seed=seed)
+    run_id = start(registry, made, CARD, parameters=PARAMETERS[made.arch], environment=ENVIRONMENT)
+    for epoch in make_epochs(made.epochs, iterations=1):
+        accuracy = min(0.94, 0.3 + 0.05 * max(0, epoch.epoch - slow))
+        registry.record(run_id, replace(epoch, validation_accuracy=accuracy))
+    places = np.random.default_rng([wrong, seed]).permutation(len(LABELS))[: wrong + spread * (seed % 2)]
+    answers = bytes((label + (i in set(places.tolist()))) % 3 for i, label in enumerate(LABELS))
+    right = sum(a == b for a, b in zip(answers, LABELS, strict=True)) / len(LABELS)
+    evaluation = Evaluation(split="test", loss=0.3, accuracy=right, predictions=answers, labels=LABELS)
+    registry.finish(run_id, evaluation, CARD, WEIGHTS)
+    return run_id
+
+
+def table1(path, wrong: dict[tuple, int], *, seeds: int = 3, slow: int = 0, spread: int = 0):
+    """The report beside a registry in which each cell has so many wrong answers; SGD is so much slower."""
+    with Registry(path, create=True) as registry:
+        for (arch, opt, softmax), count in wrong.items():
+            for seed in range(seeds):
+                late = slow if opt == "sgd" else 0
+                of = {"arch": arch, "opt": opt, "softmax": softmax}
+                answered(registry, count, slow=late, seed=seed, spread=spread, **of)
+        (table,) = tables(registry, registry.runs())
+        return replace(table, paper=beside(registry, table))
+
+
+WRONG = {
+    ("fc", "sgd", False): 100,
+    ("fc", "adam", False): 60,
+    ("cnn", "sgd", False): 50,
+    ("cnn", "adam", False): 10,
+    ("fc", "sgd", True): 150,
+}
+
+
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory):
+    """Runs that bear every claim out."""
+    return table1(tmp_path_factory.mktemp("paper") / "runs.db", WRONG, slow=5)
+
+
+def test_its_figures_stand_beside_ours_with_their_differences(clear):
+    assert [(f.arch, f.opt, f.softmax) for f in clear.paper.figures] == list(REPORTED)
+    for figure in clear.paper.figures:
+        wrong = WRONG[figure.arch, figure.opt, figure.softmax]
+        assert figure.mean == pytest.approx(1 - wrong / 600)
+        assert figure.difference == pytest.approx(figure.mean - REPORTED[figure.arch, figure.opt, figure.softmax])
+        assert figure.n == 3
+    first, *_, softmax = clear.paper.figures
+    assert (first.reported_text, first.difference_text) == ("85.27 %", "-1.94 (-1.94 to -1.94)")
+    assert (softmax.reported_text, softmax.here_text) == ("about 77.8 %", "75.00 % (n = 3)")
+
+
+def test_what_every_interval_bears_out_holds(clear):
+    assert [claim.verdict for claim in clear.paper.claims] == [HOLDS] * 4
+    adam, faster, network, softmax = (claim.evidence for claim in clear.paper.claims)
+    assert [e.mean for e in adam] == [pytest.approx(100 * 40 / 600)] * 2
+    assert [e.mean for e in faster] == [5.0, 5.0]
+    assert "to 94 % validation accuracy in 13.0 epochs against 18.0" in faster[0].text
+    assert [e.mean for e in network] == [pytest.approx(100 * 50 / 600)] * 2
+    assert [e.mean for e in softmax] == [pytest.approx(100 * 50 / 600)]
+    assert all(e.low <= e.mean <= e.high and e.n == 3 for e in (*adam, *network, *softmax))
+
+
+def test_turned_round_no_claim_holds(tmp_path):
+    swapped = {key: 160 - wrong for key, wrong in WRONG.items()}
+    paper = table1(tmp_path / "runs.db", swapped, slow=-5).paper
+    assert [claim.verdict for claim in paper.claims] == [DOES_NOT] * 4
+
+
+def test_with_one_seed_nothing_can_be_told(tmp_path):
+    paper = table1(tmp_path / "runs.db", WRONG, seeds=1, slow=5).paper
+    assert [claim.verdict for claim in paper.claims] == [CANNOT_BE_TOLD] * 4
+    assert "n = 1" in paper.claims[0].evidence[0].text
+    assert " to " not in paper.claims[0].evidence[0].text
+
+
+def test_what_clips_and_seeds_spread_over_cannot_be_told(tmp_path):
+    close = {key: 80 - place for place, key in enumerate(WRONG)}
+    paper = table1(tmp_path / "runs.db", close, spread=40).paper
+    assert [claim.verdict for claim in paper.claims[2:]] == [CANNOT_BE_TOLD] * 2
+    assert all(e.low < 0 < e.high for claim in paper.claims[2:] for e in claim.evidence)
+
+
+def test_where_a_cell_was_not_run_its_claims_cannot_be_told(tmp_path):
+    only = {key: WRONG[key] for key in (("fc", "sgd", False), ("fc", "adam", False))}
+    paper = table1(tmp_path / "runs.db", only, slow=5).paper
+    assert [claim.verdict for claim in paper.claims] == [CANNOT_BE_TOLD] * 4
+    assert paper.claims[3].evidence[0].text == "Fully-connected, SGD, without it: no runs to compare"
+    assert [f.here_text for f in paper.figures].count("-") == 3
+    assert not any("1.65" in remark for remark in paper.remarks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "verdict"),
+    [(2.1, 3, 3, HOLDS), (1, 2, 3, DOES_NOT), (1, 3, 3, CANNOT_BE_TOLD), (2.1, 3, 1, CANNOT_BE_TOLD)],
+)
+def test_evidence_is_judged_by_its_interval(low, high, n, verdict):
+    assert Evidence(about="", unit="points", wanted=2.0, n=n, mean=2.0, low=low, high=high).verdict == verdict
+
+
+@pytest.mark.parametrize("other", [{"epochs": 5}, {"batch_size": 64}, {"maps": (8, 4)}, {"learning_rate": 0.5}])
+def test_runs_of_other_recipes_are_not_set_beside_it(tmp_path, other):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        answered(registry, 10, **other)
+        (table,) = tables(registry, registry.runs())
+        assert beside(registry, table) is None
+
+
+def test_misprints_are_told(clear):
+    remarks = " ".join(clear.paper.remarks)
+    assert "1.65" in remarks and "1.6389" in remarks
+    assert "16,152" in remarks and "16,512" in remarks
+
+
+def test_every_format_has_the_report(clear):
+    for name in ("markdown", "latex"):
+        written = formats.FORMATS[name]([clear])
+        assert "88.33" not in written and "75.00" in written
+        assert "holds" in written
+    lines = formats.comma_separated([clear]).splitlines()
+    assert lines[0].endswith(",commits,reported")
+    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["0.8527", "0.8796", "0.778", "0.8959", "0.9178"]
+    paper = json.loads(formats.as_json([clear]))["tables"][0]["paper"]
+    assert [claim["verdict"] for claim in paper["claims"]] == [HOLDS] * 4
+    assert paper["figures"][0]["reported"] == 0.8527
+
+
+def test_the_command_says_where_nothing_is_the_reports(tmp_path):
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        answered(registry, 10, maps=(8, 4))
+    result = kws("compare", "--paper")
+    assert result.exit_code == 0
+    assert "no table here is about the report's networks" in result.stderr
+
+
+def test_the_runs_of_every_cell_are_listed_with_their_commits(tmp_path):
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        runs = [answered(registry, 10 + seed, seed=seed) for seed in (1, 0)]
+    for written in ("table", "markdown", "latex"):
+        shown = ok("compare", "--runs", "--format", written)
+        lines = [line for line in shown.splitlines() if any(run in line for run in runs)]
+        assert [run in line for run, line in zip(reversed(runs), lines, strict=True)] == [True, True]
+        assert all(ENVIRONMENT.git_commit[:12] in line for line in lines)
