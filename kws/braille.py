@@ -103,7 +103,7 @@ class _Canvas:
 
     def marks(self) -> None:
         """Put each curve's mark at its end, or in the nearest free cell above or below."""
-        for column, row, curve in self._ends:
+        for column, row, curve in sorted(self._ends, key=lambda end: end[1]):  # the highest first
             for away in range(2 * self._rows):
                 free = row + (away + 1) // 2 * (1 if away % 2 else -1)
                 if 0 <= free < self._rows and (free, column) not in self._marks:
