@@ -77,13 +77,14 @@ def _kws(
     """
 
 
-from kws.cli import bench, compare, data, db, evaluate, plot, rerun, runs, summary, train  # noqa: E402 - each adds itself to app
+from kws.cli import bench, compare, data, db, evaluate, plot, rerun, runs, summary, train, watch  # noqa: E402 - each adds itself to app
 
 app.command("train")(train.train)
 app.command("rerun")(rerun.rerun)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
+app.command("watch")(watch.watch)
 app.command("summary")(summary.summary)
 app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")

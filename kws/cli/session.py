@@ -49,7 +49,7 @@ def start(
     is_new(db)  # a place that cannot be written is told before the work, not after it
     training, loaded = _prepare(recipe, skip_unreadable, again)
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
-    with Registry(db, create=True) as registry, _stoppable():
+    with Registry(db, create=True) as registry, stoppable():
         run_id = registry.start(
             recipe,
             loaded.card,
@@ -89,7 +89,7 @@ def go_on(reference: str, *, db: Path, epochs: int | None, skip_unreadable: bool
         checkpoint = registry.checkpoint(run.id)
         if checkpoint:
             checkpoints.restore(training, checkpoint.data)
-        with _stoppable():
+        with stoppable():
             registry.go_on(run.id, epochs=recipe.epochs, environment=environment)
             display.say(f"going on with run {run.id} after epoch {training.epoch}")
             return _work(registry, run.id, training, recipe, loaded)
@@ -165,7 +165,7 @@ def _keep_failure(registry: Registry, run_id: str, reason: str) -> None:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """SIGTERM ends the body as Ctrl-C does."""
 
     def stop(*_: Any) -> None:

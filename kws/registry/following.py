@@ -1,0 +1,124 @@
+"""Follower: a reader that looks at runs again and again while other processes train them.
+
+A look is one short transaction. What no other process has changed since the last look is not read again; only whether
+the processes of running runs are still there is asked each time, for a process that was killed changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection, Row
+
+from kws.registry import rows
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import RUNNING, Epoch, Run
+
+_RUN = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint WHERE key = ?"
+_SESSION = "SELECT * FROM sessions WHERE run_key = ? ORDER BY session DESC LIMIT 1"
+_EPOCHS = """
+SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds,
+x'' AS iteration_losses, x'' AS iteration_accuracies
+FROM epochs WHERE run_key = ? AND epoch >= ? ORDER BY epoch
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The last process that worked on a run: from which epoch on, and its clock when it began and last gave a sign."""
+
+    number: int
+    first_epoch: int
+    started: datetime
+    heartbeat: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A run at a look, its epochs (without their iterations), the first one first, and the last session on it.
+
+    `arrived` is when a look first found the last epoch; None where it was there already when the run, or this session
+    of it, was first looked at. `session` is None for a run that was taken in from elsewhere.
+    """
+
+    run: Run
+    epochs: tuple[Epoch, ...]
+    session: Session | None
+    arrived: datetime | None
+
+
+class Follower(RegistryReader):
+    """A registry file, opened to follow runs: every one that is running at a look, unless follow() names others."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._ids: tuple[str, ...] | None = None
+        self._version = 0
+        self._followed: dict[int, Followed] = {}  # by key
+
+    def follow(self, ids: Iterable[str]) -> None:
+        """Follow the runs with these ids and no others."""
+        self._ids, self._version, self._followed = tuple(ids), 0, {}
+
+    def look(self, now: datetime) -> list[Followed]:
+        """The followed runs as they are, the oldest first; one that has ended stays, one that was purged does not."""
+        with self.reading() as connection:
+            statuses = self._statuses(connection)
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            if version != self._version:
+                read = {key: self._read(connection, key, statuses, now) for key in self._wanted(connection, statuses)}
+                self._followed = {key: found for key, found in sorted(read.items()) if found}
+                self._version = version
+        for key, known in self._followed.items():
+            status = statuses.get(key, known.run.status)
+            if status != known.run.status:  # its process is gone
+                self._followed[key] = replace(known, run=replace(known.run, status=status))
+        return list(self._followed.values())
+
+    def _wanted(self, connection: Connection, statuses: dict[int, str]) -> set[int]:
+        """The keys of the runs to follow."""
+        if self._ids is None:
+            return {*self._followed, *(key for key, status in statuses.items() if status == RUNNING)}
+        marks = ", ".join("?" * len(self._ids))
+        return {row["key"] for row in connection.execute(f"SELECT key FROM runs WHERE id IN ({marks})", self._ids)}  # noqa: S608
+
+    def _read(self, connection: Connection, key: int, statuses: dict[int, str], now: datetime) -> Followed | None:
+        row = connection.execute(_RUN, (key,)).fetchone()
+        known = self._followed.get(key)
+        if row is None:
+            return None
+        if known and row["id"] != known.run.id:  # that one was purged, and its key is another run's now
+            known = None
+        with self._naming(row["id"]):
+            session = _session(connection.execute(_SESSION, (key,)).fetchone())
+            run = rows.run(row, status=statuses.get(key, row["status"]))
+            epochs = self._epochs_of(connection, key, known.epochs if known else ())
+        arrived = known.arrived if known and _number(known.session) == _number(session) else None
+        if known and epochs and epochs != known.epochs:
+            arrived = now
+        return Followed(run=run, epochs=epochs, session=session, arrived=arrived)
+
+    def _epochs_of(self, connection: Connection, key: int, known: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
+        """A run's epochs: those known and those after them, or all anew where the last known one is no longer so."""
+        last = known[-1] if known else None
+        found = tuple(map(rows.epoch, connection.execute(_EPOCHS, (key, last.epoch if last else 0))))
+        if last and found[:1] != (last,):  # a run that goes on elsewhere may replace epochs
+            return self._epochs_of(connection, key, ())
+        return known + found[1:] if last else found
+
+
+def _session(row: Row | None) -> Session | None:
+    if row is None:
+        return None
+    return Session(
+        number=row["session"],
+        first_epoch=row["first_epoch"],
+        started=datetime.fromisoformat(row["started_at"]),
+        heartbeat=datetime.fromisoformat(row["heartbeat_at"]),
+    )
+
+
+def _number(session: Session | None) -> int:
+    return session.number if session else 0

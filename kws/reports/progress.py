@@ -1,0 +1,137 @@
+"""How far runs are while they train: one line's facts a run, and the time that is left.
+
+Decisions:
+- An epoch is taken to last as long as the mean of the last ten did, of this session where it has any of its own: a run
+  may go on elsewhere, or beside others.
+- The time left is that of the epochs to come, less the time since the last one. An epoch that is late counts as about
+  to end, and one that is very late makes the run stalled: then nobody knows what is left, and none is told.
+- A session that goes on from a checkpoint comes again to epochs that are recorded already. Until it has passed them, it
+  is counted from where it began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kws import architectures, optimizers
+from kws.process import HEARTBEAT_SECONDS
+from kws.registry.following import Followed, Session
+from kws.registry.runs import RUNNING, Epoch, Run
+
+RECENT = 10  # epochs whose mean duration is what one takes
+LATE_SECONDS = 10.0  # by which an epoch must be late at least for its run to be stalled
+LATE_TIMES = 2.0  # and so many times the longest of the recent ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A run's line: how far it is, and how long it will take.
+
+    `epoch` of `epochs` are recorded, `last` is the last of them. `seconds_an_epoch` is None before the first one;
+    `seconds_left` as well, and where the run is stalled, in its test, or at its end. `seconds_silent` is how long no
+    epoch has come, for a running run, and None for others.
+    """
+
+    run: Run
+    epochs: tuple[Epoch, ...]
+    seconds_an_epoch: float | None
+    seconds_left: float | None
+    seconds_silent: float | None
+    stalled: bool
+
+    @property
+    def running(self) -> bool:
+        """Whether a process trains it."""
+        return self.run.status == RUNNING
+
+    @property
+    def last(self) -> Epoch | None:
+        """The last epoch recorded."""
+        return self.epochs[-1] if self.epochs else None
+
+    @property
+    def fraction(self) -> float:
+        """The share of its epochs that is recorded, in [0, 1]."""
+        return min((self.last.epoch if self.last else 0) / self.run.recipe.epochs, 1.0)
+
+    @property
+    def network(self) -> str:
+        """The network as Table 1 calls it."""
+        return architectures.title(self.run.recipe.arch)
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer as Table 1 calls it."""
+        return optimizers.title(self.run.recipe.opt)
+
+
+def progress(followed: Followed, now: datetime) -> Progress:
+    """How far a followed run is at `now`."""
+    run, epochs, session = followed.run, followed.epochs, followed.session
+    own = [epoch for epoch in epochs if session is None or epoch.epoch >= session.first_epoch]
+    passed = followed.arrived is not None or _has_passed(own, session)
+    recent = [epoch.seconds for epoch in (own if own and passed else epochs)[-RECENT:]]
+    mean = sum(recent) / len(recent) if recent else None
+    left = silent = None
+    stalled = False
+    if run.status == RUNNING and session:
+        from_epoch, since = _anchor(epochs, own, session, followed.arrived, passed, mean)
+        silent = max((now - since).total_seconds(), 0.0)
+        if mean is not None:
+            done, planned = epochs[-1].epoch, run.recipe.epochs
+            awaited = min(done + 1, planned) - from_epoch  # epochs from there to the next that is new; 0 in the test
+            late = silent - awaited * mean
+            stalled = awaited > 0 and late > max(LATE_SECONDS, LATE_TIMES * max(recent))
+            if awaited > 0 and not stalled:
+                left = max((planned - from_epoch) * mean - silent, (planned - done - 1) * mean, 0.0)
+    return Progress(
+        run=run, epochs=epochs, seconds_an_epoch=mean, seconds_left=left, seconds_silent=silent, stalled=stalled
+    )
+
+
+def _has_passed(own: Sequence[Epoch], session: Session | None) -> bool:
+    """Whether this session has made all epochs from its first one on: it has been alive for as long as they took.
+
+    Where it has not, they are an earlier session's, and it has yet to come to them again.
+    """
+    if session is None or not own:
+        return True
+    alive = (session.heartbeat - session.started).total_seconds()
+    return 0.99 * sum(epoch.seconds for epoch in own) <= alive  # durations are rounded to milliseconds
+
+
+def _anchor(
+    epochs: Sequence[Epoch],
+    own: Sequence[Epoch],
+    session: Session,
+    arrived: datetime | None,
+    passed: bool,
+    mean: float | None,
+) -> tuple[int, datetime]:
+    """The epoch that this session is known to have ended last (0 for none), and when."""
+    if arrived is not None:
+        return epochs[-1].epoch, arrived
+    if not own or not passed:
+        return session.first_epoch - 1, session.started
+    if mean is not None and mean > HEARTBEAT_SECONDS:  # the heartbeat may be one within an epoch
+        took = sum(epoch.seconds for epoch in own)
+        return epochs[-1].epoch, min(session.started + timedelta(seconds=took), session.heartbeat)
+    return epochs[-1].epoch, session.heartbeat
+
+
+def summary(rows: Sequence[Progress]) -> str:
+    """How many runs there are, and of which status: "3 runs: 2 running, 1 lost"."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.run.status] = counts.get(row.run.status, 0) + 1
+    told = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{len(rows)} run{'' if len(rows) == 1 else 's'}: {told}" if rows else "no run"
+
+
+def series(epochs: Sequence[Epoch], field: str) -> list[tuple[float, float]]:
+    """A curve's points: epoch and value of `field` ("validation_accuracy" ...), those that are numbers."""
+    points = ((float(epoch.epoch), float(getattr(epoch, field))) for epoch in epochs)
+    return [point for point in points if math.isfinite(point[1])]
