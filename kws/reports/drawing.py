@@ -48,9 +48,9 @@ class Style:
     dpi: int
     titled: bool  # whether there is a title; else its text stands over the legend
 
-    def width_of(self, panels: int) -> float:
-        """The width of a figure with so many panels."""
-        return self.alone[0] if panels == 1 else self.panel[0] * min(panels, self.columns)
+    def columns_of(self, panels: int) -> int:
+        """How many of so many panels stand side by side; four make a square."""
+        return min(self.columns, 2 if panels == 4 else panels)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -114,14 +114,24 @@ def panels(style: Style, count: int, *, square: bool = False, **shared: Any) -> 
     """
     from matplotlib.figure import Figure
 
-    columns = min(count, style.columns)
+    columns = style.columns_of(count)
     rows = -(-count // columns)
+    width = style.alone[0] if count == 1 else style.panel[0]
     height = style.alone[1] if count == 1 or (square and not style.titled) else style.panel[1]
-    drawing = Figure(figsize=(style.width_of(count), height * rows), layout="constrained")
+    drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
     grid = list(drawing.subplots(rows, columns, squeeze=False, **shared).flat)
     for empty in grid[count:]:
         empty.set_axis_off()
     return drawing, grid[:count]
+
+
+def label_outer(found: list[Axes]) -> None:
+    """Leave axes' texts only where no other panel stands beneath, or to the left: for panels that share both axes."""
+    for place, axes in enumerate(found):
+        columns = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+        lowest, first = place + columns >= len(found), place % columns == 0
+        axes.tick_params(labelbottom=lowest, labelleft=first)
+        axes.set(xlabel=axes.get_xlabel() if lowest else "", ylabel=axes.get_ylabel() if first else "")
 
 
 def explain(drawing: Figure, style: Style, about: str, handles: Sequence[Artist] = (), *, columns: int = 2) -> None:

@@ -8,7 +8,7 @@ Decisions:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class Group:
 def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
     """The largest group of finished runs that may be in one figure.
 
-    Raises RegistryError where there is none, or two are as large.
+    Raises RegistryError where there is none, two are as large, or an accuracy in it is none.
     """
     finished = [run for run in runs if run.status == FINISHED]
     found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
@@ -58,6 +58,8 @@ def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
             f"these runs are not alike enough for one figure, and as many are on {conditions(found[0])} as on "
             f'{conditions(found[1])}; choose with --data or --where, as in --where "epochs = 50"'
         )
+    for cell in found[0].cells:
+        _require_fraction(registry, cell.runs, cell.mean)
     used = {run_id for cell in found[0].cells for run_id in cell.runs}
     return Group(table=found[0], runs={run.id: run for run in finished if run.id in used}, finished=len(finished))
 
@@ -89,7 +91,7 @@ def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]
 def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.float64]:
     """The validation accuracy of each of a cell's n runs after each of their E epochs (n, E), as fractions.
 
-    Raises RegistryError where a run has other epochs than it was trained for.
+    Raises RegistryError where runs have not as many epochs as each other, or an accuracy is none.
     """
     import numpy as np
 
@@ -101,7 +103,17 @@ def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.fl
                 f"run {run_id} has {len(curve)} epochs in {registry.path} where it should have {wanted or 1}; "
                 "`kws db doctor` says what is missing"
             )
+        _require_fraction(registry, [run_id], min(curve), max(curve))
     return np.array(curves)
+
+
+def _require_fraction(registry: RegistryReader, runs: Sequence[str], *accuracies: float) -> None:
+    """SQLite lets an accuracy be any number; one that cannot be would stretch a figure out of sight, or break it."""
+    if wrong := [accuracy for accuracy in accuracies if not 0 <= accuracy <= 1]:
+        raise RegistryError(
+            f"{registry.path} is damaged: run {', '.join(runs)} has an accuracy of {wrong[0]:g}; `kws runs delete` "
+            "leaves a run out"
+        )
 
 
 def _size(table: Table) -> int:

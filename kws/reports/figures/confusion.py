@@ -6,6 +6,7 @@ the darker, the more of the row. Where there are too many classes for that to be
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,15 +46,15 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     percent = np.divide(100 * counts, clips, out=np.full(counts.shape, np.nan), where=clips > 0)
     image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     k = len(classes)
-    names = [plain(name) for name in classes]
-    names = [name if len(name) <= 16 else f"{name[:13]}..." for name in names]
     room = 72 * 0.62 * min(style.alone) / k  # points that a cell is wide
     letters = min(style.points, room / 3.8)
     side = min(style.points, max(0.8 * room, _READABLE))
-    axes.set_xticks(
-        range(k), names, rotation=0 if k * max(map(len, names)) <= 8 * style.alone[0] else 90, fontsize=side
-    )
-    axes.set_yticks(range(k), names, fontsize=side)
+    named = range(0, k, math.ceil(side / room))  # of very many classes, not each
+    names = [plain(classes[i]) for i in named]
+    names = [name if len(name) <= 16 else f"{name[:13]}..." for name in names]
+    upright = len(names) * max(map(len, names)) > 8 * style.alone[0]
+    axes.set_xticks(named, names, rotation=90 if upright else 0, fontsize=side)
+    axes.set_yticks(named, names, fontsize=side)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -85,7 +86,7 @@ def _about(table: Table, cell: Cell, counts: NDArray[np.int64], runs: list[Run])
     """Network, optimizer, data, accuracy, seeds, and the runs where they are few."""
     right = 100 * counts.trace() / max(counts.sum(), 1)
     seeds = ", ".join(map(str, cell.seeds))
-    which = f"seed {seeds}" if cell.n == 1 else f"sum over the {cell.n} seeds {seeds}"
+    which = f"seed {seeds}" if cell.n == 1 else f"sum over {cell.n} seeds ({seeds})"
     return (
         f"{cell.row}, {cell.column}, on {groups.conditions(table)}: {which}, {counts.sum():,} answers, "
         f"{right:.2f} % right{f' [run {runs[0].id}]' if cell.n == 1 else ''}"

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Epoch, Run
-from kws.reports.drawing import COLOURS, Style, explain, look, panels, plain
+from kws.reports.drawing import COLOURS, Style, explain, label_outer, look, panels, plain
 from kws.reports.names import names
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
         accuracy.legend(loc="lower right", frameon=False)
         loss.legend(loc="upper right", frameon=False)
     else:
-        accuracy.label_outer()
+        label_outer([accuracy, loss])
         explain(drawing, style, about, [line for line in accuracy.lines if not str(line.get_label()).startswith("_")])
     return drawing
 

@@ -33,7 +33,7 @@ MANY = False
 OTHER = "other"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
 _AT_LEAST_TO = 40
-_TICKS_APART = 0.09  # of an axis, for the letters of a paper
+_TICKS_APART = 0.085  # of an axis, for the letters of a paper
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
@@ -70,8 +70,16 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             axes.set_title(wrapped(card.classes[k], style, 3))
     for axes in axes_of:
         _scale(axes, [each for of_keyword in found.values() for each in of_keyword])
-    rates = [[_rate(card.classes[k], found[k][number]) for k in keywords] for number in range(len(runs))]
-    called = rates[0] if single else [", ".join(each) for each in zip(names(runs), map(", ".join, rates), strict=True)]
+    equal = [
+        [(card.classes[k], f"{100 * found[k][number].equal_error_rate:.2f} %") for k in keywords]
+        for number in range(len(runs))
+    ]
+    if single:
+        called = [f"{word}, EER {rate}" for word, rate in equal[0]]
+    else:
+        called = [
+            f"{name}, EER: {', '.join(map(' '.join, rates))}" for name, rates in zip(names(runs), equal, strict=True)
+        ]
     recipe = runs[0].recipe
     run = f"{names(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
     what = run if single else f"{len(runs)} runs"
@@ -93,10 +101,6 @@ def _outputs(registry: RegistryReader, run: Run) -> bytes:
             "adds them"
         )
     return found
-
-
-def _rate(word: str, detection: Any) -> str:
-    return f"{word} (EER {100 * detection.equal_error_rate:.2f} %)"
 
 
 def _look(number: int, style: Style) -> dict[str, Any]:

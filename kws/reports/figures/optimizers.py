@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
-from kws.reports.drawing import Style, explain, look, panels, plain, wrapped
+from kws.reports.drawing import Style, explain, label_outer, look, panels, plain, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,11 +43,11 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
                     )
                 single = "o" if len(epochs) == 1 else None
                 axes.plot(epochs, curves.mean(axis=0), **line, linewidth=1.8 * style.line, marker=single)
-        axes.set_title(wrapped(row, style, style.width_of(len(table.rows)) / min(len(table.rows), style.columns) - 0.5))
+        axes.set_title(wrapped(row, style, drawing.get_figwidth() / style.columns_of(len(found)) - 0.5))
         axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
         axes.margins(x=0.01)
-        axes.label_outer()
+    label_outer(found)
     handles = [
         Line2D([], [], **look(number), linewidth=1.8 * style.line, label=plain(column))
         for number, column in enumerate(table.columns)
