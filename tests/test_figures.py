@@ -306,6 +306,14 @@ def test_det_of_several_runs_has_a_panel_a_keyword_and_a_line_a_run(ledger):
     assert [name.split(", EER: yes ")[0] for name in names] == ["Convolutional, Adam", "Fully-connected, Adam"]
 
 
+def test_det_is_drawn_from_the_scores_of_a_run(ledger, monkeypatch):
+    monkeypatch.delitem(sys.modules, "kws.reports.scores")
+    pytest.importorskip("kws.reports.scores", reason="there are no scores yet")
+    path, ids = ledger
+    (axes,) = draw("det", path, ids["cnn", "adam", 1]).axes
+    assert all(len(line.get_xdata()) for line in axes.lines)
+
+
 HOSTILE = ["$ab$", r"$\frac{$", "<b>&amp;", "\x1b[31m\x07", "a\nb語", "\udcff", "x" * 400]
 
 
@@ -418,7 +426,8 @@ def test_a_run_without_answers_is_told(tmp_path):
         registry.end(failed, FAILED)
         silent = train(registry)
     sql(path, "PRAGMA foreign_keys = OFF", "DELETE FROM logits", "DELETE FROM evaluations")
-    assert f"run {failed} (failed) has no answers" in one_sentence("confusion", path, failed)
+    for kind in ("confusion", "det"):
+        assert f"run {failed} (failed) has no answers" in one_sentence(kind, path, failed)
     assert f"`kws eval {silent}` adds them" in one_sentence("confusion", path, silent)
 
 

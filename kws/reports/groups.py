@@ -44,7 +44,7 @@ class Group:
 def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
     """The largest group of finished runs that may be in one figure.
 
-    Raises RegistryError where there is none, two are as large, or an accuracy in it is none.
+    Raises RegistryError where there is none, or two are as large.
     """
     finished = [run for run in runs if run.status == FINISHED]
     found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
@@ -56,10 +56,8 @@ def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
     if len(found) > 1 and _size(found[0]) == _size(found[1]):
         raise RegistryError(
             f"these runs are not alike enough for one figure, and as many are on {conditions(found[0])} as on "
-            f'{conditions(found[1])}; choose with --data or --where, as in --where "epochs = 50"'
+            f'{conditions(found[1])}; choose with --data or --where, as in --where "epochs = 50", or name the runs'
         )
-    for cell in found[0].cells:
-        _require_fraction(registry, cell.runs, cell.mean)
     used = {run_id for cell in found[0].cells for run_id in cell.runs}
     return Group(table=found[0], runs={run.id: run for run in finished if run.id in used}, finished=len(finished))
 
@@ -70,10 +68,7 @@ def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]
     Raises RegistryError where they differ in more, or one did not finish.
     """
     for run in runs:
-        if run.status != FINISHED:
-            raise RegistryError(
-                f"run {run.id} ({run.status}) has no answers on its test split; `kws runs show {run.id}` says why"
-            )
+        require_finished(run)
     found = [
         (table, cell)
         for table in tables(registry, runs, metric=METRICS["parameters"], test=False)
@@ -88,10 +83,18 @@ def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]
     return found[0]
 
 
+def require_finished(run: Run) -> None:
+    """Raise RegistryError for a run that did not finish, and so was never tested."""
+    if run.status != FINISHED:
+        raise RegistryError(
+            f"run {run.id} ({run.status}) has no answers on its test split; `kws runs show {run.id}` says more"
+        )
+
+
 def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.float64]:
     """The validation accuracy of each of a cell's n runs after each of their E epochs (n, E), as fractions.
 
-    Raises RegistryError where runs have not as many epochs as each other, or an accuracy is none.
+    Raises RegistryError where a run has fewer epochs than another, or an accuracy that cannot be.
     """
     import numpy as np
 
@@ -103,16 +106,16 @@ def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.fl
                 f"run {run_id} has {len(curve)} epochs in {registry.path} where it should have {wanted or 1}; "
                 "`kws db doctor` says what is missing"
             )
-        _require_fraction(registry, [run_id], min(curve), max(curve))
+        _require_fractions(registry, run_id, curve)
     return np.array(curves)
 
 
-def _require_fraction(registry: RegistryReader, runs: Sequence[str], *accuracies: float) -> None:
+def _require_fractions(registry: RegistryReader, run_id: str, accuracies: Sequence[float]) -> None:
     """SQLite lets an accuracy be any number; one that cannot be would stretch a figure out of sight, or break it."""
     if wrong := [accuracy for accuracy in accuracies if not 0 <= accuracy <= 1]:
         raise RegistryError(
-            f"{registry.path} is damaged: run {', '.join(runs)} has an accuracy of {wrong[0]:g}; `kws runs delete` "
-            "leaves a run out"
+            f"{registry.path} is damaged: run {run_id} has an accuracy of {wrong[0]:g}; `kws runs delete {run_id}` "
+            "leaves it out"
         )
 
 

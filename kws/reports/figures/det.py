@@ -23,6 +23,7 @@ from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.drawing import MARKERS, Style, explain, look, panels, plain, wrapped
+from kws.reports.groups import require_finished
 from kws.reports.names import names
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _keywords(card: DataCard) -> list[int]:
 
 
 def _outputs(registry: RegistryReader, run: Run) -> bytes:
+    require_finished(run)
     found = registry.logits(run.id, run.data_fingerprint, TEST)
     if found is None:
         raise RegistryError(

@@ -16,7 +16,7 @@ from kws import architectures
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
-from kws.reports.drawing import COLOURS, MARKERS, Style, explain, panels, plain
+from kws.reports.drawing import COLOURS, MARKERS, Style, explain, panels, plain, wrapped
 from kws.reports.table1 import Cell
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             )
         titles = dict.fromkeys(architectures.title(cell.arch) for cell in cells)
         axes.annotate(
-            "\n".join([*map(plain, titles), f"{size:,}"]),
+            "\n".join([*(wrapped(title, style, 2) for title in titles), f"{size:,}"]),
             (size, 100 * max(_interval(cell)[1] for cell in cells)),
             xytext=(0, 5),
             textcoords="offset points",
@@ -63,7 +63,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             fontsize=style.small,
         )
     axes.set(xscale="log", xlabel="parameters", ylabel="test accuracy (%)")
-    axes.set_xlim(sizes[0] / 1.8, sizes[-1] * 1.8)
+    axes.set_xlim(max(sizes[0], 1) / 1.8, max(sizes[-1], 1) * 1.8)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if sizes[-1] < 30 * sizes[0] else (1,)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.xaxis.set_minor_formatter(NullFormatter())
