@@ -137,7 +137,7 @@ def label_outer(found: list[Axes]) -> None:
 def explain(drawing: Figure, style: Style, about: str, handles: Sequence[Artist] = (), *, columns: int = 2) -> None:
     """Say what a figure shows, in its title or over its legend; it grows by what is written outside its panels.
 
-    The legend stands below the panels. Without one, what it shows does, where there is no title.
+    The legend stands below the panels. A figure that has neither legend nor title has the text there.
     """
     width = drawing.get_figwidth()
     text = wrapped(about, style, width)

@@ -85,7 +85,7 @@ def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]
 
 def require_finished(run: Run) -> None:
     """Raise RegistryError for a run that did not finish, and so was never tested."""
-    if run.status != FINISHED:
+    if run.status != FINISHED or run.test_accuracy is None:
         raise RegistryError(
             f"run {run.id} ({run.status}) has no answers on its test split; `kws runs show {run.id}` says more"
         )

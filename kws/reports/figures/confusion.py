@@ -37,10 +37,8 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     """
     table, cell = groups.same_recipe(registry, runs)
     classes = registry.card(table.data_fingerprint).classes
-    counts = sum(
-        np.array(ClassReport.of(_answers(registry, run), classes).confusion) for run in runs if run.id in cell.runs
-    )
-    assert isinstance(counts, np.ndarray)
+    reports = [ClassReport.of(_answers(registry, run), classes) for run in runs if run.id in cell.runs]
+    counts = np.array([report.confusion for report in reports]).sum(axis=0)
     drawing, (axes,) = panels(style, 1)
     clips = counts.sum(axis=1, keepdims=True)
     percent = np.divide(100 * counts, clips, out=np.full(counts.shape, np.nan), where=clips > 0)
