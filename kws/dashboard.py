@@ -23,7 +23,7 @@ from kws.display import duration, percent, visible
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, Epoch
 from kws.reports.progress import Progress, series, summary
 
-# Those of kws.reports.curves, which imports matplotlib; for its black stands what the terminal writes in.
+# Those of kws.reports.drawing, which imports matplotlib; for its black stands what the terminal writes in.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "default")
 _STATUS_COLOURS = {FINISHED: "#009E73", FAILED: "#D55E00", LOST: "#D55E00", INTERRUPTED: "#E69F00"}
 NONE = "no run is running; waiting for one, and Ctrl-C ends that"

@@ -11,9 +11,26 @@ from ledger import make_card, make_epochs, make_recipe, make_run, read_back, tra
 
 from kws.errors import RegistryError
 from kws.registry.store import Registry
-from kws.reports import curves
+from kws.reports import drawing as drawings
+from kws.reports import figures
+from kws.reports.drawing import PAPER, SCREEN
 
 RUN, EPOCHS = make_run(), read_back(make_epochs(3, iterations=4))
+
+
+class Epochs:
+    """As much of a registry's reader as this figure asks for."""
+
+    def __init__(self, runs) -> None:
+        self._epochs = {run.id: epochs for run, epochs in runs}
+
+    def epochs(self, run_id: str):
+        return self._epochs[run_id]
+
+
+def figure(runs, style=SCREEN):
+    """The figure of runs and their epochs, without a registry."""
+    return figures.draw("curves", Epochs(runs), [run for run, _ in runs], style)
 
 
 def legend(axes) -> list[str]:
@@ -22,7 +39,7 @@ def legend(axes) -> list[str]:
 
 @pytest.fixture(scope="module")
 def drawing():
-    return curves.figure([(RUN, EPOCHS)])
+    return figure([(RUN, EPOCHS)])
 
 
 def test_accuracy_and_loss_stand_side_by_side_over_the_training_iteration(drawing):
@@ -57,13 +74,13 @@ def test_one_run_has_two_lines_of_two_colours_in_each_half(drawing):
 
 def test_epochs_of_unequal_length_have_their_validation_at_their_own_ends():
     first, second = make_epochs(1, iterations=3)[0], make_epochs(1, iterations=2, first=2)[0]
-    (accuracy, _) = curves.figure([(RUN, read_back([first, second]))]).axes
+    (accuracy, _) = figure([(RUN, read_back([first, second]))]).axes
     assert list(accuracy.lines[0].get_xdata()) == [1, 2, 3, 4, 5]
     assert list(accuracy.lines[1].get_xdata()) == [3, 5]
 
 
 def test_one_epoch_of_one_iteration_is_drawn():
-    (accuracy, loss) = curves.figure([(RUN, read_back(make_epochs(1, iterations=1)))]).axes
+    (accuracy, loss) = figure([(RUN, read_back(make_epochs(1, iterations=1)))]).axes
     assert [list(line.get_xdata()) for axes in (accuracy, loss) for line in axes.lines] == [[1]] * 4
 
 
@@ -72,7 +89,7 @@ def test_several_runs_are_laid_over_each_other_each_in_its_colour_and_name():
         (make_run("bbbbbbbb", arch="fc", opt="sgd"), read_back(make_epochs(2, iterations=3))),
         (make_run("cccccccc", arch="cnn", opt="adam"), read_back(make_epochs(3, iterations=2))),
     ]
-    drawn = curves.figure(runs)
+    drawn = figure(runs)
     for axes in drawn.axes:
         training_1, validation_1, training_2, validation_2 = axes.lines
         assert [len(line.get_xdata()) for line in axes.lines] == [6, 2, 6, 3]
@@ -99,25 +116,41 @@ def test_the_legend_says_what_tells_runs_apart(one, other, names):
     expected = [f"{head} [bbbbbbbb]", f"{head} [cccccccc]"]
     if names:
         expected = [f"{head}, {name}" if name else head for name in names]
-    assert legend(curves.figure(runs).axes[0]) == expected
+    assert legend(figure(runs).axes[0]) == expected
 
 
 def test_more_runs_than_colours_are_drawn():
     runs = [(make_run(f"bbbbbbb{i}", seed=i), EPOCHS) for i in range(9)]
-    assert len(curves.figure(runs).axes[0].lines) == 18
+    assert len(figure(runs).axes[0].lines) == 18
 
 
 def test_the_title_names_network_optimizer_seed_data_accuracy_and_run(drawing):
     title = drawing.get_suptitle()
     assert title == "Convolutional, Adam, seed 0, on clips, test accuracy 90.00 % [run bcdfghjk]"
-    unfinished = curves.figure([(dataclasses.replace(RUN, test_accuracy=None), EPOCHS)])
+    unfinished = figure([(dataclasses.replace(RUN, test_accuracy=None), EPOCHS)])
     assert "test accuracy" not in unfinished.get_suptitle()
+
+
+def test_in_a_paper_loss_stands_below_accuracy_and_the_title_over_the_legend():
+    drawn = figure([(RUN, EPOCHS)], PAPER)
+    accuracy, loss = drawn.axes
+    drawn.draw_without_rendering()
+    assert accuracy.get_position().y0 >= loss.get_position().y1
+    assert drawn.get_suptitle() == ""
+    (key,) = drawn.legends
+    assert key.get_title().get_text().replace("\n", " ").startswith("Convolutional, Adam, seed 0, on clips")
+    assert [text.get_text() for text in key.get_texts()] == ["training, per iteration", "validation, per epoch"]
+
+
+def test_a_run_without_epochs_is_refused():
+    with pytest.raises(RegistryError, match=r"run bcdfghjk \(finished\) has no epochs to plot; `kws runs list` "):
+        figure([(RUN, [])])
 
 
 def test_it_is_drawn_from_a_registry(tmp_path):
     with Registry(tmp_path / "runs.db", create=True) as registry:
         run = registry.run(train(registry, make_recipe("fc", "sgd"), epochs=2))
-        drawn = curves.figure([(run, registry.epochs(run.id))])
+        drawn = figures.draw("curves", registry, [run], SCREEN)
     assert [len(line.get_xdata()) for line in drawn.axes[0].lines] == [6, 2]
 
 
@@ -133,7 +166,7 @@ def test_the_files_ending_decides_its_format_and_the_same_runs_give_the_same_byt
     path = tmp_path / name
     written = []
     for _ in range(2):
-        curves.save(curves.figure([(RUN, EPOCHS)]), path)
+        drawings.save(figure([(RUN, EPOCHS)]), path)
         written.append(path.read_bytes())
     assert written[0].startswith(magic)
     assert written[0] == written[1]
@@ -142,19 +175,19 @@ def test_the_files_ending_decides_its_format_and_the_same_runs_give_the_same_byt
 @pytest.mark.parametrize("name", ["curves", "curves.jpg", "curves.png.gz", ".png", "curves.", "png"])
 def test_another_ending_is_refused_and_nothing_is_written(drawing, tmp_path, name):
     with pytest.raises(RegistryError) as refused:
-        curves.save(drawing, tmp_path / name)
+        drawings.save(drawing, tmp_path / name)
     assert repr(str(tmp_path / name)) in str(refused.value)
     assert str(refused.value).endswith("must end in .png, .svg or .pdf")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ending", curves.ENDINGS)
+@pytest.mark.parametrize("ending", drawings.ENDINGS)
 def test_a_place_that_cannot_be_written_is_told_in_one_sentence(drawing, tmp_path, ending):
     path = tmp_path / {".png": "missing/a.png", ".svg": "a.svg", ".pdf": "file/a.pdf"}[ending]
     (tmp_path / "a.svg").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(RegistryError) as refused:
-        curves.save(drawing, path)
+        drawings.save(drawing, path)
     assert str(refused.value).startswith(f"{path} cannot be written (")
     assert "\n" not in str(refused.value)
 
@@ -163,7 +196,7 @@ def glyphs(path, source: str) -> int:
     """How many glyphs the figure of a run on that data source has."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        curves.save(curves.figure([(make_run(card=make_card(source)), EPOCHS[:1])]), path)
+        drawings.save(figure([(make_run(card=make_card(source)), EPOCHS[:1])]), path)
     return sum(element.tag.endswith("}use") for element in ElementTree.parse(path).iter())
 
 
@@ -176,10 +209,10 @@ def glyphs_beside_the_source(tmp_path_factory) -> int:
 def test_a_data_source_of_any_name_is_drawn_letter_by_letter(tmp_path, glyphs_beside_the_source, source):
     # Taken for mathematics, dollars and backslashes would not be drawn.
     drawn = glyphs(tmp_path / "a.svg", source) - glyphs_beside_the_source
-    assert drawn == len(source.replace("\n", ""))
+    assert drawn == len(source)
 
 
 def test_a_network_or_an_optimizer_of_any_name_is_drawn_in_the_legend(tmp_path):
     runs = [(make_run(f"bbbbbbb{name}", arch=f"$x^{{${name}", opt="$y_$"), EPOCHS[:1]) for name in "cd"]
-    curves.save(curves.figure(runs), tmp_path / "a.svg")
+    drawings.save(figure(runs), tmp_path / "a.svg")
     ElementTree.parse(tmp_path / "a.svg")

@@ -66,6 +66,10 @@ COMMANDS = [
     "runs show last",
     "plot last",
     "watch last",
+    "plot --kind optimizers --style paper",
+    "plot --kind convergence --style paper",
+    "plot --kind size --style paper",
+    "plot last --kind confusion --style paper",
     "data list",
     "--version",
     "--help",
@@ -78,7 +82,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_only_reads_never_imports_torch(command, tmp_path):
+def test_what_only_reads_never_imports_torch(command, tmp_path, tmp_path_factory):
     registry = KWS.parent / "experiments.db"
     program = (
         "import sys\nfrom kws.cli import app\n"
@@ -90,7 +94,13 @@ def test_what_only_reads_never_imports_torch(command, tmp_path):
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PATH": "", "KWS_DB": str(registry), "KWS_CACHE": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)},
+        env={
+            "PATH": "",
+            "PYTHONPATH": str(KWS.parent),
+            "KWS_DB": str(registry),
+            "KWS_CACHE": str(tmp_path),
+            "MPLCONFIGDIR": str(tmp_path_factory.getbasetemp()),  # shared: fonts are searched for once
+        },
     )
     assert done.stderr.splitlines()[-1] == "False 0", done.stderr
 

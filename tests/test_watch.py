@@ -40,7 +40,7 @@ from kws.braille import Curve, chart, nice_ticks
 from kws.registry.following import Followed, Session
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.registry.store import Registry
-from kws.reports import curves
+from kws.reports import drawing
 from kws.reports.progress import progress
 
 NOW = datetime(2023, 5, 1, 10, tzinfo=UTC)
@@ -156,7 +156,7 @@ def test_without_colours_training_is_dotted_and_runs_have_letters(monkeypatch):
 
 
 def test_colours_are_those_of_the_figure_but_for_black():
-    assert dashboard.COLOURS[:-1] == curves.COLOURS[:-1]
+    assert dashboard.COLOURS[:-1] == drawing.COLOURS[:-1]
 
 
 def test_without_runs_one_line_says_so():

@@ -69,6 +69,7 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
 _RUN_HELP = "A run's id, any unambiguous beginning of it, or `last`."
 Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=complete_run)]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=complete_run)]
+RunsOrAll = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=complete_run)]
 
 
 def chosen_data(data: str | None) -> str:

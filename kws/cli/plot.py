@@ -1,38 +1,75 @@
-"""`kws plot`: the report's figure of one or several runs."""
+"""`kws plot`: figures of one or several runs, or of all there are."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kws.cli import options
+from kws.reports.figures import KINDS
+
+Kind = StrEnum("Kind", {name: name for name in KINDS})  # type: ignore[misc]
+CURVES = Kind("curves")
+
+
+class Style(StrEnum):
+    """Where a figure is looked at."""
+
+    SCREEN = "screen"
+    PAPER = "paper"
 
 
 def plot(
-    runs: options.Runs,
+    runs: options.RunsOrAll = None,
+    kind: Annotated[Kind, typer.Option(help="What is drawn.")] = CURVES,
+    style: Annotated[Style, typer.Option(help="With a title, or one column of a paper wide.")] = Style.SCREEN,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="PNG, SVG or PDF by the file's ending; by default curves-RUN.png."),
+        typer.Option(
+            metavar="FILE", help="PNG, SVG or PDF by the file's ending; by default KIND-RUN.png, or KIND.png."
+        ),
     ] = None,
+    where: options.Where = None,
+    tag: options.Tags = None,
+    data: options.OfData = None,
+    since: options.Since = None,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
     """Plot runs, and print the file's path.
 
-    It draws accuracy and loss over the training iteration, side by side. Training is drawn per iteration, validation
-    per epoch. Several runs are laid over each other.
+    KINDS
+
+    Optimizers, convergence and size draw all finished runs, or those that --where, --tag, --data and --since choose, or
+    the RUNs that are named; of these the largest group on the same data under the same conditions.
 
     Example: kws plot last --out curves.pdf
     """
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
-    from kws.reports import curves
+    from kws.reports import drawing, figures
 
+    chosen = any(option is not None for option in (where, tag, data, since))
+    if not runs and not figures.about_many(kind.value):
+        raise RegistryError(
+            f"--kind {kind.value} draws runs that are named, and none is; try `kws plot last --kind {kind.value}`"
+        )
+    if runs and chosen:
+        raise RegistryError(
+            f"--where, --tag, --data and --since choose among all runs, but {runs[0]!r} is named; leave out one of them"
+        )
     with RegistryReader(db) as registry:
-        found = [registry.run(run) for run in dict.fromkeys(runs)]
-        drawn = {run.id: (run, registry.epochs(run.id)) for run in found}
-    for run, epochs in drawn.values():
-        if not epochs:
-            raise RegistryError(f"run {run.id} ({run.status}) has no epochs to plot")
-    path = out or Path(f"curves-{'-'.join(drawn)}.png")
-    curves.save(curves.figure(list(drawn.values())), path)
+        if runs:
+            named = {run.id: run for run in map(registry.run, dict.fromkeys(runs))}
+        else:
+            selection = options.selection(where=where, tags=tag, data=data, since=since)
+            named = {run.id: run for run in registry.runs(selection)}
+        drawn = figures.draw(kind.value, registry, list(named.values()), drawing.STYLES[style.value])
+    path = out or Path(f"{'-'.join([kind.value, *(named if runs else ())])}.png")
+    drawing.save(drawn, path, drawing.STYLES[style.value])
     typer.echo(path)
+
+
+plot.__doc__ = (plot.__doc__ or "").replace(
+    "KINDS", "\b\n    " + "\n    ".join(f"{k:<12} {v}" for k, v in KINDS.items())
+)

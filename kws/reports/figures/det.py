@@ -1,0 +1,144 @@
+"""Detection error trade-off: misses against false accepts of each keyword, both on normal-deviate axes.
+
+As Martin et al. draw it ("The DET curve in assessment of detection task performance", Eurospeech 1997): where scores
+are normally distributed the curve is a straight line. A marker stands where both rates are equal, and the legend says
+that rate.
+
+Decisions:
+- A keyword is every class but "other", which is what is left when no keyword was said.
+- One run is drawn in one panel, a line a keyword; several in a panel a keyword, a line a run.
+- Rates of 0 and 1 have no place on these axes, so a curve ends at the last threshold before them.
+scipy takes a while to import, so it is imported where a figure is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from kws.data_card import TEST, DataCard
+from kws.errors import RegistryError
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import Run
+from kws.reports.drawing import MARKERS, Style, explain, look, panels, plain, wrapped
+from kws.reports.groups import require_finished
+from kws.reports.names import names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MANY = False
+OTHER = "other"
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
+_AT_LEAST_TO = 40
+_TICKS_APART = 0.085  # of an axis, for the letters of a paper
+
+
+def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
+    """The curves of these runs on their test split, rates in percent.
+
+    Raises RegistryError where the runs are on different data, a run's outputs were not kept, or there is no keyword of
+    which, and beside which, there are clips.
+    """
+    if different := next((run for run in runs if run.data_fingerprint != runs[0].data_fingerprint), None):
+        raise RegistryError(
+            f"runs {runs[0].id} and {different.id} were tested on different clips ({runs[0].data_source} and "
+            f"{different.data_source}), which are never in one figure; `kws runs list --data SOURCE` shows those alike"
+        )
+    card = registry.card(runs[0].data_fingerprint)
+    outputs = [_outputs(registry, run) for run in runs]
+
+    from kws.reports.scores import Scores
+
+    of_runs = [Scores.of(each, card.labels[TEST], card.classes) for each in outputs]
+    keywords = [k for k in _keywords(card) if 0 < card.counts[TEST][k] < len(card.labels[TEST])]
+    if not keywords:
+        raise RegistryError(
+            f"the test split of {card.source} has no keyword's clips beside others, which a DET curve is made of; "
+            "`kws plot RUN --kind confusion` shows what it has"
+        )
+    found = {k: [scores.detection(k) for scores in of_runs] for k in keywords}
+    single = len(runs) == 1
+    drawing, axes_of = panels(style, 1 if single else len(keywords), square=True)
+    for place, k in enumerate(keywords):
+        axes = axes_of[0 if single else place]
+        for number, detection in enumerate(found[k]):
+            _draw(axes, detection, place if single else number, style)
+        if not single:
+            axes.set_title(wrapped(card.classes[k], style, 3))
+    for axes in axes_of:
+        _scale(axes, [each for of_keyword in found.values() for each in of_keyword])
+    equal = [
+        [(card.classes[k], f"{100 * found[k][number].equal_error_rate:.2f} %") for k in keywords]
+        for number in range(len(runs))
+    ]
+    if single:
+        called = [f"{word}, EER {rate}" for word, rate in equal[0]]
+    else:
+        called = [
+            f"{name}, EER: {', '.join(map(' '.join, rates))}" for name, rates in zip(names(runs), equal, strict=True)
+        ]
+    recipe = runs[0].recipe
+    run = f"{names(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
+    what = run if single else f"{len(runs)} runs"
+    handles = [Line2D([], [], **_look(number, style), label=plain(each)) for number, each in enumerate(called)]
+    about = f"{what}, on the {len(card.labels[TEST]):,} test clips of {card.source}; markers at equal error rates (EER)"
+    explain(drawing, style, about, handles)
+    return drawing
+
+
+def _keywords(card: DataCard) -> list[int]:
+    return [k for k, name in enumerate(card.classes) if name != OTHER]
+
+
+def _outputs(registry: RegistryReader, run: Run) -> bytes:
+    require_finished(run)
+    found = registry.logits(run.id, run.data_fingerprint, TEST)
+    if found is None:
+        raise RegistryError(
+            f"run {run.id} has no outputs of its network on its test split in {registry.path}; `kws eval {run.id}` "
+            "adds them"
+        )
+    return found
+
+
+def _look(number: int, style: Style) -> dict[str, Any]:
+    marker = {"marker": MARKERS[number % len(MARKERS)], "markersize": 6 * style.line**0.5, "markeredgecolor": "black"}
+    return {**look(number), **marker, "linewidth": 1.6 * style.line, "markeredgewidth": style.line}
+
+
+def _draw(axes: Axes, detection: Any, number: int, style: Style) -> None:
+    """Draw a kws.reports.scores.Detection: its curve, and where both rates are equal."""
+    from scipy.stats import norm
+
+    deviates = norm.ppf([detection.false_accept_rates, detection.miss_rates])
+    x, y = deviates[:, np.isfinite(deviates).all(axis=0)]
+    axes.plot(x, y, **_look(number, style) | {"marker": None})
+    at = norm.ppf(detection.equal_error_rate)
+    if np.isfinite(at):
+        axes.plot([at], [at], **_look(number, style) | {"linestyle": "none"}, zorder=3)
+
+
+def _scale(axes: Axes, detections: list[Any]) -> None:
+    """Equal normal-deviate axes, from below the least rate that was measured to above the equal error rates."""
+    from scipy.stats import norm
+
+    rates = np.concatenate([np.append(each.false_accept_rates, each.miss_rates) for each in detections])
+    least = 100 * min(rates[rates > 0], default=0.01)
+    equal = 100 * max(each.equal_error_rate for each in detections)
+    first = max((tick for tick in _TICKS if tick <= least), default=_TICKS[0])
+    last = next((tick for tick in _TICKS if tick >= max(_AT_LEAST_TO, 1.2 * equal)), _TICKS[-1])
+    ticks = [tick for tick in _TICKS if first <= tick <= last]
+    places = norm.ppf(np.array(ticks) / 100)
+    labels, free = [], places[0]
+    for tick, place in zip(ticks, places, strict=True):
+        labels.append(f"{tick:g}" if place >= free else "")
+        free = max(free, place + _TICKS_APART * (places[-1] - places[0])) if place >= free else free
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(places, labels)
+    axes.set(xlim=places[[0, -1]], ylim=places[[0, -1]], aspect="equal")
+    axes.set(xlabel="false accepts (% of the other clips)", ylabel="misses (% of the keyword's clips)")
+    axes.plot(places[[0, -1]], places[[0, -1]], color="#999999", linewidth=0.6, zorder=1)

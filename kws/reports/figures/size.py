@@ -1,0 +1,106 @@
+"""Accuracy against size: test accuracy over the number of parameters, a point a cell with its 95 % interval.
+
+Optimizers differ in colour and in whether their points are filled, networks in their markers. Points of equal size
+stand side by side, a few points of print apart, so that their intervals can be told apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from kws import architectures
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import Run
+from kws.reports import groups
+from kws.reports.drawing import COLOURS, MARKERS, Style, explain, panels, plain, wrapped
+from kws.reports.table1 import Cell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MANY = True
+_APART = 7  # points of print between points of equal size
+
+
+def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
+    """The largest group of these runs that may stand side by side; accuracy in percent over parameters, logarithmic.
+
+    Raises RegistryError where there is no such group.
+    """
+    group = groups.taken(registry, runs)
+    table = group.table
+    drawing, (axes,) = panels(style, 1)
+    sizes = sorted({cell.parameters for cell in table.cells})
+    for size in sizes:
+        cells = [cell for cell in table.cells if cell.parameters == size]
+        for place, cell in enumerate(cells):
+            column, row = table.columns.index(cell.column), table.rows.index(cell.row)
+            aside = _APART * style.line**0.5 * (place - (len(cells) - 1) / 2) / 72
+            low, high = _interval(cell)
+            axes.errorbar(
+                [size],
+                [100 * cell.mean],
+                yerr=[[100 * (cell.mean - low)], [100 * (high - cell.mean)]],
+                **_look(column, row, style),
+                ecolor=COLOURS[column % len(COLOURS)],
+                elinewidth=1.4 * style.line,
+                capsize=3 * style.line,
+                transform=axes.transData + ScaledTranslation(aside, 0, drawing.dpi_scale_trans),
+                label=plain(f"{cell.row}, {cell.column}"),
+            )
+        titles = dict.fromkeys(architectures.title(cell.arch) for cell in cells)
+        axes.annotate(
+            "\n".join([*(wrapped(title, style, 2) for title in titles), f"{size:,}"]),
+            (size, 100 * max(_interval(cell)[1] for cell in cells)),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=style.small,
+        )
+    axes.set(xscale="log", xlabel="parameters", ylabel="test accuracy (%)")
+    axes.set_xlim(max(sizes[0], 1) / 1.8, max(sizes[-1], 1) * 1.8)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if sizes[-1] < 30 * sizes[0] else (1,)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    ends = [100 * end for cell in table.cells for end in (cell.mean, *_interval(cell))]
+    room = max(0.08 * (max(ends) - min(ends)), 0.5)
+    axes.set_ylim(min(ends) - room, max(ends) + 3 * room)  # above, there is the text
+    handles = [
+        Line2D([], [], **_look(column, 0, style) | {"marker": "o"}, label=plain(title))
+        for column, title in enumerate(table.columns)
+    ] + [
+        Line2D([], [], **_look(0, row, style) | {"color": "black", "markerfacecolor": "black"}, label=plain(title))
+        for row, title in enumerate(table.rows)
+    ]
+    over = {cell.interval_over for cell in table.cells}
+    how = [
+        text for each, text in (("seeds", "Student's t over seeds"), ("clips", "Wilson's over clips")) if each in over
+    ]
+    intervals = f"; intervals are 95 %, {' or '.join(how)}" if how else ""
+    explain(drawing, style, f"Test accuracy on {group.about}{intervals}", handles)
+    return drawing
+
+
+def _interval(cell: Cell) -> tuple[float, float]:
+    """The ends of a cell's interval, no further than accuracies go; its mean where it has none."""
+    if cell.low is None or cell.high is None:
+        return cell.mean, cell.mean
+    return min(max(cell.low, 0.0), cell.mean), max(min(cell.high, 1.0), cell.mean)
+
+
+def _look(column: int, row: int, style: Style) -> dict[str, Any]:
+    """A point's colour and filling by its optimizer, its marker by its network."""
+    colour = COLOURS[column % len(COLOURS)]
+    return {
+        "color": colour,
+        "markerfacecolor": colour if column % 2 == 0 else "white",
+        "markeredgewidth": 1.4 * style.line,
+        "marker": MARKERS[row % len(MARKERS)],
+        "markersize": 7 * style.line**0.5,
+        "linestyle": "none",
+    }

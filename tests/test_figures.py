@@ -1,0 +1,484 @@
+"""Every kind of figure: the right points in it, legible, the same bytes each time, or a sentence why it cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import sys
+import types
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from commands import kws, ok, refused, sql
+from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
+from matplotlib.text import Text
+
+from kws import optimizers
+from kws.errors import RegistryError
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FAILED
+from kws.registry.store import Registry
+from kws.reports import drawing as drawings
+from kws.reports import figures, inference
+from kws.reports.drawing import PAPER, SCREEN, STYLES
+
+KINDS = tuple(figures.KINDS)
+MANY = tuple(kind for kind in KINDS if figures.about_many(kind))
+CARD = make_card(clips=24)
+FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
+PARAMETERS = {"fc": 567_171, "cnn": 346_067}
+SEEDS = (0, 1, 2)
+CELLS = [(arch, opt) for arch in ("fc", "cnn") for opt in ("sgd", "adam")]
+_DRAW = np.random.default_rng(5)
+ACCURACIES = {  # after each of four epochs
+    (arch, opt, seed): [round(float(a), 4) for a in np.sort(_DRAW.uniform(0.3, 0.95, 4))[[0, 2, 1, 3]]]
+    for arch, opt in CELLS
+    for seed in SEEDS
+}
+WRONG = {key: 1 + place % 5 for place, key in enumerate(ACCURACIES)}
+
+
+def record(registry, recipe, accuracies, *, wrong=1, card=CARD, logits=True) -> str:
+    """A finished run with these validation accuracies and so many wrong answers; its id."""
+    run_id = start(registry, recipe, card, parameters=PARAMETERS.get(recipe.arch, 1_000))
+    for epoch, accuracy in zip(make_epochs(len(accuracies)), accuracies, strict=True):
+        registry.record(run_id, dataclasses.replace(epoch, validation_accuracy=accuracy))
+    outputs = _DRAW.normal(size=(len(card.labels["test"]), len(card.classes)))
+    outputs += np.eye(len(card.classes))[list(card.labels["test"])]
+    evaluation = dataclasses.replace(make_evaluation(card, wrong=wrong), logits=outputs.astype("<f2").tobytes())
+    registry.finish(run_id, evaluation, card, WEIGHTS)
+    if not logits:
+        sql(registry.path, "DELETE FROM logits WHERE run_key = (SELECT key FROM runs WHERE id = ?)", values=(run_id,))
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory) -> tuple[Path, dict]:
+    """A registry with four cells of three seeds, and one run for other epochs; its path, and its runs' ids."""
+    path = tmp_path_factory.mktemp("figures") / "runs.db"
+    with Registry(path, create=True) as registry:
+        ids = {
+            key: record(registry, make_recipe(key[0], key[1], seed=key[2], epochs=4), accuracies, wrong=WRONG[key])
+            for key, accuracies in ACCURACIES.items()
+        }
+        record(registry, make_recipe("cnn", "adam", epochs=2), [0.1, 0.2], logits=False)
+    return path, ids
+
+
+class Scores:
+    """Stands in for kws.reports.scores: rates at every threshold, by counting."""
+
+    def __init__(self, logits, labels, classes) -> None:
+        self.classes, self.labels = classes, np.frombuffer(labels, np.uint8)
+        self.logits = np.frombuffer(logits, "<f2").reshape(len(labels), len(classes)).astype(float)
+
+    @classmethod
+    def of(cls, logits, labels, classes) -> Scores:
+        return cls(logits, labels, classes)
+
+    def detection(self, k):
+        scores, own = self.logits[:, k], self.labels == k
+        thresholds = np.append(np.inf, np.unique(scores)[::-1])
+        misses = np.array([np.mean(scores[own] < t) for t in thresholds])
+        accepts = np.array([np.mean(scores[~own] >= t) for t in thresholds])
+        near = np.argmin(abs(misses - accepts))
+        return types.SimpleNamespace(
+            name=self.classes[k],
+            thresholds=thresholds,
+            false_accept_rates=accepts,
+            miss_rates=misses,
+            equal_error_rate=float(misses[near] + accepts[near]) / 2,
+            area=0.5,
+        )
+
+
+@pytest.fixture(autouse=True)
+def scores(monkeypatch):
+    module = types.ModuleType("kws.reports.scores")
+    module.Scores = Scores
+    monkeypatch.setitem(sys.modules, "kws.reports.scores", module)
+
+
+def draw(kind, path, *references, style=SCREEN):
+    """A kind's figure of the runs that are named, or of all."""
+    with RegistryReader(path) as registry:
+        runs = [registry.run(reference) for reference in references] or registry.runs()
+        return figures.draw(kind, registry, runs, style)
+
+
+def usual(kind, ledger, *, style=SCREEN):
+    """A kind's figure of what it is mostly asked for."""
+    path, ids = ledger
+    return draw(kind, path, *(() if kind in MANY else (ids["cnn", "adam", 0],)), style=style)
+
+
+def texts(drawn) -> list[Text]:
+    return [text for text in drawn.findobj(Text) if text.get_text().strip() and text.get_visible()]
+
+
+def words(drawn) -> str:
+    return " ".join(" ".join(text.get_text().split()) for text in texts(drawn))
+
+
+def test_the_list_names_every_file_of_a_kind_and_no_other():
+    files = {file.stem for file in Path(figures.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == set(KINDS)
+    assert KINDS[0] == "curves"
+
+
+def test_help_has_a_line_a_kind():
+    lines = [" ".join(line.split()) for line in ok("plot", "--help").splitlines()]
+    for kind, about in figures.KINDS.items():
+        assert f"{kind} {about}" in lines
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_text_is_legible_and_inside_the_figure(ledger, kind, style):
+    drawn = usual(kind, ledger, style=style)
+    with style.applied():
+        drawn.draw_without_rendering()
+        box = drawn.get_tightbbox()
+    assert 0 <= box.x0 < box.x1 <= drawn.get_figwidth()
+    assert 0 <= box.y0 < box.y1 <= drawn.get_figheight()
+    assert min(text.get_fontsize() for text in texts(drawn)) >= 6
+    said = words(drawn)
+    assert "clips" in said  # the data
+    if kind not in ("curves", "det") or style is SCREEN:
+        assert "Adam" in said
+    if style is PAPER:
+        assert drawn.get_figwidth() == 3.3
+        assert drawn.get_suptitle() == ""
+        assert max(text.get_fontsize() for text in texts(drawn)) == 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_axes_say_their_units(ledger, kind):
+    units = {
+        "curves": ("training iteration", "accuracy (%)"),
+        "optimizers": ("epoch", "validation accuracy (%)"),
+        "convergence": ("validation accuracy (%)", "epochs to reach it"),
+        "size": ("parameters", "test accuracy (%)"),
+        "confusion": ("predicted class", "true class"),
+        "det": ("false accepts (% of the other clips)", "misses (% of the keyword's clips)"),
+    }
+    axes = usual(kind, ledger).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == units[kind]
+
+
+def test_what_a_user_has_set_for_matplotlib_does_not_count(ledger):
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 30, "text.usetex": True, "lines.linewidth": 9}):
+        drawn = usual("optimizers", ledger)
+    assert {text.get_fontsize() for text in texts(drawn)} <= {8.33, 10, 12}
+    assert not any(text.get_usetex() for text in texts(drawn))
+
+
+def test_optimizers_has_a_panel_a_network_with_the_mean_over_seeds_and_a_band(ledger):
+    drawn = usual("optimizers", ledger)
+    assert [axes.get_title() for axes in drawn.axes] == [FC, CNN]
+    for axes, arch in zip(drawn.axes, ("fc", "cnn"), strict=True):
+        assert len({line.get_color() for line in axes.lines}) == len({line.get_linestyle() for line in axes.lines}) == 2
+        for line, band, opt in zip(axes.lines, axes.collections, ("sgd", "adam"), strict=True):
+            by_epoch = list(zip(*(ACCURACIES[arch, opt, seed] for seed in SEEDS), strict=True))
+            assert list(line.get_xdata()) == [1, 2, 3, 4]
+            assert list(line.get_ydata()) == pytest.approx([100 * statistics.mean(epoch) for epoch in by_epoch])
+            corners = {(x, round(y, 6)) for x, y in band.get_paths()[0].vertices}
+            for epoch, values in enumerate(by_epoch, start=1):
+                assert {(epoch, round(100 * min(values), 6)), (epoch, round(100 * max(values), 6))} <= corners
+    (key,) = drawn.legends
+    assert [text.get_text() for text in key.get_texts()] == ["SGD", "Adam"]
+
+
+def test_the_title_says_what_was_taken_and_how_many_runs_were_not(ledger):
+    title = " ".join(usual("optimizers", ledger).get_suptitle().split())
+    about = f"clips ({CARD.fingerprint[:8]}), 4 epochs in minibatches of 1,024, 3 seeds each, 12 of 13 runs"
+    assert title == f"Optimizers on {about}: mean, and from the lowest to the highest seed"
+
+
+def test_convergence_has_the_median_epoch_at_which_each_accuracy_was_reached(ledger):
+    drawn = usual("convergence", ledger)
+    (axes,) = drawn.axes
+    for line, band, (arch, opt) in zip(axes.lines, axes.collections, CELLS, strict=True):
+        curves = [ACCURACIES[arch, opt, seed] for seed in SEEDS]
+        x, y = line.get_data()
+        end = min(map(max, curves))
+        assert x[-1] <= 100 * end < x[-1] + 0.1
+        assert np.diff(x) == pytest.approx(0.1)
+        assert x[0] == pytest.approx(math.floor(1000 * min(each[0] for each in ACCURACIES.values())) / 10)
+        spans = set()
+        for accuracy, median in zip(x, y, strict=True):
+            epochs = [next(e for e, value in enumerate(c, 1) if value >= accuracy / 100 - 1e-12) for c in curves]
+            assert median == statistics.median(epochs)
+            spans |= {min(epochs), max(epochs)}
+        assert {round(corner, 6) for corner in band.get_paths()[0].vertices[:, 1]} == spans
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == [
+        f"{row}, {column}" for row in (FC, CNN) for column in ("SGD", "Adam")
+    ]
+
+
+def test_a_line_of_convergence_ends_where_one_seed_does_not_follow(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        record(registry, make_recipe(seed=0, epochs=2), [0.5, 0.9])
+        record(registry, make_recipe(seed=1, epochs=2), [0.5, 0.7])
+    (line,) = draw("convergence", tmp_path / "runs.db").axes[0].lines
+    assert line.get_xdata()[-1] == pytest.approx(70)
+    assert set(line.get_ydata()) == {1, 2}
+
+
+def test_size_has_a_point_a_cell_with_its_interval(ledger):
+    (axes,) = usual("size", ledger).axes
+    assert axes.get_xscale() == "log"
+    bars = {bar.get_label(): bar for bar in axes.containers}
+    assert set(bars) == {f"{row}, {column}" for row in (FC, CNN) for column in ("SGD", "Adam")}
+    for arch, opt in CELLS:
+        bar = bars[f"{FC if arch == 'fc' else CNN}, {optimizers.title(opt)}"]
+        values = [1 - WRONG[arch, opt, seed] / 24 for seed in SEEDS]
+        mean, interval = statistics.mean(values), inference.over_seeds(values)
+        assert bar.lines[0].get_xydata().tolist() == [[PARAMETERS[arch], pytest.approx(100 * mean)]]
+        ends = bar.lines[2][0].get_segments()[0][:, 1]
+        assert ends == pytest.approx([100 * max(interval.low, 0), 100 * min(interval.high, 1)])
+    looks = {name: (bar.lines[0].get_color(), bar.lines[0].get_marker()) for name, bar in bars.items()}
+    assert looks[f"{FC}, SGD"][0] == looks[f"{CNN}, SGD"][0] != looks[f"{CNN}, Adam"][0]
+    assert looks[f"{FC}, SGD"][1] == looks[f"{FC}, Adam"][1] != looks[f"{CNN}, Adam"][1]
+    assert {"Convolutional\n346,067", "Fully-connected\n567,171"} <= {text.get_text() for text in axes.texts}
+
+
+def counted(*wrong: int) -> np.ndarray:
+    """The sum of the matrices of answers of which the first so many are one class too far."""
+    counts = np.zeros((3, 3), int)
+    for mistakes in wrong:
+        for i, label in enumerate(CARD.labels["test"]):
+            counts[label, (label + 1) % 3 if i < mistakes else label] += 1
+    return counts
+
+
+@pytest.mark.parametrize("seeds", [(0,), SEEDS])
+def test_confusion_sums_the_answers_of_the_seeds_and_gives_percent_of_the_rows(ledger, seeds):
+    path, ids = ledger
+    drawn = draw("confusion", path, *(ids["cnn", "sgd", seed] for seed in seeds))
+    (axes,) = drawn.axes
+    counts = counted(*(WRONG["cnn", "sgd", seed] for seed in seeds))
+    percent = 100 * counts / counts.sum(axis=1, keepdims=True)
+    assert np.array(axes.images[0].get_array()) == pytest.approx(percent)
+    assert [text.get_text() for text in axes.texts] == [
+        f"{counts[i, j]}\n{percent[i, j]:.1f} %" for i in range(3) for j in range(3)
+    ]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["yes", "no", "other"]
+    title = " ".join(drawn.get_suptitle().split())
+    which = "seed 0" if len(seeds) == 1 else "sum over 3 seeds (0, 1, 2)"
+    assert f"{which}, {24 * len(seeds)} answers, {100 * counts.trace() / counts.sum():.2f} % right" in title
+
+
+def test_det_has_normal_deviates_of_the_rates_and_marks_where_they_are_equal(ledger):
+    path, ids = ledger
+    run_id = ids["cnn", "adam", 1]
+    (axes,) = draw("det", path, run_id).axes
+    with RegistryReader(path) as registry:
+        found = Scores.of(registry.logits(run_id, CARD.fingerprint, "test"), CARD.labels["test"], CARD.classes)
+    quantile = statistics.NormalDist().inv_cdf
+    for k, word in enumerate(("yes", "no")):
+        detection = found.detection(k)
+        expected = [
+            (quantile(accept), quantile(miss))
+            for accept, miss in zip(detection.false_accept_rates, detection.miss_rates, strict=True)
+            if 0 < accept < 1 and 0 < miss < 1
+        ]
+        curve, equal = axes.lines[2 * k : 2 * k + 2]
+        assert curve.get_xydata() == pytest.approx(np.array(expected))
+        at = quantile(detection.equal_error_rate)
+        assert equal.get_xydata().tolist() == [pytest.approx([at, at])]
+        label = axes.figure.legends[0].get_texts()[k].get_text()
+        assert label == f"{word}, EER {100 * detection.equal_error_rate:.2f} %"
+    ticks = {tick.get_text(): place for tick, place in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)}
+    assert ticks["20"] == pytest.approx(quantile(0.2))
+
+
+def test_det_of_several_runs_has_a_panel_a_keyword_and_a_line_a_run(ledger):
+    path, ids = ledger
+    drawn = draw("det", path, ids["cnn", "adam", 1], ids["fc", "adam", 1])
+    assert [axes.get_title() for axes in drawn.axes] == ["yes", "no"]
+    names = [" ".join(text.get_text().split()) for text in drawn.legends[0].get_texts()]
+    assert [name.split(", EER: yes ")[0] for name in names] == ["Convolutional, Adam", "Fully-connected, Adam"]
+
+
+def test_det_is_drawn_from_the_scores_of_a_run(ledger, monkeypatch):
+    monkeypatch.delitem(sys.modules, "kws.reports.scores")
+    pytest.importorskip("kws.reports.scores", reason="there are no scores yet")
+    path, ids = ledger
+    (axes,) = draw("det", path, ids["cnn", "adam", 1]).axes
+    assert all(len(line.get_xdata()) for line in axes.lines)
+
+
+HOSTILE = ["$ab$", r"$\frac{$", "<b>&amp;", "\x1b[31m\x07", "a\nb語", "\udcff", "x" * 400]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_of_any_kind_are_drawn_letter_by_letter(tmp_path, kind):
+    hostile = HOSTILE[KINDS.index(kind) % len(HOSTILE)]
+    card = make_card("".join(HOSTILE[:5]), clips=12, classes=(hostile.replace("\udcff", "?"), "$no$", "other"))
+    recipes = [make_recipe(f"$arch_{{{opt}", opt, epochs=2) for opt in ("$opt$", "$\\opt{")]
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        ids = [record(registry, recipe, [0.4, 0.6], card=card) for recipe in recipes]
+    drawn = draw(kind, tmp_path / "runs.db", *(() if kind in MANY else ids[:1]))
+    assert not any(text.get_parse_math() for text in texts(drawn))
+    assert all(line.isprintable() for text in texts(drawn) for line in text.get_text().splitlines())
+    if kind == "confusion":
+        drawings.save(drawn, tmp_path / "a.svg")
+        ElementTree.parse(tmp_path / "a.svg")
+
+
+def test_what_cannot_be_printed_is_shown_as_its_escape_and_what_never_ends_is_cut():
+    assert drawings.plain("a\nb\x1b[1m\udcff\u202e") == "a b\\x1b[1m\\udcff\\u202e"
+    lines = drawings.wrapped("x" * 100_000, SCREEN, 5).splitlines()
+    assert len(lines) == 8
+    assert lines[-1] == "..."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_run_of_one_epoch_is_drawn(tmp_path, kind):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        record(registry, make_recipe("lstm", "adam", epochs=1), [0.5])
+    drawn = draw(kind, tmp_path / "runs.db", "last")
+    assert "seed" in words(drawn)
+    assert "lstm" in words(drawn)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "det"])
+def test_one_class_is_drawn(tmp_path, kind):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        record(registry, make_recipe(epochs=1), [1.0], card=make_card(clips=3, classes=("yes",)), wrong=0)
+    assert draw(kind, tmp_path / "runs.db", "last").axes
+
+
+def test_a_row_without_clips_has_no_percent(tmp_path):
+    card = make_card(clips=2)  # of which none is "yes", for the test split begins with "other"
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        record(registry, make_recipe(epochs=1), [0.5], card=card)
+    empty = [k for k in range(3) if not card.counts["test"][k]]
+    (axes,) = draw("confusion", tmp_path / "runs.db", "last").axes
+    for k in empty:
+        assert [text.get_text() for text in axes.texts][3 * k : 3 * k + 3] == ["0", "0", "0"]
+
+
+def test_very_many_classes_are_told_by_their_shade(tmp_path):
+    card = make_card(clips=72, classes=tuple(f"word {i}" for i in range(36)))
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        record(registry, make_recipe(epochs=1), [0.5], card=card)
+    for style in STYLES.values():
+        matrix, bar = draw("confusion", tmp_path / "runs.db", "last", style=style).axes
+        assert not matrix.texts
+        assert bar.get_ylabel() == "of the row (%)"
+
+
+def one_sentence(kind, path, *references) -> str:
+    with pytest.raises(RegistryError) as told:
+        draw(kind, path, *references)
+    assert "\n" not in str(told.value)
+    assert "`kws " in str(told.value) or "--where" in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_without_finished_runs_the_next_command_is_named(tmp_path, kind):
+    make_registry(tmp_path / "runs.db")
+    assert "has no finished runs for this figure" in one_sentence(kind, tmp_path / "runs.db")
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_of_two_groups_as_large_none_is_guessed(tmp_path, kind):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for epochs in (1, 2):
+            record(registry, make_recipe(epochs=epochs), [0.5] * epochs)
+    said = one_sentence(kind, tmp_path / "runs.db")
+    assert "--data or --where" in said
+    assert "1 epoch in minibatches" in said
+    assert "2 epochs in minibatches" in said
+
+
+@pytest.mark.parametrize("kind", ["optimizers", "convergence"])
+def test_a_run_that_lacks_epochs_and_an_accuracy_that_is_none_are_told(tmp_path, kind):
+    path = tmp_path / "runs.db"
+    with Registry(path, create=True) as registry:
+        first, second = (record(registry, make_recipe(seed=seed, epochs=2), [0.4, 0.5]) for seed in (0, 1))
+    of_run = "run_key = (SELECT key FROM runs WHERE id = ?)"
+    sql(path, f"DELETE FROM epochs WHERE epoch = 2 AND {of_run}", values=(second,))
+    assert f"run {second} has 1 epochs in {path} where it should have 2" in one_sentence(kind, path)
+    sql(path, f"UPDATE epochs SET validation_accuracy = 9e999 WHERE {of_run}", values=(first,))
+    assert f"run {first} has an accuracy of inf" in one_sentence(kind, path)
+
+
+def test_different_recipes_are_never_added_up(ledger):
+    path, ids = ledger
+    said = one_sentence("confusion", path, ids["cnn", "sgd", 0], ids["cnn", "adam", 0])
+    assert "runs of different recipes are never added up" in said
+    assert f"{CNN}, SGD" in said
+
+
+def test_a_run_without_answers_is_told(tmp_path):
+    path = tmp_path / "runs.db"
+    with Registry(path, create=True) as registry:
+        failed = start(registry)
+        registry.end(failed, FAILED)
+        silent = train(registry)
+    sql(path, "PRAGMA foreign_keys = OFF", "DELETE FROM logits", "DELETE FROM evaluations")
+    for kind in ("confusion", "det"):
+        assert f"run {failed} (failed) has no answers" in one_sentence(kind, path, failed)
+    assert f"`kws eval {silent}` adds them" in one_sentence("confusion", path, silent)
+
+
+def test_det_without_outputs_names_the_command_that_adds_them(ledger):
+    path, ids = ledger
+    with RegistryReader(path) as registry:
+        (without,) = [run.id for run in registry.runs() if run.id not in ids.values()]
+    assert f"`kws eval {without}` adds them" in one_sentence("det", path, without)
+
+
+def test_det_is_of_one_data_set_and_needs_clips_of_a_keyword_and_others(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        alone = record(registry, make_recipe(), [0.5], card=make_card(classes=("yes",)), wrong=0)
+        others = record(registry, make_recipe(), [0.5])
+    assert "no keyword's clips beside others" in one_sentence("det", tmp_path / "runs.db", alone)
+    assert "were tested on different clips" in one_sentence("det", tmp_path / "runs.db", alone, others)
+
+
+@pytest.fixture
+def db(ledger, monkeypatch) -> dict:
+    monkeypatch.setenv("KWS_DB", str(ledger[0]))
+    return ledger[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_prints_the_path_and_the_same_runs_give_the_same_bytes(db, kind):
+    run_id = db["fc", "sgd", 0]
+    asked = ["plot", *([] if kind in MANY else [run_id[:5]]), "--kind", kind, "--style", "paper"]
+    ending, magic = [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF-")][KINDS.index(kind) % 3]
+    names = [f"a{ending}", f"b{ending}"]
+    if ending == ".png":
+        names = [f"{kind}.png" if kind in MANY else f"{kind}-{run_id}.png", "b.png"]
+    assert ok(*asked, *(["--out", names[0]] if ending != ".png" else [])) == f"{names[0]}\n"
+    assert ok(*asked, "--out", names[1]) == f"{names[1]}\n"
+    first, second = (Path(name).read_bytes() for name in names)
+    assert first == second
+    assert first.startswith(magic)
+
+
+def test_runs_that_are_named_or_chosen_are_drawn(db):
+    run_id = db["fc", "sgd", 0]
+    assert ok("plot", run_id, "--kind", "size").strip() == f"size-{run_id}.png"
+    chosen = ["plot", "--kind", "convergence", "--style", "paper", "--where"]
+    assert ok(*chosen, "arch = 'fc' and epochs = 4", "--out", "fc.svg").strip() == "fc.svg"
+    assert "Convolutional" not in Path("fc.svg").read_text()
+    assert "Fully-connected" in Path("fc.svg").read_text()
+    assert "no finished runs" in refused("plot", "--kind", "size", "--data", "elsewhere")
+
+
+def test_a_missing_run_and_a_run_too_many_are_told(db):
+    assert "try `kws plot last --kind curves`" in refused("plot")
+    assert "try `kws plot last --kind det`" in refused("plot", "--kind", "det", "--where", "1")
+    assert "is named; leave out one of them" in refused("plot", "last", "--kind", "size", "--tag", "a")
+    assert "'pie'" in kws("plot", "last", "--kind", "pie").stderr
