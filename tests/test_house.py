@@ -14,7 +14,7 @@ LEARNING = {
     "speed",
 }  # fmt: skip
 LEDGER = {"registry", "reports"}
-EDGE = {"display", "screens", "cli", "__init__", "__main__"}
+EDGE = {"display", "screens", "serving", "cli", "__init__", "__main__"}
 MAY_IMPORT = {
     "vocabulary": set(),
     "learning": LEARNING,
@@ -65,10 +65,14 @@ COMMANDS = [
     "runs list",
     "runs show last",
     "plot last",
+    "report report.html",
     "data list",
     "--version",
     "--help",
-    *(f"{command} --help" for command in ("train", "eval", "compare", "plot", "summary", "bench", "runs", "data")),
+    *(
+        f"{command} --help"
+        for command in ("train", "eval", "compare", "plot", "report", "ui", "summary", "bench", "runs", "data")
+    ),
     *(f"{command} --help" for command in ("runs list", "runs show", "data list", "data check", "data download")),
 ]
 
