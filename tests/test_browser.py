@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import ok
@@ -36,10 +37,17 @@ CARD = make_card(clips=60)
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
+def window() -> Iterator[tuple[Any, list[str]]]:
+    """A window of one Chromium for all tests, and what its console says; a dialogue that opens is said there, too."""
+    said: list[str] = []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        page = browser.new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: (said.append("a dialogue"), dialog.dismiss()))
+        yield page, said
         browser.close()
 
 
@@ -92,26 +100,18 @@ def address(db) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(chromium):
-    """Open an address in a window of its own; the test fails where the console has a word, or a dialogue opens."""
-    said: list[str] = []
-    contexts = []
+def visit(window):
+    """Open an address; the test fails where the console has a word, or a dialogue opens."""
+    page, said = window
 
     def visited(address: str, width: int = 1400):
-        context = chromium.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: (said.append("a dialogue"), dialog.dismiss()))
+        page.set_viewport_size({"width": width, "height": 900})
         page.goto(address)
         page.wait_for_selector("#chart path")
         return page
 
     yield visited
-    for context in contexts:
-        context.close()
+    page.goto("about:blank")
     assert said == []
 
 
@@ -166,12 +166,14 @@ def test_it_fits_its_window_and_can_be_read_by_day_and_by_night(visit, made_once
         )
         dark = [sum(map(int, colour[4:-1].split(", "))) < 384 for colour in style]
         assert dark == [scheme == "light", scheme == "dark"]
+    page.emulate_media(color_scheme="light")
 
 
 def test_a_hostile_note_does_nothing(visit, made_once, address, db):
     with RegistryReader(db) as registry:
         run = registry.run("last")
-    for page in (visit(f"{file_of(made_once)}#run-{run.id}"), visit(f"{address}/run?id={run.id}"), visit(address)):
+    for each in (f"{file_of(made_once)}#run-{run.id}", f"{address}/run?id={run.id}", address):
+        page = visit(each)
         assert page.evaluate("window.broken") is None
         assert page.locator("img").count() == 0
         assert page.get_by_text(HOSTILE).first.is_visible()
@@ -180,7 +182,8 @@ def test_a_hostile_note_does_nothing(visit, made_once, address, db):
 def test_a_run_can_be_opened(visit, made_once, address, db):
     with RegistryReader(db) as registry:
         run = registry.runs()[0]
-    for page in (visit(file_of(made_once)), visit(address)):
+    for each in (file_of(made_once), address):
+        page = visit(each)
         page.locator("#rows").get_by_role("link", name=run.id).click()
         command = page.locator("pre.command:visible")
         command.wait_for()
@@ -233,7 +236,8 @@ def test_a_confusion_matrix_is_of_one_run_or_of_a_cells_runs_together(visit, mad
 
 
 def test_the_list_can_be_narrowed(visit, made_once, address):
-    for page in (visit(file_of(made_once)), visit(address)):
+    for each in (file_of(made_once), address):
+        page = visit(each)
         page.locator("#filter").fill("fc adam")
         sync_api.expect(page.locator("#rows tr:not([hidden])")).to_have_count(2)
 
@@ -254,4 +258,4 @@ def test_it_follows_runs_that_train_meanwhile(visit, made_once, tmp_path):
         sync_api.expect(page.locator("table.results")).to_contain_text("n = 3")
         assert shown(page) == figures(db) != before
         assert page.evaluate("window.same && document.activeElement.id") == "filter"
-        page.close()
+        page.goto("about:blank")
