@@ -146,6 +146,22 @@ def test_a_registry_without_finished_runs_says_what_to_do(tmp_path):
     assert "There are no finished runs here" in Path("page.html").read_text()
 
 
+def test_the_report_beside_ours_has_its_section_where_there_is_one(db):
+    with RegistryReader(db) as registry:
+        found = data.overview(registry, registry.runs())
+        assert 'id="paper"' not in html.report(registry, found)
+        figure = SimpleNamespace(
+            title="<b>fc", reported_text="85.27 %", here_text="89.40 % (n = 3)", difference_text="-"
+        )
+        claim = SimpleNamespace(
+            number=2, statement="Adam is faster", verdict="cannot be told", evidence=[SimpleNamespace(text="a < b")]
+        )
+        paper = SimpleNamespace(source="the report", figures=[figure], claims=[claim], remarks=["a misprint"])
+        page = html.report(registry, dataclasses.replace(found, papers=(paper,)))
+    for text in ("&lt;b&gt;fc", "85.27 %", "Adam is faster: <strong>cannot be told</strong>", "a &lt; b", "a misprint"):
+        assert text in page
+
+
 # A run
 
 

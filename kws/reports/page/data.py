@@ -5,7 +5,7 @@ Decisions:
 - Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
 - A confusion matrix is of the run's own test split. Runs are pooled by adding their counts, in the page's script.
 - JSON knows no infinities: a loss that is not finite is null there, and a gap in its curve.
-- `paper` is the place of the report's figures and of its claims judged; the section is left out while it is None.
+- `papers` is the place of the report's figures and of its claims judged; the section is left out while it is empty.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Overview:
 
     tables: tuple[Table, ...]
     runs: tuple[Run, ...]
-    paper: Any = None
+    papers: tuple[Any, ...] = ()  # each with source, figures, claims and remarks; see templates/paper.html
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ For any number of threads.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 import time
@@ -24,7 +25,6 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.reports.page import html
 from kws.reports.page.data import Overview, confusion, curves, detail, overview
-from kws.reports.table1 import Table
 
 _LOOK_AGAIN = 2.0  # seconds
 
@@ -40,8 +40,8 @@ class Live:
         self._stamp: Stamp = ()
         self._looked = 0.0
         self._can_test = threading.Event()
-        self._tables_of: tuple[bool, tuple[Run, ...]] | None = None
-        self._tables: tuple[Table, ...] = ()
+        self._made_of: tuple[bool, tuple[Run, ...]] | None = None
+        self._made: Overview | None = None
         self._overview: Overview | None = None
         self._state = ""
         self._page = ("", "")
@@ -58,7 +58,7 @@ class Live:
         """The state, which is another one whenever anything is, and the overview of it."""
         with self._lock:
             stamp = _stamp(self.path)
-            tested = self._tables_of is not None and self._tables_of[0]
+            tested = self._made_of is not None and self._made_of[0]
             due = time.monotonic() - self._looked > _LOOK_AGAIN
             if stamp != self._stamp or tested != self._can_test.is_set() or (due and self._is_training()):
                 with RegistryReader(self.path) as registry:
@@ -103,10 +103,9 @@ class Live:
     def _look(self, registry: RegistryReader, test: bool) -> None:
         runs = tuple(registry.runs())
         of = (test, tuple(run for run in runs if run.status == FINISHED))
-        if of != self._tables_of:
-            self._tables = overview(registry, of[1], test=test).tables
-            self._tables_of = of
-        self._overview = Overview(tables=self._tables, runs=runs)
+        if self._made is None or of != self._made_of:
+            self._made, self._made_of = overview(registry, of[1], test=test), of
+        self._overview = dataclasses.replace(self._made, runs=runs)
         self._state = hashlib.sha256(repr((test, runs)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def _is_training(self) -> bool:
