@@ -7,6 +7,7 @@
     │   └── DownloadError     1   an archive that could not be fetched, or is not what it should be
     ├── RegistryError         1   a database that cannot be opened or does not hold what was asked for
     │   └── UnknownRunError   1   no run, or several, by that id
+    ├── PageError             1   a page that cannot be written or served
     └── DivergedError         1   a loss that is no longer finite
 
 Mistakes in the command line itself (an option that does not exist, a value of the wrong kind) are Click's and
@@ -42,6 +43,10 @@ class RegistryError(KwsError):
 
 class UnknownRunError(RegistryError):
     """No run, or more than one, goes by that id."""
+
+
+class PageError(KwsError):
+    """A page that cannot be written where it should be, or served."""
 
 
 class DivergedError(KwsError):

@@ -14,7 +14,10 @@ LEARNING = {
     "speed",
 }  # fmt: skip
 LEDGER = {"registry", "reports"}
-EDGE = {"display", "screens", "screens_evaluation", "dashboard", "live", "braille", "cli", "__init__", "__main__"}
+EDGE = {
+    "display", "screens", "screens_evaluation", "dashboard", "live", "braille", "serving", "cli", "__init__",
+    "__main__",
+}  # fmt: skip
 MAY_IMPORT = {
     "vocabulary": set(),
     "learning": LEARNING,
@@ -70,12 +73,15 @@ COMMANDS = [
     "plot --kind convergence --style paper",
     "plot --kind size --style paper",
     "plot last --kind confusion --style paper",
+    "report report.html",
     "data list",
     "--version",
     "--help",
     *(
         f"{command} --help"
-        for command in ("train", "eval", "compare", "plot", "watch", "summary", "bench", "runs", "data")
+        for command in (
+            *("train", "eval", "compare", "plot", "watch", "report", "ui", "summary", "bench", "runs", "data"),
+        )
     ),
     *(f"{command} --help" for command in ("runs list", "runs show", "data list", "data check", "data download")),
 ]

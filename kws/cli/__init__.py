@@ -77,7 +77,21 @@ def _kws(
     """
 
 
-from kws.cli import bench, compare, data, db, evaluate, plot, rerun, runs, summary, train, watch  # noqa: E402 - each adds itself to app
+from kws.cli import (  # noqa: E402 - each adds itself to app
+    bench,
+    compare,
+    data,
+    db,
+    evaluate,
+    plot,
+    report,
+    rerun,
+    runs,
+    summary,
+    train,
+    ui,
+    watch,
+)
 
 app.command("train")(train.train)
 app.command("rerun")(rerun.rerun)
@@ -85,6 +99,8 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
 app.command("watch")(watch.watch)
+app.command("report")(report.report)
+app.command("ui")(ui.ui)
 app.command("summary")(summary.summary)
 app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")

@@ -1,0 +1,67 @@
+"""`kws report`: Table 1, curves, confusion matrices and every run in one HTML file."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kws.cli import options
+from kws.errors import PageError
+
+
+def report(
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The file to write; one of that name is replaced.")],
+    where: options.Where = None,
+    tag: options.Tags = None,
+    data: options.OfData = None,
+    since: options.Since = None,
+    db: options.Db = options.DEFAULT_DB,
+) -> None:
+    """Write runs as one HTML file, and print its path.
+
+    It has Table 1, learning curves, confusion matrices, and each run's recipe, environment and commit. It opens
+    offline, needs nothing beside it, and is the same to the last byte for the same registry.
+
+    Example: kws report report.html --where "arch = 'cnn'"
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise PageError(f"`out` (={str(out)!r}) must end in .html, as in `kws report report.html`")
+    from kws.registry.reader import RegistryReader
+    from kws.reports.page import html
+    from kws.reports.page.data import overview
+
+    selection = options.selection(where=where, tags=tag, data=data, since=since)
+    with RegistryReader(db) as registry:
+        if _is_same(out, db):
+            raise PageError(f"{out} is the registry itself; name another file, as in `kws report report.html`")
+        found = overview(registry, registry.runs(selection))
+        page = html.report(registry, found)
+    _write(out, page)
+    typer.echo(out)
+    if not found.runs:
+        typer.echo(f"{db} has no runs that are chosen; `kws train --arch cnn --opt adam` makes one", err=True)
+
+
+def _is_same(out: Path, db: Path) -> bool:
+    try:
+        return out.samefile(db)
+    except OSError:  # there is no such file, or none can be
+        return False
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the file whole, or leave what was there; raises PageError where it cannot be written."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        new.write_text(text, encoding="utf-8", newline="\n")
+        new.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise PageError(
+            f"{path} cannot be written ({error.strerror or error}); name a file in a folder that can be written"
+        ) from None

@@ -1,0 +1,174 @@
+"""What the page shows, as plain values from the registry: nothing here knows of HTML.
+
+Decisions:
+- Table 1 is kws.reports.table1's with its test on, so the page and `kws compare` cannot differ.
+- Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
+- A confusion matrix is of the run's own test split. Runs are pooled by adding their counts, in the page's script.
+- JSON knows no infinities: a loss that is not finite is null there, and a gap in its curve.
+- The report's figures and its claims judged stand beside each table that is about its networks under its conditions;
+  they need the test, too, and come with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from kws import architectures, optimizers
+from kws.data_card import SPLITS, TEST, DataCard
+from kws.events import Evaluation
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import RUNNING, Run
+from kws.reports.classes import ClassReport
+from kws.reports.metrics import METRICS
+from kws.reports.page import recipes
+from kws.reports.paper import Paper, beside
+from kws.reports.table1 import Table, tables
+
+DRAWN = 7  # curves at once to begin with: as many as there are colours
+_PERCENT = METRICS["test-accuracy"].text
+_SECONDS = METRICS["seconds"].text
+_CURVES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The page's head: Table 1 of each data set, the runs, the oldest first, and the report beside ours."""
+
+    tables: tuple[Table, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def papers(self) -> tuple[Paper, ...]:
+        """The report, beside each table that it is about."""
+        return tuple(table.paper for table in self.tables if table.paper)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """All of one run: facts under headings, the command that trains it again, and its answers, scored a class."""
+
+    run: Run
+    card: DataCard
+    facts: dict[str, Facts]
+    command: str
+    answers: tuple[tuple[DataCard, Evaluation, ClassReport], ...]
+
+
+def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True) -> Overview:
+    """The overview of these runs; without `test`, Table 1 does not say what can be told from the best."""
+    chosen = tuple(runs)
+    found = tables(registry, chosen, test=test)
+    if test:
+        found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
+    return Overview(tables=tuple(found), runs=chosen)
+
+
+def listed(runs: Iterable[Run], words: str = "", most: int | None = None) -> tuple[Run, ...]:
+    """The runs in whose line of the list all these words are, the newest first; `most` of them at most."""
+    wanted = words.casefold().split()
+    newest_first = reversed(tuple(runs))
+    found = (run for run in newest_first if all(word in _line(run) for word in wanted)) if wanted else newest_first
+    return tuple(islice(found, most))
+
+
+def _line(run: Run) -> str:
+    about = (run.id, run.status, run.recipe.arch, run.recipe.opt, str(run.recipe.seed), run.data_source, run.started_at)
+    return " ".join([*about, run.name or "", *run.tags]).casefold()
+
+
+def called(run: Run) -> str:
+    """What a run is called in a legend."""
+    about = [architectures.title(run.recipe.arch), optimizers.title(run.recipe.opt), f"seed {run.recipe.seed}"]
+    return f"{', '.join(about + ([run.name] if run.name else []))} [{run.id}]"
+
+
+def choices(of: Overview) -> dict[str, Any]:
+    """For the page's script: the runs of each cell of Table 1, and those whose curves are drawn to begin with.
+
+    Those are the runs in training, and then each cell's first.
+    """
+    cells = [
+        {"label": f"{cell.row}, {cell.column}: " + _pooled(cell.seeds), "runs": list(cell.runs)}
+        for table in of.tables
+        for cell in table.cells
+    ]
+    training = [run.id for run in reversed(of.runs) if run.status == RUNNING]
+    drawn = dict.fromkeys([*training, *(cell["runs"][0] for cell in cells)])
+    return {"cells": cells, "drawn": list(drawn)[:DRAWN]}
+
+
+def _pooled(seeds: tuple[int, ...]) -> str:
+    return f"{len(seeds)} seeds pooled" if len(seeds) > 1 else f"seed {seeds[0]}"
+
+
+def curves(registry: RegistryReader, run: Run) -> dict[str, Any]:
+    """A run's curves, a value an epoch: accuracies as fractions, losses in nats, None for what is not finite."""
+    epochs = registry.epochs(run.id)
+    values = {name: [_finite(getattr(epoch, name)) for epoch in epochs] for name in _CURVES}
+    return {"name": called(run), "epochs": [epoch.epoch for epoch in epochs], **values}
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def confusion(registry: RegistryReader, run: Run) -> dict[str, Any] | None:
+    """A run's confusion matrix on its own test split, a row a true class; None before it was tested."""
+    for card, evaluation in registry.evaluations(run.id):
+        if card.fingerprint == run.data_fingerprint and evaluation.split == TEST:
+            counts = ClassReport.of(evaluation, card.classes).confusion
+            return {"name": called(run), "classes": list(card.classes), "counts": [list(row) for row in counts]}
+    return None
+
+
+def detail(registry: RegistryReader, run: Run) -> Detail:
+    """All of one run."""
+    card = registry.card(run.data_fingerprint)
+    answers = tuple((on, each, ClassReport.of(each, on.classes)) for on, each in registry.evaluations(run.id))
+    return Detail(run=run, card=card, facts=_facts(run, card), command=recipes.command(run.recipe), answers=answers)
+
+
+def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
+    about = {
+        "status": run.status + (f": {run.error}" if run.error else ""),
+        "name": run.name,
+        "note": run.note,
+        "tags": ", ".join(run.tags) or None,
+        "the recipe of": run.rerun_of,
+        "started": run.started_at,
+        "ended": run.ended_at,
+        "training": _SECONDS(run.seconds),
+        "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
+        "parameters": f"{run.parameters:,}",
+        "validation accuracy": None if run.validation_accuracy is None else _PERCENT(run.validation_accuracy),
+        "test accuracy": None if run.test_accuracy is None else _PERCENT(run.test_accuracy),
+    }
+    data = {"source": card.source, "fingerprint": card.fingerprint, "classes": ", ".join(card.classes)}
+    for split in SPLITS:
+        counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
+        data[f"{split} clips"] = counts
+    data |= {_words(name): recipes.plain(value) for name, value in card.front_end.items()}
+    return {
+        "Run": _given(about),
+        "Recipe": _given(dataclasses.asdict(run.recipe)),
+        "Data": _given(data),
+        "Environment": _given(dataclasses.asdict(run.environment)),
+    }
+
+
+def _given(facts: dict[str, Any]) -> Facts:
+    return [(_words(name), _said(value)) for name, value in facts.items() if value is not None]
+
+
+def _said(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else recipes.plain(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,125 @@
+"""The registry as it is now, for a page that is asked for again and again: read anew only when it has changed.
+
+Decisions:
+- Between two looks nothing is held, no connection and no lock, so that whoever trains, moves or replaces the file never
+  waits for a page. Whether it has changed is told by the sizes and times of the file and its write-ahead log.
+- A run that is killed changes nothing in the file. While any is training, it is looked at again every two seconds.
+- Table 1, which takes longest, is made anew only when the finished runs are others than before. What its test needs
+  takes a second to import, so until that is there the table comes without the test; the page renews itself then.
+For any number of threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kws.errors import RegistryError, UnknownRunError
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED, RUNNING, Run
+from kws.reports.page import html
+from kws.reports.page.data import Overview, confusion, curves, detail, overview
+
+_LOOK_AGAIN = 2.0  # seconds
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class Live:
+    """A registry file's page; every method raises RegistryError where the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._stamp: Stamp = ()
+        self._looked = 0.0
+        self._can_test = threading.Event()
+        self._made_of: tuple[bool, tuple[Run, ...]] | None = None
+        self._made: Overview | None = None
+        self._overview: Overview | None = None
+        self._state = ""
+        self._page = ("", "")
+
+    def warm_up(self) -> None:
+        """Import what the test needs, and make the page, so that a later call need not."""
+        import scipy.stats  # noqa: F401 - a second
+
+        self._can_test.set()
+        with suppress(RegistryError):  # which whoever asks for the page is told
+            self.page()
+
+    def now(self) -> tuple[str, Overview]:
+        """The state, which is another one whenever anything is, and the overview of it."""
+        with self._lock:
+            stamp = _stamp(self.path)
+            tested = self._made_of is not None and self._made_of[0]
+            due = time.monotonic() - self._looked > _LOOK_AGAIN
+            if stamp != self._stamp or tested != self._can_test.is_set() or (due and self._is_training()):
+                with RegistryReader(self.path) as registry:
+                    self._look(registry, self._can_test.is_set())
+                self._stamp, self._looked = stamp, time.monotonic()
+            assert self._overview is not None
+            return self._state, self._overview
+
+    def page(self, words: str = "") -> str:
+        """The overview's HTML, with a list of the runs that have these words."""
+        state, of = self.now()
+        if words.strip():
+            return html.live_overview(of, state, words)
+        if self._page[0] != state:
+            self._page = (state, html.live_overview(of, state))
+        return self._page[1]
+
+    def run_page(self, run_id: str) -> str:
+        """A run's HTML; raises UnknownRunError where there is none with exactly this id."""
+        state, _ = self.now()
+        for run in self._runs([run_id]):
+            with RegistryReader(self.path) as registry:
+                return html.live_run(detail(registry, run), state)
+        raise UnknownRunError(f"there is no run {run_id!r} in {self.path}; the list of all runs is at /")
+
+    def curves(self, ids: Iterable[str]) -> dict[str, Any]:
+        """The curves of those of these runs that are there, by id."""
+        runs = self._runs(ids)
+        with RegistryReader(self.path) as registry:
+            return {run.id: curves(registry, run) for run in runs}
+
+    def confusions(self, ids: Iterable[str]) -> dict[str, Any]:
+        """The confusion matrices of those of these runs that are there, by id; None for one that was not tested."""
+        runs = self._runs(ids)
+        with RegistryReader(self.path) as registry:
+            return {run.id: confusion(registry, run) for run in runs}
+
+    def _runs(self, ids: Iterable[str]) -> list[Run]:
+        by_id = {run.id: run for run in self.now()[1].runs}
+        return [by_id[run_id] for run_id in dict.fromkeys(ids) if run_id in by_id]
+
+    def _look(self, registry: RegistryReader, test: bool) -> None:
+        runs = tuple(registry.runs())
+        of = (test, tuple(run for run in runs if run.status == FINISHED))
+        if self._made is None or of != self._made_of:
+            self._made, self._made_of = overview(registry, of[1], test=test), of
+        self._overview = dataclasses.replace(self._made, runs=runs)
+        self._state = hashlib.sha256(repr((test, runs)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    def _is_training(self) -> bool:
+        return self._overview is not None and any(run.status == RUNNING for run in self._overview.runs)
+
+
+def _stamp(path: Path) -> Stamp:
+    """What tells whether the file has changed; an empty log, which reading makes and takes away, is none."""
+    found: list[tuple[int, int, int] | None] = []
+    for each in (path, Path(f"{path}-wal")):
+        try:
+            about = each.stat()
+        except OSError:
+            found.append(None)
+            continue
+        found.append((about.st_ino, about.st_mtime_ns, about.st_size) if about.st_size else None)
+    return tuple(found)
