@@ -82,28 +82,6 @@ def test_markdown_is_a_pipe_table_under_its_caption_with_the_best_in_bold():
     )
 
 
-def test_latex_is_a_booktabs_table_with_the_best_in_bold():
-    assert latex(small()) == (
-        "\\begin{table}[htbp]\n"
-        "\\centering\n"
-        "\\caption{Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
-        f"(fingerprint {FINGERPRINT[:12]}). Intervals are 95 \\%, "
-        "Student's t over seeds or Wilson's over the test clips. "
-        "Note: cells have from 1 to 3 seeds.}\n"
-        "\\label{tab:kws-1}\n"
-        "\\begin{tabular}{lrr}\n"
-        "\\toprule\n"
-        " & SGD & Adam \\\\\n"
-        "\\midrule\n"
-        "Fully-connected (567171 params) & 85.27\\,\\% (43.65 to 96.99) & - \\\\\n"
-        "Convolutional (346067 params) & 89.59\\,\\% (43.65 to 96.99) & "
-        "\\textbf{91.78\\,\\% $\\pm$ 1.00 (89.30 to 94.26, n = 3)} \\\\\n"
-        "\\bottomrule\n"
-        "\\end{tabular}\n"
-        "\\end{table}\n"
-    )
-
-
 HEAD = (
     "metric,data,data_fingerprint,epochs,batch_size,precision,selection,row,column,arch,opt,parameters,n,mean,std,low,"
     "high,interval_over,best,tie,p,seeds,runs,values,commits\n"
@@ -242,37 +220,3 @@ def test_markdown_has_a_cell_a_column_in_every_row_whatever_the_names(name):
         assert not set(plain) & set("\\_`<>[]")
     caption = re.sub(r"\\([\\|*_`<>\[\]])", r"\1", lines[0])
     assert caption == " ".join(table.caption.split())
-
-
-LATEX = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^"}
-
-
-def without_latex(text: str) -> str:
-    """What LaTeX sets for a text; fails where a character means something else to it."""
-    plain = []
-    for part in re.split(r"(\\text[a-z]+\{\}|\\[&%$#_{}])", text):
-        if part in LATEX or re.fullmatch(r"\\[&%$#_{}]", part):
-            plain.append(LATEX.get(part, part[1:]))
-        else:
-            assert not set(part) & set("\\&%$#_{}~^\n\r"), (part, text)
-            plain.append(part)
-    return "".join(plain)
-
-
-@any_name
-def test_latex_has_no_special_character_that_is_not_escaped_whatever_the_names(name):
-    table = named(name)
-    text = latex([table])
-    caption, body = re.fullmatch(
-        r"\\begin\{table\}\[htbp\]\n\\centering\n\\caption\{(.*)\}\n\\label\{tab:kws-1\}\n"
-        r"\\begin\{tabular\}\{l(?:r+)\}\n\\toprule\n(.*) \\\\\n\\bottomrule\n\\end\{tabular\}\n\\end\{table\}\n",
-        text,
-        re.DOTALL,
-    ).groups()
-    assert without_latex(caption).split() == table.caption.split()
-    head, *rows = body.replace("\\midrule\n", "").split(" \\\\\n")
-    assert [without_latex(part).split() for part in re.split(r"(?<!\\)& ?", head)[1:]] == [
-        column.split() for column in table.columns
-    ]
-    assert [without_latex(re.split(r"(?<!\\)&", row)[0]).split() for row in rows] == [row.split() for row in table.rows]
-    assert all(len(re.split(r"(?<!\\)&", row)) == 1 + len(table.columns) for row in rows)

@@ -2,13 +2,14 @@
 
 import dataclasses
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kws.cli import options
 from kws.reports.metrics import NAMES
-from kws.reports.table1 import FIELDS
+from kws.reports.table1 import FIELDS, Table
 
 
 class Format(StrEnum):
@@ -38,6 +39,14 @@ def compare(
         bool, typer.Option("--paper", help="Set the report's figures beside these, and judge its claims.")
     ] = False,
     runs: Annotated[bool, typer.Option("--runs", help="List the runs of every cell, and their commits.")] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Check the table in a .tex, .md or .csv file, number by number; exit code 1 where one is not the "
+            "registry's.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where a table has notes.")] = False,
     format: Annotated[Format, typer.Option(help="For the terminal, a README, a paper, a spreadsheet, a program.")] = (  # noqa: A002
         Format.TABLE
@@ -68,14 +77,17 @@ def compare(
             rows=rows.value,
             columns=columns.value,
             metric=metrics.metric(metric.value, reach=reach),
-            test=test,
+            test=test and check is None,
         )
-        if paper:
+        if paper and check is None:
             from kws.reports.paper import beside
 
             found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
             if found and not any(table.paper for table in found):
                 typer.echo("note: no table here is about the report's networks under its conditions", err=True)
+    if check:
+        _check(found, check, as_json=format is Format.JSON)
+        return
     if format is Format.TABLE:
         from kws import screens
 
@@ -87,4 +99,25 @@ def compare(
         what = "no finished runs that these options choose" if asked else "no finished runs yet"
         typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)
     if strict and any(table.notes for table in found):
+        raise typer.Exit(1)
+
+
+def _check(tables: list[Table], path: Path, *, as_json: bool) -> None:
+    """Compare a file's numbers with these tables' and print those that differ; raises Exit(1) for any that do."""
+    from kws import display
+    from kws.reports import checking, table_files
+
+    compared = checking.check(tables, table_files.read(path))
+    differing = [each for each in compared if not each.agrees]
+    if as_json:
+        records = [dataclasses.asdict(each) | {"agrees": each.agrees} for each in compared]
+        display.print_json({"schema": 1, "file": str(path), "compared": records, "differ": len(differing)})
+    else:
+        name = display.visible(str(path))
+        for each in differing:
+            where = display.visible(", ".join(part for part in (each.row, each.column) if part))
+            here = display.visible(each.registry) or "nothing"
+            typer.echo(f"{where}: {each.what} is {display.visible(each.file)} in {name}, {here} in the registry")
+        typer.echo(f"{len(compared) - len(differing)} of {len(compared)} figures in {name} are the registry's")
+    if differing:
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kws.reports.grids import Grid, grids
+from kws.reports.latex import latex
 from kws.reports.table1 import Cell, Table
 
 SCHEMA = 1
@@ -38,50 +39,6 @@ def _markdown(grid: Grid) -> str:
 
 def _escape_markdown(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in " ".join(text.split()))
-
-
-def latex(tables: list[Table], *, with_runs: bool = False) -> str:
-    """A table environment each, with booktabs rules; pandas writes it."""
-    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
-    return "\n".join(_latex(grid, number) for number, grid in enumerate(made, start=1))
-
-
-def _latex(grid: Grid, number: int) -> str:
-    import pandas as pd
-
-    def text(i: int, j: int) -> str:
-        escaped = _escape_latex(grid.rows[i][j]).replace(r" \%", r"\,\%").replace("\u00b1", r"$\pm$")
-        return rf"\textbf{{{escaped}}}" if (i, j) in grid.bold else escaped
-
-    names, *columns = range(len(grid.columns))
-    frame = pd.DataFrame(
-        [[text(i, j) for j in columns] for i in range(len(grid.rows))],
-        index=[text(i, names) for i in range(len(grid.rows))],
-        columns=[_escape_latex(grid.columns[j]) for j in columns],
-    )
-    if grid.columns[names]:
-        frame.columns.name = _escape_latex(grid.columns[names])
-    width = 0.36  # of the line, for each of two columns of sentences
-    return frame.style.to_latex(
-        hrules=True,
-        position="htbp",
-        position_float="centering",
-        column_format="l" + "".join(rf"p{{{width}\linewidth}}" if j in grid.prose else "r" for j in columns),
-        caption=_escape_latex(" ".join([grid.caption, *(f"Note: {note}." for note in grid.notes)])),
-        label=f"tab:kws-{number}",
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there

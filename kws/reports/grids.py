@@ -19,16 +19,12 @@ COMMIT_LETTERS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Rows of as many texts as there are columns; `bold` has the (row, column) places that are bold, from 0.
-
-    `prose` are columns of sentences, which a page must be able to break into lines.
-    """
+    """Rows of as many texts as there are columns; `bold` has the (row, column) places that are bold, from 0."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     bold: frozenset[tuple[int, int]] = frozenset()
-    prose: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -87,7 +83,6 @@ def _paper(paper: Paper) -> list[Grid]:
             (str(claim.number), claim.statement, claim.verdict, "; ".join(each.text for each in claim.evidence))
             for claim in paper.claims
         ),
-        prose=frozenset({1, 3}),
     )
     return [figures, claims]
 
@@ -99,7 +94,8 @@ def _runs(table: Table) -> Grid:
         for seed, run_id, value in zip(cell.seeds, cell.runs, cell.values, strict=True):
             environment = by_id[run_id].environment
             commit = (environment.git_commit or "unknown")[:COMMIT_LETTERS] + (" changed" * bool(environment.git_dirty))
-            rows.append((cell.row, cell.column, str(seed), run_id, table.metric.text(value), commit))
+            names = (cell.row, cell.column) if run_id == cell.runs[0] else ("", "")
+            rows.append((*names, str(seed), run_id, table.metric.text(value), commit))
     return Grid(
         caption=f"The runs of every cell, on {table.data} (fingerprint {table.data_fingerprint}).",
         columns=("row", "column", "seed", "run", table.metric.title, "commit"),
