@@ -8,12 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from commands import dump, ok, ok_json, refused, sql
+from commands import dump, kws, ok, ok_json, refused, sql
 from ledger import cut_off, make_card, make_epochs, make_evaluation, make_recipe, start, train
 
 from kws.errors import RegistryError
 from kws.registry import keeping
-from kws.registry.connection import Database
+from kws.registry.connection import SCHEMA_VERSION, Database
 from kws.registry.store import Registry
 
 
@@ -52,6 +52,28 @@ def test_a_copy_is_compact_and_holds_the_same(runs, db, tmp_path):
     for pragma in ("application_id", "user_version", "journal_mode", "auto_vacuum"):
         assert sql(tmp_path / "copy.db", f"PRAGMA {pragma}") == sql(db, f"PRAGMA {pragma}")
     assert names(tmp_path) == ["copy.db", "experiments.db"]
+
+
+def test_a_copy_to_share_has_the_weights_of_each_recipes_best_seed_in_validation(registry, db, tmp_path):
+    trained = [
+        train(registry, make_recipe(arch, "sgd", seed=seed))
+        for arch, seed in (("fc", 0), ("fc", 1), ("fc", 2), ("cnn", 0))
+    ]
+    accuracies = (0.9, 0.95, 0.95, 0.1)  # of two that are equal, the first
+    for run_id, accuracy in zip(trained, accuracies, strict=True):
+        sql(
+            db,
+            f"UPDATE runs SET validation_accuracy = {accuracy}, test_accuracy = 1 - {accuracy} WHERE id = '{run_id}'",
+        )
+    before = dump(db)
+    for which, kept in (("best", [trained[1], trained[3]]), ("none", []), ("all", trained)):
+        ok("db", "backup", f"{which}.db", "--weights", which)
+        copy = tmp_path / f"{which}.db"
+        assert [row[0] for row in sql(copy, "SELECT id FROM weights JOIN runs ON run_key = key ORDER BY key")] == kept
+        rest = {table: rows for table, rows in dump(copy).items() if table != "weights"}
+        assert rest == {table: rows for table, rows in before.items() if table != "weights"}
+    assert "left out the weights of 2 runs" in kws("db", "backup", "again.db", "--weights", "best").stderr
+    assert dump(db) == before
 
 
 def test_copies_that_are_made_while_a_thread_writes_are_whole(registry, db, tmp_path):
@@ -129,7 +151,7 @@ def test_info_counts_what_is_there(registry, db):
     assert registry.run("last").id == lost
     info = ok_json("db", "info")
     assert info["runs"] == {"running": 1, "finished": 3, "failed": 0, "interrupted": 1, "lost": 1}
-    assert (info["deleted_runs"], info["registry_schema"], info["path"]) == (2, 2, str(db))
+    assert (info["deleted_runs"], info["registry_schema"], info["path"]) == (2, SCHEMA_VERSION, str(db))
     assert info["rows"] == {table: len(rows) for table, rows in dump(db).items() if table in info["rows"]}
     assert (info["rows"]["runs"], info["rows"]["epochs"], info["rows"]["checkpoints"]) == (8, 14, 2)
     with closing(Database(db, create=False)) as database, database.untransacted() as connection:

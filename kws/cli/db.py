@@ -1,12 +1,22 @@
 """`kws db`: the registry as a file."""
 
 import math
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kws.cli import options
+
+
+class Weights(StrEnum):
+    """The runs whose weights a copy has."""
+
+    ALL = "all"
+    BEST = "best"
+    NONE = "none"
+
 
 app = typer.Typer(
     help="Look after the registry's file, and ask it anything.", rich_markup_mode=None, no_args_is_help=True
@@ -78,15 +88,21 @@ def doctor(
 @app.command("backup")
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; it must not be there yet.")],
+    weights: Annotated[
+        Weights,
+        typer.Option(help="Whose weights to copy: `best` are those of each recipe's seed that is best in validation."),
+    ] = Weights.ALL,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
-    """Copy the registry as it is now, while runs write.
+    """Copy the registry as it is now, while runs write; smaller without weights, for sharing.
 
-    Example: kws db backup copy.db
+    Example: kws db backup copy.db --weights best
     """
     from kws.registry import keeping
 
-    keeping.back_up(db, file)
+    left_out = keeping.back_up(db, file, weights=weights.value)
+    if left_out:
+        typer.echo(f"left out the weights of {left_out} run{'' if left_out == 1 else 's'}", err=True)
     typer.echo(file)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from kws.recipe import Recipe
 from kws.registry.connection import SCHEMA_VERSION, Database, new_file
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import STATUSES
+from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.selection import Selection
 from kws.registry.transfer import BELONGINGS
 
@@ -38,16 +41,46 @@ def info(path: Path) -> dict[str, Any]:
     }
 
 
-def back_up(path: Path, to: Path) -> None:
+ALL, BEST, NONE = "all", "best", "none"  # whose weights a copy has
+
+
+def back_up(path: Path, to: Path, *, weights: str = ALL) -> int:
     """Copy a registry, compactly, as it is at this moment, while others write; `to` appears whole or not at all.
 
-    Raises RegistryError where there is something at `to`, or it cannot be written.
+    The copy has the weights of all runs, of none, or of each recipe's seed that is best on the validation split.
+    Returns how many runs' weights were left out. Raises RegistryError where there is something at `to`, or it cannot be
+    written.
     """
+    left_out = 0
     with new_file(to) as temporary:
         with closing(Database(path, create=False)) as database, database.untransacted() as connection:
             connection.execute("VACUUM INTO ?", (str(temporary),))
+        kept: set[str] = set()
+        if weights == BEST:
+            with RegistryReader(temporary) as copied:
+                kept = best_seeds(copied.runs())
         with closing(sqlite3.connect(temporary)) as copy:
+            if weights != ALL:
+                marks = ", ".join("?" * len(kept))
+                keys = f"SELECT key FROM runs WHERE id IN ({marks})"  # noqa: S608 - question marks
+                dropped = copy.execute(f"DELETE FROM weights WHERE run_key NOT IN ({keys})", sorted(kept))  # noqa: S608
+                left_out = dropped.rowcount
+                copy.commit()
+                copy.execute("VACUUM")
             copy.execute("PRAGMA journal_mode = WAL")
+    return left_out
+
+
+def best_seeds(runs: Iterable[Run]) -> set[str]:
+    """Of the finished runs of each recipe on each data set, the one whose seed is best on the validation split."""
+    best: dict[tuple[str, Recipe], Run] = {}
+    for run in runs:
+        if run.status == FINISHED and run.validation_accuracy is not None:
+            kind = run.data_fingerprint, dataclasses.replace(run.recipe, seed=0)
+            rival = best.get(kind)
+            if rival is None or run.validation_accuracy > (rival.validation_accuracy or 0.0):
+                best[kind] = run
+    return {run.id for run in best.values()}
 
 
 def purge(path: Path, run_ids: list[str]) -> None:
