@@ -188,5 +188,5 @@ class Cards:
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
         return []
 
-    def epochs(self, run_id: str) -> list[Epoch]:
+    def validation_accuracies(self, run_id: str) -> list[float]:
         return []

@@ -1,9 +1,12 @@
-"""What the README shows is what the commands print from the registry that came with it."""
+"""What the README shows is what the commands print and draw from the registry that came with it."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from commands import ok
+from matplotlib.image import imread
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,3 +26,10 @@ def test_the_readmes_outputs_are_those_of_the_commands(tmp_path):
     command = [sys.executable, "-m", "cogapp", "--check", "--diff", "README.md"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"`make readme` brings the README up to date:\n{done.stdout}{done.stderr}"
+
+
+def test_the_readmes_figure_is_that_of_the_command(tmp_path):
+    ok("plot", "--kind", "optimizers", "--out", tmp_path / "now.png", "--db", registry_as_it_came(tmp_path))
+    shown, drawn = (imread(path) for path in (ROOT / "docs" / "optimizers.png", tmp_path / "now.png"))
+    assert shown.shape == drawn.shape, "`make readme` brings the README's figure up to date"
+    assert abs(shown - drawn).mean() < 1e-3, "`make readme` brings the README's figure up to date"

@@ -68,7 +68,8 @@ def _f1(reader: RegistryReader, run: Run) -> float | None:
 
 
 def _epochs_to(reader: RegistryReader, run: Run, accuracy: float) -> float | None:
-    return next((float(epoch.epoch) for epoch in reader.epochs(run.id) if epoch.validation_accuracy >= accuracy), None)
+    curve = reader.validation_accuracies(run.id)
+    return next((float(epoch) for epoch, value in enumerate(curve, start=1) if value >= accuracy), None)
 
 
 METRICS = {

@@ -195,7 +195,7 @@ def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evid
     for opt in _OPTS:
         cell = cells.get((arch, opt, False))
         pairs = zip(cell.seeds, cell.runs, strict=True) if cell else ()
-        curves[opt] = {seed: [epoch.validation_accuracy for epoch in registry.epochs(run_id)] for seed, run_id in pairs}
+        curves[opt] = {seed: registry.validation_accuracies(run_id) for seed, run_id in pairs}
     seeds = sorted(curves["sgd"].keys() & curves["adam"].keys())
     if not seeds:
         return Evidence(about=architectures.title(arch), unit="epochs", wanted=0.0, n=0)
