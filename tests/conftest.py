@@ -8,7 +8,30 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest on two cores would otherwise share four threads
 
+_SHARING = '@pytest.fixture(scope="module")'
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A module whose tests share what takes time to make runs in one worker; all other tests go where there is room.
+
+    That is what pytest-xdist's own groups are for, but 3.8 cannot tell pytest 9.2's tests by their group.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    shares = {f"tests/{file.name}" for file in Path(__file__).parent.glob("test_*.py") if _SHARING in file.read_text()}
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if file in shares else nodeid
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_torture.py", "test_real_clips.py"))
 
 
 @pytest.fixture(autouse=True)

@@ -28,10 +28,9 @@ sync_api = pytest.importorskip(
     reason='Playwright is not installed; `python -m pip install -c constraints.txt -e ".[dev,browser]"` brings it',
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.xdist_group("browser"),  # one browser for all
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here; `apt-get install chromium` brings it"),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no Chromium here; `apt-get install chromium` brings it"
+)
 HOSTILE = '</script><img src=x onerror="window.broken=1"><script>window.broken=1;alert(1)</script>'
 CARD = make_card(clips=60)
 

@@ -83,7 +83,7 @@ LATEX = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircu
 def without_latex(text: str) -> str:
     """What LaTeX sets for a text; fails where a character means something else to it."""
     plain = []
-    text = text.replace(r"$\pm$", "\u00b1")
+    text = text.replace(r"$\pm$", "\u00b1").replace(r"\,\%", r" \%")
     for part in re.split(r"(\\text[a-z]+\{\}|\\[&%$#_{}])", text):
         if part in LATEX or re.fullmatch(r"\\[&%$#_{}]", part):
             plain.append(LATEX.get(part, part[1:]))

@@ -149,7 +149,8 @@ def test_a_registry_without_finished_runs_says_what_to_do(tmp_path):
 def test_the_report_beside_ours_has_its_section_where_there_is_one(db):
     with RegistryReader(db) as registry:
         found = data.overview(registry, registry.runs())
-        assert 'id="paper"' not in html.report(registry, found)
+        bare = dataclasses.replace(found, tables=tuple(dataclasses.replace(each, paper=None) for each in found.tables))
+        assert 'id="paper"' not in html.report(registry, bare)
         figure = SimpleNamespace(
             title="<b>fc", reported_text="85.27 %", here_text="89.40 % (n = 3)", difference_text="-"
         )
@@ -157,7 +158,9 @@ def test_the_report_beside_ours_has_its_section_where_there_is_one(db):
             number=2, statement="Adam is faster", verdict="cannot be told", evidence=[SimpleNamespace(text="a < b")]
         )
         paper = SimpleNamespace(source="the report", figures=[figure], claims=[claim], remarks=["a misprint"])
-        page = html.report(registry, dataclasses.replace(found, papers=(paper,)))
+        first, *_ = found.tables
+        beside = dataclasses.replace(found, tables=(dataclasses.replace(first, paper=paper),))
+        page = html.report(registry, beside)
     for text in ("&lt;b&gt;fc", "85.27 %", "Adam is faster: <strong>cannot be told</strong>", "a &lt; b", "a misprint"):
         assert text in page
 
@@ -240,7 +243,7 @@ def test_the_curves_drawn_first_are_of_runs_in_training_and_of_each_cell(db):
 
 
 def test_colours_are_those_of_plot():
-    from kws.reports.curves import COLOURS
+    from kws.reports.drawing import COLOURS
 
     light = html.static("page.css").split("@media")[0]
     assert tuple(colour.upper() for colour in re.findall(r"--c\d: (#\w+)", light)) == COLOURS

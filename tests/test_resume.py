@@ -18,7 +18,6 @@ from kws.errors import DivergedError, RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
-pytestmark = pytest.mark.xdist_group("resume")
 PATIENT = Path(__file__).parent / "patient.py"
 EPOCHS = 4
 ITERATIONS = 3  # an epoch: 36 clips in minibatches of 16
