@@ -8,7 +8,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest on two cores would otherwise share four threads
 
-_SHARING = '@pytest.fixture(scope="module")'
+_SHARING = ('@pytest.fixture(scope="module")', "import librosa")  # which numba compiles for 20 s, the first time
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -19,7 +19,8 @@ def pytest_xdist_make_scheduler(config, log):
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    shares = {f"tests/{file.name}" for file in Path(__file__).parent.glob("test_*.py") if _SHARING in file.read_text()}
+    files = {f"tests/{file.name}": file.read_text() for file in Path(__file__).parent.glob("test_*.py")}
+    shares = {name for name, text in files.items() if any(sign in text for sign in _SHARING)}
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
