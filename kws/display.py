@@ -116,9 +116,10 @@ def training_end(run: Run, card: DataCard) -> str:
 
 
 class TrainingProgress:
-    """A live bar of a run on stderr; where that is no terminal, a line an epoch."""
+    """A live bar of a run on stderr; where that is no terminal, a line an epoch. Nothing unless it is `shown`."""
 
-    def __init__(self, recipe: Recipe, clips: int, *, done: int = 0) -> None:
+    def __init__(self, recipe: Recipe, clips: int, *, done: int = 0, shown: bool = True) -> None:
+        self._shown = shown
         self._recipe, self._clips, self._done, self._start = recipe, clips, done, time.perf_counter()
         self._console = err()
         self._bar: Progress | None = None
@@ -128,7 +129,7 @@ class TrainingProgress:
         self._losses = "starting"
 
     def __enter__(self) -> TrainingProgress:
-        if self._console.is_terminal:
+        if self._shown and self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
@@ -146,6 +147,8 @@ class TrainingProgress:
 
     def show(self, event: IterationEnd | EpochEnd) -> None:
         """Draw what has happened."""
+        if not self._shown:
+            return
         if isinstance(event, IterationEnd):
             self._seen += event.clips
             self._speed = self._seen / (time.perf_counter() - self._start)

@@ -15,8 +15,8 @@ LEARNING = {
 }  # fmt: skip
 LEDGER = {"registry", "reports"}
 EDGE = {
-    "display", "screens", "screens_evaluation", "dashboard", "live", "braille", "serving", "cli", "__init__",
-    "__main__",
+    "display", "planning", "screens", "screens_evaluation", "dashboard", "live", "braille", "serving", "cli",
+    "__init__", "__main__",
 }  # fmt: skip
 MAY_IMPORT = {
     "vocabulary": set(),
@@ -75,6 +75,7 @@ COMMANDS = [
     "plot last --kind confusion --style paper",
     "report report.html",
     "data list",
+    "sweep --preset table1 --dry-run",
     "--version",
 ]
 

@@ -88,12 +88,14 @@ from kws.cli import (  # noqa: E402 - each adds itself to app
     rerun,
     runs,
     summary,
+    sweep,
     train,
     ui,
     watch,
 )
 
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("rerun")(rerun.rerun)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ def start(
     from kws.registry.store import Registry
 
     is_new(db)  # a place that cannot be written is told before the work, not after it
-    training, loaded = _prepare(recipe, skip_unreadable, again)
+    training, loaded = prepare(recipe, skip_unreadable, again)
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
     with Registry(db, create=True) as registry, stoppable():
         run_id = registry.start(
@@ -62,7 +62,7 @@ def start(
                 recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps
             ).multiply_accumulates,
         )
-        return _work(registry, run_id, training, recipe, loaded)
+        return work(registry, run_id, training, recipe, loaded)
 
 
 def go_on(reference: str, *, db: Path, epochs: int | None, skip_unreadable: bool) -> Run:
@@ -80,7 +80,7 @@ def go_on(reference: str, *, db: Path, epochs: int | None, skip_unreadable: bool
         recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
         if recipe.epochs < max(run.epochs_done, 1):
             raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
-        training, loaded = _prepare(recipe, skip_unreadable, run)
+        training, loaded = prepare(recipe, skip_unreadable, run)
         environment = Environment.here(sys.argv[1:])
         for field in ("torch_version", "cpu"):
             before, now = getattr(run.environment, field), getattr(environment, field)
@@ -92,10 +92,10 @@ def go_on(reference: str, *, db: Path, epochs: int | None, skip_unreadable: bool
         with stoppable():
             registry.go_on(run.id, epochs=recipe.epochs, environment=environment)
             display.say(f"going on with run {run.id} after epoch {training.epoch}")
-            return _work(registry, run.id, training, recipe, loaded)
+            return work(registry, run.id, training, recipe, loaded)
 
 
-def _prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Training, Dataset]:
+def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Training, Dataset]:
     """The data set, which must be that of `run` if there is one, and a training before its first epoch."""
     from kws import architectures, display, speed, training
     from kws.speech import dataset
@@ -114,18 +114,32 @@ def _prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Tr
     return training.Training.begin(recipe, len(loaded.card.classes)), loaded
 
 
-def _work(registry: Registry, run_id: str, state: Training, recipe: Recipe, loaded: Dataset) -> Run:
-    """Train to the end, recording; returns the finished run. However it ends, the registry says so."""
+def work(
+    registry: Registry,
+    run_id: str,
+    state: Training,
+    recipe: Recipe,
+    loaded: Dataset,
+    *,
+    say: Callable[[str], object] | None = None,
+    shown: bool = True,
+) -> Run:
+    """Train to the end, recording; returns the finished run. However it ends, the registry says so.
+
+    Messages go to `say`, by default to stderr; the run's own progress is drawn there only if it is to be `shown`.
+    """
     from kws import checkpoints, display, training, weights
+
+    say = say or display.say
 
     train_split, validation_split, test_split = (
         loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
     )
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    display.say(display.training_title(run_id, recipe, parameters, loaded.card))
+    say(display.training_title(run_id, recipe, parameters, loaded.card))
     due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
     try:
-        with display.TrainingProgress(recipe, len(train_split), done=state.epoch) as progress:
+        with display.TrainingProgress(recipe, len(train_split), done=state.epoch, shown=shown) as progress:
             for event in training.fit(state, train_split, validation_split, recipe):
                 now = time.monotonic()
                 if isinstance(event, EpochEnd):
@@ -142,7 +156,7 @@ def _work(registry: Registry, run_id: str, state: Training, recipe: Recipe, load
         registry.finish(run_id, evaluation, loaded.card, weights.to_bytes(state.model))
     except KeyboardInterrupt as stop:
         registry.end(run_id, INTERRUPTED)
-        display.say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
+        say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
         raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
     except BaseException as error:
         _keep_failure(registry, run_id, str(error) or type(error).__name__)
@@ -150,7 +164,7 @@ def _work(registry: Registry, run_id: str, state: Training, recipe: Recipe, load
             raise type(error)(f"run {run_id} failed: {error}") from None
         raise
     done = registry.run(run_id)
-    display.say(display.training_end(done, loaded.card))
+    say(display.training_end(done, loaded.card))
     return done
 
 

@@ -67,6 +67,32 @@ class Registry(RegistryReader):
         multiply_accumulates: int | None = None,
     ) -> str:
         """Record a run that this process starts now; returns its id."""
+        with self._database.writing() as connection:
+            return self._start(
+                connection,
+                recipe,
+                card,
+                parameters=parameters,
+                environment=environment,
+                name=name,
+                note=note,
+                rerun_of=rerun_of,
+                multiply_accumulates=multiply_accumulates,
+            )
+
+    def _start(
+        self,
+        connection: Connection,
+        recipe: Recipe,
+        card: DataCard,
+        *,
+        parameters: int,
+        environment: Environment,
+        name: str | None = None,
+        note: str | None = None,
+        rerun_of: str | None = None,
+        multiply_accumulates: int | None = None,
+    ) -> str:
         run_id = _new_id()
         values = {
             "id": run_id,
@@ -81,10 +107,9 @@ class Registry(RegistryReader):
             "epochs_done": 0,
             "milliseconds": 0,
         }
-        with self._database.writing() as connection:
-            _keep_card(connection, card)
-            _insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
-            self._begin_session(connection, run_id, first_epoch=1)
+        _keep_card(connection, card)
+        _insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
+        self._begin_session(connection, run_id, first_epoch=1)
         return run_id
 
     def go_on(self, run_id: str, *, epochs: int, environment: Environment) -> None:
@@ -93,12 +118,15 @@ class Registry(RegistryReader):
         Raises RegistryError where that run is finished, or another process works on it.
         """
         with self._database.writing() as connection:
-            key = self._key(connection, run_id)
-            require_cut_off(run_id, self._status(connection, key))
-            checkpoint = self.checkpoint(run_id)
-            first_epoch = checkpoint.epoch + 1 if checkpoint else 1
-            self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
-            _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
+            self._go_on(connection, run_id, epochs=epochs, environment=environment)
+
+    def _go_on(self, connection: Connection, run_id: str, *, epochs: int, environment: Environment) -> None:
+        key = self._key(connection, run_id)
+        require_cut_off(run_id, self._status(connection, key))
+        checkpoint = self.checkpoint(run_id)
+        first_epoch = checkpoint.epoch + 1 if checkpoint else 1
+        self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
+        _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
 
     def record(self, run_id: str, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:
         """Record an epoch that has ended, and with it, in one transaction, where the run can go on.

@@ -1,0 +1,102 @@
+"""`kws sweep`: every combination of several values, as runs of their own; stopped at any time, and continued.
+
+The registry is the sweep's only state: what it has is skipped or gone on with. Each run has one thread unless --threads
+says otherwise, and there are as many workers as fit into the cores: a small network gains less from a second thread
+than from a second run beside it. Threads belong to the recipe, so they depend neither on --jobs nor on the moment.
+"""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kws import architectures, optimizers, planning
+from kws.cli import options
+from kws.environment import cores
+from kws.errors import RecipeError
+from kws.recipe import Recipe, at_least, parse_maps, parse_words
+
+_SEVERAL = "One or several, with a comma between them."
+
+
+def sweep(
+    arch: Annotated[str | None, typer.Option(help="Networks, with a comma between them.", show_default=False)] = None,
+    opt: Annotated[str | None, typer.Option(help="Optimizers, with a comma between them.", show_default=False)] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="How many, from 0 on; or which, as in 3,7. By default 1.", show_default=False)
+    ] = None,
+    preset: Annotated[Literal["table1"] | None, typer.Option(help="table1: the report's table, at 5 seeds.")] = None,
+    epochs: Annotated[str | None, typer.Option(help=f"{_SEVERAL} By default 50.", show_default=False)] = None,
+    batch_size: Annotated[str, typer.Option(help=_SEVERAL)] = str(Recipe.batch_size),
+    learning_rate: Annotated[str | None, typer.Option(help=f"{_SEVERAL} By default the optimizer's.")] = None,
+    momentum: Annotated[str | None, typer.Option(help=f"{_SEVERAL} sgd only.")] = None,
+    weight_decay: Annotated[str | None, typer.Option(help=f"{_SEVERAL} By default the optimizer's.")] = None,
+    maps: Annotated[str | None, typer.Option(metavar="N,N", help="Feature maps of the convolutions; cnn only.")] = None,
+    data: options.Data = None,
+    words: options.Words = options.DEFAULT_WORDS,
+    softmax: Annotated[bool, typer.Option("--softmax/--no-softmax", help="A softmax before cross-entropy.")] = False,
+    skip_unreadable: options.SkipUnreadable = False,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or both.")] = Recipe.precision,
+    selection: Annotated[str, typer.Option("--select", help="The epoch to keep: final, best, or both.")] = "final",
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at once. By default as many as fit into the cores.", show_default=False)
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Processor threads of each run; part of its recipe.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Train runs that failed before, too.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """Train every combination, and go on where it stopped.
+
+    Runs that the registry has are skipped, those that were cut off go on from their checkpoints, the rest is trained.
+    Stop it at any moment and type it again: it ends with the same runs.
+
+    Example: kws sweep --arch fc,cnn --opt sgd,adam --seeds 5
+    """
+    at_least("threads", threads, 1)
+    jobs = max(cores() // threads, 1) if jobs is None else jobs
+    at_least("jobs", jobs, 1)
+    of: dict[str, Any] = planning.TABLE1 if preset else {}
+    arch, opt, epochs = arch or of.get("arch"), opt or of.get("opt"), epochs or of.get("epochs") or str(Recipe.epochs)
+    for value, option in ((arch, "--arch"), (opt, "--opt")):
+        if value is None:
+            raise RecipeError(f"{option} is missing; name one or several, or take --preset table1")
+    assert arch and opt
+
+    def maybe(field: str, text: str | None) -> list[float | None]:
+        return [None] if text is None else [*planning.values(field, text, float)]
+
+    axes: dict[str, Any] = {
+        "arch": planning.values("arch", arch, str, architectures.names()),
+        "precision": planning.values("precision", precision, str, [*options.Precision]),
+        "selection": planning.values("selection", selection, str, [*options.Selected]),
+        "epochs": planning.values("epochs", epochs, int),
+        "batch_size": planning.values("batch_size", batch_size, int),
+        "learning_rate": maybe("learning_rate", learning_rate),
+        "momentum": maybe("momentum", momentum),
+        "weight_decay": maybe("weight_decay", weight_decay),
+        "opt": planning.values("opt", opt, str, optimizers.names()),
+        "seed": planning.seeds(seeds or of.get("seeds", "1")),
+    }
+    plan = planning.expand(
+        axes,
+        maps=parse_maps(maps) if maps else None,
+        words=parse_words(words),
+        data=options.chosen_data(data),
+        threads=threads,
+        softmax=softmax,
+        device="cpu",
+    )
+    from kws.cli import sweeping
+
+    sweeping.run(
+        plan,
+        jobs=jobs,
+        db=db,
+        dry_run=dry_run,
+        retry=retry,
+        fail_fast=fail_fast,
+        skip_unreadable=skip_unreadable,
+        json=json,
+    )
