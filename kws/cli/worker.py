@@ -51,6 +51,8 @@ class Worker:
             return self._train(recipe)
         except KwsError as error:
             return {"status": FAILED, "error": str(error)}
+        except typer.Exit:  # a RuntimeError, too: the run was interrupted
+            raise
         except (RuntimeError, MemoryError) as error:
             return {"status": FAILED, "error": " ".join(str(error).split()) or type(error).__name__}
 
