@@ -38,6 +38,17 @@ class Speed:
 
 
 def measure(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> Speed:
+    """The speed of training steps by this recipe on random clips, beside what the processor could."""
+    speed = clips_per_second(recipe, clips=clips, repeats=repeats)
+    return Speed(
+        precision=recipe.precision,
+        clips_per_second=speed,
+        gflops=operations(recipe) * speed / 1e9,
+        peak_gflops=peak_gflops(recipe),
+    )
+
+
+def clips_per_second(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> float:
     """The speed of training steps by this recipe on random clips: the median of `repeats`, after one to warm up.
 
     Sets threads and seed as training does.
@@ -48,13 +59,7 @@ def measure(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> Speed:
     features = torch.randn(clips, architectures.FRAMES, architectures.BANDS, device=recipe.device)
     split = Split(features, torch.arange(clips, device=recipe.device) % _CLASSES)
     batch = torch.randperm(clips).to(recipe.device)
-    seconds = _median(lambda: training.step(model, optimizer, split, batch, recipe), repeats)
-    return Speed(
-        precision=recipe.precision,
-        clips_per_second=clips / seconds,
-        gflops=operations(recipe) * clips / seconds / 1e9,
-        peak_gflops=peak_gflops(recipe),
-    )
+    return clips / _median(lambda: training.step(model, optimizer, split, batch, recipe), repeats)
 
 
 def operations(recipe: Recipe) -> int:

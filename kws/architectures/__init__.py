@@ -58,6 +58,11 @@ def build(name: str, *, classes: int, maps: tuple[int, ...] | None = None) -> nn
         raise RecipeError(f"`maps` (={given}) makes a network that does not fit into memory; try fewer") from None
 
 
+def has_maps(name: str) -> bool:
+    """Whether the network has feature maps to choose."""
+    return _constant(name, "MAPS") is not None
+
+
 def normal_maps(name: str, maps: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """None for the maps that the network has by default, so that one network has one recipe."""
     return None if maps == _constant(name, "MAPS") else maps

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kws.training import Training
 
 CHECKPOINT_SECONDS = 5.0
+PRUNED = "it did not promise to be among the better ones"
 _SHARE = 20  # a checkpoint that took so long waits for so many times as long
 
 
@@ -121,16 +122,19 @@ def work(
     recipe: Recipe,
     loaded: Dataset,
     *,
-    say: Callable[[str], object] | None = None,
-    shown: bool = True,
+    quiet: bool = False,
+    keep_going: Callable[[EpochEnd], bool] = lambda _: True,
 ) -> Run:
     """Train to the end, recording; returns the finished run. However it ends, the registry says so.
 
-    Messages go to `say`, by default to stderr; the run's own progress is drawn there only if it is to be `shown`.
+    A `quiet` one says and draws nothing. `keep_going` is asked after each epoch but the last; at its first no the run
+    ends as interrupted, and can still be gone on with.
     """
     from kws import checkpoints, display, training, weights
 
-    say = say or display.say
+    def say(message: str) -> None:
+        if not quiet:
+            display.say(message)
 
     train_split, validation_split, test_split = (
         loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
@@ -139,7 +143,7 @@ def work(
     say(display.training_title(run_id, recipe, parameters, loaded.card))
     due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
     try:
-        with display.TrainingProgress(recipe, len(train_split), done=state.epoch, shown=shown) as progress:
+        with display.TrainingProgress(recipe, len(train_split), done=state.epoch, shown=not quiet) as progress:
             for event in training.fit(state, train_split, validation_split, recipe):
                 now = time.monotonic()
                 if isinstance(event, EpochEnd):
@@ -147,6 +151,9 @@ def work(
                     beat = time.monotonic()
                     if now >= due:
                         due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
+                    if event.epoch < recipe.epochs and not keep_going(event):
+                        registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
+                        return registry.run(run_id)
                 elif now - beat > HEARTBEAT_SECONDS:
                     registry.beat(run_id)
                     beat = now

@@ -1,33 +1,28 @@
-"""A plan on its way: what of it is there, how long the rest may take, and training it.
-
-Before the data is read, runs are known by the name of their data, which is what --dry-run goes by; then by its
-fingerprint. The estimate is the mean time an epoch of finished runs with the same network, data and threads.
-"""
+"""A sweep from its plan to its end: shown first, then trained by an engine, then told what failed."""
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from kws import display
-from kws.cli.pool import Pool
 from kws.cli.session import Terminated, stoppable
-from kws.display import duration, percent, visible
+from kws.display import duration, visible
 from kws.recipe import Recipe
-from kws.registry.claims import Key, Known, key_of, known_runs
 from kws.registry.connection import is_new
-from kws.registry.reader import RegistryReader
-from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.registry.runs import FAILED
 from kws.reports.records import SCHEMA
+from kws.sweeps import standing as standings
+from kws.sweeps.line import Ended, Engine, Line, ask
+from kws.sweeps.pool import Pool
+from kws.sweeps.shown import Shown, named
+from kws.sweeps.standing import Standing, teller
+from kws.sweeps.trainer import About, code_digest
 
-_NEW = "new"
-_ABOUT = {
-    FINISHED: "finished", RUNNING: "running elsewhere", INTERRUPTED: "to go on with", FAILED: "failed before",
-    _NEW: "new",
-}  # fmt: skip
+_TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
 def run(
@@ -42,160 +37,102 @@ def run(
     json: bool,
 ) -> None:
     """Show the plan, then train what is left of it; ends with exit code 1 where runs failed."""
-    known = _read(db)
+    new = is_new(db)  # the engine makes one at once; a place that cannot be written is told before that
     if dry_run:
-        found = [_find(known, recipe, None) for recipe in plan]
-        _show(plan, found, known, jobs)
+        standing = standings.standing(plan, {} if new else standings.read(db), {})
+        _show(standing, jobs, standing.estimate(jobs, {}, retry=retry))
         if json:
-            _print(plan, found, {}, dry_run=True)
+            _print(standing, {}, dry_run=True)
         return
-    ended: dict[Recipe, dict[str, Any]] = {}
+    about = About(
+        db=str(db.absolute()),
+        retry=retry,
+        skip_unreadable=skip_unreadable,
+        arguments=tuple(sys.argv[1:]),
+        folder=str(Path.cwd()),
+        code=code_digest(),
+    )
+    ended: dict[Recipe, Ended] = {}
     stopped: int | None = None
-    found = []
+    standing = Standing(plan=plan, found=[None] * len(plan), seconds_an_epoch={})
     try:
-        with stoppable(), Pool(jobs, db=db, retry=retry, skip_unreadable=skip_unreadable) as pool:
-            fingerprint = pool.fingerprint(plan[0])
-            found = [_find(known, recipe, fingerprint) for recipe in plan]
-            _show(plan, found, known, jobs)
-            left = []
-            for recipe, run in zip(plan, found, strict=True):
-                if run and run.status == FAILED and not retry:
-                    ended[recipe] = {"status": FAILED, "run": run.id, "error": run.error, "before": True}
-                elif not (run and run.status == FINISHED):
-                    left.append(recipe)
-            with _Shown(len(left), pool) as shown:
-                for recipe, answer in pool.train(left) if left else ():
-                    ended[recipe] = answer
-                    shown.show(recipe, answer)
-                    if fail_fast and answer["status"] == FAILED:
+        with stoppable(), Pool(jobs, about) as engine:  # which begins to import torch while the registry is read
+            standing, line, seconds = _prepare(engine, plan, None if new else db, jobs, retry=retry)
+            tell = teller(plan)
+            with Shown(line, db, tell, seconds) as shown:
+                for each in line.ended():
+                    if each is None:
+                        shown.passed()
+                        continue
+                    ended[each.recipe] = each
+                    shown.ended(each)
+                    if fail_fast and each.answer["status"] == FAILED:
                         break
     except KeyboardInterrupt as stop:
         stopped = 143 if isinstance(stop, Terminated) else 130
         display.say("the sweep was interrupted; the same command goes on with it")
-    failed = [(recipe, answer) for recipe, answer in ended.items() if answer["status"] == FAILED]
-    for recipe, answer in failed:
-        display.say(visible(f"failed: {_who(recipe, answer)}: {answer.get('error')}"))
-    if any(answer.get("before") for _, answer in failed):
-        display.say("runs that failed before are left alone; --retry trains them again")
+    failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
+    for each in failed:
+        display.say(visible(f"failed: {named(each, teller(plan))}: {each.answer.get('error')}"))
+    if any(each.answer.get("before") for each in failed):
+        display.say("runs that failed before were left alone; --retry trains them again")
+    elif failed and stopped is None:
+        display.say("the same command with --retry trains what failed again")
     if json and stopped is None:
-        _print(plan, found, ended, dry_run=False)
+        _print(standing, ended, dry_run=False)
     if stopped or failed:
         raise typer.Exit(stopped or 1)
 
 
-def _read(db: Path) -> dict[Key, list[Known]]:
-    if is_new(db):
-        return {}
-    with RegistryReader(db) as registry:
-        return known_runs(registry)
+def _prepare(
+    engine: Engine, plan: list[Recipe], db: Path | None, jobs: int, *, retry: bool
+) -> tuple[Standing, Line, float | None]:
+    """Know the data, show where the plan stands, and line up what is left of it; the seconds it may take."""
+    known = standings.read(db) if db else {}
+    firsts = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}
+    fingerprints = {of: ask(engine, "look", recipe)["fingerprint"] for of, recipe in firsts.items()}
+    standing = standings.standing(plan, known, fingerprints)
+    untimed = standing.untimed(retry=retry)
+    timed = {}
+    if len(untimed) <= _TIMED_KINDS:
+        timed = {kind: ask(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
+    seconds = standing.estimate(jobs, timed, retry=retry)
+    _show(standing, jobs, seconds)
+    return standing, Line(engine, standing.left(retry=retry), fingerprints), seconds
 
 
-def _find(known: dict[Key, list[Known]], recipe: Recipe, fingerprint: str | None) -> Known | None:
-    """The equal run that is furthest, on the data of that fingerprint, or of that name where there is none yet."""
-    for run in known.get(key_of(recipe), ()):
-        if (run.data == recipe.data) if fingerprint is None else (run.fingerprint == fingerprint):
-            return run
-    return None
+def _show(standing: Standing, jobs: int, seconds: float | None) -> None:
+    for line in standing.lines(jobs):
+        display.say(line)
+    if seconds is None:
+        display.say("estimated time: unknown until a run of each network has been timed")
+    elif seconds:
+        display.say(f"estimated time: {duration(seconds)}")
 
 
-def _group(run: Known | None) -> str:
-    return _NEW if run is None else INTERRUPTED if run.status == LOST else run.status
+def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
+    """The plan's runs that failed earlier and are left alone."""
+    return [
+        Ended(recipe=recipe, answer={"status": FAILED, "run": run.id, "error": run.error, "before": True})
+        for recipe, run in zip(standing.plan, standing.found, strict=True)
+        if run and run.status == FAILED and not retry
+    ]
 
 
-def _show(plan: list[Recipe], found: list[Known | None], known: dict[Key, list[Known]], jobs: int) -> None:
-    counts = Counter(_group(run) for run in found)
-    parts = ", ".join(f"{counts[group]:,} {about}" for group, about in _ABOUT.items() if counts[group])
-    display.say(f"plan: {len(plan):,} runs ({parts}), {jobs} at once")
-    if len(plan) <= 40:
-        for recipe, run in zip(plan, found, strict=True):
-            display.say(visible(f"  {_what(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[_group(run)]}"))
-    left = [recipe for recipe, run in zip(plan, found, strict=True) if _group(run) in (_NEW, INTERRUPTED)]
-    if left:
-        seconds = _estimate(left, known, jobs)
-        display.say(f"estimated time: {'unknown' if seconds is None else duration(seconds)}")
-
-
-def _estimate(left: list[Recipe], known: dict[Key, list[Known]], jobs: int) -> float | None:
-    """Seconds that these may take; None where there is no finished run to go by for one of them."""
-    spent: dict[tuple[str, str, int], list[float]] = {}
-    for runs in known.values():
-        for run in runs:
-            if run.status == FINISHED:
-                sums = spent.setdefault((run.arch, run.data, run.threads), [0.0, 0.0])
-                sums[0] += run.seconds
-                sums[1] += run.epochs
-    total = 0.0
-    for recipe in left:
-        sums = spent.get((recipe.arch, recipe.data, recipe.threads), [0.0, 0.0])
-        if not sums[1]:
-            return None
-        total += recipe.epochs * sums[0] / sums[1]
-    return total / min(jobs, len(left))
-
-
-def _what(recipe: Recipe) -> str:
-    return (
-        f"{recipe.arch}, {recipe.opt}, seed {recipe.seed}, learning rate {recipe.learning_rate:g}, "
-        f"batch size {recipe.batch_size}, {recipe.epochs} epochs"
-    )
-
-
-def _who(recipe: Recipe, answer: dict[str, Any]) -> str:
-    return f"run {answer['run']} ({_what(recipe)})" if answer.get("run") else _what(recipe)
-
-
-def _print(
-    plan: list[Recipe], found: list[Known | None], ended: dict[Recipe, dict[str, Any]], *, dry_run: bool
-) -> None:
-    runs = []
-    for recipe, run in zip(plan, found, strict=True):
-        answer = ended.get(recipe) or ({"run": run.id, "status": run.status} if run else {})
-        about = {
-            name: getattr(recipe, name) for name in ("arch", "opt", "seed", "learning_rate", "batch_size", "epochs")
-        }
+def _print(standing: Standing, ended: dict[Recipe, Ended], *, dry_run: bool) -> None:
+    runs: list[dict[str, Any]] = []
+    for at, recipe in enumerate(standing.plan):
+        known, now = standing.found[at], ended.get(recipe)
+        answer = now.answer if now else {}
         runs.append(
-            {"run": answer.get("run"), "status": answer.get("status", _NEW), "error": answer.get("error"), **about}
+            {
+                "run": answer.get("run") or (known.id if known else None),
+                "status": answer.get("status") or standing.state(at),
+                "error": answer.get("error") or (known.error if known and not now else None),
+                **{
+                    name: getattr(recipe, name)
+                    for name in ("arch", "opt", "seed", "learning_rate", "batch_size", "epochs")
+                },
+            }
         )
     display.print_json({"schema": SCHEMA, "dry_run": dry_run, "runs": runs})
-
-
-class _Shown:
-    """A bar on a terminal; where stderr is none, a line a run that has ended."""
-
-    def __init__(self, count: int, pool: Pool) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = display.err()
-        self._count, self._done, self._pool = count, 0, pool
-        self._bar = (
-            Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            if console.is_terminal and count
-            else None
-        )
-
-    def __enter__(self) -> _Shown:
-        if self._bar:
-            self._bar.start()
-            self._task = self._bar.add_task("runs", total=self._count)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def show(self, recipe: Recipe, answer: dict[str, Any]) -> None:
-        """Draw that a run has ended."""
-        self._done += 1
-        result = percent(answer.get("test_accuracy")) if answer.get("test_accuracy") is not None else ""
-        text = visible(f"{_who(recipe, answer)} {answer['status']} {result}").rstrip()
-        if self._bar:
-            self._bar.update(self._task, advance=1, description=f"{self._pool.running} running")
-            self._bar.console.print(text, soft_wrap=True)
-        else:
-            display.say(f"{self._done}/{self._count} {text}")

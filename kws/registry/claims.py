@@ -7,7 +7,9 @@ A claim is one transaction that has the write lock before it looks: of two that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from sqlite3 import Connection
 from typing import Any
 
 from kws.data_card import DataCard
@@ -22,7 +24,8 @@ _FIELDS = tuple(field.name for field in fields(Recipe) if field.name != "data")
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _COLUMNS = ", ".join(("key", "id", "status", "error", "milliseconds", "data", "data_fingerprint", *_FIELDS))
 _KNOWN = f"SELECT {_COLUMNS} FROM runs WHERE deleted_at IS NULL"  # noqa: S608 - our names
-_EQUAL = f"{_KNOWN} AND data_fingerprint = :fingerprint AND " + " AND ".join(f"{name} IS :{name}" for name in _FIELDS)
+_ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND arch = :arch AND opt = :opt AND seed = :seed"
+_SIGN = "SELECT session, heartbeat_at FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
 Key = tuple[Any, ...]
 
 
@@ -36,6 +39,7 @@ class Known:
     seconds: float
     data: str
     fingerprint: str
+    recipe: Key
     arch: str
     threads: int
     epochs: int
@@ -47,49 +51,88 @@ def key_of(recipe: Recipe) -> Key:
     return tuple(values[name] for name in _FIELDS)
 
 
-def known_runs(registry: RegistryReader) -> dict[Key, list[Known]]:
-    """All runs by their recipes, those that are furthest first; the registry is read once."""
-    found: dict[Key, list[Known]] = {}
-    with registry.reading() as connection:
-        statuses = registry._statuses(connection)
-        for row in connection.execute(_KNOWN):
-            found.setdefault(tuple(row[name] for name in _FIELDS), []).append(_known(row, statuses))
-    for runs in found.values():
-        runs.sort(key=lambda run: _ORDER.index(run.status))
-    return found
+class PlanReader(RegistryReader):
+    """A registry file, opened to see what of a plan is there."""
+
+    def known(self) -> dict[Key, list[Known]]:
+        """All runs by their recipes, those that are furthest first; the registry is read once."""
+        found: dict[Key, list[Known]] = {}
+        with self.reading() as connection:
+            statuses = self._statuses(connection)
+            for row in connection.execute(_KNOWN):
+                run = _known(row, statuses)
+                found.setdefault(run.recipe, []).append(run)
+        for runs in found.values():
+            runs.sort(key=lambda run: _ORDER.index(run.status))
+        return found
 
 
-def claim(
-    registry: Registry,
-    recipe: Recipe,
-    card: DataCard,
-    *,
-    retry: bool,
-    parameters: int,
-    multiply_accumulates: int | None,
-    environment: Environment,
-) -> tuple[Known | None, str]:
-    """Take a recipe on: returns the equal run that was there, if any, and the id of the run that counts.
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a claim came to: the run that counts, how it was before (None: it is new), and whether it is ours now.
 
-    It is this process's now if there was none, or one that was cut off, or with `retry` one that had failed.
+    `sign` is the last sign of life of a run that another process trains: that of one that still lives changes.
     """
-    with registry._database.writing() as connection:
-        statuses = registry._statuses(connection)
-        values = rows.of_recipe(recipe) | {"fingerprint": card.fingerprint}
-        equal = [_known(row, statuses) for row in connection.execute(_EQUAL, values)]
-        if equal:
-            before = min(equal, key=lambda run: _ORDER.index(run.status))
-            if before.status in (INTERRUPTED, LOST) or (retry and before.status == FAILED):
-                registry._go_on(connection, before.id, epochs=recipe.epochs, environment=environment)
-            return before, before.id
-        return None, registry._start(
-            connection,
-            recipe,
-            card,
-            parameters=parameters,
-            environment=environment,
-            multiply_accumulates=multiply_accumulates,
-        )
+
+    run: str
+    before: str | None
+    mine: bool
+    error: str | None = None
+    sign: str | None = None
+
+
+class Claimer(Registry):
+    """A registry file, opened to take on runs that other processes may want, too."""
+
+    def claim(
+        self,
+        recipe: Recipe,
+        card: DataCard,
+        *,
+        retry: bool,
+        parameters: int,
+        multiply_accumulates: int | None,
+        environment: Environment,
+        tags: Iterable[str] = (),
+        silent: str | None = None,
+    ) -> Claim:
+        """Take a recipe on: it is this process's if there was no equal run, or one that was cut off.
+
+        With `retry` also if it had failed; and if it is running, but its last sign of life is still `silent`, for
+        whoever asks knows that this is too long ago. A process that was taken for dead is told so at its next epoch.
+        """
+        with self._database.writing() as connection:
+            statuses = self._statuses(connection)
+            values = rows.of_recipe(recipe) | {"fingerprint": card.fingerprint}
+            wanted = tuple(values[name] for name in _FIELDS)
+            alike = [_known(row, statuses) for row in connection.execute(_ALIKE, values).fetchall()]
+            equal = [run for run in alike if run.recipe == wanted]
+            if not equal:
+                new = self._start(
+                    connection,
+                    recipe,
+                    card,
+                    parameters=parameters,
+                    environment=environment,
+                    multiply_accumulates=multiply_accumulates,
+                )
+                self._tag(connection, new, tags)
+                return Claim(run=new, before=None, mine=True)
+            known = min(equal, key=lambda run: _ORDER.index(run.status))
+            sign = self._sign(connection, known.id) if known.status == RUNNING else None
+            mine = (
+                known.status in (INTERRUPTED, LOST)
+                or (retry and known.status == FAILED)
+                or (known.status == RUNNING and sign == silent)
+            )
+            if mine:
+                self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
+            return Claim(run=known.id, before=known.status, mine=mine, error=known.error, sign=sign)
+
+    def _sign(self, connection: Connection, run_id: str) -> str:
+        """A run's last sign of life."""
+        row = connection.execute(_SIGN, {"key": self._key(connection, run_id)}).fetchone()
+        return f"{row['session']} {row['heartbeat_at']}"
 
 
 def _known(row: rows.Row, statuses: dict[int, str]) -> Known:
@@ -100,6 +143,7 @@ def _known(row: rows.Row, statuses: dict[int, str]) -> Known:
         seconds=row["milliseconds"] / 1000,
         data=row["data"],
         fingerprint=row["data_fingerprint"],
+        recipe=tuple(row[name] for name in _FIELDS),
         arch=row["arch"],
         threads=row["threads"],
         epochs=row["epochs"],

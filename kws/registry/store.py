@@ -118,11 +118,11 @@ class Registry(RegistryReader):
         Raises RegistryError where that run is finished, or another process works on it.
         """
         with self._database.writing() as connection:
-            self._go_on(connection, run_id, epochs=epochs, environment=environment)
+            require_cut_off(run_id, self._status(connection, self._key(connection, run_id)))
+            self._take_over(connection, run_id, epochs=epochs, environment=environment)
 
-    def _go_on(self, connection: Connection, run_id: str, *, epochs: int, environment: Environment) -> None:
+    def _take_over(self, connection: Connection, run_id: str, *, epochs: int, environment: Environment) -> None:
         key = self._key(connection, run_id)
-        require_cut_off(run_id, self._status(connection, key))
         checkpoint = self.checkpoint(run_id)
         first_epoch = checkpoint.epoch + 1 if checkpoint else 1
         self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
@@ -209,12 +209,15 @@ class Registry(RegistryReader):
     def tag(self, run_id: str, tags: Iterable[str], *, remove: bool = False) -> None:
         """Give a run tags, or take them away."""
         with self._database.writing() as connection:
-            key = self._key(connection, run_id)
-            for tag in tags:
-                if remove:
-                    connection.execute("DELETE FROM tags WHERE run_key = ? AND tag = ?", (key, tag))
-                else:
-                    _insert(connection, "tags", {"run_key": key, "tag": tag}, known="ON CONFLICT DO NOTHING")
+            self._tag(connection, run_id, tags, remove=remove)
+
+    def _tag(self, connection: Connection, run_id: str, tags: Iterable[str], *, remove: bool = False) -> None:
+        key = self._key(connection, run_id)
+        for tag in tags:
+            if remove:
+                connection.execute("DELETE FROM tags WHERE run_key = ? AND tag = ?", (key, tag))
+            else:
+                _insert(connection, "tags", {"run_key": key, "tag": tag}, known="ON CONFLICT DO NOTHING")
 
     def _begin_session(
         self, connection: Connection, run_id: str, *, first_epoch: int, environment: Environment | None = None

@@ -1,0 +1,126 @@
+"""The line of recipes on their way to an engine's processes, until each has ended.
+
+A recipe whose process died goes back to its head, DEATHS times at most. One that a process of somebody else trains is
+asked for again and again, until it is finished or can be taken over: at once where its process is seen to be gone, and
+where that cannot be seen, for it is on another machine, when it has given no sign for SILENT_SECONDS of our own clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from kws.errors import KwsError
+from kws.process import HEARTBEAT_SECONDS
+from kws.recipe import Recipe
+from kws.registry.runs import FAILED, RUNNING
+from kws.sweeps.trainer import DIED, REFUSED, Answer, Question, as_question
+
+DEATHS = 5
+SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
+LOOK_SECONDS = 0.25
+_ASK_AGAIN_SECONDS = 1.0
+
+
+class Engine(Protocol):
+    """Processes that answer questions (see kws.sweeps.trainer), here or elsewhere."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes; runs at hand end as interrupted."""
+
+    def room(self) -> int:
+        """How many questions more can be taken now."""
+
+    def ask(self, question: Question) -> None:
+        """Take a question."""
+
+    def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
+        """The questions answered within so many seconds, with status DIED where the process died."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A recipe of the plan that has ended, and how."""
+
+    recipe: Recipe
+    answer: Answer
+
+
+@dataclass
+class _Other:
+    """A run that somebody else's process trains: its last sign, since when it is that, and when to ask again."""
+
+    question: Question
+    sign: str | None
+    since: float
+    due: float = field(default_factory=lambda: time.monotonic() + _ASK_AGAIN_SECONDS)
+
+
+@dataclass
+class Line:
+    """Recipes to train, on data with these fingerprints by (data, words); `elsewhere` are those of others now."""
+
+    engine: Engine
+    plan: Sequence[Recipe]
+    fingerprints: Mapping[tuple[str, tuple[str, ...]], str]
+    elsewhere: int = 0
+
+    def ended(self) -> Iterator[Ended | None]:
+        """Each recipe as it ends, and None whenever some time has passed. Raises KwsError where nobody can work."""
+        left = deque(
+            as_question(recipe, ask="train", at=i, fingerprint=self.fingerprints[recipe.data, recipe.words])
+            for i, recipe in enumerate(self.plan)
+        )
+        others: dict[int, _Other] = {}
+        deaths: dict[int, int] = {}
+        asked = 0
+        while left or others or asked:
+            now = time.monotonic()
+            for other in others.values():
+                if other.due <= now and self.engine.room() > len(left):  # never before what is surely left to do
+                    silent = other.sign if now - other.since > SILENT_SECONDS else None
+                    left.append({**other.question, "silent": silent})
+                    other.due = float("inf")
+            while left and self.engine.room() > 0:
+                self.engine.ask(left.popleft())
+                asked += 1
+            self.elsewhere = len(others)
+            for question, answer in self.engine.answers(LOOK_SECONDS):
+                asked -= 1
+                at, status = question["at"], answer["status"]
+                if status == REFUSED:
+                    raise KwsError(answer["error"])
+                if status == DIED:
+                    deaths[at] = deaths.get(at, 0) + 1
+                    if deaths[at] < DEATHS:
+                        left.appendleft(question)
+                        continue
+                    answer = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
+                if status == RUNNING:
+                    known = others.get(at)
+                    since = known.since if known and known.sign == answer["sign"] else time.monotonic()
+                    others[at] = _Other(question, answer["sign"], since)
+                    continue
+                others.pop(at, None)
+                self.elsewhere = len(others)
+                yield Ended(recipe=self.plan[at], answer=answer)
+            yield None
+
+
+def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
+    """Ask one process something and wait for it. Raises KwsError where it refuses or dies."""
+    engine.ask(as_question(recipe, ask=what))
+    while not (found := engine.answers(LOOK_SECONDS)):
+        pass
+    ((_, answer),) = found
+    if answer.get("status") == REFUSED:
+        raise KwsError(answer["error"])
+    if answer.get("status") == DIED:
+        raise KwsError("the sweep's first process died before any run; try again, or `kws train` one of them")
+    return answer

@@ -1,0 +1,108 @@
+"""Pool: an engine of processes on this machine, each of which trains one recipe after another.
+
+They are sessions of their own, so that Ctrl-C in a terminal reaches the sweep alone. It stops them by closing their
+stdin; so does its own death. One that dies is replaced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import selectors
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any, Self
+
+from kws.sweeps.trainer import DIED, About, Answer, Question
+
+STOP_SECONDS = 8.0
+
+
+class Pool:
+    """So many processes; ends them when it is left, by whatever way. One begins at once, the others when needed."""
+
+    def __init__(self, jobs: int, about: About) -> None:
+        self._jobs, self._about = jobs, about
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._asked: dict[int, Question] = {}  # by process number
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            with suppress(OSError):
+                worker.stdin.close()  # type: ignore[union-attr]
+        until = time.monotonic() + STOP_SECONDS
+        for worker in self._workers:
+            try:
+                worker.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+        self._selector.close()
+
+    def room(self) -> int:
+        """How many questions more can be taken now."""
+        return self._jobs - len(self._asked)
+
+    def ask(self, question: Question) -> None:
+        """Ask a process that has nothing to do."""
+        idle = [worker for worker in self._workers if worker.pid not in self._asked]
+        worker = idle[0] if idle else self._begin()
+        self._asked[worker.pid] = question
+        self._tell(worker, question)
+
+    def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
+        """What has been answered, after so many seconds at most; an epoch told is no answer yet."""
+        found = []
+        for key, _ in self._selector.select(seconds):
+            worker = key.data
+            question, answer = self._asked.get(worker.pid), self._hear(worker)
+            if answer is None:
+                self._asked.pop(worker.pid, None)
+                self._remove(worker)
+                answer = {"status": DIED}
+            elif "epoch" not in answer:
+                self._asked.pop(worker.pid, None)
+            if question:
+                found.append((question, answer))
+        return found
+
+    def reply(self, question: Question, go_on: bool) -> None:
+        """Tell the process that was asked this question, and has told an epoch, whether to go on."""
+        for worker in self._workers:
+            if self._asked.get(worker.pid) is question:
+                self._tell(worker, go_on)
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kws.sweeps.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self._workers.append(worker)
+        self._selector.register(worker.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+        self._tell(worker, dataclasses.asdict(self._about))
+        return worker
+
+    def _remove(self, worker: subprocess.Popen[bytes]) -> None:
+        self._selector.unregister(worker.stdout)  # type: ignore[arg-type]
+        self._workers.remove(worker)
+        worker.kill()
+        worker.wait()
+
+    def _tell(self, worker: subprocess.Popen[bytes], message: Any) -> None:
+        with suppress(BrokenPipeError):  # that it died is heard
+            worker.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]
+
+    def _hear(self, worker: subprocess.Popen[bytes]) -> Answer | None:
+        """The process's next line; None where it died."""
+        line = worker.stdout.readline()  # type: ignore[union-attr]
+        return json.loads(line) if line.endswith(b"\n") else None

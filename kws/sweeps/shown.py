@@ -1,0 +1,128 @@
+"""What a sweep shows of itself: on a terminal one live display of all runs, elsewhere a line a run that has ended.
+
+The display is drawn from the registry, which every process writes to: so it shows runs on other machines, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from kws import display
+from kws.display import duration, percent, visible
+from kws.errors import RegistryError
+from kws.recipe import Recipe
+from kws.registry.claims import key_of
+from kws.registry.following import Followed, Follower
+from kws.registry.runs import FAILED, RUNNING
+from kws.sweeps.line import Ended, Line
+
+_LOOK_SECONDS = 0.5
+_MOST_ROWS = 16  # runs shown at once
+
+
+class Shown:
+    """Draws how far a line is; `tell` calls a recipe by its name."""
+
+    def __init__(self, line: Line, db: Path, tell: Callable[[Recipe], str], seconds: float | None) -> None:
+        self._line, self._db, self._tell, self._estimate = line, db, tell, seconds
+        self._keys = {key_of(recipe): recipe for recipe in line.plan}
+        self._console = display.err()
+        self._live: Live | None = None
+        self._registry: Follower | None = None
+        self._done, self._failed = 0, 0
+        self._start = self._looked = time.monotonic()
+        self._running: list[Followed] = []
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and self._line.plan:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+            self._draw()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        if self._registry:
+            self._registry.__exit__()
+
+    def ended(self, ended: Ended) -> None:
+        """Say that a run has ended, and how."""
+        self._done += 1
+        self._failed += ended.answer["status"] == FAILED
+        text = visible(f"{self._done}/{len(self._line.plan)} {named(ended, self._tell)} {_outcome(ended)}")
+        if self._live:
+            self._live.console.print(text, soft_wrap=True)
+            self._draw()
+        else:
+            display.say(text)
+
+    def passed(self) -> None:
+        """Some time has passed: look at the registry, and draw."""
+        if self._live and time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            with suppress(RegistryError):  # it is only looked at; who writes to it will say what is wrong
+                self._registry = self._registry or Follower(self._db)
+                followed = self._registry.look(datetime.now(UTC))
+                self._running = [
+                    each for each in followed if each.run.status == RUNNING and key_of(each.run.recipe) in self._keys
+                ]
+            self._draw()
+
+    def _draw(self) -> None:
+        assert self._live
+        total = len(self._line.plan)
+        begun = sum(len(each.epochs) / each.run.recipe.epochs for each in self._running)
+        summary = Table.grid(padding=(0, 1))
+        parts = [f"{self._done} of {total} runs", f"{len(self._running)} running"]
+        parts += [f"{self._failed} failed"] if self._failed else []
+        parts += [f"waiting for {self._line.elsewhere} of other processes"] if self._line.elsewhere else []
+        parts += [left] if (left := self._left(self._done + begun, total)) else []
+        summary.add_row(ProgressBar(total=total, completed=self._done + begun, width=30), Text(", ".join(parts)))
+        rows = Table.grid(padding=(0, 1))
+        for each in self._running[:_MOST_ROWS]:
+            recipe, last = each.run.recipe, each.epochs[-1] if each.epochs else None
+            accuracy = f"validation {percent(last.validation_accuracy)}" if last else "starting"
+            rows.add_row(
+                Text(f"run {each.run.id}"),
+                Text(visible(self._tell(self._keys[key_of(recipe)]))),
+                ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16),
+                Text(f"epoch {len(each.epochs)}/{recipe.epochs}"),
+                Text(accuracy),
+            )
+        self._live.update(Group(rows, summary), refresh=True)
+
+    def _left(self, done: float, total: int) -> str:
+        """The time left: from what was done since the start, before that from the estimate."""
+        spent = time.monotonic() - self._start
+        if done >= 0.5 and done > 0.02 * total:
+            return f"about {duration(spent * (total - done) / done)} left"
+        return f"about {duration(max(self._estimate - spent, 0))} left" if self._estimate else ""
+
+
+def named(ended: Ended, tell: Callable[[Recipe], str]) -> str:
+    """A run by its id, where it has one, and its recipe."""
+    run = ended.answer.get("run")
+    return f"run {run} ({tell(ended.recipe)})" if run else tell(ended.recipe)
+
+
+def _outcome(ended: Ended) -> str:
+    answer = ended.answer
+    if answer["status"] == FAILED:
+        return f"failed: {answer['error']}"
+    accuracy = answer.get("test_accuracy")
+    parts = [answer["status"] if not answer.get("before") else f"{answer['status']} elsewhere"]
+    parts += [f"test accuracy {percent(accuracy)}"] if accuracy is not None else []
+    parts += [duration(answer["seconds"])] if answer.get("seconds") else []
+    return ", ".join(parts)

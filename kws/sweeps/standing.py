@@ -1,0 +1,131 @@
+"""Where a plan stands: what of it the registry has, in what order the rest is trained, and how long that may take.
+
+Before the data is read, runs are known by the name of their data, which is what --dry-run goes by; then by its
+fingerprint. The estimate is the mean time an epoch of finished runs with the same network, data and threads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from kws.display import visible
+from kws.recipe import Recipe
+from kws.registry.claims import Key, Known, PlanReader, key_of
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+
+NEW = "new"
+_ABOUT = {
+    FINISHED: "finished", RUNNING: "running elsewhere", INTERRUPTED: "to go on with", FAILED: "failed before",
+    NEW: "new",
+}  # fmt: skip
+_ORDER = (INTERRUPTED, FAILED, NEW, RUNNING)  # what was begun ends first; what others train may be there in the end
+_NAMED = 40  # runs of a plan that is listed run by run
+Fingerprints = Mapping[tuple[str, tuple[str, ...]], str]
+Kind = tuple[str, str, int]  # what runs of the same speed have in common
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A plan, and for each of its recipes the equal run that is furthest, if any."""
+
+    plan: Sequence[Recipe]
+    found: Sequence[Known | None]
+    seconds_an_epoch: Mapping[Kind, float]  # of finished runs
+
+    def state(self, at: int) -> str:
+        """What a recipe's run is: new, or the run's status; one that is lost counts as interrupted."""
+        run = self.found[at]
+        return NEW if run is None else INTERRUPTED if run.status == LOST else run.status
+
+    def left(self, *, retry: bool) -> list[Recipe]:
+        """What is to be trained or waited for, in its order."""
+        states = [self.state(at) for at in range(len(self.plan))]
+        wanted = [at for at, state in enumerate(states) if state != FINISHED and (retry or state != FAILED)]
+        return [self.plan[at] for at in sorted(wanted, key=lambda at: _ORDER.index(states[at]))]
+
+    def untimed(self, *, retry: bool) -> dict[Kind, Recipe]:
+        """A recipe of each kind that is left and of which no run has finished."""
+        return {kind(recipe): recipe for recipe in self.left(retry=retry) if kind(recipe) not in self.seconds_an_epoch}
+
+    def estimate(self, jobs: int, more: Mapping[Kind, float], *, retry: bool) -> float | None:
+        """Seconds that the rest may take, so many at once; None where a kind of run was never timed."""
+        left, each = self.left(retry=retry), {**more, **self.seconds_an_epoch}
+        if any(kind(recipe) not in each for recipe in left):
+            return None
+        seconds = [recipe.epochs * each[kind(recipe)] for recipe in left]
+        return max(sum(seconds) / jobs, *seconds) if seconds else 0.0
+
+    def lines(self, jobs: int) -> list[str]:
+        """The plan in a sentence, and run by run where those are not too many."""
+        counts = Counter(self.state(at) for at in range(len(self.plan)))
+        parts = ", ".join(f"{counts[state]:,} {about}" for state, about in _ABOUT.items() if counts[state])
+        runs = "1 run" if len(self.plan) == 1 else f"{len(self.plan):,} runs"
+        told = [f"plan: {runs} ({parts}), {jobs} at once"]
+        if len(self.plan) <= _NAMED:
+            tell = teller(self.plan)
+            for at, recipe in enumerate(self.plan):
+                run = self.found[at]
+                told.append(f"  {tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}")
+        return [visible(told[0]), *(f"  {visible(line)}" for line in told[1:])]
+
+
+def kind(recipe: Recipe) -> Kind:
+    """What is taken to decide how long an epoch takes."""
+    return recipe.arch, recipe.data, recipe.threads
+
+
+def read(db: Path) -> dict[Key, list[Known]]:
+    """The registry's runs by their recipes."""
+    with PlanReader(db) as registry:
+        return registry.known()
+
+
+def standing(plan: Sequence[Recipe], known: Mapping[Key, list[Known]], fingerprints: Fingerprints) -> Standing:
+    """What of a plan is there; where a recipe's data has no fingerprint yet, by the data's name."""
+
+    def find(recipe: Recipe) -> Known | None:
+        fingerprint = fingerprints.get((recipe.data, recipe.words))
+        for run in known.get(key_of(recipe), ()):
+            if (run.data == recipe.data) if fingerprint is None else (run.fingerprint == fingerprint):
+                return run
+        return None
+
+    spent: dict[Kind, list[float]] = {}
+    for runs in known.values():
+        for run in runs:
+            if run.status == FINISHED:
+                sums = spent.setdefault((run.arch, run.data, run.threads), [0.0, 0.0])
+                sums[0] += run.seconds
+                sums[1] += run.epochs
+    return Standing(
+        plan=plan,
+        found=[find(recipe) for recipe in plan],
+        seconds_an_epoch={kind: seconds / epochs for kind, (seconds, epochs) in spent.items() if epochs},
+    )
+
+
+def teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
+    """How a plan's runs are called: by network, optimizer and seed, and by whatever else differs between them."""
+    opts = {recipe.opt for recipe in plan}
+    varied = [
+        field.name
+        for field in fields(Recipe)
+        if field.name not in ("arch", "opt", "seed", "slice_size")
+        and len({(recipe.opt, getattr(recipe, field.name)) for recipe in plan}) > len(opts)
+    ]
+
+    def tell(recipe: Recipe) -> str:
+        told = [(name.replace("_", " "), getattr(recipe, name)) for name in varied]
+        more = [f"{name} {_plain(value)}" for name, value in told if value is not None]
+        return ", ".join((recipe.arch, recipe.opt, *more, f"seed {recipe.seed}"))
+
+    return tell
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,207 @@
+"""Trainer: what one process of a sweep keeps from one run to the next, and how it comes to a run and trains it.
+
+Questions and answers are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
+a run has claimed it in the registry; what it found there instead is an answer, too. Everything that ends a run ends as
+an answer, but for Ctrl-C and SIGTERM, which end the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+import kws
+from kws import display
+from kws.cli import session
+from kws.data_card import TRAIN
+from kws.environment import Environment
+from kws.errors import DataError, KwsError
+from kws.events import EpochEnd
+from kws.recipe import Recipe
+from kws.registry.claims import Claimer
+from kws.registry.runs import FAILED
+
+if TYPE_CHECKING:
+    from kws.speech.dataset import Dataset
+
+REFUSED = "refused"  # this process cannot work for the sweep at all
+_TIMED_CLIPS = 256
+DIED = "died"  # the process died that had been asked; its engine says so
+Question = dict[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What all processes of a sweep are told: the registry, the sweep's own command line and where it was typed.
+
+    `code` is the digest of the sweep's own kws, which theirs must be.
+    """
+
+    db: str
+    retry: bool
+    skip_unreadable: bool
+    arguments: tuple[str, ...]
+    folder: str
+    code: str
+
+
+class Trainer:
+    """One process that trains for a sweep. Raises KwsError where it cannot."""
+
+    def __init__(self, about: About) -> None:
+        if about.code != code_digest():
+            raise KwsError(
+                f"the code of kws {kws.__version__} in {Path(kws.__file__).parent} is not the sweep's; install the same"
+            )
+        with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
+            os.chdir(about.folder)
+        self._about = about
+        self._registry = Claimer(Path(about.db), create=True)
+        self._environment = Environment.here(list(about.arguments))
+        self._loaded: dict[tuple[str, tuple[str, ...]], Dataset] = {}
+
+    def look(self, recipe: Recipe) -> Answer:
+        """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
+        loaded = self._data(recipe, track=True)
+        if loaded.left_out:
+            display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
+        return {"fingerprint": loaded.card.fingerprint}
+
+    def time(self, recipe: Recipe) -> Answer:
+        """How long an epoch may take in seconds, from a few steps on random clips."""
+        from kws import speed
+
+        clips = len(self._data(recipe).splits[TRAIN])
+        size = min(recipe.batch_size, clips, _TIMED_CLIPS)
+        return {"seconds": clips / speed.clips_per_second(recipe, clips=size, repeats=3)}
+
+    def train(
+        self,
+        recipe: Recipe,
+        *,
+        fingerprint: str | None = None,
+        silent: str | None = None,
+        tags: tuple[str, ...] = (),
+        keep_going: Callable[[EpochEnd], bool] = lambda _: True,
+    ) -> Answer:
+        """Train a recipe if it is not there yet, from where it was cut off if it was; what became of its run.
+
+        Raises DataError where the data here is not that with the fingerprint.
+        """
+        from kws import checkpoints, layers, training
+
+        loaded = self._data(recipe)
+        if fingerprint and loaded.card.fingerprint != fingerprint:
+            raise DataError(
+                f"{recipe.data} holds other clips here ({loaded.card.fingerprint[:12]}) "
+                f"than where the sweep began ({fingerprint[:12]}); give --data that is the same on all machines"
+            )
+        classes = len(loaded.card.classes)
+        try:
+            state = training.Training.begin(recipe, classes)
+            network = layers.describe(recipe.arch, classes=classes, maps=recipe.maps)
+        except (KwsError, RuntimeError, MemoryError) as error:
+            return {"status": FAILED, "run": None, "error": _sentence(error)}
+        claim = self._registry.claim(
+            recipe,
+            loaded.card,
+            retry=self._about.retry,
+            parameters=network.parameters,
+            multiply_accumulates=network.multiply_accumulates,
+            environment=self._environment,
+            tags=tags,
+            silent=silent,
+        )
+        if not claim.mine:
+            return {"status": claim.before, "run": claim.run, "error": claim.error, "before": True, "sign": claim.sign}
+        try:
+            if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
+                try:
+                    checkpoints.restore(state, checkpoint.data)
+                except KwsError as error:
+                    self._registry.end(claim.run, FAILED, str(error))
+                    raise
+            run = session.work(self._registry, claim.run, state, recipe, loaded, quiet=True, keep_going=keep_going)
+        except typer.Exit:  # a RuntimeError, too: this process was interrupted
+            raise
+        except Exception as error:
+            if not isinstance(error, KwsError | RuntimeError | MemoryError):  # nobody foresaw it
+                traceback.print_exc()
+            return {"status": FAILED, "run": claim.run, "error": _sentence(error)}
+        return {
+            "status": run.status,
+            "run": run.id,
+            "error": run.error,
+            "validation_accuracy": run.validation_accuracy,
+            "test_accuracy": run.test_accuracy,
+            "seconds": run.seconds,
+        }
+
+    def _data(self, recipe: Recipe, *, track: bool = False) -> Dataset:
+        from kws.speech import dataset
+        from kws.speech.progress import untracked
+
+        key = recipe.data, recipe.words
+        if key not in self._loaded:
+            loaded = dataset.load(
+                recipe.data,
+                recipe.words,
+                skip_unreadable=self._about.skip_unreadable,
+                track=display.track if track else untracked,
+            )
+            dataset.require_all_classes(loaded)
+            self._loaded[key] = loaded
+        return self._loaded[key]
+
+
+def as_question(recipe: Recipe, **more: Any) -> Question:
+    """A recipe, and what else is to be told of it, as plain values."""
+    return {"recipe": asdict(recipe), **more}
+
+
+def as_recipe(question: Question) -> Recipe:
+    """The recipe of a question."""
+    values = question["recipe"]
+    maps = values["maps"]
+    return Recipe(**{**values, "words": tuple(values["words"]), "maps": tuple(maps) if maps else None})
+
+
+def answer(trainer: Trainer, question: Question, keep_going: Callable[[EpochEnd], bool] = lambda _: True) -> Answer:
+    """The answer to a question: what was asked for, or why this process cannot work for the sweep."""
+    try:
+        recipe = as_recipe(question)
+        if question["ask"] == "look":
+            return trainer.look(recipe)
+        if question["ask"] == "time":
+            return trainer.time(recipe)
+        return trainer.train(
+            recipe,
+            fingerprint=question.get("fingerprint"),
+            silent=question.get("silent"),
+            tags=tuple(question.get("tags", ())),
+            keep_going=keep_going,
+        )
+    except KwsError as error:
+        return {"status": REFUSED, "error": str(error)}
+
+
+def code_digest() -> str:
+    """A digest of this package's source."""
+    digest = hashlib.sha256()
+    folder = Path(kws.__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _sentence(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
