@@ -11,7 +11,7 @@ from pathlib import Path
 
 # By default Python looks for cycles after 700 new objects, again and again through all that PyTorch brings along: a
 # third of the time of listing 12,000 clips.
-_ALLOCATIONS = 200_000
+ALLOCATIONS = 200_000
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     if sys.argv[1:] == ["--help"] and "_KWS_COMPLETE" not in os.environ:
         sys.stdout.write(HELP.read_text(encoding="utf-8"))
         return
-    gc.set_threshold(_ALLOCATIONS)
+    gc.set_threshold(ALLOCATIONS)
     from kws.cli import main as run
 
     run()

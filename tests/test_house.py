@@ -15,7 +15,7 @@ LEARNING = {
 }  # fmt: skip
 LEDGER = {"registry", "reports"}
 EDGE = {
-    "display", "sweeps", "screens", "screens_evaluation", "dashboard", "live", "braille", "serving", "cli",
+    "display", "session", "sweeps", "screens", "screens_evaluation", "dashboard", "live", "braille", "serving", "cli",
     "__init__", "__main__",
 }  # fmt: skip
 MAY_IMPORT = {

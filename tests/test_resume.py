@@ -141,8 +141,8 @@ def cut_off(monkeypatch, task: Path, iteration: int, *options: object, error: ty
 @pytest.fixture
 def often(monkeypatch):
     """A checkpoint after every epoch."""
-    monkeypatch.setattr("kws.cli.session.CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr("kws.cli.session._SHARE", 0)
+    monkeypatch.setattr("kws.session.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("kws.session._SHARE", 0)
 
 
 @pytest.mark.parametrize("iteration", [1, ITERATIONS + 1, EPOCHS * ITERATIONS])

@@ -31,7 +31,7 @@ _IMPORTED = (
     "kws.display",
     "kws.screens",
     "kws.speed",
-    "kws.cli.session",
+    "kws.session",
     "kws.speech.dataset",
     "kws.architectures.cnn",
     "kws.registry.store",
@@ -72,8 +72,7 @@ def main() -> None:
 
 def run(arguments: list[str], checkpoint_seconds: float) -> int:
     """Run the `kws` program in this process; returns its exit code."""
-    from kws import cli
-    from kws.cli import session
+    from kws import cli, session
 
     session.CHECKPOINT_SECONDS = checkpoint_seconds
     sys.argv = ["kws", *arguments]

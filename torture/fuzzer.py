@@ -29,7 +29,7 @@ SECONDS = 10.0
 _MEMORY_BYTES = 8 * 2**30
 _FILE_BYTES = 256 * 2**20
 _FRAMES = 6  # of a traceback are kept
-_IMPORTED = ("soundfile", "soxr", "kws.cli.session", "kws.screens", "kws.speech.dataset", "kws.training")
+_IMPORTED = ("soundfile", "soxr", "kws.session", "kws.screens", "kws.speech.dataset", "kws.training")
 
 
 class _HangError(BaseException):

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import kws
 from kws.errors import KwsError
+from kws.session import Stopped
 
 
 class _Commands(TyperGroup):
@@ -40,6 +41,8 @@ class _Commands(TyperGroup):
             if not message.startswith("Usage: ") and context is not None:
                 message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
             code = _say(message, error.exit_code)
+        except Stopped as stop:
+            code = stop.exit_code
         except typer.Abort:
             code = _say("stopped", 130)
         if not standalone_mode:

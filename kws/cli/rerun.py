@@ -26,8 +26,7 @@ def rerun(
 
     Example: kws rerun last
     """
-    from kws import display
-    from kws.cli import session
+    from kws import display, session
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED

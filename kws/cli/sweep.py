@@ -77,30 +77,28 @@ def sweep(
     def maybe(field: str, text: str | None) -> list[Any]:
         return [None] if text is None else [*planning.values(field, text, float)]
 
-    plan = planning.expand(
-        {
-            "data": data or [options.chosen_data(None)],
-            "words": [parse_words(each) for each in words or [options.DEFAULT_WORDS]],
-            "device": [device],
-            "threads": [threads],
-            "arch": planning.values("arch", arch, str, architectures.names()),
-            "maps": [parse_maps(each) for each in maps] if maps else [None],
-            "precision": planning.values("precision", precision, str, [*options.Precision]),
-            "selection": planning.values("selection", selection, str, [*options.Selected]),
-            "softmax": planning.switch("softmax", softmax),
-            "epochs": planning.values("epochs", epochs, int),
-            "batch_size": planning.values("batch_size", batch_size, int),
-            "learning_rate": maybe("learning_rate", learning_rate),
-            "momentum": maybe("momentum", momentum),
-            "weight_decay": maybe("weight_decay", weight_decay),
-            "opt": planning.values("opt", opt, str, optimizers.names()),
-            "seed": planning.seeds(seeds or of.get("seeds", "1")),
-        }
-    )
+    axes: dict[str, list[Any]] = {
+        "data": data or [options.chosen_data(None)],
+        "words": [parse_words(each) for each in words or [options.DEFAULT_WORDS]],
+        "device": [device],
+        "threads": [threads],
+        "arch": planning.values("arch", arch, str, architectures.names()),
+        "maps": [parse_maps(each) for each in maps] if maps else [None],
+        "precision": planning.values("precision", precision, str, [*options.Precision]),
+        "selection": planning.values("selection", selection, str, [*options.Selected]),
+        "softmax": planning.switch("softmax", softmax),
+        "epochs": planning.values("epochs", epochs, int),
+        "batch_size": planning.values("batch_size", batch_size, int),
+        "learning_rate": maybe("learning_rate", learning_rate),
+        "momentum": maybe("momentum", momentum),
+        "weight_decay": maybe("weight_decay", weight_decay),
+        "opt": planning.values("opt", opt, str, optimizers.names()),
+        "seed": planning.seeds(seeds or of.get("seeds", "1")),
+    }
     from kws.cli import sweeping
 
     sweeping.run(
-        plan,
+        axes,
         jobs=jobs,
         db=db,
         dry_run=dry_run,

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from kws import display
-from kws.cli.session import Terminated, stoppable
 from kws.display import duration, visible
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.runs import FAILED
 from kws.reports.records import SCHEMA
-from kws.sweeps import standing as standings
-from kws.sweeps.line import Ended, Engine, Line, ask
+from kws.session import Stopped, stoppable
+from kws.sweeps.line import Ended, Engine, Line, ask, wait
+from kws.sweeps.plan import expand
 from kws.sweeps.pool import Pool
 from kws.sweeps.shown import Shown, named
-from kws.sweeps.standing import Standing, teller
-from kws.sweeps.trainer import About, code_digest
+from kws.sweeps.standing import Kind, Standing, teller
+from kws.sweeps.trainer import About, as_question, code_digest
 
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
 def run(
-    plan: list[Recipe],
+    axes: Mapping[str, Sequence[Any]],
     *,
     jobs: int,
     db: Path,
@@ -36,10 +37,13 @@ def run(
     skip_unreadable: bool,
     json: bool,
 ) -> None:
-    """Show the plan, then train what is left of it; ends with exit code 1 where runs failed."""
-    new = is_new(db)  # the engine makes one at once; a place that cannot be written is told before that
+    """Show the plan, then train what is left of it; ends with exit code 1 where runs failed.
+
+    Raises RecipeError for a plan that cannot be.
+    """
+    there = None if is_new(db) else db  # a place that cannot be written is told at once; the engine makes the file
     if dry_run:
-        standing = standings.standing(plan, {} if new else standings.read(db), {})
+        standing = Standing.of(expand(axes), there)
         _show(standing, jobs, standing.estimate(jobs, {}, retry=retry))
         if json:
             _print(standing, {}, dry_run=True)
@@ -53,13 +57,16 @@ def run(
         code=code_digest(),
     )
     ended: dict[Recipe, Ended] = {}
-    stopped: int | None = None
-    standing = Standing(plan=plan, found=[None] * len(plan), seconds_an_epoch={})
+    standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={})
+    stopped: Stopped | None = None
     try:
-        with stoppable(), Pool(jobs, about) as engine:  # which begins to import torch while the registry is read
-            standing, line, seconds = _prepare(engine, plan, None if new else db, jobs, retry=retry)
-            tell = teller(plan)
-            with Shown(line, db, tell, seconds) as shown:
+        with stoppable(), Pool(jobs, about) as engine:  # which begins to import torch meanwhile
+            plan = expand(axes)
+            standing, timed = _look(engine, plan, there, retry=retry)
+            seconds = standing.estimate(jobs, timed, retry=retry)
+            _show(standing, jobs, seconds)
+            line = Line(engine, standing.left(retry=retry), standing.fingerprints)
+            with Shown(line, db, teller(plan), seconds) as shown:
                 for each in line.ended():
                     if each is None:
                         shown.passed()
@@ -69,36 +76,30 @@ def run(
                     if fail_fast and each.answer["status"] == FAILED:
                         break
     except KeyboardInterrupt as stop:
-        stopped = 143 if isinstance(stop, Terminated) else 130
+        stopped = Stopped(stop)
         display.say("the sweep was interrupted; the same command goes on with it")
     failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
-    for each in failed:
-        display.say(visible(f"failed: {named(each, teller(plan))}: {each.answer.get('error')}"))
-    if any(each.answer.get("before") for each in failed):
-        display.say("runs that failed before were left alone; --retry trains them again")
-    elif failed and stopped is None:
-        display.say("the same command with --retry trains what failed again")
-    if json and stopped is None:
+    _tell_failed(failed, standing.plan)
+    if stopped:
+        raise stopped
+    if json:
         _print(standing, ended, dry_run=False)
-    if stopped or failed:
-        raise typer.Exit(stopped or 1)
+    if failed:
+        raise typer.Exit(1)
 
 
-def _prepare(
-    engine: Engine, plan: list[Recipe], db: Path | None, jobs: int, *, retry: bool
-) -> tuple[Standing, Line, float | None]:
-    """Know the data, show where the plan stands, and line up what is left of it; the seconds it may take."""
-    known = standings.read(db) if db else {}
-    firsts = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}
-    fingerprints = {of: ask(engine, "look", recipe)["fingerprint"] for of, recipe in firsts.items()}
-    standing = standings.standing(plan, known, fingerprints)
+def _look(engine: Engine, plan: list[Recipe], db: Path | None, *, retry: bool) -> tuple[Standing, dict[Kind, float]]:
+    """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
+    first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
+    engine.ask(as_question(first[1], ask="look"))  # while it does, the registry is read
+    standing = Standing.of(plan, db)
+    fingerprints = {first[0]: wait(engine)["fingerprint"]}
+    fingerprints |= {of: ask(engine, "look", recipe)["fingerprint"] for of, recipe in others}
+    standing = standing.on(fingerprints)
     untimed = standing.untimed(retry=retry)
-    timed = {}
-    if len(untimed) <= _TIMED_KINDS:
-        timed = {kind: ask(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
-    seconds = standing.estimate(jobs, timed, retry=retry)
-    _show(standing, jobs, seconds)
-    return standing, Line(engine, standing.left(retry=retry), fingerprints), seconds
+    if len(untimed) > _TIMED_KINDS:
+        return standing, {}
+    return standing, {kind: ask(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
 
 
 def _show(standing: Standing, jobs: int, seconds: float | None) -> None:
@@ -119,20 +120,28 @@ def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
     ]
 
 
-def _print(standing: Standing, ended: dict[Recipe, Ended], *, dry_run: bool) -> None:
+def _tell_failed(failed: list[Ended], plan: Sequence[Recipe]) -> None:
+    tell = teller(plan)
+    for each in failed:
+        display.say(visible(f"failed: {named(each, tell)}: {each.answer['error']}"))
+    if any(each.answer.get("before") for each in failed):
+        display.say("runs that failed before were left alone; --retry trains them again")
+    elif failed:
+        display.say("the same command with --retry trains what failed again")
+
+
+def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) -> None:
     runs: list[dict[str, Any]] = []
     for at, recipe in enumerate(standing.plan):
         known, now = standing.found[at], ended.get(recipe)
         answer = now.answer if now else {}
+        about = ("arch", "opt", "seed", "learning_rate", "batch_size", "epochs")
         runs.append(
             {
                 "run": answer.get("run") or (known.id if known else None),
                 "status": answer.get("status") or standing.state(at),
-                "error": answer.get("error") or (known.error if known and not now else None),
-                **{
-                    name: getattr(recipe, name)
-                    for name in ("arch", "opt", "seed", "learning_rate", "batch_size", "epochs")
-                },
+                "error": answer.get("error") if now else known.error if known else None,
+                **{name: getattr(recipe, name) for name in about},
             }
         )
     display.print_json({"schema": SCHEMA, "dry_run": dry_run, "runs": runs})

@@ -98,7 +98,7 @@ def train(
         momentum=hyperparameters.get("momentum"),
         weight_decay=hyperparameters["weight_decay"],
     )
-    from kws.cli import session
+    from kws import session
 
     _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable), json)
 
@@ -113,7 +113,7 @@ def _show(run: Run, json: bool) -> None:
 
 def _resume(context: typer.Context, reference: str) -> Run:
     """Go on with a run; raises RecipeError where an option asks for another recipe than it has."""
-    from kws.cli import session
+    from kws import session
     from kws.registry.reader import RegistryReader
 
     given = {

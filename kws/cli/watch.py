@@ -29,9 +29,9 @@ def watch(
     Example: kws watch last
     """
     from kws import live
-    from kws.cli.session import Terminated, stoppable
     from kws.registry.following import Follower
     from kws.reports.progress import progress
+    from kws.session import Stopped, stoppable
 
     try:
         with stoppable(), Follower(db) as registry:
@@ -46,4 +46,4 @@ def watch(
                         break
                     view.wait(POLL_SECONDS)
     except KeyboardInterrupt as stop:
-        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
+        raise Stopped(stop) from None

@@ -116,6 +116,11 @@ class Line:
 def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
     """Ask one process something and wait for it. Raises KwsError where it refuses or dies."""
     engine.ask(as_question(recipe, ask=what))
+    return wait(engine)
+
+
+def wait(engine: Engine) -> Answer:
+    """The answer to the only question that was asked. Raises KwsError where the process refuses or dies."""
     while not (found := engine.answers(LOOK_SECONDS)):
         pass
     ((_, answer),) = found

@@ -7,8 +7,8 @@ fingerprint. The estimate is the mean time an epoch of finished runs with the sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from kws.display import visible
@@ -29,11 +29,33 @@ Kind = tuple[str, str, int]  # what runs of the same speed have in common
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A plan, and for each of its recipes the equal run that is furthest, if any."""
+    """A plan, each recipe's equal runs on any data, the furthest first, and the one of them that counts."""
 
     plan: Sequence[Recipe]
+    alike: Sequence[Sequence[Known]]
     found: Sequence[Known | None]
     seconds_an_epoch: Mapping[Kind, float]  # of finished runs
+    fingerprints: Fingerprints = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Sequence[Recipe], db: Path | None) -> Standing:
+        """What of a plan is in the registry (None: there is none yet), by the names of its data."""
+        known: dict[Key, list[Known]] = {}
+        if db:
+            with PlanReader(db) as registry:
+                known = registry.known()
+        alike = [known.get(key_of(recipe), []) for recipe in plan]
+        found = [next((run for run in runs if run.data == r.data), None) for r, runs in zip(plan, alike, strict=True)]
+        each = _seconds_an_epoch(run for runs in known.values() for run in runs)
+        return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each)
+
+    def on(self, fingerprints: Fingerprints) -> Standing:
+        """The same, by what the data is."""
+        found = []
+        for recipe, runs in zip(self.plan, self.alike, strict=True):
+            fingerprint = fingerprints[recipe.data, recipe.words]
+            found.append(next((run for run in runs if run.fingerprint == fingerprint), None))
+        return replace(self, found=found, fingerprints=fingerprints)
 
     def state(self, at: int) -> str:
         """What a recipe's run is: new, or the run's status; one that is lost counts as interrupted."""
@@ -77,44 +99,23 @@ def kind(recipe: Recipe) -> Kind:
     return recipe.arch, recipe.data, recipe.threads
 
 
-def read(db: Path) -> dict[Key, list[Known]]:
-    """The registry's runs by their recipes."""
-    with PlanReader(db) as registry:
-        return registry.known()
-
-
-def standing(plan: Sequence[Recipe], known: Mapping[Key, list[Known]], fingerprints: Fingerprints) -> Standing:
-    """What of a plan is there; where a recipe's data has no fingerprint yet, by the data's name."""
-
-    def find(recipe: Recipe) -> Known | None:
-        fingerprint = fingerprints.get((recipe.data, recipe.words))
-        for run in known.get(key_of(recipe), ()):
-            if (run.data == recipe.data) if fingerprint is None else (run.fingerprint == fingerprint):
-                return run
-        return None
-
-    spent: dict[Kind, list[float]] = {}
-    for runs in known.values():
-        for run in runs:
-            if run.status == FINISHED:
-                sums = spent.setdefault((run.arch, run.data, run.threads), [0.0, 0.0])
-                sums[0] += run.seconds
-                sums[1] += run.epochs
-    return Standing(
-        plan=plan,
-        found=[find(recipe) for recipe in plan],
-        seconds_an_epoch={kind: seconds / epochs for kind, (seconds, epochs) in spent.items() if epochs},
-    )
+def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
+    sums: dict[Kind, tuple[float, int]] = {}
+    for run in runs:
+        if run.status == FINISHED:
+            seconds, epochs = sums.get(of := (run.arch, run.data, run.threads), (0.0, 0))
+            sums[of] = seconds + run.seconds, epochs + run.epochs
+    return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}
 
 
 def teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
     """How a plan's runs are called: by network, optimizer and seed, and by whatever else differs between them."""
     opts = {recipe.opt for recipe in plan}
     varied = [
-        field.name
-        for field in fields(Recipe)
-        if field.name not in ("arch", "opt", "seed", "slice_size")
-        and len({(recipe.opt, getattr(recipe, field.name)) for recipe in plan}) > len(opts)
+        name
+        for name in (each.name for each in fields(Recipe))
+        if name not in ("arch", "opt", "seed", "slice_size")
+        and len({(recipe.opt, getattr(recipe, name)) for recipe in plan}) > len(opts)
     ]
 
     def tell(recipe: Recipe) -> str:

@@ -2,7 +2,7 @@
 
 Questions and answers are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
 a run has claimed it in the registry; what it found there instead is an answer, too. Everything that ends a run ends as
-an answer, but for Ctrl-C and SIGTERM, which end the process.
+an answer, but for Ctrl-C and SIGTERM, which come through as Stopped.
 """
 
 from __future__ import annotations
@@ -16,11 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 import kws
-from kws import display
-from kws.cli import session
+from kws import session
 from kws.data_card import TRAIN
 from kws.environment import Environment
 from kws.errors import DataError, KwsError
@@ -73,6 +70,8 @@ class Trainer:
         """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
         loaded = self._data(recipe, track=True)
         if loaded.left_out:
+            from kws import display
+
             display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
         return {"fingerprint": loaded.card.fingerprint}
 
@@ -131,8 +130,6 @@ class Trainer:
                     self._registry.end(claim.run, FAILED, str(error))
                     raise
             run = session.work(self._registry, claim.run, state, recipe, loaded, quiet=True, keep_going=keep_going)
-        except typer.Exit:  # a RuntimeError, too: this process was interrupted
-            raise
         except Exception as error:
             if not isinstance(error, KwsError | RuntimeError | MemoryError):  # nobody foresaw it
                 traceback.print_exc()
@@ -147,6 +144,7 @@ class Trainer:
         }
 
     def _data(self, recipe: Recipe, *, track: bool = False) -> Dataset:
+        from kws import display
         from kws.speech import dataset
         from kws.speech.progress import untracked
 

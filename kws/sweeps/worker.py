@@ -7,6 +7,7 @@ the process with it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -16,9 +17,8 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-import typer
-
-from kws.cli import session
+from kws import session
+from kws.__main__ import ALLOCATIONS
 from kws.errors import KwsError
 from kws.events import EpochEnd
 from kws.sweeps.trainer import REFUSED, About, Trainer, answer
@@ -33,6 +33,7 @@ def _listen(questions: queue.SimpleQueue[str]) -> None:
 
 def main() -> None:
     """Answer until stdin ends."""
+    gc.set_threshold(ALLOCATIONS)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints, prints on stderr
     questions: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -44,7 +45,7 @@ def main() -> None:
         say({"epoch": epoch.epoch, "validation_accuracy": epoch.validation_accuracy})
         return json.loads(questions.get())
 
-    with suppress(KeyboardInterrupt, typer.Exit, BrokenPipeError), session.stoppable():
+    with suppress(KeyboardInterrupt, session.Stopped, BrokenPipeError), session.stoppable():
         threading.Thread(target=_listen, args=(questions,), daemon=True).start()
         try:
             trainer = Trainer(About(**json.loads(questions.get())))

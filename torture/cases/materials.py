@@ -99,7 +99,7 @@ def _write_arrays(folder: Path) -> None:
 
 def _write_registry(folder: Path) -> None:
     """Six runs by the program itself, then all that differs from time to time made the same."""
-    from kws.cli import session
+    from kws import session
     from kws.registry.store import Registry
 
     raw = folder / "raw.db"

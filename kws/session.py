@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import EpochEnd
@@ -36,6 +34,13 @@ _SHARE = 20  # a checkpoint that took so long waits for so many times as long
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
+
+
+class Stopped(BaseException):
+    """A run was interrupted, the registry has it, and the command ends with this exit code."""
+
+    def __init__(self, stop: KeyboardInterrupt) -> None:
+        self.exit_code = 143 if isinstance(stop, Terminated) else 130
 
 
 def start(
@@ -164,7 +169,7 @@ def work(
     except KeyboardInterrupt as stop:
         registry.end(run_id, INTERRUPTED)
         say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
-        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
+        raise Stopped(stop) from None
     except BaseException as error:
         _keep_failure(registry, run_id, str(error) or type(error).__name__)
         if isinstance(error, KwsError):
