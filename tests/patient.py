@@ -13,7 +13,8 @@ from pathlib import Path
 
 import kws.checkpoints
 import kws.speech.dataset  # noqa: F401 - what takes long to import is imported once, for all runs
-from kws.cli import main, session
+from kws import session
+from kws.cli import main
 from kws.registry.store import Registry
 
 record = Registry.record
