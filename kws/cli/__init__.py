@@ -93,12 +93,14 @@ from kws.cli import (  # noqa: E402 - each adds itself to app
     summary,
     sweep,
     train,
+    tune,
     ui,
     watch,
 )
 
 app.command("train")(train.train)
 app.command("sweep")(sweep.sweep)
+app.command("tune")(tune.tune)
 app.command("rerun")(rerun.rerun)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)

@@ -66,9 +66,13 @@ def run(
             seconds = standing.estimate(jobs, timed, retry=retry)
             _show(standing, jobs, seconds)
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
-            with Shown(line, db, teller(plan), seconds) as shown:
+            with Shown(len(line.plan), db, teller(plan), seconds) as shown:
+                for recipe in line.plan:
+                    shown.expect(recipe)
                 for each in line.ended():
                     if each is None:
+                        others = line.elsewhere
+                        shown.waiting = f"waiting for {others} that other processes train" if others else ""
                         shown.passed()
                         continue
                     ended[each.recipe] = each

@@ -119,6 +119,7 @@ class Claimer(Registry):
                 self._tag(connection, new, tags)
                 return Claim(run=new, before=None, mine=True)
             known = min(equal, key=lambda run: _ORDER.index(run.status))
+            self._tag(connection, known.id, tags)
             sign = self._sign(connection, known.id) if known.status == RUNNING else None
             mine = (
                 known.status in (INTERRUPTED, LOST)

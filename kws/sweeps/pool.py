@@ -24,7 +24,7 @@ class Pool:
     """So many processes; ends them when it is left, by whatever way. One begins at once, the others when needed."""
 
     def __init__(self, jobs: int, about: About) -> None:
-        self._jobs, self._about = jobs, about
+        self.jobs, self._about = jobs, about
         self._workers: list[subprocess.Popen[bytes]] = []
         self._asked: dict[int, Question] = {}  # by process number
         self._selector = selectors.DefaultSelector()
@@ -48,7 +48,7 @@ class Pool:
 
     def room(self) -> int:
         """How many questions more can be taken now."""
-        return self._jobs - len(self._asked)
+        return self.jobs - len(self._asked)
 
     def ask(self, question: Question) -> None:
         """Ask a process that has nothing to do."""

@@ -22,21 +22,25 @@ from kws import display
 from kws.display import duration, percent, visible
 from kws.errors import RegistryError
 from kws.recipe import Recipe
-from kws.registry.claims import key_of
+from kws.registry.claims import Key, key_of
 from kws.registry.following import Followed, Follower
 from kws.registry.runs import FAILED, RUNNING
-from kws.sweeps.line import Ended, Line
+from kws.sweeps.line import Ended
 
 _LOOK_SECONDS = 0.5
 _MOST_ROWS = 16  # runs shown at once
 
 
 class Shown:
-    """Draws how far a line is; `tell` calls a recipe by its name."""
+    """Draws how far `total` runs are: those that are expected, of which `tell` says what they are called.
 
-    def __init__(self, line: Line, db: Path, tell: Callable[[Recipe], str], seconds: float | None) -> None:
-        self._line, self._db, self._tell, self._estimate = line, db, tell, seconds
-        self._keys = {key_of(recipe): recipe for recipe in line.plan}
+    `seconds` is how long they may take in all. What there is to wait for besides is said in `waiting`.
+    """
+
+    def __init__(self, total: int, db: Path, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
+        self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
+        self._keys: set[Key] = set()
+        self.waiting = ""
         self._console = display.err()
         self._live: Live | None = None
         self._registry: Follower | None = None
@@ -45,7 +49,7 @@ class Shown:
         self._running: list[Followed] = []
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and self._line.plan:
+        if self._console.is_terminal and self._total:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
             self._draw()
@@ -57,11 +61,15 @@ class Shown:
         if self._registry:
             self._registry.__exit__()
 
+    def expect(self, recipe: Recipe) -> None:
+        """Draw its run while it is trained."""
+        self._keys.add(key_of(recipe))
+
     def ended(self, ended: Ended) -> None:
         """Say that a run has ended, and how."""
         self._done += 1
         self._failed += ended.answer["status"] == FAILED
-        text = visible(f"{self._done}/{len(self._line.plan)} {named(ended, self._tell)} {_outcome(ended)}")
+        text = visible(f"{self._done}/{self._total} {named(ended, self._tell)} {_outcome(ended)}")
         if self._live:
             self._live.console.print(text, soft_wrap=True)
             self._draw()
@@ -82,12 +90,12 @@ class Shown:
 
     def _draw(self) -> None:
         assert self._live
-        total = len(self._line.plan)
+        total = self._total
         begun = sum(len(each.epochs) / each.run.recipe.epochs for each in self._running)
         summary = Table.grid(padding=(0, 1))
         parts = [f"{self._done} of {total} runs", f"{len(self._running)} running"]
         parts += [f"{self._failed} failed"] if self._failed else []
-        parts += [f"waiting for {self._line.elsewhere} of other processes"] if self._line.elsewhere else []
+        parts += [self.waiting] if self.waiting else []
         parts += [left] if (left := self._left(self._done + begun, total)) else []
         summary.add_row(ProgressBar(total=total, completed=self._done + begun, width=30), Text(", ".join(parts)))
         rows = Table.grid(padding=(0, 1))
@@ -96,7 +104,7 @@ class Shown:
             accuracy = f"validation {percent(last.validation_accuracy)}" if last else "starting"
             rows.add_row(
                 Text(f"run {each.run.id}"),
-                Text(visible(self._tell(self._keys[key_of(recipe)]))),
+                Text(visible(self._tell(recipe))),
                 ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16),
                 Text(f"epoch {len(each.epochs)}/{recipe.epochs}"),
                 Text(accuracy),
@@ -121,8 +129,10 @@ def _outcome(ended: Ended) -> str:
     answer = ended.answer
     if answer["status"] == FAILED:
         return f"failed: {answer['error']}"
-    accuracy = answer.get("test_accuracy")
     parts = [answer["status"] if not answer.get("before") else f"{answer['status']} elsewhere"]
-    parts += [f"test accuracy {percent(accuracy)}"] if accuracy is not None else []
+    for split in ("test", "validation"):
+        if (accuracy := answer.get(f"{split}_accuracy")) is not None:
+            parts.append(f"{split} accuracy {percent(accuracy)}")
+            break
     parts += [duration(answer["seconds"])] if answer.get("seconds") else []
     return ", ".join(parts)
