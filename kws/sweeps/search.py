@@ -101,7 +101,7 @@ class Search:
     def __init__(self, space: Space, *, random: bool, prune: bool, seed: int, epochs: int, jobs: int) -> None:
         self.space, self._random, self._seed, self._jobs = space, random, seed, jobs
         pruner = (
-            optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=max(epochs // 5, 1))
+            optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=max(epochs // 5, 1) + 1)
             if prune
             else optuna.pruners.NopPruner()
         )
@@ -138,7 +138,7 @@ class Search:
     def gives_up(self, trial: Trial, epoch: int, accuracy: float) -> bool:
         """Take a trial's validation accuracy after an epoch; whether it is to end there."""
         trial.report(accuracy, epoch)
-        return trial.should_prune()
+        return bool(trial.should_prune())
 
     def end(self, trial: Trial, run: Run, accuracies: Sequence[float]) -> None:
         """Take how a trial ended."""

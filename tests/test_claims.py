@@ -1,0 +1,163 @@
+"""Claims: of all who want to train a recipe, one does; and which equal run counts."""
+
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+from commands import sql
+from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe
+
+from kws.errors import RegistryError
+from kws.registry.claims import Claimer, PlanReader, key_of
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+
+WEIGHTS = b"weights"
+CARD = make_card()
+
+
+def claim(registry, recipe=None, **more):
+    return registry.claim(
+        recipe or make_recipe(),
+        more.pop("card", CARD),
+        parameters=3,
+        multiply_accumulates=4,
+        environment=ENVIRONMENT,
+        **{"retry": False, **more},
+    )
+
+
+@pytest.fixture
+def registry(tmp_path):
+    with Claimer(tmp_path / "claims.db", create=True) as opened:
+        yield opened
+
+
+def gone(registry):
+    """Make every session's process one that has ended."""
+    sql(registry.path, "UPDATE sessions SET process_started = 'earlier'")
+
+
+def test_the_first_to_claim_has_it_and_the_second_is_told_who_runs(registry):
+    first, second = claim(registry), claim(registry)
+    assert (first.mine, first.before) == (True, None)
+    assert (second.mine, second.before, second.run) == (False, RUNNING, first.run)
+    assert second.sign
+    assert [run.id for run in registry.runs()] == [first.run]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"opt": "sgd"}, {"threads": 2}, {"maps": (2, 1)}, {"words": ("up",)}, {"softmax": True}]
+)
+def test_another_recipe_is_another_run(changes, registry):
+    first = claim(registry)
+    other = claim(registry, make_recipe(**changes))
+    assert other.mine
+    assert other.run != first.run
+
+
+def test_other_data_is_another_run_and_the_same_by_another_name_is_not(registry):
+    first = claim(registry)
+    assert claim(registry, card=make_card("others")).run != first.run
+    assert claim(registry, make_recipe(data="elsewhere/clips")).run == first.run
+
+
+def test_a_finished_run_is_left_alone_and_so_is_a_failed_one_unless_asked_for(registry):
+    first = claim(registry)
+    registry.record(first.run, make_epochs(1)[0])
+    registry.finish(first.run, make_evaluation(CARD), CARD, WEIGHTS)
+    again = claim(registry)
+    assert (again.run, again.before, again.mine) == (first.run, FINISHED, False)
+    failed = claim(registry, make_recipe(seed=1))
+    registry.end(failed.run, FAILED, "it diverged")
+    told = claim(registry, make_recipe(seed=1))
+    assert (told.run, told.before, told.mine, told.error) == (failed.run, FAILED, False, "it diverged")
+    assert claim(registry, make_recipe(seed=1), retry=True).mine
+
+
+@pytest.mark.parametrize("how", [INTERRUPTED, LOST])
+def test_a_run_that_was_cut_off_is_gone_on_with(how, registry):
+    first = claim(registry)
+    registry.record(first.run, make_epochs(1)[0], b"checkpoint")
+    if how == INTERRUPTED:
+        registry.end(first.run, INTERRUPTED)
+    else:
+        gone(registry)
+    again = claim(registry)
+    assert (again.run, again.before, again.mine) == (first.run, how, True)
+    assert registry.run(first.run).status == RUNNING
+    assert sql(registry.path, "SELECT first_epoch FROM sessions ORDER BY session") == [(1,), (2,)]
+
+
+def test_a_deleted_run_does_not_count(registry):
+    first = claim(registry)
+    registry.end(first.run, INTERRUPTED)
+    registry.delete(first.run)
+    assert claim(registry).run != first.run
+
+
+def test_of_equal_runs_the_one_that_is_furthest_counts(registry):
+    first = claim(registry)
+    registry.end(first.run, INTERRUPTED)
+    sql(registry.path, "UPDATE runs SET deleted_at = 'now'")
+    second = claim(registry)
+    registry.record(second.run, make_epochs(1)[0])
+    registry.finish(second.run, make_evaluation(CARD), CARD, WEIGHTS)
+    sql(registry.path, "UPDATE runs SET deleted_at = NULL")
+    assert claim(registry).run == second.run
+    with PlanReader(registry.path) as reader:
+        assert [run.id for run in reader.known()[key_of(make_recipe())]] == [second.run, first.run]
+
+
+def test_a_silent_run_is_taken_over_and_its_process_is_told(registry, tmp_path):
+    with Claimer(tmp_path / "claims.db") as other:
+        first = claim(other)
+        sign = claim(registry).sign
+        assert claim(registry, silent="an older one").mine is False
+        assert claim(registry, silent=sign).mine
+        with pytest.raises(RegistryError, match="no longer this process's"):
+            other.record(first.run, make_epochs(1)[0])
+        registry.record(first.run, make_epochs(1)[0])
+
+
+def test_a_heartbeat_since_then_keeps_it(registry, tmp_path):
+    with Claimer(tmp_path / "claims.db") as other:
+        first = claim(other)
+        sign = claim(registry).sign
+        sql(registry.path, "UPDATE sessions SET heartbeat_at = '2026-01-01T00:00:00+00:00'")
+        assert claim(registry, silent=sign).mine is False
+        other.record(first.run, make_epochs(1)[0])
+
+
+def test_tags_are_given_with_the_claim(registry):
+    first = claim(registry, tags=("tune-a",))
+    claim(registry, tags=("tune-b",))
+    assert registry.run(first.run).tags == ("tune-a", "tune-b")
+
+
+def _claim_all(path, gate, taken):
+    with Claimer(path) as registry:
+        gate.wait()
+        for seed in range(20):
+            if claim(registry, make_recipe(seed=seed)).mine:
+                taken.put(seed)
+        gate.wait()  # what a process leaves when it ends is anybody's
+
+
+def test_of_several_processes_that_claim_at_once_each_recipe_has_one(registry):
+    context = multiprocessing.get_context("fork")
+    gate, taken = context.Barrier(4), context.Queue()
+    processes = [context.Process(target=_claim_all, args=(registry.path, gate, taken)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    seeds = [taken.get(timeout=30) for _ in range(20)]
+    for process in processes:
+        process.join()
+    assert sorted(seeds) == list(range(20))
+    assert taken.empty()
+    assert len(registry.runs()) == 20
+
+
+def test_the_key_has_all_of_a_recipe_but_how_its_data_is_named():
+    recipe = make_recipe()
+    assert key_of(replace(recipe, data="elsewhere")) == key_of(recipe)
+    assert key_of(replace(recipe, batch_size=7)) != key_of(recipe)

@@ -1,0 +1,200 @@
+"""`kws sweep`: stopped, killed or left alone, it ends with the same runs, and each is what `kws train` makes."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from commands import TRAIN, kws, ok, ok_json, refused, sql
+from sounds import write_task
+
+SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16"]
+DIGESTS = "SELECT opt, seed, sha256 FROM runs JOIN weights ON run_key = key ORDER BY opt, seed"
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A task, a cache, and a registry that a sweep of two optimizers and two seeds has filled."""
+    folder = tmp_path_factory.mktemp("sweep")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KWS_CACHE", str(folder / "cache"))
+        write_task(folder / "task")
+        swept = kws(*SWEEP, "--seeds", 2, "--epochs", 3, "--data", folder / "task", "--db", folder / "done.db")
+    return SimpleNamespace(folder=folder, task=folder / "task", db=folder / "done.db", swept=swept)
+
+
+@pytest.fixture
+def task(place, monkeypatch):
+    monkeypatch.setenv("KWS_CACHE", str(place.folder / "cache"))
+    return place.task
+
+
+def test_it_shows_the_plan_an_estimate_and_each_run_as_it_ends(place):
+    assert place.swept.exit_code == 0, place.swept.stderr
+    lines = place.swept.stderr.splitlines()
+    assert lines[0].startswith("plan: 4 runs (4 new), ")
+    assert [line.strip() for line in lines[1:5]] == [
+        f"cnn, {opt}, seed {seed}: new" for opt in ("sgd", "adam") for seed in range(2)
+    ]
+    assert lines[5].startswith("estimated time: ")
+    assert [line.split()[0] for line in lines[6:]] == ["1/4", "2/4", "3/4", "4/4"]
+    assert all("finished, test accuracy " in line for line in lines[6:])
+
+
+def test_its_runs_are_those_that_train_makes(place, task, tmp_path):
+    (_, _, digest), *_ = [row for row in sql(place.db, DIGESTS) if row[:2] == ("adam", 1)]
+    ok(*TRAIN, "--data", task, "--epochs", 3, "--seed", 1)
+    assert sql(tmp_path / "experiments.db", DIGESTS) == [("adam", 1, digest)]
+
+
+def test_a_second_time_there_is_nothing_left_to_do(place, task):
+    made = ok_json(*SWEEP, "--seeds", 2, "--epochs", 3, "--data", task, "--db", place.db)
+    assert {run["status"] for run in made["runs"]} == {"finished"}
+    assert len({run["run"] for run in made["runs"]}) == len(sql(place.db, "SELECT id FROM runs")) == 4
+
+
+def test_the_data_may_lie_elsewhere_and_have_another_name(place, task, tmp_path):
+    (tmp_path / "moved").symlink_to(task)
+    made = ok_json(*SWEEP, "--seeds", 2, "--epochs", 3, "--data", "moved", "--db", place.db)
+    assert {run["status"] for run in made["runs"]} == {"finished"}
+
+
+def test_a_dry_run_says_what_is_there_and_how_long_the_rest_takes(place, task):
+    result = kws(*SWEEP, "--seeds", 3, "--epochs", 3, "--data", task, "--db", place.db, "--dry-run")
+    assert "plan: 6 runs (4 finished, 2 new)" in result.stderr
+    assert "estimated time: " in result.stderr
+    assert "unknown" not in result.stderr
+
+
+def test_one_that_fails_is_named_and_the_others_are_trained(task, tmp_path):
+    """A learning rate at which SGD diverges, beside one at which it does not."""
+    command = [*SWEEP, "--opt", "sgd", "--epochs", 2, "--data", task, "--learning-rate", "1e30,0.01", "--jobs", 1]
+    result = kws(*command)
+    assert result.exit_code == 1
+    assert "(2 new), 1 at once" in result.stderr
+    failed, advice = result.stderr.splitlines()[-2:]
+    assert failed.startswith("failed: run ")
+    assert "(cnn, sgd, learning rate 1e+30, seed 0): " in failed
+    assert "loss became" in failed
+    assert advice == "the same command with --retry trains what failed again"
+    statuses = "SELECT learning_rate, status FROM runs ORDER BY learning_rate"
+    there = [(0.01, "finished"), (1e30, "failed")]
+    assert sql(tmp_path / "experiments.db", statuses) == there
+    again = kws(*command)
+    assert again.exit_code == 1
+    assert "left alone; --retry" in again.stderr
+    assert sql(tmp_path / "experiments.db", "SELECT count(*) FROM sessions") == [(2,)]
+    assert kws(*command, "--retry").exit_code == 1
+    assert sql(tmp_path / "experiments.db", "SELECT count(*) FROM sessions") == [(3,)]
+    assert sql(tmp_path / "experiments.db", statuses) == there
+
+
+def test_fail_fast_stops_at_the_first(task, tmp_path):
+    rates = "1e30,0.01,0.02,0.03"
+    result = kws(
+        *SWEEP, "--opt", "sgd", "--epochs", 400, "--data", task, "--learning-rate", rates, "--jobs", 1, "--fail-fast"
+    )
+    assert result.exit_code == 1
+    assert ("finished",) not in sql(tmp_path / "experiments.db", "SELECT status FROM runs")
+
+
+def test_data_that_cannot_be_used_is_one_sentence(tmp_path):
+    assert "nothing does not exist" in refused(*SWEEP, "--data", tmp_path / "nothing")
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(task, tmp_path):
+    assert "does not exist" in refused(*SWEEP, "--data", task, "--db", tmp_path / "no" / "a.db")
+
+
+def rows(db: Path, query: str) -> list[tuple]:
+    try:
+        with closing(sqlite3.connect(db)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:  # it is not there yet
+        return []
+
+
+def until(condition, process):
+    """Wait until something is so, while the sweep runs."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children; run this test there")
+def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
+    """A worker is killed, then the sweep itself; then it is interrupted; then it ends."""
+    db = tmp_path / "killed.db"
+    epochs = 150
+    command = [*SWEEP, "--opt", "adam", "--seeds", 3, "--epochs", epochs, "--data", task, "--jobs", 2, "--db", db]
+
+    def begin():
+        return subprocess.Popen(
+            [sys.executable, "-m", "kws", *map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def trains(sessions):
+        return lambda: rows(
+            db, f"SELECT 1 FROM runs JOIN sessions ON run_key = key WHERE status = 'running' "
+            f"AND epochs_done > 3 GROUP BY key HAVING count(*) >= {sessions}"
+        )  # fmt: skip
+
+    with begin() as first:
+        until(trains(1), first)
+        pid = rows(db, "SELECT pid FROM sessions ORDER BY started_at")[0][0]
+        os.kill(pid, signal.SIGKILL)
+        until(trains(2), first)
+        workers = children(first.pid)
+        assert len(workers) == 2
+        first.kill()
+    end = time.monotonic() + PATIENCE
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):  # they see that the sweep is gone
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not rows(db, "SELECT 1 FROM runs WHERE status = 'running'")
+    with begin() as second:
+        until(lambda: rows(db, "SELECT 1 FROM runs WHERE status = 'running'"), second)
+        start = time.monotonic()
+        second.send_signal(signal.SIGINT)
+        _, said = second.communicate(timeout=PATIENCE)
+        assert second.returncode == 130
+        assert time.monotonic() - start < 10
+        assert said.splitlines()[-1] == "the sweep was interrupted; the same command goes on with it"
+    assert not rows(db, "SELECT 1 FROM runs WHERE status = 'running'")
+    made = ok_json(*command)
+    assert [run["status"] for run in made["runs"]] == ["finished"] * 3
+    assert rows(db, "SELECT seed, epochs_done, (SELECT count(*) FROM epochs WHERE run_key = key) FROM runs") == [
+        (seed, epochs, epochs) for (seed,) in rows(db, "SELECT seed FROM runs")
+    ]
+    assert sorted(rows(db, "SELECT seed FROM runs")) == [(0,), (1,), (2,)]
+    for seed in range(3):
+        ok(*TRAIN, "--data", task, "--epochs", epochs, "--seed", seed)
+    assert sql(db, DIGESTS) == sql(tmp_path / "experiments.db", DIGESTS)
+
+
+def test_two_sweeps_at_once_share_the_work(task, tmp_path):
+    db = tmp_path / "shared.db"
+    command = [*SWEEP, "--seeds", 3, "--epochs", 40, "--data", task, "--jobs", 1, "--db", db]
+    both = [
+        subprocess.Popen([sys.executable, "-m", "kws", *map(str, command)], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [each.communicate(timeout=PATIENCE)[1] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert sorted(rows(db, "SELECT opt, seed FROM runs")) == [(o, s) for o in ("adam", "sgd") for s in range(3)]
+    assert rows(db, "SELECT DISTINCT status FROM runs") == [("finished",)]
+    assert rows(db, "SELECT count(*) FROM sessions") == [(6,)]
+    assert len(rows(db, "SELECT DISTINCT pid FROM sessions")) == 2
