@@ -12,7 +12,6 @@ import typer
 
 from kws import architectures, optimizers
 from kws.cli import options
-from kws.environment import cores
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, parse_maps, parse_words
 from kws.sweeps import plan as planning
@@ -51,6 +50,18 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(help="Runs at once. By default as many as fit into the cores.", show_default=False)
     ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Who trains: processes of this machine, or a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS",
+            metavar="HOST:PORT",
+            help="The Ray cluster's, or `auto`; without one, Ray is started on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Train runs that failed before, too.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
@@ -65,8 +76,8 @@ def sweep(
     Example: kws sweep --arch fc,cnn --opt sgd,adam --seeds 5
     """
     at_least("threads", threads, 1)
-    jobs = max(cores() // threads, 1) if jobs is None else jobs
-    at_least("jobs", jobs, 1)
+    if jobs is not None:
+        at_least("jobs", jobs, 1)
     of: dict[str, str] = planning.TABLE1 if preset else {}
     arch, opt, epochs = arch or of.get("arch"), opt or of.get("opt"), epochs or of.get("epochs") or str(Recipe.epochs)
     for value, option in ((arch, "--arch"), (opt, "--opt")):
@@ -100,6 +111,9 @@ def sweep(
     sweeping.run(
         axes,
         jobs=jobs,
+        threads=threads,
+        ray=engine == "ray",
+        address=address,
         db=db,
         dry_run=dry_run,
         retry=retry,

@@ -11,6 +11,7 @@ import typer
 
 from kws import display
 from kws.display import duration, visible
+from kws.environment import cores
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.runs import FAILED
@@ -29,7 +30,10 @@ _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 def run(
     axes: Mapping[str, Sequence[Any]],
     *,
-    jobs: int,
+    jobs: int | None,
+    threads: int,
+    ray: bool,
+    address: str | None,
     db: Path,
     dry_run: bool,
     retry: bool,
@@ -44,7 +48,8 @@ def run(
     there = None if is_new(db) else db  # a place that cannot be written is told at once; the engine makes the file
     if dry_run:
         standing = Standing.of(expand(axes), there)
-        _show(standing, jobs, standing.estimate(jobs, {}, retry=retry))
+        at_once = jobs or max(cores() // threads, 1)
+        _show(standing, at_once, "", standing.estimate(at_once, {}, retry=retry))
         if json:
             _print(standing, {}, dry_run=True)
         return
@@ -60,11 +65,12 @@ def run(
     standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={})
     stopped: Stopped | None = None
     try:
-        with stoppable(), Pool(jobs, about) as engine:  # which begins to import torch meanwhile
+        with stoppable(), _engine(about, jobs, threads, ray=ray, address=address) as engine:
+            # A local one begins to import torch meanwhile.
             plan = expand(axes)
             standing, timed = _look(engine, plan, there, retry=retry)
-            seconds = standing.estimate(jobs, timed, retry=retry)
-            _show(standing, jobs, seconds)
+            seconds = standing.estimate(engine.jobs, timed, retry=retry)
+            _show(standing, engine.jobs, engine.where, seconds)
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
             with Shown(len(line.plan), db, teller(plan), seconds) as shown:
                 for recipe in line.plan:
@@ -92,6 +98,18 @@ def run(
         raise typer.Exit(1)
 
 
+def _engine(about: About, jobs: int | None, threads: int, *, ray: bool, address: str | None) -> Engine:
+    """Who trains; without `jobs`, as many runs at once as fit into the cores of this machine or of the cluster."""
+    if not ray or address is None:
+        jobs = jobs or max(cores() // threads, 1)
+    if ray:
+        from kws.sweeps.cluster import Cluster
+
+        return Cluster(about, address=address, jobs=jobs, threads=threads)
+    assert jobs
+    return Pool(jobs, about)
+
+
 def _look(engine: Engine, plan: list[Recipe], db: Path | None, *, retry: bool) -> tuple[Standing, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
     first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
@@ -106,8 +124,8 @@ def _look(engine: Engine, plan: list[Recipe], db: Path | None, *, retry: bool) -
     return standing, {kind: ask(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
 
 
-def _show(standing: Standing, jobs: int, seconds: float | None) -> None:
-    for line in standing.lines(jobs):
+def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> None:
+    for line in standing.lines(jobs, where):
         display.say(line)
     if seconds is None:
         display.say("estimated time: unknown until a run of each network has been timed")

@@ -6,6 +6,7 @@
     trainer     what one process does: it claims a run and trains it, data and registry kept from one to the next
     pool        an engine: processes of this machine
     worker      such a process
+    cluster     an engine: the nodes of a Ray cluster
     search      which recipe a search over hyperparameters tries next
     shown       one live display for all of it
 

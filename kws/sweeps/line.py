@@ -28,6 +28,14 @@ _ASK_AGAIN_SECONDS = 1.0
 class Engine(Protocol):
     """Processes that answer questions (see kws.sweeps.trainer), here or elsewhere."""
 
+    @property
+    def jobs(self) -> int:
+        """How many runs it trains at once."""
+
+    @property
+    def where(self) -> str:
+        """Where that is, as " on 2 nodes of Ray"; "" for this machine."""
+
     def __enter__(self) -> Self:
         """Begin."""
 

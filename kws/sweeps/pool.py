@@ -23,6 +23,8 @@ STOP_SECONDS = 8.0
 class Pool:
     """So many processes; ends them when it is left, by whatever way. One begins at once, the others when needed."""
 
+    where = ""
+
     def __init__(self, jobs: int, about: About) -> None:
         self.jobs, self._about = jobs, about
         self._workers: list[subprocess.Popen[bytes]] = []

@@ -80,12 +80,12 @@ class Standing:
         seconds = [recipe.epochs * each[kind(recipe)] for recipe in left]
         return max(sum(seconds) / jobs, *seconds) if seconds else 0.0
 
-    def lines(self, jobs: int) -> list[str]:
+    def lines(self, jobs: int, where: str) -> list[str]:
         """The plan in a sentence, and run by run where those are not too many."""
         counts = Counter(self.state(at) for at in range(len(self.plan)))
         parts = ", ".join(f"{counts[state]:,} {about}" for state, about in _ABOUT.items() if counts[state])
         runs = "1 run" if len(self.plan) == 1 else f"{len(self.plan):,} runs"
-        told = [f"plan: {runs} ({parts}), {jobs} at once"]
+        told = [f"plan: {runs} ({parts}), {jobs:,} at once{where}"]
         if len(self.plan) <= _NAMED:
             tell = teller(self.plan)
             for at, recipe in enumerate(self.plan):
