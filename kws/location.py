@@ -26,6 +26,7 @@ class ServerUrl:
     """A database on a PostgreSQL server; `shown` is its URL without the password."""
 
     shown: str
+    _full: str = field(repr=False)
     _options: tuple[tuple[str, str], ...] = field(repr=False)
 
     def __str__(self) -> str:
@@ -49,7 +50,7 @@ class ServerUrl:
 
     def in_full(self) -> str:
         """The URL with its password: for another process of ours, by a pipe, and for nothing that is kept."""
-        return self.shown if not self.secrets() else _assemble(self.options())
+        return self._full
 
 
 Location = Path | ServerUrl
@@ -106,7 +107,7 @@ def _server(scheme: str, rest: str) -> ServerUrl:
         raise RegistryError(f"the port in the URL after --db is no number; it is {_FORM}")
     kept = "&".join(part for part in query.split("&") if part and unquote(part.partition("=")[0]) not in _SECRETS)
     shown = f"{scheme}://{user}{'@' if user else ''}{hosts}{slash}{database}{'?' if kept else ''}{kept}"
-    return ServerUrl(shown, tuple((key, value) for key, value in options.items() if value))
+    return ServerUrl(shown, f"{scheme}://{rest}", tuple((key, value) for key, value in options.items() if value))
 
 
 def _split(hosts: str) -> dict[str, str]:
@@ -117,9 +118,3 @@ def _split(hosts: str) -> dict[str, str]:
     names = [unquote(each[1].strip("[]")) for each in found if each]
     ports = [each[2] or "" for each in found if each]
     return {"host": ",".join(names), "port": ",".join(ports) if any(ports) else ""}
-
-
-def _assemble(options: dict[str, str]) -> str:
-    from urllib.parse import quote, urlencode
-
-    return f"postgresql:///{quote(options.pop('dbname', ''), safe='')}?{urlencode(options, quote_via=quote)}"

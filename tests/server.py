@@ -85,7 +85,18 @@ class Server:
         self._process = subprocess.Popen(
             [
                 *(self._bin / "postgres", "-D", self._folder / "data", "-p", str(self.port), "-h", "127.0.0.1"),
-                *("-k", self._folder, "-c", "max_connections=100", "-c", "shared_buffers=32MB", "-c", "jit=off"),
+                *(
+                    "-k",
+                    self._folder,
+                    "-c",
+                    "max_connections=100",
+                    "-c",
+                    "shared_buffers=32MB",
+                    "-c",
+                    "jit=off",
+                    "-c",
+                    "fsync=off",
+                ),
             ],
             cwd=self._folder,
             stdout=log,
@@ -133,4 +144,8 @@ class Server:
         name = f"registry_{os.getpid()}_{self._made}"
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA {name}")
+            connection.execute(  # which the damage of some tests is done by
+                f"CREATE FUNCTION {name}.zeroblob(bigint) RETURNS bytea LANGUAGE SQL "
+                "AS $$ SELECT decode(repeat('00', $1::integer), 'hex') $$"
+            )
         return name

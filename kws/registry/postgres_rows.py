@@ -59,12 +59,12 @@ class ServerConnection:
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self.raw = raw
-        self._limited = False
+        self._limit: str | None = None
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Any:
         """Run one statement; without parameters it is taken as it stands."""
-        if self._limited:
-            return _Answer(self.raw, sql)
+        if self._limit:
+            return _Answer(self.raw, sql, self._limit)
         if parameters is None:
             return self.raw.execute(sql)
         return self.raw.execute(_translated(sql), _values(parameters))
@@ -75,14 +75,14 @@ class ServerConnection:
             cursor.executemany(_translated(sql), [_values(each) for each in parameters])
 
     @contextmanager
-    def only_reading(self, seconds: float) -> Iterator[None]:
-        """Run nothing but a SELECT, and stop it after so many seconds; within a transaction that only reads."""
+    def only_reading(self, seconds: float, rows: int | None) -> Iterator[None]:
+        """Run nothing but a SELECT, for so many seconds and rows at most; within a transaction that only reads."""
         self.raw.execute(f"SET LOCAL statement_timeout = {max(1, round(1000 * seconds))}")
-        self._limited = True
+        self._limit = "ALL" if rows is None else str(min(rows, 2**31 - 1))
         try:
             yield
         finally:
-            self._limited = False
+            self._limit = None
             if self.raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
                 self.raw.execute("SET LOCAL statement_timeout = 0")
 
@@ -93,14 +93,14 @@ class _Answer:
     They all come by one statement, to which the time that it may take applies.
     """
 
-    def __init__(self, raw: psycopg.Connection[Any], sql: str) -> None:
-        self._raw = raw
+    def __init__(self, raw: psycopg.Connection[Any], sql: str, limit: str) -> None:
+        self._raw, self._limit = raw, limit
         declared = raw.cursor(name="kws_answer")
         declared.execute(sql)
         self.description = declared.description
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._raw.cursor().stream("FETCH FORWARD ALL FROM kws_answer")
+        yield from self._raw.cursor().stream(f"FETCH FORWARD {self._limit} FROM kws_answer")
 
 
 def prepare(raw: psycopg.Connection[Any]) -> None:
@@ -119,7 +119,8 @@ class _NumberLoader(Loader):
 
     def load(self, data: Buffer) -> int | float:
         text = bytes(data).decode()
-        return int(text) if text.lstrip("-").isdigit() else float(text)
+        whole = int(text) if text.lstrip("-").isdigit() else None
+        return whole if whole is not None and abs(whole) < 2**63 else float(text)
 
 
 def _rows(cursor: psycopg.Cursor[Any]) -> Any:
