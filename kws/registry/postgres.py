@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 try:
     import psycopg
 
-    from kws.registry.postgres_rows import ServerConnection, prepare
+    from kws.registry.postgres_rows import ServerConnection, adapters, row_factory
 except ImportError as missing:
     raise RegistryError(
         f'a registry on PostgreSQL needs psycopg ({missing}); `python -m pip install "kws[postgresql]"` brings it'
@@ -46,7 +46,10 @@ _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
 _TAKEN = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(%s)"
-_WRITABLE = "SELECT has_table_privilege('runs', 'INSERT, UPDATE') AND NOT pg_is_in_recovery()"
+_WRITABLE = "SELECT has_table_privilege('runs', 'INSERT') AND NOT pg_is_in_recovery()"
+# Whoever is gone without a word holds its locks for a minute at most, and who waits for a dead server hears of it then.
+_KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+_SETTINGS = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEP_ALIVE.items())
 
 
 class ServerDatabase:
@@ -158,15 +161,11 @@ class ServerDatabase:
             pause = min(2 * pause, 1.0)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        options: dict[str, Any] = {
-            "connect_timeout": str(_CONNECT_SECONDS),
-            "application_name": "kws",
-            **self.path.options(),
-        }
-        options["client_encoding"] = "utf8"
-        raw = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
-        prepare(raw)
-        raw.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        own = {"connect_timeout": _CONNECT_SECONDS, "application_name": "kws", **_KEEP_ALIVE}
+        options: dict[str, Any] = {**own, **self.path.options(), "client_encoding": "utf8"}
+        raw = psycopg.connect(**options, autocommit=True, prepare_threshold=None, context=adapters())
+        raw.row_factory = row_factory
+        raw.execute(f"{_SETTINGS}; SET lock_timeout = '{LOCK_SECONDS}s'")
         return raw
 
     def _schema_name(self) -> str | None:

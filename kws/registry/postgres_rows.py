@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import psycopg
 from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.types.string import TextLoader
 
+_BATCH = 100  # rows
 _PLACE = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 _KEPT = {
     "bool",
@@ -59,12 +61,12 @@ class ServerConnection:
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self.raw = raw
-        self._limit: str | None = None
+        self._until: float | None = None
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Any:
         """Run one statement; without parameters it is taken as it stands."""
-        if self._limit:
-            return _Answer(self.raw, sql, self._limit)
+        if self._until is not None:
+            return _Answer(self.raw, sql, self._until)
         if parameters is None:
             return self.raw.execute(sql)
         return self.raw.execute(_translated(sql), _values(parameters))
@@ -75,43 +77,52 @@ class ServerConnection:
             cursor.executemany(_translated(sql), [_values(each) for each in parameters])
 
     @contextmanager
-    def only_reading(self, seconds: float, rows: int | None) -> Iterator[None]:
-        """Run nothing but a SELECT, for so many seconds and rows at most; within a transaction that only reads."""
+    def only_reading(self, seconds: float) -> Iterator[None]:
+        """Run nothing but a SELECT, and stop it after so many seconds; within a transaction that only reads."""
+        self._until = time.monotonic() + seconds
         self.raw.execute(f"SET LOCAL statement_timeout = {max(1, round(1000 * seconds))}")
-        self._limit = "ALL" if rows is None else str(min(rows, 2**31 - 1))
         try:
             yield
         finally:
-            self._limit = None
+            self._until = None
             if self.raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
                 self.raw.execute("SET LOCAL statement_timeout = 0")
 
 
 class _Answer:
-    """Rows as they come, one by one, of a query that is sent as a cursor's: one SELECT, and nothing else, can be that.
+    """Rows as they come of a query that is sent as a cursor's: one SELECT, and nothing else, can be that.
 
-    They all come by one statement, to which the time that it may take applies.
+    A FETCH is worked out whole before its first row is sent, so it is for a few rows, for what is left of the time.
     """
 
-    def __init__(self, raw: psycopg.Connection[Any], sql: str, limit: str) -> None:
-        self._raw, self._limit = raw, limit
+    def __init__(self, raw: psycopg.Connection[Any], sql: str, until: float) -> None:
+        self._raw, self._until = raw, until
         declared = raw.cursor(name="kws_answer")
         declared.execute(sql)
         self.description = declared.description
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._raw.cursor().stream(f"FETCH FORWARD {self._limit} FROM kws_answer")
+        full = True
+        while full:
+            left = max(1, round(1000 * (self._until - time.monotonic())))
+            self._raw.execute(f"SET LOCAL statement_timeout = {left}")
+            full = False
+            for number, row in enumerate(self._raw.cursor().stream(f"FETCH FORWARD {_BATCH} FROM kws_answer"), 1):
+                yield row
+                full = number == _BATCH
 
 
-def prepare(raw: psycopg.Connection[Any]) -> None:
-    """Let a connection answer with rows and values as SQLite's."""
-    raw.row_factory = _rows
+@cache
+def adapters() -> AdaptersMap:
+    """What lets a connection answer with values as SQLite's."""
+    made = AdaptersMap(psycopg.adapters)
     for each in psycopg.adapters.types:
         for oid in (each.oid, each.array_oid):
             if oid and not (oid == each.oid and each.name in _KEPT):
-                raw.adapters.register_loader(oid, TextLoader)
-    raw.adapters.register_loader("numeric", _NumberLoader)
-    raw.adapters.register_loader(0, TextLoader)
+                made.register_loader(oid, TextLoader)
+    made.register_loader("numeric", _NumberLoader)
+    made.register_loader(0, TextLoader)
+    return made
 
 
 class _NumberLoader(Loader):
@@ -123,7 +134,8 @@ class _NumberLoader(Loader):
         return whole if whole is not None and abs(whole) < 2**63 else float(text)
 
 
-def _rows(cursor: psycopg.Cursor[Any]) -> Any:
+def row_factory(cursor: psycopg.Cursor[Any]) -> Any:
+    """What makes a cursor's rows of values."""
     description = cursor.description
     return _kind(tuple(column.name for column in description)) if description else tuple
 

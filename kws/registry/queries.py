@@ -33,10 +33,10 @@ class Answer:
 
 
 @contextmanager
-def only_reading(connection: Connection, *, seconds: float, rows: int | None = None) -> Iterator[None]:
-    """Let the connection read and nothing else, and stop a statement after so many seconds; `rows` are wanted at most."""
+def only_reading(connection: Connection, *, seconds: float) -> Iterator[None]:
+    """Let the connection read and nothing else, and stop a statement after so many seconds."""
     if not isinstance(connection, sqlite3.Connection):
-        with connection.only_reading(seconds, rows):  # type: ignore[attr-defined]
+        with connection.only_reading(seconds):  # type: ignore[attr-defined]
             yield
         return
     until = time.monotonic() + seconds
@@ -100,7 +100,7 @@ def _too_long(seconds: float) -> RegistryError:
 def _ask_server(url: ServerUrl, sql: str, seconds: float, limit: int) -> Answer:
     with closing(open_database(url, create=False)) as database:
         try:
-            with database.reading() as connection, only_reading(connection, seconds=seconds, rows=limit + 1):
+            with database.reading() as connection, only_reading(connection, seconds=seconds):
                 return _answer(connection, sql, limit)
         except RegistryError as error:
             raise _too_long(seconds) if "statement timeout" in str(error) else error from None
