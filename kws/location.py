@@ -65,8 +65,8 @@ def locate(text: str | Path | ServerUrl) -> Location:
 
 
 def in_full(location: Location) -> str:
-    """What locate() understands as this location, the password with it."""
-    return location.in_full() if isinstance(location, ServerUrl) else str(location)
+    """What locate() understands as this location in another process, wherever that is; the password with it."""
+    return location.in_full() if isinstance(location, ServerUrl) else str(location.absolute())
 
 
 def mask(text: str) -> str:

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share."""
 
 import os
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,8 +84,10 @@ Words = Annotated[str, typer.Option(help="The keywords; all other words together
 
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin so."""
-    return beginning_with(place(context.params.get("db") or DEFAULT_DB), incomplete)
+    """The ids that begin so; none where --db is not understood."""
+    with suppress(typer.BadParameter):
+        return beginning_with(place(context.params.get("db") or DEFAULT_DB), incomplete)
+    return []
 
 
 _RUN_HELP = "A run's id, any unambiguous beginning of it, or `last`."
