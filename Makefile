@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test check bench torture readme clean
+.PHONY: install train test test-servers check bench torture readme clean
 
 install: .venv/installed
 
@@ -17,6 +17,12 @@ train: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# Some one and a half minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql).
+ON_SERVERS := registry sessions selection queries transfer keeping doctor following logits evaluate rerun
+test-servers: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
+	$(BIN)/python -m pytest --registry postgresql $(ON_SERVERS:%=tests/test_%.py) tests/servers
 
 check: .venv/installed
 	$(BIN)/ruff check .
@@ -34,6 +40,7 @@ torture: .venv/installed
 
 readme: .venv/installed
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql
+	$(BIN)/python -c "from kws.registry.tables import schema; print(schema('postgresql'), end='')" > kws/registry/schema_postgresql.sql
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
 	KWS_DB=experiments.db $(BIN)/kws plot --kind optimizers --out docs/optimizers.png
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md

@@ -1,7 +1,7 @@
 """Environment: what a run was made with; beside the recipe and the data, this is what its bits may depend on.
 
 Standard library only. Neither the machine nor its user is named, for a registry is there to be passed on; a folder
-appears only as it was typed in the command.
+appears only as it was typed in the command, and a server's URL there without its password.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import kws
+from kws.location import mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Environment:
             cpu=_cpu(),
             git_commit=commit,
             git_dirty=dirty,
-            command=shlex.join(["kws", *arguments]),
+            command=shlex.join(["kws", *map(mask, arguments)]),
         )
 
 

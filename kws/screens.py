@@ -126,7 +126,8 @@ def print_info(info: dict[str, Any]) -> None:
     """A registry's size, and what is in it."""
     drawn = table_of("", "", title=visible(info["path"]), header=False)
     drawn.add_row("schema", str(info["registry_schema"]))
-    drawn.add_row("size", f"{info['bytes'] / 1e6:,.1f} MB, of which {info['bytes_free'] / 1e6:,.1f} MB are free")
+    free = "" if info["bytes_free"] is None else f", of which {info['bytes_free'] / 1e6:,.1f} MB are free"
+    drawn.add_row("size", f"{info['bytes'] / 1e6:,.1f} MB{free}")
     runs = ", ".join(f"{count:,} {status}" for status, count in info["runs"].items() if count) or "none"
     drawn.add_row("runs", runs + (f"; {info['deleted_runs']:,} deleted" if info["deleted_runs"] else ""))
     drawn.add_row("rows", ", ".join(f"{table} {count:,}" for table, count in info["rows"].items()))

@@ -14,7 +14,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kws.errors import KwsError, PageError, UnknownRunError
+from kws.location import Location
 from kws.registry.runs import RUNNING
 from kws.reports.page import html
 from kws.reports.page.live import Live
@@ -63,7 +63,7 @@ def address(listener: socket.socket) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def serve(path: Path, listener: socket.socket) -> None:
+def serve(path: Location, listener: socket.socket) -> None:
     """Serve the registry's page until a signal ends it."""
     live = Live(path)
     threading.Thread(target=live.warm_up, daemon=True).start()

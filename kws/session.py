@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import EpochEnd
+from kws.location import Location
 from kws.process import HEARTBEAT_SECONDS
 from kws.recipe import Recipe
 from kws.registry.runs import FAILED, INTERRUPTED, Run, require_cut_off
@@ -44,7 +44,7 @@ class Stopped(BaseException):
 
 
 def start(
-    recipe: Recipe, *, db: Path, name: str | None, note: str | None, skip_unreadable: bool, again: Run | None = None
+    recipe: Recipe, *, db: Location, name: str | None, note: str | None, skip_unreadable: bool, again: Run | None = None
 ) -> Run:
     """Train by this recipe as a new run, the run `again` for another time if so; returns it as it ended."""
     from kws import layers
@@ -71,7 +71,7 @@ def start(
         return work(registry, run_id, training, recipe, loaded)
 
 
-def go_on(reference: str, *, db: Path, epochs: int | None, skip_unreadable: bool) -> Run:
+def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: bool) -> Run:
     """Go on with a run from its last checkpoint, up to more epochs if so wanted; returns it as it ended.
 
     Raises a KwsError where that cannot be: the run is finished or still running, its data or checkpoint is another.

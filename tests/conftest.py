@@ -30,18 +30,75 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
-def pytest_collection_modifyitems(items):
-    """What takes longest begins first, so that no worker waits for it at the end."""
+def pytest_collection_modifyitems(config, items):
+    """What takes longest begins first, so that no worker waits for it at the end; files' tests are for files."""
+    if config.getoption("--registry") == "postgresql":
+        left = [item for item in items if item.get_closest_marker("sqlite_file")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
     items.sort(key=lambda item: item.path.name not in ("test_torture.py", "test_real_clips.py"))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--registry",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="where the tests' registries are: files, or schemas of a PostgreSQL server of the tests' own",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sqlite_file: about the registry as a file; left out with --registry postgresql")
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server of this process's own; skips where there can be none."""
+    from server import Server, missing
+
+    if why := missing():
+        pytest.skip(why)
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def new_place(request, tmp_path_factory):
+    """Where a registry can be made that no other test knows, as often as it is called."""
+    if request.config.getoption("--registry") == "sqlite":
+        return lambda name="experiments.db": tmp_path_factory.mktemp("registry") / name
+    from kws.location import locate
+
+    server = request.getfixturevalue("server")
+    return lambda _="": locate(server.url(server.new_schema()))
+
+
+@pytest.fixture
+def place(request, tmp_path, new_place):
+    """Where this test's registry of a name is, or can be made: a file of that name in its folder, or a schema."""
+    if request.config.getoption("--registry") == "sqlite":
+        return lambda name: tmp_path / name
+    made = {}
+    return lambda name: made[name] if name in made else made.setdefault(name, new_place())
+
+
+@pytest.fixture
+def db(place):
+    """The test's registry where no other is named."""
+    return place("experiments.db")
+
+
 @pytest.fixture(autouse=True)
-def own_places(tmp_path, monkeypatch):
+def own_places(request, tmp_path, monkeypatch):
     """Point the cache and the registry into the test's folder, and make that the current one."""
     monkeypatch.setenv("KWS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KWS_DB", str(tmp_path / "experiments.db"))
     monkeypatch.delenv("KWS_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
+    if request.config.getoption("--registry") == "postgresql":
+        monkeypatch.setenv("KWS_DB", request.getfixturevalue("db").in_full())
     yield
     if "torch" in sys.modules:  # training flushes denormals, and hypothesis checks that nobody does
         sys.modules["torch"].set_flush_denormal(False)

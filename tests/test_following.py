@@ -22,8 +22,8 @@ def at(seconds: float) -> datetime:
 
 
 @pytest.fixture
-def registry(tmp_path):
-    with Registry(tmp_path / "runs.db", create=True) as opened:
+def registry(place):
+    with Registry(place("runs.db"), create=True) as opened:
         yield opened
 
 
@@ -75,6 +75,7 @@ def test_a_look_has_the_epochs_so_far_and_knows_when_the_last_one_arrived(regist
     assert (again.epochs, again.arrived) == (seen.epochs, at(5))
 
 
+@pytest.mark.sqlite_file
 def test_what_has_not_changed_is_not_read_again(registry, follower):
     runs = [start(registry) for _ in range(3)]
     for epoch in make_epochs(5):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 KWS = Path(__file__).resolve().parent.parent / "kws"
-VOCABULARY = {"errors", "recipe", "events", "data_card", "environment", "process"}
+VOCABULARY = {"errors", "recipe", "events", "data_card", "environment", "location", "process"}
 LEARNING = {
     "speech", "architectures", "optimizers", "updates", "training", "checkpoints", "weights", "layers", "memory",
     "speed",

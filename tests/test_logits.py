@@ -17,8 +17,8 @@ CARD = make_card()
 
 
 @pytest.fixture
-def registry(tmp_path):
-    with Registry(tmp_path / "experiments.db", create=True) as opened:
+def registry(db):
+    with Registry(db, create=True) as opened:
         yield opened
 
 

@@ -1,11 +1,12 @@
 """`kws rerun`: the same bits on the same machine, and where they are not, from which epoch on and what may be why."""
 
 import os
-from pathlib import Path
 
 import pytest
 from commands import TRAIN, kws, ok_json, refused, sql
 from sounds import write_task
+
+from kws.location import Location, locate
 
 
 @pytest.fixture
@@ -17,8 +18,8 @@ def trained(task, *options) -> str:
     return ok_json(*TRAIN, "--data", task, *options)["run"]
 
 
-def db() -> Path:
-    return Path(os.environ["KWS_DB"])
+def db() -> Location:
+    return locate(os.environ["KWS_DB"])
 
 
 @pytest.mark.parametrize("opt", ["sgd", "adam"])

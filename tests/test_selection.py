@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from commands import dump, kws, ok, ok_json, refused, sql
+from commands import clone, dump, kws, ok, ok_json, refused, sql
 from ledger import cut_off, make_card, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
+from kws.location import Location
 from kws.registry import queries
 from kws.registry.runs import FAILED
 from kws.registry.selection import Selection, parse_since
@@ -22,9 +22,9 @@ NAMES = ("first", "second", "interrupted", "failed", "lost", "running")
 
 
 @pytest.fixture(scope="module")
-def six_runs(tmp_path_factory) -> Path:
+def six_runs(new_place) -> Location:
     """A run of each status, from a day in March each; this process keeps one of them running."""
-    path = tmp_path_factory.mktemp("selection") / "six.db"
+    path = new_place()
     with Registry(path, create=True) as registry:
         first = train(registry, make_recipe("cnn", "adam", seed=0, epochs=2))
         second = train(registry, make_recipe("fc", "sgd", seed=1, epochs=2, data="folder"), make_card("other"), wrong=3)
@@ -43,8 +43,8 @@ def six_runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def db(six_runs, tmp_path) -> Path:
-    return Path(shutil.copy(six_runs, tmp_path / "experiments.db"))
+def db(six_runs, db) -> Location:
+    return clone(six_runs, db)
 
 
 def chosen(*options: object) -> list[str]:
@@ -73,8 +73,11 @@ def chosen(*options: object) -> list[str]:
         ("test_accuracy = (SELECT max(test_accuracy) FROM runs)", ["first"]),
         ("key IN (SELECT run_key FROM tags WHERE tag = 'draft')", ["second"]),
         ("learning_rate BETWEEN 0.005 AND 0.05", ["second"]),
-        ("1", list(NAMES)),
-        ("0", []),
+        pytest.param("1", list(NAMES), marks=pytest.mark.sqlite_file),
+        pytest.param("0", [], marks=pytest.mark.sqlite_file),
+        ("true", list(NAMES)),
+        ("false", []),
+        ("softmax = false and NOT softmax", list(NAMES)),
         ("NULL", []),
         ("test_accuracy > 0.8 -- and so on", ["first"]),
         ("\n seed = 1 \n", ["second"]),
@@ -111,11 +114,11 @@ def test_where_that_is_no_expression_or_writes_is_refused_in_one_sentence(db, wh
 @pytest.mark.parametrize(
     "where",
     [
-        "0) UNION SELECT key FROM runs WHERE (1",
-        "0) UNION ALL SELECT key FROM runs WHERE name = 'first' OR (0",
-        "0) UNION SELECT 99 WHERE (1",
-        "0) UNION SELECT 'x' WHERE (1",
-        "0) UNION SELECT sha256 FROM weights WHERE (1",
+        "false) UNION SELECT key FROM runs WHERE (true",
+        "false) UNION ALL SELECT key FROM runs WHERE name = 'first' OR (false",
+        "false) UNION SELECT 99 WHERE (true",
+        pytest.param("0) UNION SELECT 'x' WHERE (1", marks=pytest.mark.sqlite_file),
+        pytest.param("0) UNION SELECT sha256 FROM weights WHERE (1", marks=pytest.mark.sqlite_file),
     ],
 )
 def test_an_expression_that_closes_the_bracket_shows_runs_of_the_list_at_most_and_changes_nothing(db, where):
@@ -259,12 +262,12 @@ def test_a_table_is_made_of_the_runs_that_were_chosen(db):
     assert sorted(cells()) == sorted(cells("--tag", "paper")) == [first, second]
     assert cells("--where", "test_accuracy > 0.8") == cells("--data", "clips") == [first]
     assert cells("--tag", "draft") == cells("--since", "2026-03-01T18:00Z") == [second]
-    assert cells("--where", "0") == []
+    assert cells("--where", "1 = 0") == []
     assert "no finished runs that these options choose" in kws("compare", "--tag", "nothing").stderr
 
 
 def test_a_list_of_none_does_not_say_that_there_are_no_runs(db, tmp_path):
-    for options in (["--tag", "nothing"], ["--where", "0"], ["--deleted"], ["--since", "2999-01-01"]):
+    for options in (["--tag", "nothing"], ["--where", "1 = 0"], ["--deleted"], ["--since", "2999-01-01"]):
         result = kws("runs", "list", *options)
         assert result.exit_code == 0
         assert "no runs yet" not in result.stderr

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import dump, sql
+from commands import allow, dump, refuse, sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start, train
 
 from kws.errors import RegistryError
 from kws.events import IterationEnd
+from kws.location import Location
 from kws.process import Process
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Checkpoint
 from kws.registry.store import Registry
@@ -23,8 +24,8 @@ CHECKPOINT = b"a checkpoint"
 
 
 @pytest.fixture
-def path(tmp_path) -> Path:
-    return tmp_path / "runs.db"
+def path(place) -> Location:
+    return place("runs.db")
 
 
 @pytest.fixture
@@ -108,14 +109,14 @@ def test_an_epoch_and_its_checkpoint_are_recorded_both_or_neither(registry, path
     run_id = start(registry)
     first, second = make_epochs(2)
     registry.record(run_id, first, b"one")
-    sql(path, f"CREATE TRIGGER stop BEFORE INSERT ON {failing} BEGIN SELECT RAISE(ABORT, 'stopped'); END")
+    refuse(path, failing)
     before = dump(path)
     with pytest.raises(RegistryError, match="stopped"):
         registry.record(run_id, second, b"two")
     assert dump(path) == before
     assert registry.checkpoint(run_id) == Checkpoint(epoch=1, data=b"one")
     assert registry.run(run_id).epochs_done == 1
-    sql(path, "DROP TRIGGER stop")
+    allow(path, failing)
     registry.record(run_id, second, b"two")
     assert registry.checkpoint(run_id) == Checkpoint(epoch=2, data=b"two")
 
@@ -128,6 +129,7 @@ def test_a_checkpoint_that_was_changed_is_told(registry, path):
         registry.checkpoint(run_id)
 
 
+@pytest.mark.sqlite_file
 def test_a_finish_drops_the_checkpoint_and_gives_its_pages_back(path):
     card = make_card()
     with Registry(path, create=True) as registry:

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import TRAIN, dump, kws, ok, ok_json, refused, sql
+from commands import TRAIN, clone, dump, kws, ok, ok_json, refused, sql
 from ledger import cut_off, make_card, make_evaluation, make_recipe, make_registry, start, train
 from sounds import write_task
 
 from kws.errors import RegistryError
+from kws.location import Location, ServerUrl
 from kws.registry import transfer
 from kws.registry.connection import SCHEMA_VERSION
 from kws.registry.reader import RegistryReader
@@ -18,11 +19,6 @@ from kws.registry.store import Registry
 
 SCHEMA_1 = Path(__file__).parent / "fixtures" / "schema1.db"
 CHILDREN = ("sessions", "tags", "epochs", "evaluations", "weights", "checkpoints")
-
-
-@pytest.fixture
-def db(tmp_path) -> Path:
-    return tmp_path / "experiments.db"
 
 
 @pytest.fixture
@@ -68,11 +64,12 @@ def test_an_exported_run_is_a_registry_of_its_own_with_every_row_of_it(runs, db,
     assert dump(db) == before
 
 
-def test_an_exported_run_can_be_evaluated_and_one_that_was_cut_off_goes_on(tmp_path, monkeypatch):
+def test_an_exported_run_can_be_evaluated_and_one_that_was_cut_off_goes_on(db, tmp_path):
     write_task(tmp_path / "task")
     run = ok_json(*TRAIN, "--data", "task", "--epochs", 2)
     ok("runs", "export", "last", "mine.db")
-    (tmp_path / "experiments.db").unlink()
+    if isinstance(db, Path):
+        db.unlink()
     assert ok_json("eval", "last", "--db", "mine.db")["accuracy"] == run["test_accuracy"]
     again = ok_json("rerun", run["run"], "--db", "mine.db")
     assert (again["same"], again["weights_differ"]) == (True, False)
@@ -90,10 +87,12 @@ def test_an_export_never_takes_the_place_of_a_file(runs, db, tmp_path, name):
     assert not (tmp_path / "nowhere.db").exists()
 
 
-@pytest.mark.parametrize("to", ["no folder/x.db", "experiments.db/x.db", f"{'x' * 300}.db"])
+@pytest.mark.parametrize("to", ["no folder/x.db", "file/x.db", f"{'x' * 300}.db"])
 def test_an_export_that_cannot_be_written_is_told_by_its_own_name_and_leaves_nothing(runs, db, tmp_path, to):
+    (tmp_path / "file").touch()
+    before = {entry.name for entry in tmp_path.iterdir()}
     assert to in refused("runs", "export", runs[0], to)
-    assert [entry.name for entry in tmp_path.iterdir()] == [db.name]
+    assert {entry.name for entry in tmp_path.iterdir()} == before
 
 
 def test_a_run_that_is_still_running_is_not_exported(db, tmp_path):
@@ -106,14 +105,15 @@ def test_a_run_that_is_still_running_is_not_exported(db, tmp_path):
 def test_an_export_that_fails_leaves_nothing(runs, db, tmp_path):
     with pytest.raises((RegistryError, TypeError)):
         transfer.export(db, [runs[0], "not there"], tmp_path / "x.db")
-    assert [entry.name for entry in tmp_path.iterdir()] == [db.name]
+    assert not list(tmp_path.glob("*x.db"))
+    assert not list(tmp_path.glob(".new*"))
 
 
 # Import
 
 
-def test_imported_runs_keep_their_ids_and_every_row(runs, db, tmp_path):
-    target = tmp_path / "target.db"
+def test_imported_runs_keep_their_ids_and_every_row(runs, db, place):
+    target = place("target.db")
     own = make_registry(target, [make_recipe(seed=7), make_recipe(seed=8)])
     kept = {run_id: rows_of(target, run_id) for run_id in own}
     before = dump(db)
@@ -124,7 +124,7 @@ def test_imported_runs_keep_their_ids_and_every_row(runs, db, tmp_path):
     assert {run_id: rows_of(target, run_id) for run_id in runs} == {run_id: rows_of(db, run_id) for run_id in runs}
     assert {run_id: rows_of(target, run_id) for run_id in own} == kept
     assert data_of(target) == data_of(db)
-    assert sql(target, "PRAGMA foreign_key_check") == []
+    assert isinstance(target, ServerUrl) or sql(target, "PRAGMA foreign_key_check") == []
     with RegistryReader(target) as registry:
         assert [run.id for run in registry.runs()] == [*own, *runs[:2], runs[3]]
         assert registry.run(runs[1]).tags == ("paper", "æ")
@@ -133,9 +133,9 @@ def test_imported_runs_keep_their_ids_and_every_row(runs, db, tmp_path):
     assert dump(db) == before
 
 
-def test_runs_can_be_imported_where_there_is_no_registry_yet(runs, db, tmp_path):
-    ok("runs", "import", db, "--db", tmp_path / "new.db")
-    assert dump(tmp_path / "new.db") == dump(db)
+def test_runs_can_be_imported_where_there_is_no_registry_yet(runs, db, place):
+    ok("runs", "import", db, "--db", place("new.db"))
+    assert dump(place("new.db")) == dump(db)
 
 
 def test_what_is_already_there_is_said_and_left_as_it_is(runs, db, tmp_path):
@@ -159,7 +159,7 @@ def test_an_older_registry_is_imported(db, tmp_path):
     source = shutil.copy(SCHEMA_1, tmp_path / "old.db")
     assert len(ok("runs", "import", source).splitlines()) == 6
     assert len(ok_json("runs", "list")["runs"]) == 6
-    assert sql(db, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert isinstance(db, ServerUrl) or sql(db, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 @pytest.mark.parametrize("name", ["nothing.db", "text.db", "foreign.db", "newer.db", "folder", "empty.db"])
@@ -171,7 +171,7 @@ def test_a_source_that_is_no_registry_ends_in_one_sentence(db, tmp_path, name):
     make_registry(tmp_path / "newer.db", [make_recipe()])
     sql(tmp_path / "newer.db", f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     assert name in refused("runs", "import", tmp_path / name)
-    assert not db.exists()
+    assert isinstance(db, ServerUrl) or not db.exists()
     make_registry(db, [make_recipe()])
     before = dump(db)
     assert name in refused("runs", "import", tmp_path / name)
@@ -213,20 +213,20 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="module")
-def templates(tmp_path_factory) -> Path:
-    """Our registry, ours.db, and one of somebody whose second run is on our clips, theirs.db."""
-    folder = tmp_path_factory.mktemp("templates")
-    make_registry(folder / "ours.db", [make_recipe(seed=seed, epochs=2) for seed in (100, 101)])
+def templates(tmp_path_factory, new_place) -> tuple[Location, Path]:
+    """Our registry, and a file of somebody whose second run is on our clips."""
+    folder, ours = tmp_path_factory.mktemp("templates"), new_place()
+    make_registry(ours, [make_recipe(seed=seed, epochs=2) for seed in (100, 101)])
     with Registry(folder / "theirs.db", create=True) as registry:
         for seed, card in enumerate((make_card("their clips"), make_card(), make_card("their clips"))):
             train(registry, make_recipe(seed=seed, epochs=2), card)
-    return folder
+    return ours, folder / "theirs.db"
 
 
 @pytest.mark.parametrize("damage", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_source_is_refused_in_one_sentence_or_harms_nothing(templates, db, tmp_path, damage):
-    shutil.copy(templates / "ours.db", db)
-    source = Path(shutil.copy(templates / "theirs.db", tmp_path))
+    clone(templates[0], db)
+    source = Path(shutil.copy(templates[1], tmp_path))
     own = [row[0] for row in sql(db, "SELECT id FROM runs ORDER BY key")]
     sql(source, *damage.split(";"))
     before, ours = dump(db), {run_id: rows_of(db, run_id) for run_id in own}
@@ -255,7 +255,7 @@ def test_a_hostile_source_is_refused_in_one_sentence_or_harms_nothing(templates,
 def test_a_card_that_was_imported_wrong_is_not_taken_for_the_clips_that_a_run_here_is_trained_on(
     templates, db, tmp_path, damage
 ):
-    source = Path(shutil.copy(templates / "theirs.db", tmp_path))
+    source = Path(shutil.copy(templates[1], tmp_path))
     sql(source, damage)
     kws("runs", "import", source)
     true = make_card("their clips")

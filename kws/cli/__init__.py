@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import kws
 from kws.errors import KwsError
+from kws.location import mask
 from kws.session import Stopped
 
 
@@ -51,7 +52,8 @@ class _Commands(TyperGroup):
 
 
 def _say(message: str, code: int) -> int:
-    """Print one line on stderr, the line breaks in names and paths escaped; returns the exit code."""
+    """Print one line on stderr, the line breaks in names and paths escaped, no password; returns the exit code."""
+    message = mask(message)
     text = message if message.startswith("Usage: ") else "kws: " + " ".join(message.split())
     print(text, file=sys.stderr)  # noqa: T201 - before display, and rich with it, is wanted
     return code

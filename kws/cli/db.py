@@ -1,9 +1,10 @@
-"""`kws db`: the registry as a file."""
+"""`kws db`: the registry as a whole, in a file or on a server."""
 
 import math
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +20,7 @@ class Weights(StrEnum):
 
 
 app = typer.Typer(
-    help="Look after the registry's file, and ask it anything.", rich_markup_mode=None, no_args_is_help=True
+    help="Look after the registry, copy it, and ask it anything.", rich_markup_mode=None, no_args_is_help=True
 )
 
 
@@ -41,7 +42,12 @@ def info(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -> Non
 
 @app.command("doctor")
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be, after a copy of the file beside it.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Mend what can be, after a copy of the file beside it, or of a server's registry here."
+        ),
+    ] = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
@@ -104,6 +110,56 @@ def backup(
     if left_out:
         typer.echo(f"left out the weights of {left_out} run{'' if left_out == 1 else 's'}", err=True)
     typer.echo(file)
+
+
+@app.command("copy")
+def copy(
+    source: Annotated[Any, typer.Argument(metavar="FROM", parser=options.place, help="The registry to copy.")],
+    target: Annotated[
+        Any, typer.Argument(metavar="TO", parser=options.place, help="A new registry, or one that has no other runs.")
+    ],
+    json: options.Json = False,
+) -> None:
+    """Copy a whole registry, from a file to a server or back, and prove it.
+
+    Both are a file or a URL. Everything is copied, in one transaction: deleted runs, weights, checkpoints, logits,
+    tags, notes. Runs that TO has already stay as they are. Then both are read anew, and a digest of every table is
+    compared; the exit code is 1 where one differs.
+
+    Example: kws db copy experiments.db postgresql+psycopg://me@server/kws
+    """
+    from kws import display
+    from kws.errors import RegistryError
+    from kws.registry.copying import copy_registry
+
+    def track(items: Iterable[str], total: int, what: str) -> Iterable[str]:
+        return display.track(items, total=total, what=what, unit="runs")
+
+    done = copy_registry(source, target, track=track)
+    if json:
+        display.print_json(
+            {
+                "schema": 1,
+                "from": str(source),
+                "to": str(target),
+                "copied": done.copied,
+                "already_there": done.known,
+                "rows": {"from": done.source.rows, "to": done.target.rows},
+                "digests": {"from": done.source.tables, "to": done.target.tables},
+                "same": not done.differing,
+            }
+        )
+    elif not done.differing:
+        count, rows = len(done.copied), sum(done.target.rows.values())
+        already = f", {len(done.known):,} were already there" if done.known else ""
+        typer.echo(f"copied {count:,} run{'' if count == 1 else 's'}{already}")
+        typer.echo(
+            f"both hold the same {len(done.copied) + len(done.known):,} runs and {rows:,} rows: {done.source.whole}"
+        )
+    if done.differing:
+        raise RegistryError(
+            f"{source} and {target} do not hold the same: {', '.join(done.differing)} differ; copy into a new registry"
+        )
 
 
 @app.command("query")

@@ -35,7 +35,6 @@ def evaluate(
     """
     from kws import architectures, display, screens_evaluation, training, weights
     from kws.errors import DataError
-    from kws.registry.connection import is_writable
     from kws.registry.store import Registry
     from kws.reports import records
     from kws.reports.classes import ClassReport
@@ -64,7 +63,7 @@ def evaluate(
         model = architectures.build(found.recipe.arch, classes=len(card.classes), maps=found.recipe.maps)
         weights.load(model, blob)
         evaluation = training.evaluate(model, clips, split.value, recipe)
-        if is_writable(db):
+        if registry.is_writable():
             registry.keep_evaluation(found.id, evaluation, loaded.card)
         else:
             display.say(f"note: {db} cannot be written, so this evaluation is not kept")

@@ -1,13 +1,16 @@
 """Options and arguments that several commands share."""
 
 import os
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kws import architectures, optimizers
+from kws.errors import RegistryError
+from kws.location import Location, locate
 from kws.recipe import BEST, FINAL, Recipe
 from kws.registry.ids import beginning_with
 from kws.registry.runs import STATUSES
@@ -45,7 +48,26 @@ class Selected(StrEnum):
 DEFAULT_DB = Path("experiments.db")
 DEFAULT_WORDS = ",".join(Recipe.words)
 
-Db = Annotated[Path, typer.Option("--db", envvar="KWS_DB", metavar="FILE", help="The registry.")]
+
+def place(text: str | Location) -> Location:
+    """A registry's file or URL as it was typed; a URL that is not understood is a mistake in the command line."""
+    try:
+        return locate(text)
+    except RegistryError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+# Typer knows no unions; kws.location.Location is what a command gets.
+Db = Annotated[
+    Any,
+    typer.Option(
+        "--db",
+        envvar="KWS_DB",
+        metavar="REGISTRY",
+        parser=place,
+        help="The registry: a file, or postgresql+psycopg://USER@HOST/DATABASE.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Data = Annotated[
     str | None,
@@ -62,8 +84,10 @@ Words = Annotated[str, typer.Option(help="The keywords; all other words together
 
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin so."""
-    return beginning_with(Path(context.params.get("db") or DEFAULT_DB), incomplete)
+    """The ids that begin so; none where --db is not understood."""
+    with suppress(typer.BadParameter):
+        return beginning_with(place(context.params.get("db") or DEFAULT_DB), incomplete)
+    return []
 
 
 _RUN_HELP = "A run's id, any unambiguous beginning of it, or `last`."

@@ -9,6 +9,7 @@ import typer
 
 from kws.cli import options
 from kws.errors import PageError
+from kws.location import Location
 
 
 def report(
@@ -44,9 +45,9 @@ def report(
         typer.echo(f"{db} has no runs that are chosen; `kws train --arch cnn --opt adam` makes one", err=True)
 
 
-def _is_same(out: Path, db: Path) -> bool:
+def _is_same(out: Path, db: Location) -> bool:
     try:
-        return out.samefile(db)
+        return isinstance(db, Path) and out.samefile(db)
     except OSError:  # there is no such file, or none can be
         return False
 

@@ -1,7 +1,7 @@
 """`kws runs`: what the registry holds, and what is done with single runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -201,7 +201,14 @@ def export_run(
 
 @app.command("import")
 def import_runs(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A registry, as `kws runs export` makes it.")],
+    file: Annotated[
+        Any,
+        typer.Argument(
+            metavar="REGISTRY",
+            parser=options.place,
+            help="A registry, as `kws runs export` makes it, or a server's URL.",
+        ),
+    ],
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
     """Copy every run of another registry into this one; their ids stay.

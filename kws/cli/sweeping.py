@@ -12,6 +12,7 @@ import typer
 from kws import display
 from kws.display import duration, visible
 from kws.environment import cores
+from kws.location import Location, in_full
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.runs import FAILED
@@ -34,7 +35,7 @@ def run(
     threads: int,
     ray: bool,
     address: str | None,
-    db: Path,
+    db: Location,
     dry_run: bool,
     retry: bool,
     fail_fast: bool,
@@ -54,7 +55,7 @@ def run(
             _print(standing, {}, dry_run=True)
         return
     about = About(
-        db=str(db.absolute()),
+        db=in_full(db),
         retry=retry,
         skip_unreadable=skip_unreadable,
         arguments=tuple(sys.argv[1:]),
@@ -110,7 +111,9 @@ def _engine(about: About, jobs: int | None, threads: int, *, ray: bool, address:
     return Pool(jobs, about)
 
 
-def _look(engine: Engine, plan: list[Recipe], db: Path | None, *, retry: bool) -> tuple[Standing, dict[Kind, float]]:
+def _look(
+    engine: Engine, plan: list[Recipe], db: Location | None, *, retry: bool
+) -> tuple[Standing, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
     first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
     engine.ask(as_question(first[1], ask="look"))  # while it does, the registry is read

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kws import architectures, display, optimizers
 from kws.display import percent, visible
 from kws.errors import KwsError, RecipeError
+from kws.location import Location, in_full
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.reader import RegistryReader
@@ -47,7 +48,7 @@ def run(
     prune: bool,
     jobs: int,
     name: str | None,
-    db: Path,
+    db: Location,
     skip_unreadable: bool,
     json: bool,
 ) -> None:
@@ -59,7 +60,7 @@ def run(
     is_new(db)  # a place that cannot be written is told at once
     space = _space(arch, opts, ranges, fixed)
     about = About(
-        db=str(db.absolute()),
+        db=in_full(db),
         retry=False,
         skip_unreadable=skip_unreadable,
         arguments=tuple(sys.argv[1:]),
@@ -116,7 +117,7 @@ class _OnItsWay:
 class _Trials:
     """Trials of a search, from those that the registry has to as many as are wanted."""
 
-    def __init__(self, engine: Pool, search: Search, db: Path, tag: str) -> None:
+    def __init__(self, engine: Pool, search: Search, db: Location, tag: str) -> None:
         self._engine, self._search, self._db, self._tag = engine, search, db, tag
         self._on_their_way: dict[int, _OnItsWay] = {}
 
@@ -205,7 +206,7 @@ def _state(run: Run) -> str:
     return "given up" if was_given_up(run) else run.status
 
 
-def _tell(db: Path, tag: str, space: Space, *, json: bool) -> None:
+def _tell(db: Location, tag: str, space: Space, *, json: bool) -> None:
     """The best trials, and what to type next."""
     from kws.sweeps.search import score
 

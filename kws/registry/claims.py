@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from sqlite3 import Connection
 from typing import Any
 
 from kws.data_card import DataCard
 from kws.environment import Environment
 from kws.recipe import Recipe
 from kws.registry import rows
+from kws.registry.backend import Connection
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.registry.store import Registry

@@ -21,8 +21,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
+from kws.location import Location, ServerUrl
+
+if TYPE_CHECKING:
+    from kws.registry.backend import Connection
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
 SCHEMA_VERSION = 3
@@ -32,6 +37,10 @@ Tell = Callable[[str], object]
 _BUSY_SECONDS = 30
 _LITTLE_BYTES = 64 * 1024  # less than this, and SQLite cannot make the file that its readers share
 _HEADER = b"SQLite format 3\x00"
+
+
+class LostConnectionError(RegistryError):
+    """A connection to a server that broke within a transaction, which was not kept, or whose end is not known."""
 
 
 def _say(message: str) -> None:
@@ -80,8 +89,8 @@ class Database:
             yield self._connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that has the write lock; it is kept whole or not at all."""
+    def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
+        """A transaction that has the write lock, the file's only one; it is kept whole or not at all."""
         with self._transaction("BEGIN IMMEDIATE"):
             yield self._connection
 
@@ -90,6 +99,43 @@ class Database:
         """The connection as it is, for what SQLite does not do in a transaction."""
         with self._translated():
             yield self._connection
+
+    def is_writable(self) -> bool:
+        """Whether the file, and what SQLite puts beside it, can be written."""
+        return is_writable(self.path)
+
+    def version(self, connection: Connection) -> object:
+        """What is another number whenever another connection has changed something."""
+        return connection.execute("PRAGMA data_version").fetchone()[0]
+
+    def size(self, connection: Connection) -> tuple[int, int | None]:
+        """The file's bytes, and how many of them are in free pages."""
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return pages * size, free * size
+
+    def check(self, connection: Connection) -> list[str]:
+        """Damaged pages, or rows whose foreign keys point nowhere."""
+        try:
+            damage = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            if not damage:
+                orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+                return [f"a row of {row['table']} belongs to nothing in {row['parent']}" for row in orphans]
+        except sqlite3.DatabaseError as error:
+            damage = [str(error)]
+        return [f"the file is damaged: {line}" for line in damage]
+
+    def trim(self) -> None:
+        """Give free pages back to the file system."""
+        with suppress(RegistryError), self.untransacted() as connection:
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would give back one page
+
+    def vacuum(self) -> None:
+        """Write the file anew, compactly."""
+        with self.untransacted() as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -177,8 +223,12 @@ class Database:
         return value
 
 
-def is_new(path: Path) -> bool:
+def is_new(path: Location) -> bool:
     """Whether there is no registry at `path` yet. Raises RegistryError where none could be made there either."""
+    if isinstance(path, ServerUrl):
+        from kws.registry.postgres import is_new_on_server
+
+        return is_new_on_server(path)
     try:
         if path.exists() and path.stat().st_size:
             return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from kws.data_card import TEST
 from kws.errors import RegistryError
-from kws.registry.connection import Database, back_up_beside
+from kws.location import Location, ServerUrl
+from kws.registry.backend import open_database
+from kws.registry.connection import back_up_beside
+from kws.registry.keeping import back_up
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
 from kws.registry.selection import Selection
@@ -26,28 +28,17 @@ class Finding:
     key: int | None = None
 
 
-def examine(path: Path) -> list[Finding]:
+def examine(path: Location) -> list[Finding]:
     """Everything in a registry that is not in order, in one state of it."""
     with RegistryReader(path) as registry, registry.reading() as connection:
-        if findings := _check_file(connection):
-            return findings
+        if damage := registry.damage():
+            return [Finding("", problem) for problem in damage]
         keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM runs")}
         try:
             runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
         except RegistryError as error:
             return [Finding("", str(error))]
         return [finding for run in runs for finding in _check_run(registry, run, keys[run.id])]
-
-
-def _check_file(connection: sqlite3.Connection) -> list[Finding]:
-    try:
-        damage = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        if not damage:
-            orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
-            return [Finding("", f"a row of {row['table']} belongs to nothing in {row['parent']}") for row in orphans]
-    except sqlite3.DatabaseError as error:
-        damage = [str(error)]
-    return [Finding("", f"the file is damaged: {line}") for line in damage]
 
 
 def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
@@ -75,15 +66,28 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     return [*findings, *_check_blobs(registry, run, key)]
 
 
-def mend(path: Path, findings: list[Finding], now: str) -> tuple[Path, int]:
-    """Mend what can be, after a copy of the file beside it; returns the copy's path and how many were mended."""
-    copy = back_up_beside(path, "before-fix")
+def mend(path: Location, findings: list[Finding], now: str) -> tuple[Path, int]:
+    """Mend what can be, after a copy of the registry was made; returns the copy's path and how many were mended.
+
+    A file's copy lies beside it, a server's in the current folder.
+    """
+    copy = _copied_here(path) if isinstance(path, ServerUrl) else back_up_beside(path, "before-fix")
     mended = 0
-    with closing(Database(path, create=False)) as database, database.writing() as connection:
+    with closing(open_database(path, create=False)) as database, database.writing() as connection:
         for finding in findings:
             if finding.cure:
                 mended += connection.execute(finding.cure, {"key": finding.key, "now": now}).rowcount > 0
     return copy, mended
+
+
+def _copied_here(url: ServerUrl) -> Path:
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in url.name)
+    copy, number = Path(f"{name}.before-fix.db"), 1
+    while copy.exists():
+        number += 1
+        copy = Path(f"{name}.before-fix-{number}.db")
+    back_up(url, copy)
+    return copy
 
 
 def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
@@ -128,8 +132,8 @@ def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     for table in ("weights", "checkpoints"):
         with registry.reading() as connection:
             row = connection.execute(
-                f"SELECT sha256, safetensors FROM {table} WHERE run_key = ?",  # noqa: S608 - our names
-                (key,),
+                f"SELECT sha256, safetensors FROM {table} WHERE run_key = :key",  # noqa: S608 - our names
+                {"key": key},
             ).fetchone()
         if row is None:
             continue

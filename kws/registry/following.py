@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from sqlite3 import Connection, Row
 
+from kws.location import Location
 from kws.registry import rows
+from kws.registry.backend import Connection, Row
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import RUNNING, Epoch, Run
 
-_RUN = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint WHERE key = ?"
-_SESSION = "SELECT * FROM sessions WHERE run_key = ? ORDER BY session DESC LIMIT 1"
+_RUN = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"
+_SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
 _EPOCHS = """
-SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds,
-x'' AS iteration_losses, x'' AS iteration_accuracies
-FROM epochs WHERE run_key = ? AND epoch >= ? ORDER BY epoch
+SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds
+FROM epochs WHERE run_key = :key AND epoch >= :first ORDER BY epoch
 """
+_NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +50,23 @@ class Followed:
 
 
 class Follower(RegistryReader):
-    """A registry file, opened to follow runs: every one that is running at a look, unless follow() names others."""
+    """A registry, opened to follow runs: every one that is running at a look, unless follow() names others."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         super().__init__(path)
         self._ids: tuple[str, ...] | None = None
-        self._version = 0
+        self._version: object = None
         self._followed: dict[int, Followed] = {}  # by key
 
     def follow(self, ids: Iterable[str]) -> None:
         """Follow the runs with these ids and no others."""
-        self._ids, self._version, self._followed = tuple(ids), 0, {}
+        self._ids, self._version, self._followed = tuple(ids), None, {}
 
     def look(self, now: datetime) -> list[Followed]:
         """The followed runs as they are, the oldest first; one that has ended stays, one that was purged does not."""
         with self.reading() as connection:
             statuses = self._statuses(connection)
-            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            version = self._database.version(connection)
             if version != self._version:
                 read = {key: self._read(connection, key, statuses, now) for key in self._wanted(connection, statuses)}
                 self._followed = {key: found for key, found in sorted(read.items()) if found}
@@ -81,18 +81,19 @@ class Follower(RegistryReader):
         """The keys of the runs to follow."""
         if self._ids is None:
             return {*self._followed, *(key for key, status in statuses.items() if status == RUNNING)}
-        marks = ", ".join("?" * len(self._ids))
-        return {row["key"] for row in connection.execute(f"SELECT key FROM runs WHERE id IN ({marks})", self._ids)}  # noqa: S608
+        asked = {f"id{number}": run_id for number, run_id in enumerate(self._ids)}
+        places = ", ".join(f":{name}" for name in asked)
+        return {row["key"] for row in connection.execute(f"SELECT key FROM runs WHERE id IN ({places})", asked)}  # noqa: S608
 
     def _read(self, connection: Connection, key: int, statuses: dict[int, str], now: datetime) -> Followed | None:
-        row = connection.execute(_RUN, (key,)).fetchone()
+        row = connection.execute(_RUN, {"key": key}).fetchone()
         known = self._followed.get(key)
         if row is None:
             return None
         if known and row["id"] != known.run.id:  # that one was purged, and its key is another run's now
             known = None
         with self._naming(row["id"]):
-            session = _session(connection.execute(_SESSION, (key,)).fetchone())
+            session = _session(connection.execute(_SESSION, {"key": key}).fetchone())
             run = rows.run(row, status=statuses.get(key, row["status"]))
             epochs = self._epochs_of(connection, key, known.epochs if known else ())
         arrived = known.arrived if known and _number(known.session) == _number(session) else None
@@ -103,7 +104,8 @@ class Follower(RegistryReader):
     def _epochs_of(self, connection: Connection, key: int, known: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
         """A run's epochs: those known and those after them, or all anew where the last known one is no longer so."""
         last = known[-1] if known else None
-        found = tuple(map(rows.epoch, connection.execute(_EPOCHS, (key, last.epoch if last else 0))))
+        read = connection.execute(_EPOCHS, {"key": key, "first": last.epoch if last else 0})
+        found = tuple(rows.epoch(dict(row) | _NO_ITERATIONS) for row in read)
         if last and found[:1] != (last,):  # a run that goes on elsewhere may replace epochs
             return self._epochs_of(connection, key, ())
         return known + found[1:] if last else found

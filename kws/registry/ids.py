@@ -1,19 +1,28 @@
 """Run ids for completion in a shell: every key press waits for it."""
 
-import sqlite3
 from contextlib import closing
-from pathlib import Path
 
+from kws.errors import RegistryError
+from kws.location import Location, ServerUrl
 from kws.registry.connection import open_file
 
+_IDS = "SELECT id FROM runs WHERE substr(id, 1, length(:beginning)) = :beginning ORDER BY key DESC"
 
-def beginning_with(path: Path, beginning: str) -> list[str]:
+
+def beginning_with(path: Location, beginning: str) -> list[str]:
     """The ids in a registry that begin so, the newest first; none where there is no registry."""
-    if not path.is_file():
-        return []
+    import sqlite3
+
+    about = {"beginning": beginning}
     try:
+        if isinstance(path, ServerUrl):
+            from kws.registry.postgres import ServerDatabase
+
+            with closing(ServerDatabase(path, create=False)) as database, database.reading() as server:
+                return [row["id"] for row in server.execute(_IDS, about)]
+        if not path.is_file():
+            return []
         with closing(open_file(path)) as connection:
-            rows = connection.execute("SELECT id FROM runs WHERE instr(id, ?) = 1 ORDER BY key DESC", (beginning,))
-            return [row[0] for row in rows]
-    except sqlite3.Error:
+            return [row["id"] for row in connection.execute(_IDS, about)]
+    except (sqlite3.Error, RegistryError):
         return []

@@ -9,23 +9,25 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from kws.location import Location, ServerUrl
 from kws.recipe import Recipe
+from kws.registry.backend import open_database
 from kws.registry.connection import SCHEMA_VERSION, Database, new_file
+from kws.registry.copying import copy_all
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.selection import Selection
 from kws.registry.transfer import BELONGINGS
 
+_KEY = "SELECT key FROM runs WHERE id = :id"
 
-def info(path: Path) -> dict[str, Any]:
+
+def info(path: Location) -> dict[str, Any]:
     """A registry's size, schema and runs by status."""
     with RegistryReader(path) as registry:
         runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
         with registry.reading() as connection:
-            pages, free, size = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_count", "freelist_count", "page_size")
-            )
+            size, free = registry.size()
             tables = {
                 table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
                 for table in ("data", "runs", *BELONGINGS)
@@ -33,8 +35,8 @@ def info(path: Path) -> dict[str, Any]:
     return {
         "path": str(path),
         "registry_schema": SCHEMA_VERSION,
-        "bytes": pages * size,
-        "bytes_free": free * size,
+        "bytes": size,
+        "bytes_free": free,
         "runs": {status: sum(run.status == status and not run.deleted_at for run in runs) for status in STATUSES},
         "deleted_runs": sum(run.deleted_at is not None for run in runs),
         "rows": tables,
@@ -44,7 +46,7 @@ def info(path: Path) -> dict[str, Any]:
 ALL, BEST, NONE = "all", "best", "none"  # whose weights a copy has
 
 
-def back_up(path: Path, to: Path, *, weights: str = ALL) -> int:
+def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
     """Copy a registry, compactly, as it is at this moment, while others write; `to` appears whole or not at all.
 
     The copy has the weights of all runs, of none, or of each recipe's seed that is best on the validation split.
@@ -53,8 +55,12 @@ def back_up(path: Path, to: Path, *, weights: str = ALL) -> int:
     """
     left_out = 0
     with new_file(to) as temporary:
-        with closing(Database(path, create=False)) as database, database.untransacted() as connection:
-            connection.execute("VACUUM INTO ?", (str(temporary),))
+        if isinstance(path, ServerUrl):
+            with RegistryReader(path) as registry, registry.reading() as there:
+                copy_all(there, temporary, source=path)
+        else:
+            with closing(Database(path, create=False)) as database, database.untransacted() as connection:
+                connection.execute("VACUUM INTO ?", (str(temporary),))
         kept: set[str] = set()
         if weights == BEST:
             with RegistryReader(temporary) as copied:
@@ -83,18 +89,15 @@ def best_seeds(runs: Iterable[Run]) -> set[str]:
     return {run.id for run in best.values()}
 
 
-def purge(path: Path, run_ids: list[str]) -> None:
+def purge(path: Location, run_ids: list[str]) -> None:
     """Remove runs for good, data sets that no run needs any more with them, and give their space back."""
-    with closing(Database(path, create=False)) as database:
+    with closing(open_database(path, create=False)) as database:
         with database.writing() as connection:
             for run_id in run_ids:
-                (key,) = connection.execute("SELECT key FROM runs WHERE id = ?", (run_id,)).fetchone()
                 for table in BELONGINGS:
-                    connection.execute(f"DELETE FROM {table} WHERE run_key = ?", (key,))  # noqa: S608 - our names
-                connection.execute("DELETE FROM runs WHERE key = ?", (key,))
+                    connection.execute(f"DELETE FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608 - our names
+                connection.execute("DELETE FROM runs WHERE id = :id", {"id": run_id})
             unneeded = "NOT IN (SELECT data_fingerprint FROM runs UNION SELECT data_fingerprint FROM evaluations)"
             connection.execute(f"DELETE FROM splits WHERE data_fingerprint {unneeded}")  # noqa: S608 - as above
             connection.execute(f"DELETE FROM data WHERE fingerprint {unneeded}")  # noqa: S608 - as above
-        with database.untransacted() as connection:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        database.vacuum()

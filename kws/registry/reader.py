@@ -11,15 +11,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from sqlite3 import Connection
 from typing import Self
 
 from kws.data_card import DataCard
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import Evaluation
+from kws.location import Location
 from kws.registry import rows
-from kws.registry.connection import Database
+from kws.registry.backend import Connection, open_database
 from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run
 from kws.registry.selection import ALL_RUNS, Selection
 
@@ -32,8 +31,9 @@ _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_finger
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
 _RUNNING = """
-SELECT key, id, host, boot, pid, process_started, heartbeat_at, max(session) AS session
-FROM runs LEFT JOIN sessions ON run_key = key WHERE status = 'running' GROUP BY key
+SELECT key, id, host, boot, pid, process_started, heartbeat_at, session FROM runs
+LEFT JOIN sessions ON run_key = key AND session = (SELECT max(session) FROM sessions WHERE run_key = key)
+WHERE status = 'running' ORDER BY key
 """
 _UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecipeError)
 _DATA = "SELECT * FROM data WHERE fingerprint = :fingerprint"
@@ -41,11 +41,11 @@ _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
 class RegistryReader:
-    """A registry file, opened. Raises RegistryError where it cannot be used; see kws.registry.connection."""
+    """A registry, opened. Raises RegistryError where it cannot be used; see kws.registry.backend."""
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Location, *, create: bool = False) -> None:
         self.path = path
-        self._database = Database(path, create=create)
+        self._database = open_database(path, create=create)
         self._keys: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -159,6 +159,25 @@ class RegistryReader:
             row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
         return row["sha256"] if row else None
 
+    def is_writable(self) -> bool:
+        """Whether this registry can be written, and not only read."""
+        return self._database.is_writable()
+
+    def size(self) -> tuple[int, int | None]:
+        """Bytes on disk, and how many of them are free; None where that is not known."""
+        with self.reading() as connection:
+            return self._database.size(connection)
+
+    def version(self) -> object:
+        """What is another value whenever anybody else has changed something since."""
+        with self.reading() as connection:
+            return self._database.version(connection)
+
+    def damage(self) -> list[str]:
+        """What is wrong with the database as such, apart from what the runs in it say."""
+        with self.reading() as connection:
+            return self._database.check(connection)
+
     def _key(self, connection: Connection, run_id: str) -> int:
         """The integer that a run's epochs hang on."""
         if run_id not in self._keys:
@@ -170,7 +189,7 @@ class RegistryReader:
 
     def _status(self, connection: Connection, key: int) -> str:
         """A run's true status."""
-        (recorded,) = connection.execute("SELECT status FROM runs WHERE key = ?", (key,)).fetchone()
+        (recorded,) = connection.execute("SELECT status FROM runs WHERE key = :key", {"key": key}).fetchone()
         return self._statuses(connection).get(key, recorded)
 
     def _statuses(self, connection: Connection) -> dict[int, str]:
@@ -187,7 +206,7 @@ class RegistryReader:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection on which everything read belongs to one state of the file."""
+        """A connection on which everything read belongs to one state of the registry."""
         try:
             with self._database.reading() as connection:
                 yield connection

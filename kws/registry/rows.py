@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
 import struct
 import zlib
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ from kws.environment import Environment
 from kws.events import EpochEnd, Evaluation
 from kws.process import Process
 from kws.recipe import Recipe
+from kws.registry.backend import Row as Row
 from kws.registry.runs import Epoch, Run
 
-Row = sqlite3.Row
 T = TypeVar("T")
 _RECIPE = [field.name for field in dataclasses.fields(Recipe)]
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]

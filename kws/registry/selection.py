@@ -1,14 +1,17 @@
-"""Selection: which runs a table or a list is about. An expression in it is SQLite's, over the columns of `runs`."""
+"""Selection: which runs a table or a list is about.
+
+An expression in it is the database's own SQL, over the columns of `runs`.
+"""
 
 from __future__ import annotations
 
 import re
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kws.errors import RegistryError
-from kws.registry.queries import only_reading
+from kws.registry.backend import Connection, columns
+from kws.registry.queries import only_reading, reason, refusals
 from kws.registry.runs import Run
 
 _AGO = re.compile(r"(\d+)\s*(min|h|d|w)")
@@ -36,31 +39,27 @@ class Selection:
             and (self.since is None or run.started_at >= self.since)
         )
 
-    def keys(self, connection: sqlite3.Connection, statuses: dict[int, str]) -> set[int] | None:
+    def keys(self, connection: Connection, statuses: dict[int, str]) -> set[int] | None:
         """The keys of the runs for which `where` is true; None where nothing is asked.
 
-        Raises RegistryError for an expression that SQLite does not understand.
+        Raises RegistryError for an expression that the database does not understand.
         """
         if self.where is None:
             return None
-        told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(NULL, NULL)"
-        columns = [
-            '"' + row["name"].replace('"', '""') + '"'
-            for row in connection.execute("PRAGMA table_info(runs)")
-            if row["name"] != "status"
-        ]
+        told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(-1, '')"
+        kept = ['"' + name.replace('"', '""') + '"' for name in columns(connection, "runs") if name != "status"]
         query = (
             f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - keys and statuses of ours; only_reading() sees to the rest
-            f"seen AS (SELECT {', '.join(columns)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
+            f"seen AS (SELECT {', '.join(kept)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
             "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM runs) "
             f"SELECT key FROM seen WHERE ({self.where}\n)"
         )
         try:
             with only_reading(connection, seconds=10):
                 return {row["key"] for row in connection.execute(query)}
-        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
+        except refusals() as error:
             raise RegistryError(
-                f"--where {self.where!r} is not understood ({error}); "
+                f"--where {self.where!r} is not understood ({reason(error)}); "
                 "it is SQL over the columns of runs, as in \"arch = 'cnn' and test_accuracy > 0.9\""
             ) from None
 

@@ -6,25 +6,30 @@ import dataclasses
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from sqlite3 import Connection
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from kws.data_card import DataCard
 from kws.environment import Environment
 from kws.errors import RegistryError
 from kws.events import EpochEnd, Evaluation
+from kws.location import Location
 from kws.process import Process
 from kws.recipe import Recipe
 from kws.registry import rows
+from kws.registry.backend import Connection
+from kws.registry.connection import LostConnectionError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, require_cut_off
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
 _ID_LENGTH = 8
+_AGAIN_SECONDS = 30.0
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _EPOCH = "SELECT * FROM epochs WHERE run_key = :run_key AND epoch = :epoch"
 _FORGET = "DELETE FROM epochs WHERE run_key = :run_key AND epoch >= :epoch"
@@ -41,16 +46,40 @@ _BEAT = """
 UPDATE sessions SET heartbeat_at = :now WHERE run_key = :key AND session = :session
 AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_key = :key AND session > :session)
 """
+_FINISHED = """
+SELECT 1 FROM runs JOIN weights ON run_key = key WHERE key = :key AND status = 'finished' AND sha256 = :digest
+"""
+_DROP = "DELETE FROM checkpoints WHERE run_key = :key"
+_SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
 _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
 AND predictions = :predictions
 """
 
 
-class Registry(RegistryReader):
-    """A registry file, opened for writing too; with `create` it is made where there is none."""
+def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
+    """The same transaction, begun anew for half a minute where the connection to a server breaks within it.
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    Only for what may be done twice: whether a transaction was kept whose COMMIT was not answered, nobody knows.
+    """
+
+    @wraps(method)
+    def whole(*arguments: P.args, **more: P.kwargs) -> T:
+        until = time.monotonic() + _AGAIN_SECONDS
+        while True:
+            try:
+                return method(*arguments, **more)
+            except LostConnectionError:
+                if time.monotonic() > until:
+                    raise
+
+    return whole
+
+
+class Registry(RegistryReader):
+    """A registry, opened for writing too; with `create` it is made where there is none."""
+
+    def __init__(self, path: Location, *, create: bool = False) -> None:
         super().__init__(path, create=create)
         self._sessions: dict[str, int] = {}  # those of this process, by run
 
@@ -128,6 +157,7 @@ class Registry(RegistryReader):
         self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
         _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
 
+    @_begun_anew
     def record(self, run_id: str, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:
         """Record an epoch that has ended, and with it, in one transaction, where the run can go on.
 
@@ -135,7 +165,7 @@ class Registry(RegistryReader):
         is not (on another machine), it and those after it are replaced. Raises RegistryError where another process has
         gone on with the run meanwhile.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             key = self._key(connection, run_id)
             self._beat(connection, run_id)
             row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
@@ -150,44 +180,50 @@ class Registry(RegistryReader):
             if checkpoint is not None:
                 digest = hashlib.sha256(checkpoint).hexdigest()
                 values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
-                _insert(connection, "checkpoints", values, verb="REPLACE")
+                _insert(connection, "checkpoints", values, anew="run_key")
 
+    @_begun_anew
     def beat(self, run_id: str) -> None:
         """Record that this process still works on a run; for epochs that take long."""
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             self._beat(connection, run_id)
 
+    @_begun_anew
     def finish(self, run_id: str, evaluation: Evaluation, card: DataCard, weights: bytes) -> None:
         """Record the end of a run: its answers on the test split and its weights, in one transaction."""
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             key = self._key(connection, run_id)
             self._beat(connection, run_id)
-            _keep_evaluation(connection, key, evaluation, card)
             digest = hashlib.sha256(weights).hexdigest()
+            if connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
+                return  # by this very call, whose COMMIT was not answered
+            _keep_evaluation(connection, key, evaluation, card)
             _insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
             _change_run(connection, key, status=FINISHED, ended_at=_now(), test_accuracy=evaluation.accuracy)
-            dropped = connection.execute("DELETE FROM checkpoints WHERE run_key = ?", (key,)).rowcount
+            dropped = connection.execute(_DROP, {"key": key}).rowcount
         if dropped:
-            with suppress(RegistryError), self._database.untransacted() as connection:
-                connection.executescript("PRAGMA incremental_vacuum")  # execute() would give back one page
+            self._database.trim()
 
+    @_begun_anew
     def end(self, run_id: str, status: str, error: str | None = None) -> None:
         """Record that this process's run ended before its last epoch, and why; one that is finished stays so.
 
         Raises RegistryError where another process has gone on with it meanwhile.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             self._beat(connection, run_id)
             key = self._key(connection, run_id)
             if self._status(connection, key) != FINISHED:
                 _change_run(connection, key, status=status, ended_at=_now(), error=error)
 
+    @_begun_anew
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
         """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay."""
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             _keep_card(connection, card)
             _keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
 
+    @_begun_anew
     def delete(self, run_id: str) -> None:
         """Take a run out of every table, until it is restored or purged. Raises RegistryError for one that runs."""
         with self._database.writing() as connection:
@@ -196,34 +232,38 @@ class Registry(RegistryReader):
                 raise RegistryError(f"run {run_id} is still running; stop it first")
             _change_run(connection, key, deleted_at=_now())
 
+    @_begun_anew
     def restore(self, run_id: str) -> None:
         """Put a deleted run back into the tables."""
         with self._database.writing() as connection:
             _change_run(connection, self._key(connection, run_id), deleted_at=None)
 
+    @_begun_anew
     def annotate(self, run_id: str, note: str | None) -> None:
         """Give a run a note, in place of the one it has."""
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             _change_run(connection, self._key(connection, run_id), note=note)
 
+    @_begun_anew
     def tag(self, run_id: str, tags: Iterable[str], *, remove: bool = False) -> None:
         """Give a run tags, or take them away."""
-        with self._database.writing() as connection:
+        with self._database.writing(run=run_id) as connection:
             self._tag(connection, run_id, tags, remove=remove)
 
     def _tag(self, connection: Connection, run_id: str, tags: Iterable[str], *, remove: bool = False) -> None:
         key = self._key(connection, run_id)
         for tag in tags:
+            row = {"run_key": key, "tag": tag}
             if remove:
-                connection.execute("DELETE FROM tags WHERE run_key = ? AND tag = ?", (key, tag))
+                connection.execute("DELETE FROM tags WHERE run_key = :run_key AND tag = :tag", row)
             else:
-                _insert(connection, "tags", {"run_key": key, "tag": tag}, known="ON CONFLICT DO NOTHING")
+                _insert(connection, "tags", row, known=True)
 
     def _begin_session(
         self, connection: Connection, run_id: str, *, first_epoch: int, environment: Environment | None = None
     ) -> None:
         key = self._key(connection, run_id)
-        (before,) = connection.execute("SELECT count(*) FROM sessions WHERE run_key = ?", (key,)).fetchone()
+        (before,) = connection.execute(_SESSIONS, {"key": key}).fetchone()
         self._sessions[run_id] = before + 1
         values = {
             "run_key": key,
@@ -250,11 +290,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _insert(
-    connection: Connection, table: str, row: Mapping[str, Any], *, verb: str = "INSERT", known: str = ""
-) -> None:
-    columns, values = ", ".join(row), ", ".join(f":{column}" for column in row)
-    connection.execute(f"{verb} INTO {table} ({columns}) VALUES ({values}) {known}", row)
+def _insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: bool = False, anew: str = "") -> None:
+    """Insert a row; one that is `known` may stay as it is, one with the same columns `anew` takes these values."""
+    names, values = ", ".join(row), ", ".join(f":{column}" for column in row)
+    changes = ", ".join(f"{column} = excluded.{column}" for column in row)
+    rule = f"ON CONFLICT ({anew}) DO UPDATE SET {changes}" if anew else "ON CONFLICT DO NOTHING" if known else ""
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({values}) {rule}", row)  # noqa: S608 - our names
 
 
 def _change_run(connection: Connection, key: int, **values: Any) -> None:
@@ -267,18 +308,18 @@ def _keep_card(connection: Connection, card: DataCard) -> None:
     row = rows.of_card(card)
     known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
     if known is None:
-        _insert(connection, "data", row)
+        _insert(connection, "data", row, known=True)
     elif dict(known) != row:
         changes = ", ".join(f"{column} = :{column}" for column in row)
         connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
     for split in rows.of_splits(card):
         same = " AND ".join(f"{column} = :{column}" for column in split)
         if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
-            _insert(connection, "splits", split, verb="REPLACE")
+            _insert(connection, "splits", split, anew="data_fingerprint, split")
 
 
 def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
     values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
-    _insert(connection, "evaluations", values, known="ON CONFLICT DO NOTHING")
+    _insert(connection, "evaluations", values, known=True)
     if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
-        _insert(connection, "logits", rows.of_logits(key, evaluation, card), known="ON CONFLICT DO NOTHING")
+        _insert(connection, "logits", rows.of_logits(key, evaluation, card), known=True)

@@ -6,15 +6,16 @@ an id that can be typed; otherwise nothing is taken in.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry.connection import Database, new_file
+from kws.location import Location
+from kws.registry.backend import Connection, columns, open_database
+from kws.registry.connection import new_file
+from kws.registry.queries import reason, refusals
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import STATUSES, Run
 from kws.registry.selection import Selection
@@ -28,25 +29,25 @@ BELONGINGS = (
     "weights",
     "checkpoints",
 )  # the tables with a run_key
+TRUTHS = ("softmax", "git_dirty")  # the columns that are true or false
 _LONGEST_ID = 32
 Rows = list[dict[str, Any]]
 
 
-def export(path: Path, run_ids: Sequence[str], to: Path) -> None:
+def export(path: Location, run_ids: Sequence[str], to: Path) -> None:
     """Make a new registry at `to` that holds these runs. Raises RegistryError where there is something already."""
     with new_file(to) as temporary:
         _copy(path, temporary, run_ids)
 
 
-def take_in(path: Path, source: Path) -> tuple[list[str], list[str]]:
+def take_in(path: Location, source: Location) -> tuple[list[str], list[str]]:
     """Copy every run of the registry `source` into that at `path`; returns the ids copied and those already there.
 
     Raises RegistryError where a run of the source cannot be read, and then copies none.
     """
-    with RegistryReader(source) as registry, registry.reading():
+    with RegistryReader(source) as registry, registry.reading() as connection:
         for run in (*registry.runs(), *registry.runs(Selection(deleted=True))):
             _require_sound(registry, run)
-    with closing(Database(source, create=False)) as database, database.reading() as connection:
         order = [row["id"] for row in connection.execute("SELECT id FROM runs ORDER BY key")]
     return _copy(source, path, order)
 
@@ -64,43 +65,51 @@ def _require_sound(registry: RegistryReader, run: Run) -> None:
         registry.weights(run.id)
 
 
-def _copy(source: Path, target: Path, run_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    copied, known = [], []
+def _copy(source: Location, target: Location, run_ids: Sequence[str]) -> tuple[list[str], list[str]]:
     with (
-        closing(Database(source, create=False)) as of,
-        closing(Database(target, create=True)) as to,
+        closing(open_database(source, create=False)) as of,
+        closing(open_database(target, create=True)) as to,
         of.reading() as there,
         to.writing() as here,
     ):
-        columns = {
-            table: [column["name"] for column in here.execute(f"PRAGMA table_info({table})")]
-            for table in ("data", "splits", "runs", *BELONGINGS)
-        }
-        for run_id in run_ids:
-            if here.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
-                known.append(run_id)
-                continue
-            try:
-                run, belongings, data = _read(there, run_id, columns)
-            except (sqlite3.Error, IndexError, RegistryError) as error:
-                raise RegistryError(f"{source} is no whole registry ({error})") from None
-            for table, rows in data.items():
-                _put(here, table, rows)
-            key = _put(here, "runs", [run | {"key": None}])
-            for table, rows in belongings.items():
-                _put(here, table, [row | {"run_key": key} for row in rows])
-            copied.append(run_id)
+        return copy_runs(there, here, run_ids, source=source)
+
+
+def copy_runs(
+    there: Connection, here: Connection, run_ids: Iterable[str], *, source: Location
+) -> tuple[list[str], list[str]]:
+    """Copy runs from one registry into another, one after the other; returns the ids copied and those already there."""
+    copied, known = [], []
+    names = columns_of(here)
+    for run_id in run_ids:
+        if here.execute("SELECT 1 FROM runs WHERE id = :id", {"id": run_id}).fetchone():
+            known.append(run_id)
+            continue
+        try:
+            run, belongings, data = _read(there, run_id, names)
+        except refusals(IndexError, RegistryError) as error:
+            raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
+        for table, rows in data.items():
+            put(here, table, rows)
+        key = _put_run(here, run)
+        for table, rows in belongings.items():
+            put(here, table, [row | {"run_key": key} for row in rows])
+        copied.append(run_id)
     return copied, known
 
 
+def columns_of(connection: Connection) -> dict[str, list[str]]:
+    """The columns of every table."""
+    return {table: columns(connection, table) for table in ("data", "splits", "runs", *BELONGINGS)}
+
+
 def _read(
-    connection: Connection, run_id: str, columns: Mapping[str, list[str]]
+    connection: Connection, run_id: str, names: Mapping[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]:
     """A run's row, the rows that hang on it, and those of the data sets that it needs; our columns of each."""
 
     def select(table: str, where: str, value: Any) -> Rows:
-        found = connection.execute(f"SELECT * FROM {table} WHERE {where} = ?", (value,)).fetchall()  # noqa: S608 - ours
-        return [{name: row[name] for name in columns[table]} for row in found]
+        return read_rows(connection, table, names[table], where, value)
 
     found = select("runs", "id", run_id)
     if len(found) != 1:
@@ -119,11 +128,27 @@ def _read(
     return run, belongings, data
 
 
-def _put(connection: Connection, table: str, rows: Rows) -> int | None:
-    """Insert rows that are not there yet; returns the last one's key."""
-    key = None
-    for row in rows:
-        names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
-        insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})"  # noqa: S608 - our names
-        key = connection.execute(insert, row).lastrowid
-    return key
+def read_rows(connection: Connection, table: str, names: Sequence[str], where: str, value: Any) -> Rows:
+    """Rows of a table, by their columns' names; truth values, which SQLite keeps as 0 and 1, as what they are."""
+    select = f"SELECT * FROM {table} WHERE {where} = :value"  # noqa: S608 - our names
+    found = [{name: row[name] for name in names} for row in connection.execute(select, {"value": value})]
+    for row in found:
+        for name in TRUTHS:
+            if row.get(name) in (0, 1):
+                row[name] = bool(row[name])
+    return found
+
+
+def put(connection: Connection, table: str, rows: Rows) -> None:
+    """Insert those of these rows that are not there yet."""
+    if rows:
+        names, places = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+        connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING", rows)  # noqa: S608
+
+
+def _put_run(connection: Connection, run: dict[str, Any]) -> int:
+    """Insert a run; returns the key that it has here."""
+    row = {name: value for name, value in run.items() if name != "key"}
+    names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
+    (made,) = connection.execute(f"INSERT INTO runs ({names}) VALUES ({places}) RETURNING key", row).fetchall()  # noqa: S608
+    return int(made["key"])

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
 
 from rich.console import Group
@@ -21,6 +20,7 @@ from rich.text import Text
 from kws import display
 from kws.display import duration, percent, visible
 from kws.errors import RegistryError
+from kws.location import Location
 from kws.recipe import Recipe
 from kws.registry.claims import Key, key_of
 from kws.registry.following import Followed, Follower
@@ -37,7 +37,7 @@ class Shown:
     `seconds` is how long they may take in all. What there is to wait for besides is said in `waiting`.
     """
 
-    def __init__(self, total: int, db: Path, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
+    def __init__(self, total: int, db: Location, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
         self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
         self._keys: set[Key] = set()
         self.waiting = ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 
 from kws.display import visible
+from kws.location import Location
 from kws.recipe import Recipe
 from kws.registry.claims import Key, Known, PlanReader, key_of
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
@@ -38,7 +38,7 @@ class Standing:
     fingerprints: Fingerprints = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Sequence[Recipe], db: Path | None) -> Standing:
+    def of(cls, plan: Sequence[Recipe], db: Location | None) -> Standing:
         """What of a plan is in the registry (None: there is none yet), by the names of its data."""
         known: dict[Key, list[Known]] = {}
         if db:

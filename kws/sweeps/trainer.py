@@ -22,6 +22,7 @@ from kws.data_card import TRAIN
 from kws.environment import Environment
 from kws.errors import DataError, KwsError
 from kws.events import EpochEnd
+from kws.location import locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED
@@ -62,7 +63,7 @@ class Trainer:
         with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
             os.chdir(about.folder)
         self._about = about
-        self._registry = Claimer(Path(about.db), create=True)
+        self._registry = Claimer(locate(about.db), create=True)
         self._environment = Environment.here(list(about.arguments))
         self._loaded: dict[tuple[str, tuple[str, ...]], Dataset] = {}
 

@@ -3,6 +3,7 @@
 Decisions:
 - Between two looks nothing is held, no connection and no lock, so that whoever trains, moves or replaces the file never
   waits for a page. Whether it has changed is told by the sizes and times of the file and its write-ahead log.
+- A server is asked, on a connection for that alone.
 - A run that is killed changes nothing in the file. While any is training, it is looked at again every two seconds.
 - Table 1, which takes longest, is made anew only when the finished runs are others than before. What its test needs
   takes a second to import, so until that is there the table comes without the test; the page renews itself then.
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError, UnknownRunError
+from kws.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.reports.page import html
@@ -28,13 +30,13 @@ from kws.reports.page.data import Overview, confusion, curves, detail, overview
 
 _LOOK_AGAIN = 2.0  # seconds
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Stamp = tuple[object, ...]
 
 
 class Live:
-    """A registry file's page; every method raises RegistryError where the file cannot be read."""
+    """A registry's page; every method raises RegistryError where that cannot be read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._stamp: Stamp = ()
@@ -112,8 +114,11 @@ class Live:
         return self._overview is not None and any(run.status == RUNNING for run in self._overview.runs)
 
 
-def _stamp(path: Path) -> Stamp:
-    """What tells whether the file has changed; an empty log, which reading makes and takes away, is none."""
+def _stamp(path: Location) -> Stamp:
+    """What tells whether the registry has changed; an empty log, which reading makes and takes away, is none."""
+    if isinstance(path, ServerUrl):
+        with RegistryReader(path) as registry:
+            return (registry.version(),)
     found: list[tuple[int, int, int] | None] = []
     for each in (path, Path(f"{path}-wal")):
         try:
