@@ -1,0 +1,138 @@
+"""`kws sweep --engine ray` on real clusters of this machine: the same bits as here, also when a node is lost."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from commands import kws, ok_json, refused, sql
+from sounds import write_task
+
+pytest.importorskip("ray", reason='Ray is not installed: pip install "kws[ray]"')
+
+SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16", "--seeds", "3"]
+RAY = ["--engine", "ray"]
+EPOCHS = 250
+DIGESTS = "SELECT opt, seed, sha256 FROM runs JOIN weights ON run_key = key ORDER BY opt, seed"
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A task, a cache for all, and what this machine's own processes make of the sweep."""
+    folder = tmp_path_factory.mktemp("ray")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KWS_CACHE", str(folder / "cache"))
+        write_task(folder / "task")
+        db = folder / "local.db"
+        ok_json(*SWEEP, "--epochs", EPOCHS, "--data", folder / "task", "--db", db)
+    return SimpleNamespace(folder=folder, task=folder / "task", digests=sql(db, DIGESTS))
+
+
+@pytest.fixture
+def task(place, monkeypatch):
+    monkeypatch.setenv("KWS_CACHE", str(place.folder / "cache"))
+    return place.task
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes with a processor each, beside a head without any; the address by which they are reached."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+    made.wait_for_nodes()
+    yield SimpleNamespace(cluster=made, nodes=nodes, address=made.address)
+    made.shutdown()
+
+
+def begin(*arguments):
+    command = [sys.executable, "-m", "kws", *map(str, (*SWEEP, *RAY, "--epochs", EPOCHS, *arguments))]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def rows(db: Path, query: str) -> list[tuple]:
+    try:
+        with closing(sqlite3.connect(db)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:  # it is not there yet
+        return []
+
+
+def until(condition, process):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def running(db: Path) -> int:
+    return len(rows(db, "SELECT 1 FROM runs WHERE status = 'running' AND epochs_done > 3"))
+
+
+def test_a_cluster_of_its_own_makes_the_same_runs_and_says_little(place, task, tmp_path):
+    result = kws(*SWEEP, *RAY, "--epochs", EPOCHS, "--data", task, "--jobs", 2)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert lines[0] == f"a node of the cluster reads {task} ..."
+    assert lines[1].endswith("(6 new), 2 at once on 1 node of Ray")
+    assert all("finished, test accuracy" in line for line in lines[-6:])
+    assert len(lines) == 3 + 6 + 6
+    assert sql(tmp_path / "experiments.db", DIGESTS) == place.digests
+
+
+def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(place, task, tmp_path, cluster):
+    db = tmp_path / "lost.db"
+    with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
+        until(lambda: running(db) == 2, sweep)
+        cluster.cluster.remove_node(cluster.nodes[0], allow_graceful=False)
+        said, errors = sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 0, (said, errors)
+    assert sql(db, "SELECT status, count(*) FROM runs GROUP BY status") == [("finished", 6)]
+    assert sql(db, DIGESTS) == place.digests
+    moved = sql(db, "SELECT run_key FROM sessions GROUP BY run_key HAVING count(*) > 1")
+    assert moved
+    assert sql(db, "SELECT count(*) FROM epochs") == [(6 * EPOCHS,)]
+    pids = sql(db, f"SELECT DISTINCT pid FROM sessions WHERE run_key = {moved[0][0]}")
+    assert len(pids) == 2
+
+
+def test_ctrl_c_ends_every_run_and_the_same_command_goes_on(place, task, tmp_path, cluster):
+    db = tmp_path / "interrupted.db"
+    with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
+        until(lambda: running(db) == 2, sweep)
+        start = time.monotonic()
+        sweep.send_signal(signal.SIGINT)
+        _, errors = sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 130
+    assert time.monotonic() - start < 15
+    assert errors.splitlines()[-1] == "the sweep was interrupted; the same command goes on with it"
+    assert rows(db, "SELECT DISTINCT status FROM runs WHERE status != 'finished'") == [("interrupted",)]
+    with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
+        _, errors = sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 0, errors
+    assert sql(db, DIGESTS) == place.digests
+
+
+def test_other_code_on_a_node_is_one_sentence(task, monkeypatch):
+    monkeypatch.setattr("kws.cli.sweeping.code_digest", lambda: "another")
+    said = kws(*SWEEP, *RAY, "--epochs", 1, "--data", task, "--jobs", 1)
+    assert said.exit_code == 1
+    assert "is not the sweep's; install the same" in said.stderr.splitlines()[-1]
+    assert said.stderr.splitlines()[-1].startswith(f"kws: on {os.uname().nodename}: ")
+
+
+def test_an_address_at_which_nobody_answers_is_told_at_once(task):
+    start = time.monotonic()
+    said = refused(*SWEEP, *RAY, "--data", task, "--address", "127.0.0.1:9")
+    assert "nobody answers at 127.0.0.1:9" in said
+    assert time.monotonic() - start < 10
