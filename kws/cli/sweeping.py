@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from kws.sweeps.line import Ended, Engine, Line, ask, wait
 from kws.sweeps.plan import expand
 from kws.sweeps.pool import Pool
 from kws.sweeps.shown import Shown, named
-from kws.sweeps.standing import Kind, Standing, teller
+from kws.sweeps.standing import Kind, Standing
 from kws.sweeps.trainer import About, as_question, code_digest
 
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
@@ -63,7 +63,7 @@ def run(
         code=code_digest(),
     )
     ended: dict[Recipe, Ended] = {}
-    standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={})
+    standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={}, tell=str)
     stopped: Stopped | None = None
     try:
         with stoppable(), _engine(about, jobs, threads, ray=ray, address=address) as engine:
@@ -73,7 +73,7 @@ def run(
             seconds = standing.estimate(engine.jobs, timed, retry=retry)
             _show(standing, engine.jobs, engine.where, seconds)
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
-            with Shown(len(line.plan), db, teller(plan), seconds) as shown:
+            with Shown(len(line.plan), db, standing.tell, seconds) as shown:
                 for recipe in line.plan:
                     shown.expect(recipe)
                 for each in line.ended():
@@ -90,7 +90,7 @@ def run(
         stopped = Stopped(stop)
         display.say("the sweep was interrupted; the same command goes on with it")
     failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
-    _tell_failed(failed, standing.plan)
+    _tell_failed(failed, standing.tell)
     if stopped:
         raise stopped
     if json:
@@ -145,8 +145,7 @@ def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
     ]
 
 
-def _tell_failed(failed: list[Ended], plan: Sequence[Recipe]) -> None:
-    tell = teller(plan)
+def _tell_failed(failed: list[Ended], tell: Callable[[Recipe], str]) -> None:
     for each in failed:
         display.say(visible(f"failed: {named(each, tell)}: {each.answer['error']}"))
     if any(each.answer.get("before") for each in failed):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 from kws.display import visible
 from kws.location import Location
@@ -35,6 +36,7 @@ class Standing:
     alike: Sequence[Sequence[Known]]
     found: Sequence[Known | None]
     seconds_an_epoch: Mapping[Kind, float]  # of finished runs
+    tell: Callable[[Recipe], str]  # what a run of this plan is called
     fingerprints: Fingerprints = field(default_factory=dict)
 
     @classmethod
@@ -47,7 +49,7 @@ class Standing:
         alike = [known.get(key_of(recipe), []) for recipe in plan]
         found = [next((run for run in runs if run.data == r.data), None) for r, runs in zip(plan, alike, strict=True)]
         each = _seconds_an_epoch(run for runs in known.values() for run in runs)
-        return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each)
+        return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=_teller(plan))
 
     def on(self, fingerprints: Fingerprints) -> Standing:
         """The same, by what the data is."""
@@ -62,9 +64,13 @@ class Standing:
         run = self.found[at]
         return NEW if run is None else INTERRUPTED if run.status == LOST else run.status
 
+    @cached_property
+    def _states(self) -> list[str]:
+        return [self.state(at) for at in range(len(self.plan))]
+
     def left(self, *, retry: bool) -> list[Recipe]:
         """What is to be trained or waited for, in its order."""
-        states = [self.state(at) for at in range(len(self.plan))]
+        states = self._states
         wanted = [at for at, state in enumerate(states) if state != FINISHED and (retry or state != FAILED)]
         return [self.plan[at] for at in sorted(wanted, key=lambda at: _ORDER.index(states[at]))]
 
@@ -82,15 +88,14 @@ class Standing:
 
     def lines(self, jobs: int, where: str) -> list[str]:
         """The plan in a sentence, and run by run where those are not too many."""
-        counts = Counter(self.state(at) for at in range(len(self.plan)))
+        counts = Counter(self._states)
         parts = ", ".join(f"{counts[state]:,} {about}" for state, about in _ABOUT.items() if counts[state])
         runs = "1 run" if len(self.plan) == 1 else f"{len(self.plan):,} runs"
         told = [f"plan: {runs} ({parts}), {jobs:,} at once{where}"]
         if len(self.plan) <= _NAMED:
-            tell = teller(self.plan)
             for at, recipe in enumerate(self.plan):
                 run = self.found[at]
-                told.append(f"  {tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}")
+                told.append(f"  {self.tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}")
         return [visible(told[0]), *(f"  {visible(line)}" for line in told[1:])]
 
 
@@ -108,7 +113,7 @@ def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
     return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}
 
 
-def teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
+def _teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
     """How a plan's runs are called: by network, optimizer and seed, and by whatever else differs between them."""
     opts = {recipe.opt for recipe in plan}
     varied = [
