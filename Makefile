@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test test-servers check bench torture readme clean
+.PHONY: install train test test-servers check bench torture torture-quick readme clean
 
 install: .venv/installed
 
@@ -18,8 +18,8 @@ train: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-# Some one and a half minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql).
-ON_SERVERS := registry sessions selection queries transfer keeping doctor following logits evaluate rerun
+# Some three minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), and Ray.
+ON_SERVERS := registry sessions claims selection queries transfer keeping doctor following logits evaluate rerun
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest --registry postgresql $(ON_SERVERS:%=tests/test_%.py) tests/servers
@@ -33,6 +33,10 @@ check: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
+
+# A minute and a half: small numbers, to try all that `make torture` does.
+torture-quick: .venv/installed
+	$(BIN)/python -m torture --quick
 
 # Some twenty minutes: kills, many writers at once, full disks, and ten thousand generated cases.
 torture: .venv/installed

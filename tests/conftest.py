@@ -19,7 +19,7 @@ def pytest_xdist_make_scheduler(config, log):
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    files = {f"tests/{file.name}": file.read_text() for file in Path(__file__).parent.glob("test_*.py")}
+    files = {str(file.relative_to(ROOT)): file.read_text() for file in Path(__file__).parent.rglob("test_*.py")}
     shares = {name for name, text in files.items() if any(sign in text for sign in _SHARING)}
 
     class Scheduling(LoadScopeScheduling):
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config, items):
         left = [item for item in items if item.get_closest_marker("sqlite_file")]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in set(left)]
-    items.sort(key=lambda item: item.path.name not in ("test_torture.py", "test_real_clips.py"))
+    items.sort(key=lambda item: item.path.name not in ("test_ray.py", "test_sweep.py", "test_real_clips.py"))
 
 
 def pytest_addoption(parser):

@@ -27,8 +27,8 @@ def claim(registry, recipe=None, **more):
 
 
 @pytest.fixture
-def registry(tmp_path):
-    with Claimer(tmp_path / "claims.db", create=True) as opened:
+def registry(db):
+    with Claimer(db, create=True) as opened:
         yield opened
 
 
@@ -108,8 +108,8 @@ def test_of_equal_runs_the_one_that_is_furthest_counts(registry):
         assert [run.id for run in reader.known()[key_of(make_recipe())]] == [second.run, first.run]
 
 
-def test_a_silent_run_is_taken_over_and_its_process_is_told(registry, tmp_path):
-    with Claimer(tmp_path / "claims.db") as other:
+def test_a_silent_run_is_taken_over_and_its_process_is_told(registry):
+    with Claimer(registry.path) as other:
         first = claim(other)
         sign = claim(registry).sign
         assert claim(registry, silent="an older one").mine is False
@@ -119,8 +119,8 @@ def test_a_silent_run_is_taken_over_and_its_process_is_told(registry, tmp_path):
         registry.record(first.run, make_epochs(1)[0])
 
 
-def test_a_heartbeat_since_then_keeps_it(registry, tmp_path):
-    with Claimer(tmp_path / "claims.db") as other:
+def test_a_heartbeat_since_then_keeps_it(registry):
+    with Claimer(registry.path) as other:
         first = claim(other)
         sign = claim(registry).sign
         sql(registry.path, "UPDATE sessions SET heartbeat_at = '2026-01-01T00:00:00+00:00'")

