@@ -1,6 +1,7 @@
 """`python -m torture [kills sweeps writers disk fuzz] [--quick]`: torture kws, and print the table.
 
-It is written to torture/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try the harness; their figures are only printed.
+It is written to torture/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try the
+harness; their figures are only printed.
 """
 
 from __future__ import annotations
