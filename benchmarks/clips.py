@@ -21,6 +21,9 @@ QUICK = {
     split: dict.fromkeys(("yes", "no", "up"), clips)
     for split, clips in (("train", 192), ("validation", 24), ("test", 24))
 }
+TINY = {
+    split: dict.fromkeys(("yes", "no", "up"), clips) for split, clips in (("train", 8), ("validation", 4), ("test", 4))
+}
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 FULL_WORDS = [f"word{number:02d}" for number in range(35)]
 FULL_COUNTS = {"train": 84_843, "validation": 9_981, "test": 11_005}
@@ -30,6 +33,15 @@ _SAMPLES = _RATE = 16_000
 
 def write(folder: str, quick: bool) -> int:
     """Make the folder; returns how many clips it has. Runs in a process of its own."""
+    return _write(folder, QUICK if quick else COUNTS)
+
+
+def write_tiny(folder: str) -> int:
+    """Make a folder of a few clips, whose training takes milliseconds. Runs in a process of its own."""
+    return _write(folder, TINY)
+
+
+def _write(folder: str, counts: dict[str, dict[str, int]]) -> int:
     import numpy as np
 
     random = np.random.default_rng(0)
@@ -41,7 +53,7 @@ def write(folder: str, quick: bool) -> int:
     )
     number = 0
     lists: dict[str, list[str]] = {name: [] for name in LISTS.values()}
-    for split, words in (QUICK if quick else COUNTS).items():
+    for split, words in counts.items():
         for word, clips in words.items():
             into = Path(folder) / word
             into.mkdir(parents=True, exist_ok=True)

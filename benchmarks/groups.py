@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import comparing, growth, preparation, recording, startup, steps, whole_run
+from benchmarks import comparing, growth, preparation, recording, startup, steps, sweeping, whole_run
 from benchmarks.report import Row
 from benchmarks.workspace import Workspace
 
@@ -17,4 +17,5 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "registry": comparing.measure,
     "recording": recording.measure,
     "growth": growth.measure,
+    "sweep": sweeping.measure,
 }

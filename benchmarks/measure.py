@@ -93,13 +93,20 @@ class Turns:
         return Samples(tuple(read(result) for result in results)) if results else None
 
 
-def take_turns(cells: Mapping[str, Callable[[], Any]], rounds: int, *, group: str, unit: str = "") -> Turns:
+def take_turns(
+    cells: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    *,
+    group: str,
+    unit: str = "",
+    cell_seconds: float = CELL_SECONDS,
+) -> Turns:
     """Run every cell once a round, in the same order."""
     turns = Turns()
     spent = dict.fromkeys(cells, 0.0)
     for number in range(1, rounds + 1):
         for name, cell in cells.items():
-            if name in turns.failures or spent[name] * (number / max(number - 1, 1)) > CELL_SECONDS:
+            if name in turns.failures or spent[name] * (number / max(number - 1, 1)) > cell_seconds:
                 continue
             start = time.perf_counter()
             try:
@@ -138,20 +145,22 @@ def call(function: str, *, env: Mapping[str, str] | None = None, **arguments: An
         return json.loads(answer.read_text(encoding="utf-8"))
 
 
-def wall(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> float:
+def wall(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+) -> float:
     """The seconds that a command takes as a whole."""
     about = environment(**(env or {}))
     start = time.perf_counter()
-    run(command, env=about)
+    run(command, env=about, timeout_seconds=timeout_seconds)
     return time.perf_counter() - start
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str]) -> None:
+def run(command: Sequence[str], *, env: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
     """Run a command to its end. Raises CellError where it fails or takes too long."""
     try:
-        subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+        subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_seconds, check=True)
     except subprocess.TimeoutExpired:
-        raise CellError(f"took more than {TIMEOUT_SECONDS} s") from None
+        raise CellError(f"took more than {timeout_seconds:g} s") from None
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or ["no message"]
         raise CellError(f"failed: {lines[-1][:200]}") from None

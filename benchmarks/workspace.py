@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import call, say
+from benchmarks.measure import REPOSITORY, call, say
 
 
 @dataclass
@@ -41,6 +44,32 @@ class Workspace:
         say("computing their features")
         call("preparation:prepare", env={"KWS_CACHE": str(folder)}, folder=str(self.clips))
         return folder
+
+    @cached_property
+    def real_clips(self) -> Path | None:
+        """The real clips, or None; looked for where the tests do: KWS_REAL_CLIPS, data/ and ../shared/."""
+        folder = Path(os.environ.get("KWS_REAL_CLIPS", REPOSITORY / "data" / "speech_commands")).absolute()
+        if (folder / "testing_list.txt").exists():
+            return folder
+        unpack = REPOSITORY.parent / "shared" / "speech_commands" / "unpack"
+        if not unpack.exists():
+            return None
+        say("unpacking the real clips")
+        folder = self.folder / "speech_commands"
+        subprocess.run([sys.executable, str(unpack), str(folder)], check=True, capture_output=True)
+        return folder
+
+    @cached_property
+    def task(self) -> tuple[Path, str]:
+        """What sweeps are measured on, its features finished, and what it is: the real clips where there are such."""
+        real = None if self.quick else self.real_clips
+        if real is None:
+            return (
+                self.clips,
+                "recordings made for this, as many as the real clips" if not self.quick else "few recordings",
+            )
+        call("preparation:prepare", env={"KWS_CACHE": str(self.cache)}, folder=str(real))
+        return real, "the real clips"
 
     def registry(self, runs: int) -> Path:
         """A registry with so many runs of 50 epochs."""

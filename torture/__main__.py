@@ -1,6 +1,7 @@
-"""`python -m torture [kills writers disk fuzz] [--quick]`: torture kws, print the table, write it to torture/results/.
+"""`python -m torture [kills sweeps writers disk fuzz] [--quick]`: torture kws, and print the table.
 
-The exit code is 1 where a figure is not what it should be. Quick runs try the harness; their figures are only printed.
+It is written to torture/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try the
+harness; their figures are only printed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from torture import disk, fuzz, kills, machine, writers
+from torture import disk, fuzz, kills, machine, sweeps, writers
 from torture.common import say
 from torture.report import markdown, merged, record
 
-PARTS = {"kills": kills.run, "writers": writers.run, "disk": disk.run, "fuzz": fuzz.run}
+PARTS = {"kills": kills.run, "sweeps": sweeps.run, "writers": writers.run, "disk": disk.run, "fuzz": fuzz.run}
 RESULTS = Path(__file__).parent / "results"
 
 
