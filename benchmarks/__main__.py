@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.groups import GROUPS
+from benchmarks.groups import GROUPS, SWEEPS
 from benchmarks.measure import CellError, say
 from benchmarks.report import Row, markdown, merged
 from benchmarks.workspace import Workspace
@@ -42,13 +42,16 @@ def main() -> None:
             say(f"{group}: done, {time.perf_counter() - start:.0f} s since the start")
     finally:
         workspace.delete()
-    name = "quick" if arguments.quick else "latest"
-    results = merged(RESULTS / f"{name}.json", workspace.machine, chosen, rows)
-    text = markdown(results, quick=arguments.quick)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    print(text)
+    for name, groups in (("latest", GROUPS.keys() - SWEEPS), ("sweeps", SWEEPS)):
+        if not (mine := [group for group in chosen if group in groups]):
+            continue
+        file = RESULTS / (f"quick-{name}.json" if arguments.quick else f"{name}.json")
+        results = merged(file, workspace.machine, mine, [row for row in rows if row.group in groups])
+        text = markdown(results, quick=arguments.quick)
+        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        file.with_suffix(".md").write_text(text, encoding="utf-8")
+        print(text)
 
 
 if __name__ == "__main__":

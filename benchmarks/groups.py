@@ -19,3 +19,4 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "growth": growth.measure,
     "sweep": sweeping.measure,
 }
+SWEEPS = {"sweep", "writers"}  # which have a table of their own

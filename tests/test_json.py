@@ -30,6 +30,7 @@ KEYS = {
     },
     ("db", "doctor"): {"schema", "found", "left", "copy"},
     ("db", "query", "SELECT id FROM runs"): {"schema", "columns", "rows", "cut"},
+    ("sweep", "--preset", "table1", "--dry-run"): {"schema", "dry_run", "runs"},
     ("data", "list"): {"schema", "sources"},
     ("data", "check", "task"): {
         *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),

@@ -75,7 +75,7 @@ def run(
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
             with Shown(len(line.plan), db, standing.tell, seconds) as shown:
                 for recipe in line.plan:
-                    shown.expect(recipe)
+                    shown.expect(recipe, standing.seconds(recipe, timed) or float(recipe.epochs))
                 for each in line.ended():
                     if each is None:
                         others = line.elsewhere

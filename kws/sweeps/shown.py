@@ -39,12 +39,12 @@ class Shown:
 
     def __init__(self, total: int, db: Location, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
         self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
-        self._keys: set[Key] = set()
+        self._weights: dict[Key, float] = {}
         self.waiting = ""
         self._console = display.err()
         self._live: Live | None = None
         self._registry: Follower | None = None
-        self._done, self._failed = 0, 0
+        self._done, self._failed, self._done_weight = 0, 0, 0.0
         self._start = self._looked = time.monotonic()
         self._running: list[Followed] = []
 
@@ -61,13 +61,14 @@ class Shown:
         if self._registry:
             self._registry.__exit__()
 
-    def expect(self, recipe: Recipe) -> None:
-        """Draw its run while it is trained."""
-        self._keys.add(key_of(recipe))
+    def expect(self, recipe: Recipe, weight: float = 1.0) -> None:
+        """Draw its run while it is trained; its `weight` is how long that may take beside others."""
+        self._weights[key_of(recipe)] = weight
 
     def ended(self, ended: Ended) -> None:
         """Say that a run has ended, and how."""
         self._done += 1
+        self._done_weight += self._weights.get(key_of(ended.recipe), 1.0)
         self._failed += ended.answer["status"] == FAILED
         text = visible(f"{self._done}/{self._total} {named(ended, self._tell)} {_outcome(ended)}")
         if self._live:
@@ -84,20 +85,19 @@ class Shown:
                 self._registry = self._registry or Follower(self._db)
                 followed = self._registry.look(datetime.now(UTC))
                 self._running = [
-                    each for each in followed if each.run.status == RUNNING and key_of(each.run.recipe) in self._keys
+                    each for each in followed if each.run.status == RUNNING and key_of(each.run.recipe) in self._weights
                 ]
             self._draw()
 
     def _draw(self) -> None:
         assert self._live
-        total = self._total
-        begun = sum(len(each.epochs) / each.run.recipe.epochs for each in self._running)
-        summary = Table.grid(padding=(0, 1))
-        parts = [f"{self._done} of {total} runs", f"{len(self._running)} running"]
+        parts = [f"{self._done} of {self._total} runs", f"{len(self._running)} running"]
         parts += [f"{self._failed} failed"] if self._failed else []
         parts += [self.waiting] if self.waiting else []
-        parts += [left] if (left := self._left(self._done + begun, total)) else []
-        summary.add_row(ProgressBar(total=total, completed=self._done + begun, width=30), Text(", ".join(parts)))
+        share = self._share()
+        parts += [left] if (left := self._left(share)) else []
+        summary = Table.grid(padding=(0, 1))
+        summary.add_row(ProgressBar(total=1.0, completed=share, width=30), Text(", ".join(parts)))
         rows = Table.grid(padding=(0, 1))
         for each in self._running[:_MOST_ROWS]:
             recipe, last = each.run.recipe, each.epochs[-1] if each.epochs else None
@@ -111,11 +111,19 @@ class Shown:
             )
         self._live.update(Group(rows, summary), refresh=True)
 
-    def _left(self, done: float, total: int) -> str:
+    def _share(self) -> float:
+        """How much of all is done, by weight."""
+        begun = sum(
+            self._weights[key_of(each.run.recipe)] * len(each.epochs) / each.run.recipe.epochs for each in self._running
+        )
+        unknown = max(self._total - len(self._weights), 0)  # as many runs of a search are not drawn yet
+        return min((self._done_weight + begun) / (sum(self._weights.values()) + unknown), 1.0)
+
+    def _left(self, share: float) -> str:
         """The time left: from what was done since the start, before that from the estimate."""
         spent = time.monotonic() - self._start
-        if done >= 0.5 and done > 0.02 * total:
-            return f"about {duration(spent * (total - done) / done)} left"
+        if share > 0.02:
+            return f"about {duration(spent * (1 - share) / share)} left"
         return f"about {duration(max(self._estimate - spent, 0))} left" if self._estimate else ""
 
 

@@ -78,13 +78,18 @@ class Standing:
         """A recipe of each kind that is left and of which no run has finished."""
         return {kind(recipe): recipe for recipe in self.left(retry=retry) if kind(recipe) not in self.seconds_an_epoch}
 
+    def seconds(self, recipe: Recipe, more: Mapping[Kind, float]) -> float | None:
+        """Seconds that a run may take; None where its kind was never timed."""
+        each = self.seconds_an_epoch.get(kind(recipe), more.get(kind(recipe)))
+        return None if each is None else recipe.epochs * each
+
     def estimate(self, jobs: int, more: Mapping[Kind, float], *, retry: bool) -> float | None:
         """Seconds that the rest may take, so many at once; None where a kind of run was never timed."""
-        left, each = self.left(retry=retry), {**more, **self.seconds_an_epoch}
-        if any(kind(recipe) not in each for recipe in left):
+        seconds = [self.seconds(recipe, more) for recipe in self.left(retry=retry)]
+        known = [each for each in seconds if each is not None]
+        if len(known) < len(seconds):
             return None
-        seconds = [recipe.epochs * each[kind(recipe)] for recipe in left]
-        return max(sum(seconds) / jobs, *seconds) if seconds else 0.0
+        return max(sum(known) / jobs, *known) if known else 0.0
 
     def lines(self, jobs: int, where: str) -> list[str]:
         """The plan in a sentence, and run by run where those are not too many."""
