@@ -19,6 +19,7 @@ from torture.common import say
 from torture.report import markdown, merged, record
 
 PARTS = {"kills": kills.run, "sweeps": sweeps.run, "writers": writers.run, "disk": disk.run, "fuzz": fuzz.run}
+_FILES = {"latest": PARTS.keys() - {"sweeps"}, "sweeps": {"sweeps"}}  # tables of their own
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -44,16 +45,18 @@ def main() -> None:
         parts.append(record(part, time.perf_counter() - start))
         holds = holds and part.holds
         say(f"{name}: {'holds' if part.holds else 'DOES NOT HOLD'}, {parts[-1]['seconds']:.0f} s")
-    if arguments.quick:
-        results = {"machine": about, "parts": parts}
-    else:
-        results = merged(RESULTS / "latest.json", about, parts, list(PARTS))
-    text = markdown(results, quick=arguments.quick)
-    if not arguments.quick:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "latest.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / "latest.md").write_text(text, encoding="utf-8")
-    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    for file, of in _FILES.items():
+        if not (mine := [part for part in parts if part["name"] in of]):
+            continue
+        if arguments.quick:
+            print(markdown({"machine": about, "parts": mine}, quick=True))
+            continue
+        results = merged(RESULTS / f"{file}.json", about, mine, list(PARTS))
+        text = markdown(results, quick=False)
+        (RESULTS / f"{file}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / f"{file}.md").write_text(text, encoding="utf-8")
+        print(text)
     sys.exit(not holds)
 
 
