@@ -47,7 +47,7 @@ def main() -> None:
         say(f"{name}: {'holds' if part.holds else 'DOES NOT HOLD'}, {parts[-1]['seconds']:.0f} s")
     RESULTS.mkdir(exist_ok=True)
     for file, of in _FILES.items():
-        if not (mine := [part for part in parts if part["name"] in of]):
+        if not (mine := [part for part in parts if part["part"] in of]):
             continue
         if arguments.quick:
             print(markdown({"machine": about, "parts": mine}, quick=True))
