@@ -45,7 +45,7 @@ class Counter:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A sweep that was simulated: its hours, the share of the cores' time that waited, and how busy the registry was."""
+    """A simulated sweep: its hours, the share of the cores' time that waited, and how busy the registry was."""
 
     hours: float
     waited: float
@@ -186,16 +186,17 @@ def _changes(counters: list[Counter], epochs: dict[str, float]) -> Iterator[str]
     yield "## What to change, and when"
     yield ""
     yield (
-        "- One node: nothing. A file on that node's own disk is enough, and no server has to be looked after. A file on "
-        "a shared folder is not safe: SQLite's locks do not hold there."
+        "- One node: nothing. A file on that node's own disk is enough, and no server has to be looked after. A file "
+        "on a shared folder is not safe: SQLite's locks do not hold there."
     )
     yield (
         f"- Several nodes: PostgreSQL, for the network's sake rather than for speed: with long epochs (cnn) one file "
         f"would take the transactions of {nodes:,.0f} nodes, but only one machine may open it."
     )
     yield (
-        "- Checkpoints come first when the registry is full: they are nearly all of its bytes. Write them further apart "
-        "(`CHECKPOINT_SECONDS` in `kws/session.py`; a run that dies then loses more), or into files beside the registry."
+        "- Checkpoints come first when the registry is full: they are nearly all of its bytes. Write them further "
+        "apart (`CHECKPOINT_SECONDS` in `kws/session.py`; a run that dies then loses more), or into files beside the "
+        "registry."
     )
     yield (
         "- Then transactions: several epochs in one, each few seconds, loses at most those when a process dies, for a "
