@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import comparing, growth, preparation, recording, startup, steps, sweeping, whole_run
+from benchmarks import comparing, growth, preparation, recording, startup, steps, sweeping, whole_run, writing
 from benchmarks.report import Row
 from benchmarks.workspace import Workspace
 
@@ -18,5 +18,6 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "recording": recording.measure,
     "growth": growth.measure,
     "sweep": sweeping.measure,
+    "writers": writing.measure,
 }
 SWEEPS = {"sweep", "writers"}  # which have a table of their own

@@ -10,6 +10,7 @@ import random
 import secrets
 import sqlite3
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,32 @@ def multiply(path: str, times: int) -> None:
 
 def record(registry: Any, number: int, draw: random.Random, *, iterations: bool = True) -> float:
     """Record one run from its start to its end; returns the seconds that it took."""
+    made = make(number, draw, iterations=iterations)
+    start = time.perf_counter()
+    made.keep(registry)
+    return time.perf_counter() - start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """All that is to be recorded of one run."""
+
+    recipe: Any
+    card: Any
+    environment: Any
+    epochs: list[Any]
+    evaluation: Any
+
+    def keep(self, registry: Any, weights: bytes = b"w") -> None:
+        """Record it, in as many transactions as it has epochs and two."""
+        run_id = registry.start(self.recipe, self.card, parameters=346_067, environment=self.environment)
+        for epoch in self.epochs:
+            registry.record(run_id, epoch)
+        registry.finish(run_id, self.evaluation, self.card, weights)
+
+
+def make(number: int, draw: random.Random, *, iterations: bool = True) -> Made:
+    """Draw the run with that number."""
     from kws.environment import Environment
     from kws.events import EpochEnd, Evaluation, IterationEnd
 
@@ -114,12 +141,7 @@ def record(registry: Any, number: int, draw: random.Random, *, iterations: bool 
         labels=labels,
         logits=draw.randbytes(2 * len(card.classes) * len(labels)),
     )
-    start = time.perf_counter()
-    run_id = registry.start(recipe, card, parameters=346_067, environment=environment)
-    for epoch in ended:
-        registry.record(run_id, epoch)
-    registry.finish(run_id, evaluation, card, b"w")
-    return time.perf_counter() - start
+    return Made(recipe=recipe, card=card, environment=environment, epochs=ended, evaluation=evaluation)
 
 
 def _recipe(about: dict[str, Any]) -> Any:

@@ -48,9 +48,10 @@ def _user() -> dict[str, int]:
 
 
 class Server:
-    """A cluster that runs; a schema of it is a registry of its own."""
+    """A cluster that runs; a schema of it is a registry of its own. A `durable` one waits for the disk, as is usual."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self.password = f"p@ss/{secrets.token_hex(8)}"
         self._bin = programs()
         assert self._bin
@@ -95,7 +96,7 @@ class Server:
                     "-c",
                     "jit=off",
                     "-c",
-                    "fsync=off",
+                    f"fsync={'on' if self._durable else 'off'}",
                 ),
             ],
             cwd=self._folder,

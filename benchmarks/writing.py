@@ -1,0 +1,286 @@
+"""Many processes that record runs into one registry at once: transactions a second, in SQLite and in PostgreSQL.
+
+- A process records runs of 50 epochs, 10 iterations each: a transaction at its start, one an epoch, and one at its end
+  with its answers on the test split; with the weights of a cnn (1.4 MB), or with a byte in their place.
+- The seconds count from when the first process begins until the last one has ended, all of them having imported, opened
+  the registry and drawn what they record before. So one process alone says how long a transaction takes, and many how
+  many the registry takes.
+- Both registries lie on the same disk and wait for it at each commit: SQLite with synchronous=FULL, as kws sets it,
+  PostgreSQL as it comes (fsync and synchronous_commit on). The server is one of its own on this machine, so that its
+  processes and the writers share the cores.
+- What the disk itself takes for a commit is there beside them: 8 KiB written at the end of a file, and fsync.
+- An error is a process that failed; a row that is not there in the end is told, too.
+- Taking on a run is how a sweep begins one: a transaction that looks for equal runs first, while no other may write.
+  It is measured with its end, which writes, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ledger
+from benchmarks.measure import REPOSITORY, CellError, Turns, call, environment, say, take_turns, timed
+from benchmarks.report import Row
+from benchmarks.workspace import Workspace
+
+GROUP = "writers"
+FILE, SERVER = "SQLite", "PostgreSQL"
+PROCESSES = (1, 4, 16)
+WEIGHTS_BYTES = 1_385_020  # of the cnn
+TRANSACTIONS = ledger.EPOCHS + 2
+DISK = "8 KiB at the end of a file, and fsync: what the disk takes for a commit"
+CLAIMED = 10_000
+_ROUNDS = 3
+_RUNS = 48  # all processes together
+_SECONDS = 180.0
+_ROWS = {
+    "runs": "SELECT count(*) FROM runs WHERE status = 'finished' AND epochs_done = 50",
+    "epochs": "SELECT count(*) FROM epochs",
+    "evaluations": "SELECT count(*) FROM evaluations",
+    "logits": "SELECT count(*) FROM logits",
+    "weights": "SELECT count(*) FROM weights WHERE length(safetensors) = :size",
+}
+
+
+def measure(workspace: Workspace) -> list[Row]:
+    """The rows of many writers."""
+    runs = max(PROCESSES) if workspace.quick else _RUNS
+    with _server() as (server, missing):
+        places = [FILE, SERVER] if server else [FILE]
+        cells: dict[str, Any] = {DISK: lambda: call("writing:commits", path=str(workspace.folder / "commits"))}
+        for place in places:
+            for weights in (False, True):
+                for processes in PROCESSES:
+                    cells[named(place, processes, weights=weights)] = lambda p=place, n=processes, w=weights: turn(
+                        _new(workspace, p, server), n, runs // n, WEIGHTS_BYTES if w else 1
+                    )
+        for place in places:
+            cells[claimed(place)] = _claims(workspace, place, server)
+        turns = take_turns(cells, 1 if workspace.quick else _ROUNDS, group=GROUP)
+    rows = [_row(turns, DISK, "ms", "")]
+    for place in (FILE, SERVER):
+        note = missing if place == SERVER else ""
+        rows += [_row(turns, named(place, n, weights=w), "/s", note, "rate") for w in (False, True) for n in PROCESSES]
+        rows += [_row(turns, claimed(place), "ms", note), *_faults(turns, place, note)]
+    return rows
+
+
+def named(place: str, processes: int, *, weights: bool) -> str:
+    """What a row is called."""
+    who = "1 process" if processes == 1 else f"{processes} processes"
+    return f"{who} into {place}, {'with' if weights else 'without'} weights: transactions"
+
+
+def claimed(place: str) -> str:
+    """What the row of claims is called."""
+    return f"taking on a run in {place} that holds {CLAIMED:,} others"
+
+
+def _row(turns: Turns, what: str, unit: str, note: str, key: str | None = None) -> Row:
+    read = (lambda done: done[key]) if key else float
+    return Row(
+        group=GROUP, what=what, unit=unit, ours=turns.samples(what, read), note=turns.failures.get(what, "") or note
+    )
+
+
+def _faults(turns: Turns, place: str, note: str) -> list[Row]:
+    """What went wrong with the most writers, with weights and without."""
+    most, rows = max(PROCESSES), []
+    for what, key in (("errors", "errors"), ("rows that are not there in the end", "missing")):
+        found = [turns.samples(named(place, most, weights=w), lambda done, key=key: done[key]) for w in (False, True)]
+        sums = found[0].map(float) if found[0] else None
+        if found[0] and found[1]:
+            sums = found[0].minus(found[1].map(lambda value: -value))
+        rows.append(
+            Row(
+                group=GROUP,
+                what=f"{most} processes into {place}: {what}",
+                ours=sums,
+                wanted="0",
+                holds=sums.most == 0 if sums else None,
+                note=note,
+            )
+        )
+    return rows
+
+
+@contextmanager
+def _server() -> Iterator[tuple[Any, str]]:
+    """A server that waits for the disk, or None and why there is none."""
+    sys.path[:0] = [] if str(REPOSITORY) in sys.path else [str(REPOSITORY)]
+    from tests.server import Server, missing
+
+    if reason := missing():
+        say(f"{GROUP}: {reason}")
+        yield None, reason
+        return
+    server = Server(durable=True)
+    try:
+        yield server, ""
+    finally:
+        server.close()
+
+
+def _new(workspace: Workspace, place: str, server: Any) -> str:
+    """A place for a new registry."""
+    if place == SERVER:
+        return server.url(server.new_schema())
+    folder = workspace.folder / "written"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return str(folder / "runs.db")
+
+
+def turn(db: str, processes: int, runs: int, weights: int) -> dict[str, float]:
+    """Have so many processes record so many runs each: transactions a second, errors, and rows that are not there."""
+    call("writing:create", db=db)
+    command = [sys.executable, "-m", "benchmarks.writing", db, str(runs), str(weights)]
+    begun = [
+        subprocess.Popen(
+            [*command, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        for number in range(processes)
+    ]
+    try:
+        for process in begun:
+            process.stdout.readline()  # type: ignore[union-attr]  # it is ready
+        for process in begun:
+            process.stdin.write("go\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+        done, errors = [], 0
+        for process in begun:
+            out, err = process.communicate(timeout=_SECONDS)
+            if process.returncode:
+                errors += 1
+                say(f"{GROUP}: {(err.strip().splitlines() or ['it said nothing'])[-1][:300]}")
+            else:
+                done.append(json.loads(out))
+    except (subprocess.TimeoutExpired, BrokenPipeError):
+        raise CellError(f"took more than {_SECONDS:g} s, or ended before it began") from None
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+    if not done:
+        raise CellError("all processes failed")
+    seconds = max(end for _, end in done) - min(begin for begin, _ in done)
+    lacking = call("writing:lacking", db=db, runs=runs * processes, size=weights)
+    return {"rate": len(done) * runs * TRANSACTIONS / seconds, "errors": errors, "missing": lacking}
+
+
+def main() -> None:
+    """One writer: say that it is ready, wait for a line, record, and say when it began and ended."""
+    db, runs, size, number = sys.argv[1], *map(int, sys.argv[2:])
+    from kws.location import locate
+    from kws.registry.store import Registry
+
+    draw = random.Random(number)
+    weights = draw.randbytes(size)
+    made = [ledger.make(number * runs + i, draw) for i in range(runs)]
+    with Registry(locate(db)) as registry:
+        registry.runs()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        begin = time.monotonic()
+        for each in made:
+            each.keep(registry, weights)
+        print(json.dumps([begin, time.monotonic()]), flush=True)
+
+
+def create(db: str) -> None:
+    """Make an empty registry. Runs in a process of its own."""
+    from kws.location import locate
+    from kws.registry.store import Registry
+
+    with Registry(locate(db), create=True):
+        pass
+
+
+def lacking(db: str, runs: int, size: int) -> int:
+    """How many rows are not there of so many runs. Runs in a process of its own."""
+    from kws.location import locate
+    from kws.registry.reader import RegistryReader
+
+    with RegistryReader(locate(db)) as registry, registry.reading() as connection:
+        found = {table: connection.execute(query, {"size": size}).fetchone()[0] for table, query in _ROWS.items()}
+    return sum(abs(runs * (ledger.EPOCHS if table == "epochs" else 1) - count) for table, count in found.items())
+
+
+def commits(path: str) -> float:
+    """The milliseconds of a write of 8 KiB and its fsync, the median of 200. Runs in a process of its own."""
+    data = os.urandom(8192)
+    with Path(path).open("ab", buffering=0) as file:
+
+        def commit() -> None:
+            file.write(data)
+            os.fsync(file.fileno())
+
+        return 1000 * statistics.median(timed(commit, warm=10, repeats=200))
+
+
+def _claims(workspace: Workspace, place: str, server: Any) -> Callable[[], float]:
+    """A cell that takes on runs in a registry that holds others."""
+    db: list[str] = []
+
+    def cell() -> float:
+        if not db:
+            db.append(server.url(server.new_schema()) if place == SERVER else str(workspace.folder / "claimed.db"))
+            call("writing:fill", db=db[0], runs=CLAIMED)
+        return call("writing:claims", db=db[0])
+
+    return cell
+
+
+def fill(db: str, runs: int) -> None:
+    """Make a registry with a finished run, and copies of its row with other seeds. Runs in a process of its own."""
+    from kws.location import locate
+    from kws.registry.claims import Claimer
+
+    draw = random.Random(0)
+    with Claimer(locate(db), create=True) as registry:
+        ledger.make(0, draw).keep(registry)
+        with registry._database.writing() as connection:
+            row = dict(connection.execute("SELECT * FROM runs").fetchone())
+            del row["key"]
+            command = f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
+            for seed in range(1, runs):
+                connection.execute(command, row | {"id": f"{seed:08x}", "seed": seed})
+
+
+def claims(db: str) -> float:
+    """The milliseconds of taking on a run that is new, the median of 20. Runs in a process of its own."""
+    from kws.location import locate
+    from kws.registry.claims import Claimer
+
+    draw = random.Random(time.time_ns())
+    made = [ledger.make(4 * draw.randrange(10**5, 10**8), draw) for _ in range(25)]
+    with Claimer(locate(db)) as registry:
+        left = iter(made)
+
+        def claim() -> None:
+            each = next(left)
+            about: dict[str, Any] = {"environment": each.environment, "parameters": 346_067}
+            found = registry.claim(each.recipe, each.card, retry=False, multiply_accumulates=None, **about)
+            registry.end(found.run, "interrupted")
+
+        return 1000 * statistics.median(timed(claim, warm=5, repeats=20))
+
+
+if __name__ == "__main__":
+    main()
