@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.groups import GROUPS, SWEEPS
+from benchmarks.groups import GROUPS, TABLES
 from benchmarks.measure import CellError, say
 from benchmarks.report import Row, markdown, merged
 from benchmarks.workspace import Workspace
@@ -43,7 +43,7 @@ def main() -> None:
     finally:
         workspace.delete()
     RESULTS.mkdir(exist_ok=True)
-    for name, groups in (("latest", GROUPS.keys() - SWEEPS), ("sweeps", SWEEPS)):
+    for name, groups in TABLES.items():
         if not (mine := [group for group in chosen if group in groups]):
             continue
         file = RESULTS / (f"quick-{name}.json" if arguments.quick else f"{name}.json")

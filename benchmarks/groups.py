@@ -20,4 +20,5 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "sweep": sweeping.measure,
     "writers": writing.measure,
 }
-SWEEPS = {"sweep", "writers"}  # which have a table of their own
+_APART = {"sweeps": {"sweep"}, "writers": {"writers"}}
+TABLES = {"latest": GROUPS.keys() - set().union(*_APART.values()), **_APART}  # by file in benchmarks/results

@@ -2,7 +2,7 @@
 
 - A run of 50 epochs takes a core as long as the runs in the committed experiments.db did, give or take 5 % an epoch.
 - The registry is one counter at which every transaction waits its turn: one at a run's start, one an epoch, one at its
-  end. How long a transaction takes there is what 16 writers at once got, in benchmarks/results/sweeps.json; what it
+  end. How long a transaction takes there is what 16 writers at once got, in benchmarks/results/writers.json; what it
   takes with a checkpoint or weights in it is longer by their bytes, at the speed at which 16 writers wrote weights.
 - A run's start is a claim, which looks through all runs while no other may write: it is longer by what one took in a
   registry that held 10,000, in proportion to the runs that are there.
@@ -27,7 +27,7 @@ from benchmarks.writing import CLAIMED, FILE, PROCESSES, SERVER, TRANSACTIONS, W
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "scale.md"
-RESULTS = ROOT / "benchmarks" / "results" / "sweeps.json"
+RESULTS = ROOT / "benchmarks" / "results" / "writers.json"
 RUNS, EPOCHS = 10_000, 50
 NODES, CORES = (1, 10, 100), 64
 _PARAMETERS = {"fc": 567_171, "cnn": 346_067}
@@ -132,7 +132,7 @@ def _head(machine: dict[str, object], epochs: dict[str, float]) -> Iterator[str]
     yield "# What a sweep of 10,000 runs costs"
     yield ""
     yield (
-        f"`python -m benchmarks.scale` writes this page from `benchmarks/results/sweeps.json` ({machine['cpu']}, "
+        f"`python -m benchmarks.scale` writes this page from `benchmarks/results/writers.json` ({machine['cpu']}, "
         f"{machine['cores']} cores) and `experiments.db`. It is a simulation, not a measurement: {RUNS:,} runs of "
         f"{EPOCHS} epochs, a core each, on nodes of {CORES} cores that are as fast as the measured one."
     )
