@@ -66,7 +66,7 @@ def run(
     standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={}, tell=str)
     stopped: Stopped | None = None
     try:
-        with stoppable(), _engine(about, jobs, threads, ray=ray, address=address) as engine:
+        with stoppable(), _engine(about, jobs, axes, ray=ray, address=address) as engine:
             # A local one begins to import torch meanwhile.
             plan = expand(axes)
             standing, timed = _look(engine, plan, there, retry=retry)
@@ -99,14 +99,17 @@ def run(
         raise typer.Exit(1)
 
 
-def _engine(about: About, jobs: int | None, threads: int, *, ray: bool, address: str | None) -> Engine:
+def _engine(
+    about: About, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
+) -> Engine:
     """Who trains; without `jobs`, as many runs at once as fit into the cores of this machine or of the cluster."""
+    (threads,), (device,) = axes["threads"], axes["device"]
     if not ray or address is None:
         jobs = jobs or max(cores() // threads, 1)
     if ray:
         from kws.sweeps.cluster import Cluster
 
-        return Cluster(about, address=address, jobs=jobs, threads=threads)
+        return Cluster(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
     assert jobs
     return Pool(jobs, about)
 

@@ -2,7 +2,9 @@
 
 A question is a task. Ray keeps a process for the next task, and with it what a Trainer holds: torch, the data, the
 registry's connection. A task whose process or node died is tried again elsewhere, by Ray; it then finds its run in the
-registry and goes on from its last checkpoint. So the registry must be one that all nodes see.
+registry and goes on from its last checkpoint. So the registry must be one that all nodes see: of a file, they show it
+by a mark that the sweep leaves beside it. Ray prints what happens to its nodes on stdout, and takes SIGTERM for itself;
+here stdout is for results alone, and SIGTERM ends the sweep.
 """
 
 from __future__ import annotations
@@ -10,18 +12,22 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
+import signal
 import socket
 import time
+import uuid
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, redirect_stdout, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from kws import display
 from kws.errors import KwsError
-from kws.registry.runs import FAILED, INTERRUPTED
-from kws.session import Stopped, stoppable
-from kws.sweeps.trainer import REFUSED, About, Answer, Question, Trainer, answer
+from kws.registry.runs import FAILED
+from kws.session import Stopped, Terminated, stoppable
+from kws.sweeps.trainer import DIED, REFUSED, About, Answer, Question, Trainer, answer
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -40,15 +46,19 @@ class Cluster:
     is not installed, or the cluster cannot be reached.
     """
 
-    def __init__(self, about: About, *, address: str | None, jobs: int | None, threads: int) -> None:
+    def __init__(self, about: About, *, address: str | None, jobs: int | None, threads: int, cuda: bool) -> None:
         try:
             import ray
         except ImportError:
             raise KwsError('--engine ray needs Ray, which is not installed: pip install "kws[ray]"') from None
         self._ray, self._about, self._address = ray, about, address
-        self._most, self._threads = jobs, threads
+        self._most, self._threads, self._cuda = jobs, threads, cuda
         self._questions: dict[ObjectRef, Question] = {}
-        self._places, self._looked = 0, float("-inf")
+        self._places: list[int] = []  # of each node that has any
+        self._looked = float("-inf")
+        self._mark: str | None = None
+        self._terminated = False
+        self._left = ExitStack()  # what is undone at the end
 
     def __enter__(self) -> Self:
         if self._address:
@@ -58,9 +68,13 @@ class Cluster:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         warnings.filterwarnings("ignore", module="ray")
         local = {"num_cpus": (self._most or 1) * self._threads, "include_dashboard": False}
+        self._left.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        self._left.enter_context(redirect_stdout(self._left.enter_context(Path(os.devnull).open("w"))))
         try:
             self._ray.init(**quiet, **({"address": self._address} if self._address else {"address": "local", **local}))
+            signal.signal(signal.SIGTERM, self._terminate)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            self._left.close()
             where = f"the Ray cluster at {self._address}" if self._address else "a Ray cluster on this machine"
             raise KwsError(f"{where} cannot be used ({_sentence(error)}); `ray status` says what is there") from None
         hosts = {node["NodeManagerHostname"] for node in self._ray.nodes() if node["Alive"]}
@@ -69,7 +83,26 @@ class Cluster:
                 f"note: {self._about.db} is a file, and the cluster has {len(hosts)} machines; "
                 "SQLite is not safe on a shared folder, a PostgreSQL registry is (--db postgresql+psycopg://...)"
             )
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _begin(self) -> None:
+        """Mark the registry's folder, and see whether there is room for any run."""
+        if "://" not in self._about.db:
+            db = Path(self._about.db)
+            mark = db.with_name(f".{db.name}.sweep-{uuid.uuid4().hex[:8]}")
+            self._left.callback(mark.unlink, missing_ok=True)
+            mark.touch()
+            self._mark = str(mark)
+        if not self._room_of_nodes():
+            needed = f"{self._threads} processor{'' if self._threads == 1 else 's'}{' and a GPU' if self._cuda else ''}"
+            if not self._address:
+                raise KwsError(f"a run needs {needed}, which Ray does not find on this machine; try --device cpu")
+            display.say(f"note: no node of the cluster has {needed} for a run; waiting until one joins")
 
     def __exit__(self, *_: object) -> None:
         for reference in self._questions:
@@ -78,20 +111,33 @@ class Cluster:
         if self._questions:
             self._ray.wait([*self._questions], num_returns=len(self._questions), timeout=STOP_SECONDS)
         self._ray.shutdown()
+        self._left.close()
 
     @property
     def jobs(self) -> int:
-        """How many tasks the cluster works on at once."""
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
-            processors = self._ray.cluster_resources().get("CPU", 0)
-            self._places, self._looked = int(processors // self._threads), time.monotonic()
-        return min(self._most or self._places, self._places)
+        """How many tasks the cluster works on at once; 1 while it has no room for any."""
+        places = max(sum(self._room_of_nodes()), 1)
+        return min(self._most or places, places)
 
     @property
     def where(self) -> str:
-        """How many nodes it has."""
-        nodes = sum(node["Alive"] for node in self._ray.nodes())
+        """How many nodes it has that can train."""
+        nodes = len(self._room_of_nodes())
         return f" on {nodes} node{'' if nodes == 1 else 's'} of Ray"
+
+    def _terminate(self, *_: object) -> None:
+        self._terminated = True
+        raise Terminated
+
+    def _room_of_nodes(self) -> list[int]:
+        """How many tasks each node has room for that has room for any; looked at every few seconds, for nodes join."""
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            places = [int(has.get("CPU", 0) // self._threads) for has in alive]
+            if self._cuda:
+                places = [min(each, int(has.get("GPU", 0))) for each, has in zip(places, alive, strict=True)]
+            self._places, self._looked = [each for each in places if each], time.monotonic()
+        return self._places
 
     def room(self) -> int:
         """How many questions more can be taken now."""
@@ -106,18 +152,23 @@ class Cluster:
         task = self._ray.remote(
             num_cpus=recipe["threads"], num_gpus=recipe["device"] == "cuda", max_retries=RETRIES, retry_exceptions=False
         )(_work)
-        self._questions[task.remote(self._about, question)] = question
+        self._questions[task.remote(self._about, question, self._mark)] = question
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
         """The questions answered within so many seconds."""
         if not self._questions:
             time.sleep(seconds)
             return []
-        ended, _ = self._ray.wait([*self._questions], num_returns=1, timeout=seconds, fetch_local=True)
+        try:
+            ended, _ = self._ray.wait([*self._questions], num_returns=1, timeout=seconds, fetch_local=True)
+        except KeyboardInterrupt as stop:  # which Ray makes of any signal
+            raise (Terminated() if self._terminated else stop) from None
         found = []
         for reference in ended:
             try:
                 told = self._ray.get(reference)
+            except self._ray.exceptions.RayTaskError as error:  # not of training, whose errors are answers
+                told = {"status": REFUSED, "error": _cannot_work(str(error))}
             except self._ray.exceptions.RayError as error:  # after its own retries
                 told = {"status": FAILED, "run": None, "error": _sentence(error)}
             found.append((self._questions.pop(reference), told))
@@ -142,18 +193,32 @@ def _trainer(about: About) -> Trainer:
     return Trainer(about)
 
 
-def _work(about: About, question: Question) -> Answer:
-    """What a task does, in a process of some node."""
+def _work(about: About, question: Question, mark: str | None) -> Answer:
+    """What a task does, in a process of some node; one that is told to end, for its node does, counts as dead."""
+    if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels a task by it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with stoppable():
+            if mark and not Path(mark).exists():
+                raise KwsError(
+                    f"{about.db} is not the sweep's registry; give --db in a folder that all machines share, "
+                    "or a PostgreSQL registry"
+                )
             made = answer(_trainer(about), question)
     except KwsError as error:
         made = {"status": REFUSED, "error": str(error)}
     except (Stopped, KeyboardInterrupt):
-        return {"status": INTERRUPTED, "run": None, "error": None}
+        return {"status": DIED}
     if made.get("status") == REFUSED:
         made["error"] = f"on {platform.node()}: {made['error']}"
     return made
+
+
+def _cannot_work(error: str) -> str:
+    """What a task's own error comes to, which Ray tells with the node's address in its first line."""
+    node, why = re.search(r"ip=([^),]+)", error), error.strip().splitlines()[-1].strip()
+    about = "; install the same kws there, with all it needs" if "ModuleNotFoundError" in error else ""
+    return f"the node {node[1] if node else ''} cannot work for the sweep ({why}){about}"
 
 
 def _sentence(error: BaseException) -> str:

@@ -132,7 +132,7 @@ def wait(engine: Engine) -> Answer:
     while not (found := engine.answers(LOOK_SECONDS)):
         pass
     ((_, answer),) = found
-    if answer.get("status") == REFUSED:
+    if answer.get("status") in (REFUSED, FAILED):
         raise KwsError(answer["error"])
     if answer.get("status") == DIED:
         raise KwsError("the sweep's first process died before any run; try again, or `kws train` one of them")

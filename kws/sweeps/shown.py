@@ -50,7 +50,7 @@ class Shown:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and self._total:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
             self._live.start()
             self._draw()
         return self

@@ -1,5 +1,6 @@
 """`kws sweep --engine ray` on real clusters of this machine: the same bits as here, also when a node is lost."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -139,6 +140,67 @@ def test_other_code_on_a_node_is_one_sentence(task, monkeypatch):
     assert said.exit_code == 1
     assert "is not the sweep's; install the same" in said.stderr.splitlines()[-1]
     assert said.stderr.splitlines()[-1].startswith(f"kws: on {os.uname().nodename}: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_is_ended_is_replaced_and_stdout_is_json_alone(here, task, tmp_path, number):
+    """SIGTERM comes from a node that is drained."""
+    db = tmp_path / "ended.db"
+    with begin("--data", task, "--db", db, "--jobs", 2, "--json") as sweep:
+        until(lambda: running(db) == 2, sweep)
+        os.kill(rows(db, "SELECT max(pid) FROM sessions")[0][0], number)
+        said, errors = sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 0, errors
+    assert [run["status"] for run in json.loads(said)["runs"]] == ["finished"] * 6
+    assert sql(db, DIGESTS) == here.digests
+    assert sql(db, "SELECT count(*) FROM sessions") == [(7,)]
+
+
+def test_sigterm_ends_a_sweep_as_ctrl_c_does_also_under_nohup(task, tmp_path):
+    db = tmp_path / "terminated.db"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sweep = begin("--data", task, "--db", db, "--jobs", 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with sweep:
+        until(lambda: running(db) == 1, sweep)
+        sweep.send_signal(signal.SIGTERM)
+        _, errors = sweep.communicate(timeout=PATIENCE)
+    assert (sweep.returncode, rows(db, "SELECT status FROM runs")) == (143, [("interrupted",)])
+    assert errors.splitlines()[-1] == "the sweep was interrupted; the same command goes on with it"
+    assert not [file for file in tmp_path.iterdir() if "sweep-" in file.name]
+
+
+def test_a_node_that_sees_another_registry_or_none_of_kws_is_one_sentence(task, tmp_path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kws.sweeps.cluster.Path.touch", lambda mark: None)
+        said = kws(*SWEEP, *RAY, "--epochs", 1, "--data", task, "--jobs", 1)
+    assert said.exit_code == 1
+    assert "experiments.db is not the sweep's registry; give --db in a folder" in said.stderr.splitlines()[-1]
+
+    (tmp_path / "without" / "kws").mkdir(parents=True)
+    (tmp_path / "without" / "kws" / "__init__.py").write_text("raise ModuleNotFoundError('No module named kws')")
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(tmp_path / "without"))
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    with begin("--data", task, "--address", made.address) as sweep:
+        _, errors = sweep.communicate(timeout=PATIENCE)
+    made.shutdown()
+    assert sweep.returncode == 1
+    assert "Traceback" not in errors
+    assert "No module named kws); install the same kws there" in errors.splitlines()[-1]
+
+
+def test_what_no_node_has_is_told(task, cluster):
+    assert "a run needs 1 processor and a GPU" in kws(*SWEEP, *RAY, "--device", "cuda", "--data", task).stderr
+    with begin("--data", task, "--threads", 2, "--address", cluster.address) as sweep:
+        assert "no node of the cluster has 2 processors for a run; waiting" in sweep.stderr.readline()
+        sweep.send_signal(signal.SIGINT)
+        sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 130
 
 
 def test_an_address_at_which_nobody_answers_is_told_at_once(task):
