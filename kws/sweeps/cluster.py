@@ -105,7 +105,7 @@ class Cluster:
             display.say(f"note: no node of the cluster has {needed} for a run; waiting until one joins")
 
     def __exit__(self, *_: object) -> None:
-        for reference in self._questions:
+        for reference in reversed(self._questions):  # those that wait first, or they would begin
             with suppress(Exception):
                 self._ray.cancel(reference)
         if self._questions:

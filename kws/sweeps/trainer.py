@@ -25,7 +25,7 @@ from kws.events import EpochEnd
 from kws.location import locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
-from kws.registry.runs import FAILED
+from kws.registry.runs import FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
     from kws.speech.dataset import Dataset
@@ -131,6 +131,9 @@ class Trainer:
                     self._registry.end(claim.run, FAILED, str(error))
                     raise
             run = session.work(self._registry, claim.run, state, recipe, loaded, quiet=True, keep_going=keep_going)
+        except KeyboardInterrupt as stop:  # before its first epoch
+            self._registry.end(claim.run, INTERRUPTED)
+            raise session.Stopped(stop) from None
         except Exception as error:
             if not isinstance(error, KwsError | RuntimeError | MemoryError):  # nobody foresaw it
                 traceback.print_exc()

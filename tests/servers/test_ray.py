@@ -177,7 +177,7 @@ def test_a_node_that_sees_another_registry_or_none_of_kws_is_one_sentence(task, 
 
     with monkeypatch.context() as patched:
         patched.setattr("kws.sweeps.cluster.Path.touch", lambda mark: None)
-        said = kws(*SWEEP, *RAY, "--epochs", 1, "--data", task, "--jobs", 1)
+        said = kws(*SWEEP, *RAY, "--epochs", 1, "--data", task, "--jobs", 1, "--db", tmp_path / "experiments.db")
     assert said.exit_code == 1
     assert "experiments.db is not the sweep's registry; give --db in a folder" in said.stderr.splitlines()[-1]
 
