@@ -18,11 +18,12 @@ train: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-# Some three minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), and Ray.
+# Some three minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
 ON_SERVERS := registry sessions claims selection queries transfer keeping doctor following logits evaluate rerun
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
-	$(BIN)/python -m pytest --registry postgresql $(ON_SERVERS:%=tests/test_%.py) tests/servers
+	$(BIN)/python -m pytest tests/servers/test_sweep.py
+	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) tests/servers
 
 check: .venv/installed
 	$(BIN)/ruff check .
