@@ -41,8 +41,8 @@ WEIGHTS_BYTES = 1_385_020  # of the cnn
 TRANSACTIONS = ledger.EPOCHS + 2
 DISK = "8 KiB at the end of a file, and fsync: what the disk takes for a commit"
 CLAIMED = 10_000
-_ROUNDS = 1
-_RUNS = 16  # all processes together
+_ROUNDS = 3
+_RUNS = 48  # all processes together
 _SECONDS = 180.0
 _ROWS = {
     "runs": "SELECT count(*) FROM runs WHERE status = 'finished' AND epochs_done = 50",
