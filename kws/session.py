@@ -54,19 +54,17 @@ def start(
 
     is_new(db)  # a place that cannot be written is told before the work, not after it
     training, loaded = prepare(recipe, skip_unreadable, again)
-    parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    network = layers.describe(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
     with Registry(db, create=True) as registry, stoppable():
         run_id = registry.start(
             recipe,
             loaded.card,
-            parameters=parameters,
+            parameters=network.parameters,
             environment=Environment.here(sys.argv[1:]),
             name=name,
             note=note,
             rerun_of=again.id if again else None,
-            multiply_accumulates=layers.describe(
-                recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps
-            ).multiply_accumulates,
+            multiply_accumulates=network.multiply_accumulates,
         )
         return work(registry, run_id, training, recipe, loaded)
 
@@ -113,11 +111,18 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Tra
             f"{recipe.data} no longer holds the clips that run {run.id} was trained on; `kws train` starts a new run"
         )
     dataset.require_all_classes(loaded)
-    if loaded.left_out:
-        display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
+    tell_left_out(loaded)
     if recipe.precision != Recipe.precision:
         display.say(speed.verdict(recipe))
     return training.Training.begin(recipe, len(loaded.card.classes)), loaded
+
+
+def tell_left_out(loaded: Dataset) -> None:
+    """Name the first of the clips that were left out as unreadable, if any were."""
+    from kws import display
+
+    if loaded.left_out:
+        display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
 
 
 def work(
@@ -158,7 +163,7 @@ def work(
                         due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
                     if event.epoch < recipe.epochs and not keep_going(event):
                         registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
-                        return registry.run(run_id)
+                        return registry.by_id(run_id)
                 elif now - beat > HEARTBEAT_SECONDS:
                     registry.beat(run_id)
                     beat = now
@@ -175,7 +180,7 @@ def work(
         if isinstance(error, KwsError):
             raise type(error)(f"run {run_id} failed: {error}") from None
         raise
-    done = registry.run(run_id)
+    done = registry.by_id(run_id)
     say(display.training_end(done, loaded.card))
     return done
 

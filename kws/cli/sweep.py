@@ -111,7 +111,6 @@ def sweep(
     sweeping.run(
         axes,
         jobs=jobs,
-        threads=threads,
         ray=engine == "ray",
         address=address,
         db=db,

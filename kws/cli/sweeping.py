@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,7 +10,7 @@ import typer
 from kws import display
 from kws.display import duration, visible
 from kws.environment import cores
-from kws.location import Location, in_full
+from kws.location import Location
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.runs import FAILED
@@ -23,7 +21,7 @@ from kws.sweeps.plan import expand
 from kws.sweeps.pool import Pool
 from kws.sweeps.shown import Shown, named
 from kws.sweeps.standing import Kind, Standing
-from kws.sweeps.trainer import About, as_question, code_digest
+from kws.sweeps.trainer import About, as_question
 
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
@@ -32,7 +30,6 @@ def run(
     axes: Mapping[str, Sequence[Any]],
     *,
     jobs: int | None,
-    threads: int,
     ray: bool,
     address: str | None,
     db: Location,
@@ -49,19 +46,12 @@ def run(
     there = None if is_new(db) else db  # a place that cannot be written is told at once; the engine makes the file
     if dry_run:
         standing = Standing.of(expand(axes), there)
-        at_once = jobs or max(cores() // threads, 1)
+        at_once = jobs or _fitting(axes)
         _show(standing, at_once, "", standing.estimate(at_once, {}, retry=retry))
         if json:
             _print(standing, {}, dry_run=True)
         return
-    about = About(
-        db=in_full(db),
-        retry=retry,
-        skip_unreadable=skip_unreadable,
-        arguments=tuple(sys.argv[1:]),
-        folder=str(Path.cwd()),
-        code=code_digest(),
-    )
+    about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
     ended: dict[Recipe, Ended] = {}
     standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={}, tell=str)
     stopped: Stopped | None = None
@@ -103,15 +93,20 @@ def _engine(
     about: About, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
 ) -> Engine:
     """Who trains; without `jobs`, as many runs at once as fit into the cores of this machine or of the cluster."""
-    (threads,), (device,) = axes["threads"], axes["device"]
-    if not ray or address is None:
-        jobs = jobs or max(cores() // threads, 1)
-    if ray:
-        from kws.sweeps.cluster import Cluster
+    if not ray:
+        return Pool(jobs or _fitting(axes), about)
+    from kws.sweeps.cluster import Cluster
 
-        return Cluster(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
-    assert jobs
-    return Pool(jobs, about)
+    (threads,), (device,) = axes["threads"], axes["device"]
+    if address is None:
+        jobs = jobs or _fitting(axes)
+    return Cluster(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
+
+
+def _fitting(axes: Mapping[str, Sequence[Any]]) -> int:
+    """How many of the plan's runs fit into this machine's cores at once."""
+    (threads,) = axes["threads"]
+    return max(cores() // threads, 1)
 
 
 def _look(

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws import architectures, display, optimizers
 from kws.display import percent, visible
 from kws.errors import KwsError, RecipeError
-from kws.location import Location, in_full
+from kws.location import Location
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
 from kws.registry.selection import Selection
-from kws.reports.page.recipes import plain
+from kws.reports.page import recipes
 from kws.reports.records import SCHEMA
 from kws.session import Stopped, stoppable
 from kws.sweeps.line import DEATHS, LOOK_SECONDS, Ended, ask
 from kws.sweeps.plan import values
 from kws.sweeps.pool import Pool
 from kws.sweeps.shown import Shown
-from kws.sweeps.trainer import DIED, REFUSED, About, Question, as_question, code_digest
+from kws.sweeps.trainer import DIED, REFUSED, About, Question, as_question
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -59,30 +58,16 @@ def run(
         raise KwsError('kws tune needs Optuna, which is not installed: pip install "kws[tune]"') from None
     is_new(db)  # a place that cannot be written is told at once
     space = _space(arch, opts, ranges, fixed)
-    about = About(
-        db=in_full(db),
-        retry=False,
-        skip_unreadable=skip_unreadable,
-        arguments=tuple(sys.argv[1:]),
-        folder=str(Path.cwd()),
-        code=code_digest(),
-    )
-    stopped: Stopped | None = None
-    tag = ""
-    with stoppable():
-        try:
-            with Pool(jobs, about) as engine:
-                first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])
-                tag = space.tag(name, ask(engine, "look", first)["fingerprint"], fixed["seed"])
-                search = Search(
-                    space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"], jobs=jobs
-                )
-                _Trials(engine, search, db, tag).until(trials)
-        except KeyboardInterrupt as stop:
-            stopped = Stopped(stop)
-            display.say("the search was interrupted; the same command goes on with it")
-    if stopped:
-        raise stopped
+    about = About.here(db, skip_unreadable=skip_unreadable)
+    try:
+        with stoppable(), Pool(jobs, about) as engine:
+            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])
+            tag = space.tag(name, ask(engine, "look", first)["fingerprint"], fixed["seed"])
+            search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"], jobs=jobs)
+            _Trials(engine, search, db, tag).until(trials)
+    except KeyboardInterrupt as stop:
+        display.say("the search was interrupted; the same command goes on with it")
+        raise Stopped(stop) from None
     _tell(db, tag, space, json=json)
 
 
@@ -164,7 +149,7 @@ class _Trials:
             return None
         if answer["status"] == REFUSED:
             raise KwsError(answer["error"])
-        if answer["status"] == DIED and (one := self._on_their_way[number]).deaths < DEATHS:
+        if answer["status"] == DIED and one.deaths < DEATHS:
             one.deaths += 1
             self._ask(number)
             return None
@@ -172,7 +157,7 @@ class _Trials:
         if answer.get("run") is None:
             raise KwsError(f"{_called(one.recipe)}: {answer.get('error') or f'its process died {DEATHS} times'}")
         with RegistryReader(self._db) as registry:
-            run = registry.run(answer["run"])
+            run = registry.by_id(answer["run"])
             self._search.end(one.trial, run, registry.validation_accuracies(run.id))
         shown = {"validation_accuracy": run.validation_accuracy, "seconds": run.seconds, "error": run.error}
         return Ended(recipe=one.recipe, answer={"status": _state(run), "run": run.id, **shown})
@@ -248,17 +233,5 @@ def _tell(db: Location, tag: str, space: Space, *, json: bool) -> None:
 
 def _command(recipe: Recipe) -> str:
     """The sweep that says what a recipe is worth: over seeds that the search did not see."""
-    import shlex
-
-    words = ["kws", "sweep", "--seeds", ",".join(str(recipe.seed + more) for more in range(1, 6))]
-    names = ("arch", "opt", "learning_rate", "momentum", "weight_decay", "epochs", "batch_size", "maps", "data")
-    for name in names:
-        if (value := getattr(recipe, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", plain(value)]
-    if recipe.words != Recipe.words:
-        words += ["--words", plain(recipe.words)]
-    if recipe.selection != Recipe.selection:
-        words += ["--select", recipe.selection]
-    if recipe.threads != 1:
-        words += ["--threads", str(recipe.threads)]
-    return shlex.join(words)
+    seeds = ",".join(str(recipe.seed + more) for more in range(1, 6))
+    return shlex.join(["kws", "sweep", *recipes.options(recipe, without=("seed",)), "--seeds", seeds])

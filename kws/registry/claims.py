@@ -108,14 +108,8 @@ class Claimer(Registry):
             alike = [_known(row, statuses) for row in connection.execute(_ALIKE, values).fetchall()]
             equal = [run for run in alike if run.recipe == wanted]
             if not equal:
-                new = self._start(
-                    connection,
-                    recipe,
-                    card,
-                    parameters=parameters,
-                    environment=environment,
-                    multiply_accumulates=multiply_accumulates,
-                )
+                size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
+                new = self._start(connection, recipe, card, environment, **size)
                 self._tag(connection, new, tags)
                 return Claim(run=new, before=None, mine=True)
             known = min(equal, key=lambda run: _ORDER.index(run.status))

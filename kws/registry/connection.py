@@ -288,12 +288,18 @@ def new_file(to: Path) -> Iterator[Path]:
                 Path(f"{temporary}{ending}").unlink()
 
 
-def back_up_beside(path: Path, why: str) -> Path:
-    """A copy of the registry beside it under a name that was free; returns its path."""
+def free_name(path: Path, why: str) -> Path:
+    """A name beside a file for a copy of it that nothing has yet."""
     copy, number = path.with_name(f"{path.stem}.{why}{path.suffix}"), 1
     while copy.exists():
         number += 1
         copy = path.with_name(f"{path.stem}.{why}-{number}{path.suffix}")
+    return copy
+
+
+def back_up_beside(path: Path, why: str) -> Path:
+    """A copy of the registry beside it under a name that was free; returns its path."""
+    copy = free_name(path, why)
     with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
         here.backup(there)
     return copy

@@ -11,7 +11,7 @@ from kws.data_card import TEST
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
 from kws.registry.backend import open_database
-from kws.registry.connection import back_up_beside
+from kws.registry.connection import back_up_beside, free_name
 from kws.registry.keeping import back_up
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
@@ -82,10 +82,7 @@ def mend(path: Location, findings: list[Finding], now: str) -> tuple[Path, int]:
 
 def _copied_here(url: ServerUrl) -> Path:
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in url.name)
-    copy, number = Path(f"{name}.before-fix.db"), 1
-    while copy.exists():
-        number += 1
-        copy = Path(f"{name}.before-fix-{number}.db")
+    copy = free_name(Path(f"{name}.db"), "before-fix")
     back_up(url, copy)
     return copy
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from kws.errors import RegistryError
 from kws.location import ServerUrl
 from kws.registry.connection import SCHEMA_VERSION, LostConnectionError
+from kws.registry.transfer import TABLES
 
 if TYPE_CHECKING:
     from kws.registry.backend import Connection
@@ -38,7 +39,6 @@ except ImportError as missing:
     ) from None
 
 SCHEMA = Path(__file__).parent / "schema_postgresql.sql"  # the tables of kws.registry.tables; `make readme` writes it
-TABLES = (*("data", "runs", "splits", "checkpoints", "epochs", "evaluations", "logits", "sessions", "tags", "weights"),)
 LOCK_SECONDS = 30
 AGAIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10

@@ -22,7 +22,10 @@ from kws.registry.backend import Connection, open_database
 from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run
 from kws.registry.selection import ALL_RUNS, Selection
 
-_RUNS = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint ORDER BY key"
+_ALL = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint"
+_RUNS = f"{_ALL} ORDER BY key"
+_RUN = f"{_ALL} WHERE key = :key"
+_TAGS = "SELECT tag FROM tags WHERE run_key = :key"
 _KEY = "SELECT key FROM runs WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
@@ -70,6 +73,18 @@ class RegistryReader:
                         status = statuses.get(key, row["status"])
                         found.append(rows.run(row, status=status, tags=tuple(sorted(tags.get(key, ())))))
         return [run for run in found if selection.takes(run)]
+
+    def by_id(self, run_id: str) -> Run:
+        """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError for none."""
+        with self.reading() as connection:
+            key = self._key(connection, run_id)
+            row = connection.execute(_RUN, {"key": key}).fetchone()
+            if row is None:
+                raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
+            tags = [str(tag["tag"]) for tag in connection.execute(_TAGS, {"key": key})]
+            status = self._statuses(connection).get(key, row["status"])
+            with self._naming(run_id):
+                return rows.run(row, status=status, tags=tuple(sorted(tags)))
 
     def run(self, reference: str, *, deleted: bool = False) -> Run:
         """The run that a reference names: its id, an unambiguous beginning of it, or `last`.

@@ -97,41 +97,18 @@ class Registry(RegistryReader):
     ) -> str:
         """Record a run that this process starts now; returns its id."""
         with self._database.writing() as connection:
-            return self._start(
-                connection,
-                recipe,
-                card,
-                parameters=parameters,
-                environment=environment,
-                name=name,
-                note=note,
-                rerun_of=rerun_of,
-                multiply_accumulates=multiply_accumulates,
-            )
+            about = {"name": name, "note": note, "rerun_of": rerun_of}
+            size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
+            return self._start(connection, recipe, card, environment, **about, **size)
 
     def _start(
-        self,
-        connection: Connection,
-        recipe: Recipe,
-        card: DataCard,
-        *,
-        parameters: int,
-        environment: Environment,
-        name: str | None = None,
-        note: str | None = None,
-        rerun_of: str | None = None,
-        multiply_accumulates: int | None = None,
+        self, connection: Connection, recipe: Recipe, card: DataCard, environment: Environment, **columns: Any
     ) -> str:
         run_id = _new_id()
-        values = {
+        values = columns | {
             "id": run_id,
             "status": RUNNING,
-            "name": name,
-            "note": note,
-            "rerun_of": rerun_of,
             "started_at": _now(),
-            "parameters": parameters,
-            "multiply_accumulates": multiply_accumulates,
             "data_fingerprint": card.fingerprint,
             "epochs_done": 0,
             "milliseconds": 0,

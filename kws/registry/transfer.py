@@ -29,6 +29,7 @@ BELONGINGS = (
     "weights",
     "checkpoints",
 )  # the tables with a run_key
+TABLES = ("data", "splits", "runs", *BELONGINGS)
 TRUTHS = ("softmax", "git_dirty")  # the columns that are true or false
 _LONGEST_ID = 32
 Rows = list[dict[str, Any]]
@@ -100,7 +101,7 @@ def copy_runs(
 
 def columns_of(connection: Connection) -> dict[str, list[str]]:
     """The columns of every table."""
-    return {table: columns(connection, table) for table in ("data", "splits", "runs", *BELONGINGS)}
+    return {table: columns(connection, table) for table in TABLES}
 
 
 def _read(

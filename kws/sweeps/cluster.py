@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import re
 import signal
 import socket
 import time
@@ -215,10 +214,10 @@ def _work(about: About, question: Question, mark: str | None) -> Answer:
 
 
 def _cannot_work(error: str) -> str:
-    """What a task's own error comes to, which Ray tells with the node's address in its first line."""
-    node, why = re.search(r"ip=([^),]+)", error), error.strip().splitlines()[-1].strip()
+    """What a task's own error comes to, of which Ray tells the whole traceback."""
+    why = error.strip().splitlines()[-1].strip()
     about = "; install the same kws there, with all it needs" if "ModuleNotFoundError" in error else ""
-    return f"the node {node[1] if node else ''} cannot work for the sweep ({why}){about}"
+    return f"a node of the cluster cannot work for the sweep ({why}){about}"
 
 
 def _sentence(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from kws.recipe import Recipe
 T = TypeVar("T")
 MOST = 100_000
 TABLE1 = {"arch": "fc,cnn", "opt": "sgd,adam", "seeds": "5", "epochs": "50"}
-_OF_OPTIMIZERS = ("learning_rate", "momentum", "weight_decay")
+OF_OPTIMIZERS = ("learning_rate", "momentum", "weight_decay")
 
 
 def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[str] = ()) -> list[T]:
@@ -68,21 +68,27 @@ def expand(axes: Mapping[str, Sequence[Any]]) -> list[Recipe]:
 
 def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:
     for chosen in itertools.product(*axes.values()):
-        fields = dict(zip(axes, chosen, strict=True))
-        arch, opt = fields["arch"], fields["opt"]
-        given = {name: fields.pop(name) for name in _OF_OPTIMIZERS}
-        own = optimizers.defaults(opt)
-        fields |= optimizers.hyperparameters(opt, **{name: value for name, value in given.items() if name in own})
-        maps = fields["maps"] if architectures.has_maps(arch) else None
-        size = architectures.slice_size(
-            arch, max(fields["batch_size"], 1), precision=fields["precision"], device=fields["device"]
-        )
-        yield Recipe(**{**fields, "maps": architectures.normal_maps(arch, maps), "slice_size": size})
+        yield complete(dict(zip(axes, chosen, strict=True)))
+
+
+def complete(fields: Mapping[str, Any]) -> Recipe:
+    """The recipe with these fields; those that its network or optimizer does not have do not count.
+
+    Hyperparameters that are None or left out are the optimizer's defaults. Raises RecipeError for one that cannot be.
+    """
+    arch, opt, own = fields["arch"], fields["opt"], optimizers.defaults(fields["opt"])
+    chosen = {name: value for name, value in fields.items() if name not in OF_OPTIMIZERS}
+    chosen |= optimizers.hyperparameters(opt, **{name: fields.get(name) for name in own})
+    maps = fields["maps"] if architectures.has_maps(arch) else None
+    size = architectures.slice_size(
+        arch, max(fields["batch_size"], 1), precision=fields["precision"], device=fields["device"]
+    )
+    return Recipe(**{**chosen, "maps": architectures.normal_maps(arch, maps), "slice_size": size})
 
 
 def _require_taker(axes: Mapping[str, Sequence[Any]]) -> None:
     """Raise RecipeError where an option was given that nothing in the plan takes."""
-    for name in _OF_OPTIMIZERS:
+    for name in OF_OPTIMIZERS:
         if axes[name] != [None] and not any(name in optimizers.defaults(opt) for opt in axes["opt"]):
             optimizers.hyperparameters(axes["opt"][0], **{name: axes[name][0]})
     if axes["maps"] != [None] and not any(architectures.has_maps(arch) for arch in axes["arch"]):

@@ -22,15 +22,15 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from kws import architectures, optimizers
+from kws import optimizers
 from kws.errors import RecipeError
 from kws.recipe import BEST, Recipe
 from kws.registry.runs import FAILED, FINISHED, Run
 from kws.session import PRUNED
+from kws.sweeps.plan import OF_OPTIMIZERS, complete
 
 FIRST_TRIALS = 5  # which are drawn at random and never given up
 _LOG = ("learning_rate", "weight_decay", "batch_size")
-_OF_OPTIMIZERS = ("learning_rate", "momentum", "weight_decay")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -68,17 +68,13 @@ class Space:
     def recipe(self, trial: Trial) -> Recipe:
         """The recipe that a trial draws; raises RecipeError where it cannot be."""
         fields = dict(self.fixed)
-        opt = fields["opt"] = self._drawn(trial, "opt") if "opt" in self.searched else fields["opt"]
+        if "opt" in self.searched:
+            fields["opt"] = self._drawn(trial, "opt")
+        own = optimizers.defaults(fields["opt"])
         for name in self.searched:
-            if name != "opt" and (name not in _OF_OPTIMIZERS or name in optimizers.defaults(opt)):
+            if name != "opt" and (name not in OF_OPTIMIZERS or name in own):
                 fields[name] = self._drawn(trial, name)
-        given = {name: fields.pop(name, None) for name in _OF_OPTIMIZERS}
-        own = optimizers.defaults(opt)
-        fields |= optimizers.hyperparameters(opt, **{name: value for name, value in given.items() if name in own})
-        size = architectures.slice_size(
-            fields["arch"], max(fields["batch_size"], 1), precision=fields["precision"], device=fields["device"]
-        )
-        return Recipe(**fields, slice_size=size)
+        return complete(fields)
 
     def of(self, recipe: Recipe) -> dict[str, Any]:
         """What a trial drew to come to this recipe."""

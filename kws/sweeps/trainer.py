@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +23,7 @@ from kws.data_card import TRAIN
 from kws.environment import Environment
 from kws.errors import DataError, KwsError
 from kws.events import EpochEnd
-from kws.location import locate
+from kws.location import Location, in_full, locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED, INTERRUPTED
@@ -51,6 +52,18 @@ class About:
     folder: str
     code: str
 
+    @classmethod
+    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False) -> About:
+        """What this command is to tell."""
+        return cls(
+            db=in_full(db),
+            retry=retry,
+            skip_unreadable=skip_unreadable,
+            arguments=tuple(sys.argv[1:]),
+            folder=str(Path.cwd()),
+            code=code_digest(),
+        )
+
 
 class Trainer:
     """One process that trains for a sweep. Raises KwsError where it cannot."""
@@ -70,10 +83,7 @@ class Trainer:
     def look(self, recipe: Recipe) -> Answer:
         """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
         loaded = self._data(recipe, track=True)
-        if loaded.left_out:
-            from kws import display
-
-            display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
+        session.tell_left_out(loaded)
         return {"fingerprint": loaded.card.fingerprint}
 
     def time(self, recipe: Recipe) -> Answer:

@@ -19,15 +19,21 @@ _OPTIONS = {"selection": "select"}
 
 def command(recipe: Recipe) -> str:
     """The `kws train` command of this recipe, quoted for a shell."""
-    words = ["kws", "train"]
-    unusual = tuple(name for name in _WHERE_UNUSUAL if getattr(recipe, name) != getattr(Recipe, name))
-    for name in (*_ALWAYS, *unusual, *_LAST):
-        value = getattr(recipe, name)
-        if value is not None:
-            words += [f"--{_OPTIONS.get(name, name).replace('_', '-')}", plain(value)]
+    words = ["kws", "train", *options(recipe)]
     if recipe.softmax:
         words.append("--softmax")
     return shlex.join(words)
+
+
+def options(recipe: Recipe, *, without: tuple[str, ...] = ()) -> list[str]:
+    """The options of the command that trains this recipe, but for --softmax and those of the fields `without`."""
+    words = []
+    unusual = tuple(name for name in _WHERE_UNUSUAL if getattr(recipe, name) != getattr(Recipe, name))
+    for name in (*_ALWAYS, *unusual, *_LAST):
+        value = getattr(recipe, name)
+        if value is not None and name not in without:
+            words += [f"--{_OPTIONS.get(name, name).replace('_', '-')}", plain(value)]
+    return words
 
 
 def plain(value: object) -> str:
