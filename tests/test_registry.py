@@ -1,21 +1,14 @@
-"""The registry: what goes in comes out, at once and whole; and a file that is none is told in one sentence."""
+"""The registry: what goes in comes out, at once and whole, and which run is meant."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import multiprocessing
-import os
-import shutil
-import sqlite3
 import struct
-import threading
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from commands import allow, refuse, sql
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import (
     ENVIRONMENT,
@@ -24,22 +17,18 @@ from ledger import (
     make_epochs,
     make_evaluation,
     make_recipe,
-    make_registry,
     read_back,
     start,
     train,
 )
 
 from kws.environment import Environment
-from kws.errors import KwsError, RegistryError, UnknownRunError
+from kws.errors import RegistryError, UnknownRunError
 from kws.location import Location, ServerUrl
 from kws.recipe import Recipe
-from kws.registry import connection, ids, store, tables
-from kws.registry.connection import is_new
+from kws.registry import store, tables
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run
 from kws.registry.store import Registry
-
-fork = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -57,16 +46,6 @@ def registry(path):
 def shared_registry(new_place):
     with Registry(new_place(), create=True) as opened:
         yield opened
-
-
-def refusal(path: Path, *, create: bool) -> str:
-    """The one sentence with which a file is refused, when it is opened or first read."""
-    with pytest.raises(RegistryError) as refused, Registry(path, create=create) as registry:
-        registry.runs()
-    message = str(refused.value)
-    assert str(path) in message
-    assert "\n" not in message
-    return message
 
 
 # What goes in comes out
@@ -317,6 +296,23 @@ def test_a_run_is_found_by_its_id_by_a_beginning_of_it_and_as_the_last(registry,
     assert registry.run("last").id == last
 
 
+def test_a_run_is_read_alone_by_its_whole_id_deleted_or_not(registry):
+    first, second = (start(registry, make_recipe(seed=seed)) for seed in range(2))
+    registry.tag(first, ["b", "a"])
+    assert registry.by_id(first) == registry.run(first)
+    assert registry.by_id(first).tags == ("a", "b")
+    sql(registry.path, "UPDATE runs SET parameters = -1 WHERE key = 2")
+    assert registry.by_id(first).id == first  # whatever is the matter with others
+    registry.end(first, INTERRUPTED)
+    registry.delete(first)
+    assert registry.by_id(first).deleted_at
+    for reference in (first[:4], "last", ""):
+        with pytest.raises(UnknownRunError):
+            registry.by_id(reference)
+    with pytest.raises(RegistryError, match=second):
+        registry.by_id(second)
+
+
 def test_a_beginning_that_several_runs_share_is_refused_with_their_ids(registry, monkeypatch):
     made = iter(["bbbbbbb" + letter for letter in "bcdfghj"])
     monkeypatch.setattr(store, "_new_id", lambda: next(made))
@@ -385,335 +381,3 @@ def test_ids_are_eight_letters_without_vowels_and_never_the_beginning_of_last():
     assert letters <= set("bcdfghjklmnpqrstvwxyz")
     assert not letters & set("aeiou")
     assert not any("last".startswith(each) or each.startswith("last") for each in made)
-
-
-def test_completion_offers_the_ids_that_begin_so_the_newest_first(path, monkeypatch):
-    made = iter(["bcdfghjk", "bcccccck", "xxxxxxxx"])
-    monkeypatch.setattr(store, "_new_id", lambda: next(made))
-    make_registry(path, [make_recipe()] * 3)
-    assert ids.beginning_with(path, "") == ["xxxxxxxx", "bcccccck", "bcdfghjk"]
-    assert ids.beginning_with(path, "bc") == ["bcccccck", "bcdfghjk"]
-    assert ids.beginning_with(path, "bcd") == ["bcdfghjk"]
-    assert ids.beginning_with(path, "%") == ids.beginning_with(path, "BC") == []
-
-
-@pytest.mark.sqlite_file
-def test_completion_offers_nothing_where_there_is_no_registry_and_makes_none(tmp_path):
-    (tmp_path / "text.db").write_text("not a database " * 100)
-    sql(tmp_path / "foreign.db", "CREATE TABLE things (id TEXT)")
-    for name in ("missing.db", "no folder/missing.db", "text.db", "foreign.db", "."):
-        assert ids.beginning_with(tmp_path / name, "b") == []
-    assert not (tmp_path / "missing.db").exists()
-
-
-# Files that are no registry
-
-
-@pytest.mark.sqlite_file
-def test_a_missing_file_is_told_when_it_is_read_and_made_when_it_is_written(path):
-    assert "there is no registry" in refusal(path, create=False)
-    assert not path.exists()
-    with Registry(path, create=True) as registry:
-        assert registry.runs() == []
-
-
-@pytest.mark.sqlite_file
-def test_an_empty_file_is_no_registry_yet(path):
-    path.touch()
-    assert "there is no registry" in refusal(path, create=False)
-    make_registry(path, [make_recipe()])
-    with Registry(path) as registry:
-        assert len(registry.runs()) == 1
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-def test_a_missing_folder_is_told(tmp_path, create):
-    assert "does not exist" in refusal(tmp_path / "no folder" / "runs.db", create=create)
-    assert not (tmp_path / "no folder").exists()
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-def test_a_folder_is_told(tmp_path, create):
-    (tmp_path / "something").touch()
-    assert "is a folder" in refusal(tmp_path, create=create)
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-def test_a_file_in_the_place_of_a_folder_is_told(tmp_path, create):
-    (tmp_path / "file").write_text("text")
-    refusal(tmp_path / "file" / "runs.db", create=create)
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path, create):
-    refusal(tmp_path / ("x" * 300), create=create)
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-@pytest.mark.parametrize("content", [b"x", b"text " * 1_000, b"SQLite format 3\0", b"SQLite format 3\0" * 99])
-def test_a_file_that_is_no_database_is_told_and_left_as_it_is(path, content, create):
-    path.write_bytes(content)
-    refusal(path, create=create)
-    assert path.read_bytes() == content
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-def test_another_programs_database_is_told_and_left_as_it_is(path, create):
-    sql(path, "CREATE TABLE runs (id TEXT)", "INSERT INTO runs VALUES ('theirs')")
-    content = path.read_bytes()
-    assert "not a registry of kws" in refusal(path, create=create)
-    assert path.read_bytes() == content
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("create", [False, True])
-def test_a_registry_of_a_newer_version_is_told_with_both_versions(path, create):
-    make_registry(path)
-    sql(path, f"PRAGMA user_version = {connection.SCHEMA_VERSION + 1}")
-    message = refusal(path, create=create)
-    assert f"schema {connection.SCHEMA_VERSION + 1}" in message
-    assert "upgrade kws" in message
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize("size", [20, 100, 1_000, 4_096, 10_000, -4_096])
-def test_a_registry_that_was_cut_off_is_told(path, size):
-    make_registry(path, [make_recipe()])
-    with path.open("r+b") as file:
-        file.truncate(size if size > 0 else path.stat().st_size + size)
-    refusal(path, create=False)
-
-
-@pytest.mark.sqlite_file
-def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(RegistryError, match="cannot be written"):
-        is_new(tmp_path / "runs.db")
-
-
-def test_weights_that_were_changed_are_told(registry, path):
-    run_id = train(registry)
-    damaged = bytes([WEIGHTS[0] ^ 1]) + WEIGHTS[1:]
-    sql(path, "UPDATE weights SET safetensors = ?", values=(damaged,))
-    with pytest.raises(RegistryError, match=f"{run_id}.*{path.name}.*damaged"):
-        registry.weights(run_id)
-
-
-@pytest.mark.parametrize("column", ["evaluations.predictions", "splits.labels"])
-def test_answers_and_labels_that_were_changed_are_told(registry, path, column):
-    run_id = train(registry)
-    table, name = column.split(".")
-    sql(path, f"UPDATE {table} SET {name} = ?", values=(b"not what zlib makes",))
-    with pytest.raises(RegistryError, match=path.name):
-        registry.evaluations(run_id)
-
-
-@pytest.mark.parametrize("where", ["data", "name", "source"])
-def test_a_folder_whose_name_is_not_utf_8_is_kept_or_refused_in_a_sentence(registry, where):
-    name = os.fsdecode(b"caf\xe9")
-    recipe = make_recipe(data=name) if where == "data" else make_recipe()
-    card = make_card(name) if where == "source" else make_card()
-    try:
-        start(registry, recipe, card, name=name if where == "name" else None)
-    except KwsError as error:
-        assert "\n" not in str(error)
-    else:
-        assert len(registry.runs()) == 1
-
-
-# Where the file lies
-
-
-@pytest.mark.sqlite_file
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("with space.db", "a#b.db", "what?.db", "a?timeout=soon.db", "50%.db", "a%20b.db", "a&b=c;d.db"),
-        *("æøå 語 🎤.db", ":memory:"),
-    ],
-)
-def test_the_path_may_hold_any_letters(tmp_path, name):
-    for path in (tmp_path / f"in {name}" / name, Path(name)):  # the second in the current folder, tmp_path
-        path.parent.mkdir(exist_ok=True)
-        made = make_registry(path, [make_recipe()])
-        assert path.is_file()
-        with Registry(path) as registry:
-            assert [run.id for run in registry.runs()] == made
-        assert ids.beginning_with(path, "") == made
-
-
-@pytest.mark.sqlite_file
-@settings(max_examples=10, deadline=None)
-@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=20))
-@example("?mode=memory")
-def test_any_file_name_will_do(tmp_path_factory, name):
-    folder = tmp_path_factory.mktemp("any")
-    path = folder / f"x{name}"
-    with Registry(path, create=True) as registry:
-        run_id = start(registry)
-    assert [entry.name for entry in folder.iterdir()] == [f"x{name}"]
-    assert ids.beginning_with(path, "") == [run_id]
-
-
-@pytest.mark.sqlite_file
-def test_a_closed_registry_is_one_file_that_can_be_copied(tmp_path, path):
-    made = make_registry(path, [make_recipe()])
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    shutil.copy(path, tmp_path / "copy.db")
-    with Registry(tmp_path / "copy.db") as registry:
-        assert registry.run("last").id == made[0]
-        assert registry.weights(made[0]) == WEIGHTS
-
-
-@pytest.fixture
-def nothing_is_writable(monkeypatch):
-    """As it is for a user who may only read; holds for root too."""
-    real = os.access
-    return lambda: monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and real(path, mode))
-
-
-@pytest.mark.sqlite_file
-def test_a_registry_that_may_only_be_read_is_read_and_not_touched(tmp_path, path, nothing_is_writable):
-    made = make_registry(path, [make_recipe()])
-    content = path.read_bytes()
-    nothing_is_writable()
-    with Registry(path, create=True) as registry:
-        assert [run.id for run in registry.runs()] == made
-        assert registry.weights(made[0]) == WEIGHTS
-        with pytest.raises(RegistryError, match="cannot be written") as refused:
-            start(registry)
-        assert str(path) in str(refused.value)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    assert path.read_bytes() == content
-
-
-@pytest.mark.sqlite_file
-def test_a_reader_who_may_not_write_sees_what_a_writer_has_just_recorded(registry, path, nothing_is_writable):
-    run_id = start(registry)
-    registry.record(run_id, make_epochs(1)[0])
-    nothing_is_writable()
-    with Registry(path) as reader:
-        assert [run.epochs_done for run in reader.runs()] == [1]
-
-
-# Several processes at once
-
-
-def opens(path: Path, barrier, failures) -> None:
-    barrier.wait()
-    try:
-        with Registry(path, create=True) as registry:
-            registry.runs()
-    except BaseException as error:
-        failures.put(repr(error))
-        raise
-
-
-def test_six_processes_that_open_a_new_registry_at_once_all_succeed(place):
-    failures = fork.SimpleQueue()
-    for attempt in range(3):
-        barrier = fork.Barrier(6)
-        path = place(f"{attempt}.db")
-        processes = [fork.Process(target=opens, args=(path, barrier, failures)) for _ in range(6)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(30)
-        assert [process.exitcode for process in processes] == [0] * 6, failures.get()
-        with Registry(path) as registry:
-            assert registry.runs() == []
-
-
-def test_six_threads_that_open_a_new_registry_at_once_all_succeed(path):
-    barrier, failures = threading.Barrier(6), fork.SimpleQueue()
-    threads = [threading.Thread(target=opens, args=(path, barrier, failures)) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures.empty(), failures.get()
-
-
-@pytest.mark.sqlite_file
-def test_opening_a_new_file_waits_for_another_process_that_is_making_it(path):
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        done = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
-        done.start()
-        try:
-            with Registry(path, create=True) as registry:
-                assert registry.runs() == []
-        finally:
-            done.join()
-
-
-@pytest.mark.sqlite_file
-def test_a_new_file_that_another_program_keeps_locked_is_told(path, monkeypatch):
-    monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        assert "locked by another program" in refusal(path, create=True)
-
-
-@pytest.mark.sqlite_file
-def test_a_file_whose_making_was_cut_short_is_made_by_the_next(path):
-    # The first thing a new registry does is to switch on write-ahead logging, which writes the file's first page.
-    # Another process, or the next one after a loss of power, finds a database without tables.
-    sql(path, "PRAGMA journal_mode = WAL")
-    assert path.stat().st_size > 0
-    with Registry(path, create=True) as registry:
-        assert registry.runs() == []
-
-
-def records_epochs(path: Path, count: int) -> None:
-    with Registry(path) as registry:
-        run_id = start(registry)
-        for epoch in make_epochs(count):
-            registry.record(run_id, epoch)
-
-
-def test_four_writers_beside_a_reader_lose_nothing(path):
-    make_registry(path)
-    count = 12
-    writers = [fork.Process(target=records_epochs, args=(path, count)) for _ in range(4)]
-    for writer in writers:
-        writer.start()
-    seen = [0]
-    with Registry(path) as reader:
-        while any(writer.is_alive() for writer in writers):
-            seen.append(sum(run.epochs_done for run in reader.runs()))
-        for writer in writers:
-            writer.join(30)
-        runs = reader.runs()
-        assert [writer.exitcode for writer in writers] == [0] * 4
-        assert [run.epochs_done for run in runs] == [count] * 4
-        assert len({run.id for run in runs}) == 4
-        assert all(len(reader.epochs(run.id)) == count for run in runs)
-    assert seen == sorted(seen)
-
-
-@pytest.mark.sqlite_file
-def test_a_registry_that_another_program_keeps_locked_is_told(path, monkeypatch):
-    monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
-    make_registry(path)
-    with Registry(path) as registry, closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        assert registry.runs() == []
-        with pytest.raises(RegistryError, match="locked by another program") as refused:
-            start(registry)
-        assert str(path) in str(refused.value)
-        other.execute("ROLLBACK")
-        assert registry.run(start(registry)).status == RUNNING
-
-
-@pytest.mark.sqlite_file
-def test_the_schema_that_a_registry_is_made_with_is_that_of_the_tables():
-    assert connection.SCHEMA.read_text() == tables.schema(), "run `make readme`"
-    for_servers = connection.SCHEMA.with_name("schema_postgresql.sql")
-    assert for_servers.read_text() == tables.schema("postgresql"), "run `make readme`"

@@ -12,6 +12,7 @@ import pytest
 from commands import TRAIN, dump, kws, ok, ok_json, refused, sql
 from ledger import start, train
 from sounds import write_task
+from swept import shared_task
 
 from kws import training
 from kws.errors import DivergedError, RegistryError
@@ -27,19 +28,12 @@ ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     """A task, and a cache that all runs on it share."""
-    folder = tmp_path_factory.mktemp("resume")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("KWS_CACHE", str(folder / "cache"))
-        patched.setenv("KWS_DB", str(folder / "unbroken.db"))
-        write_task(folder / "task")
-        made = [ok_json(*TRAIN, "--data", folder / "task", "--epochs", epochs) for epochs in (EPOCHS, EPOCHS + 2)]
-    db = folder / "unbroken.db"
-    return SimpleNamespace(
-        folder=folder,
-        task=folder / "task",
-        cache=folder / "cache",
-        unbroken={run["epochs"]: outcome(db, run["run"]) for run in made},
-    )
+    with shared_task(tmp_path_factory, "resume") as made:
+        db = made.folder / "unbroken.db"
+        train = [*TRAIN, "--data", made.task, "--db", db, "--epochs"]
+        runs = [ok_json(*train, epochs) for epochs in (EPOCHS, EPOCHS + 2)]
+        made.unbroken = {run["epochs"]: outcome(db, run["run"]) for run in runs}
+    return made
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """`kws tune`: its trials are runs, it goes on where it stopped, and the test split plays no part."""
 
 import shlex
-from types import SimpleNamespace
 
 import pytest
 from commands import kws, ok_json, refused, sql
-from sounds import write_task
+from swept import shared_task
 
 pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
 
@@ -16,17 +15,15 @@ TUNE += ["--opt", "sgd,adam", "--learning-rate", "1e-4:1e2"]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A search of nine trials on a task, with a learning rate at which some diverge."""
-    folder = tmp_path_factory.mktemp("tune")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("KWS_CACHE", str(folder / "cache"))
-        write_task(folder / "task")
-        result = kws(*TUNE, "--trials", 9, "--data", folder / "task", "--db", folder / "unbroken.db")
-    return SimpleNamespace(folder=folder, task=folder / "task", db=folder / "unbroken.db", result=result)
+    with shared_task(tmp_path_factory, "tune") as made:
+        made.db = made.folder / "unbroken.db"
+        made.result = kws(*TUNE, "--trials", 9, "--data", made.task, "--db", made.db)
+    return made
 
 
 @pytest.fixture
 def task(place, monkeypatch):
-    monkeypatch.setenv("KWS_CACHE", str(place.folder / "cache"))
+    monkeypatch.setenv("KWS_CACHE", str(place.cache))
     return place.task
 
 

@@ -3,42 +3,37 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from commands import kws, ok_json, refused, sql
-from sounds import write_task
+from swept import DIGESTS, rows, shared_task, until
 
 pytest.importorskip("ray", reason='Ray is not installed: pip install "kws[ray]"')
 
 SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16", "--seeds", "3"]
 RAY = ["--engine", "ray"]
 EPOCHS = 250
-DIGESTS = "SELECT opt, seed, sha256 FROM runs JOIN weights ON run_key = key ORDER BY opt, seed"
 PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """A task, a cache for all, and what this machine's own processes make of the sweep."""
-    folder = tmp_path_factory.mktemp("ray")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("KWS_CACHE", str(folder / "cache"))
-        write_task(folder / "task")
-        db = folder / "local.db"
-        ok_json(*SWEEP, "--epochs", EPOCHS, "--data", folder / "task", "--db", db)
-    return SimpleNamespace(folder=folder, task=folder / "task", digests=sql(db, DIGESTS))
+    with shared_task(tmp_path_factory, "ray") as made:
+        db = made.folder / "local.db"
+        ok_json(*SWEEP, "--epochs", EPOCHS, "--data", made.task, "--db", db)
+        made.digests = sql(db, DIGESTS)
+    return made
 
 
 @pytest.fixture
 def task(here, monkeypatch):
-    monkeypatch.setenv("KWS_CACHE", str(here.folder / "cache"))
+    monkeypatch.setenv("KWS_CACHE", str(here.cache))
     return here.task
 
 
@@ -60,22 +55,6 @@ def begin(*arguments):
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def rows(db: Path, query: str) -> list[tuple]:
-    try:
-        with closing(sqlite3.connect(db)) as connection:
-            return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:  # it is not there yet
-        return []
-
-
-def until(condition, process):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def running(db: Path) -> int:
     return len(rows(db, "SELECT 1 FROM runs WHERE status = 'running' AND epochs_done > 3"))
 
@@ -94,7 +73,7 @@ def test_a_cluster_of_its_own_makes_the_same_runs_and_says_little(here, task, tm
 def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(here, task, tmp_path, cluster):
     db = tmp_path / "lost.db"
     with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
-        until(lambda: running(db) == 2, sweep)
+        until(lambda: running(db) == 2, sweep, PATIENCE)
         cluster.cluster.remove_node(cluster.nodes[0], allow_graceful=False)
         said, errors = sweep.communicate(timeout=PATIENCE)
     assert sweep.returncode == 0, (said, errors)
@@ -110,7 +89,7 @@ def test_a_node_that_is_lost_loses_no_run_and_changes_no_bit(here, task, tmp_pat
 def test_ctrl_c_ends_every_run_and_the_same_command_goes_on(here, task, tmp_path, cluster):
     db = tmp_path / "interrupted.db"
     with begin("--data", task, "--db", db, "--address", cluster.address) as sweep:
-        until(lambda: running(db) == 2, sweep)
+        until(lambda: running(db) == 2, sweep, PATIENCE)
         start = time.monotonic()
         sweep.send_signal(signal.SIGINT)
         _, errors = sweep.communicate(timeout=PATIENCE)
@@ -147,7 +126,7 @@ def test_a_process_that_is_ended_is_replaced_and_stdout_is_json_alone(here, task
     """SIGTERM comes from a node that is drained."""
     db = tmp_path / "ended.db"
     with begin("--data", task, "--db", db, "--jobs", 2, "--json") as sweep:
-        until(lambda: running(db) == 2, sweep)
+        until(lambda: running(db) == 2, sweep, PATIENCE)
         os.kill(rows(db, "SELECT max(pid) FROM sessions")[0][0], number)
         said, errors = sweep.communicate(timeout=PATIENCE)
     assert sweep.returncode == 0, errors
@@ -164,7 +143,7 @@ def test_sigterm_ends_a_sweep_as_ctrl_c_does_also_under_nohup(task, tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     with sweep:
-        until(lambda: running(db) == 1, sweep)
+        until(lambda: running(db) == 1, sweep, PATIENCE)
         sweep.send_signal(signal.SIGTERM)
         _, errors = sweep.communicate(timeout=PATIENCE)
     assert (sweep.returncode, rows(db, "SELECT status FROM runs")) == (143, [("interrupted",)])

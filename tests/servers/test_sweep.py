@@ -2,37 +2,31 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from commands import TRAIN, kws, ok, ok_json, refused, sql
-from sounds import write_task
+from swept import DIGESTS, rows, shared_task, until
 
 SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16"]
-DIGESTS = "SELECT opt, seed, sha256 FROM runs JOIN weights ON run_key = key ORDER BY opt, seed"
 PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A task, a cache, and a registry that a sweep of two optimizers and two seeds has filled."""
-    folder = tmp_path_factory.mktemp("sweep")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("KWS_CACHE", str(folder / "cache"))
-        write_task(folder / "task")
-        swept = kws(*SWEEP, "--seeds", 2, "--epochs", 3, "--data", folder / "task", "--db", folder / "done.db")
-    return SimpleNamespace(folder=folder, task=folder / "task", db=folder / "done.db", swept=swept)
+    with shared_task(tmp_path_factory, "sweep") as made:
+        made.db = made.folder / "done.db"
+        made.swept = kws(*SWEEP, "--seeds", 2, "--epochs", 3, "--data", made.task, "--db", made.db)
+    return made
 
 
 @pytest.fixture
 def task(place, monkeypatch):
-    monkeypatch.setenv("KWS_CACHE", str(place.folder / "cache"))
+    monkeypatch.setenv("KWS_CACHE", str(place.cache))
     return place.task
 
 
@@ -113,23 +107,6 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(task, tmp_path):
     assert "does not exist" in refused(*SWEEP, "--data", task, "--db", tmp_path / "no" / "a.db")
 
 
-def rows(db: Path, query: str) -> list[tuple]:
-    try:
-        with closing(sqlite3.connect(db)) as connection:
-            return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:  # it is not there yet
-        return []
-
-
-def until(condition, process):
-    """Wait until something is so, while the sweep runs."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -153,10 +130,10 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
         )  # fmt: skip
 
     with begin() as first:
-        until(trains(1), first)
+        until(trains(1), first, PATIENCE)
         pid = rows(db, "SELECT pid FROM sessions ORDER BY started_at")[0][0]
         os.kill(pid, signal.SIGKILL)
-        until(trains(2), first)
+        until(trains(2), first, PATIENCE)
         workers = children(first.pid)
         assert len(workers) == 2
         first.kill()
@@ -166,7 +143,7 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
         time.sleep(0.05)
     assert not rows(db, "SELECT 1 FROM runs WHERE status = 'running'")
     with begin() as second:
-        until(lambda: rows(db, "SELECT 1 FROM runs WHERE status = 'running'"), second)
+        until(lambda: rows(db, "SELECT 1 FROM runs WHERE status = 'running'"), second, PATIENCE)
         start = time.monotonic()
         second.send_signal(signal.SIGINT)
         _, said = second.communicate(timeout=PATIENCE)

@@ -3,10 +3,10 @@
 import pytest
 from commands import kws, ok_json, sql
 from sounds import write_task
+from swept import DIGESTS
 
 NETWORK = ["--arch", "cnn", "--maps", "2,1", "--epochs", 3]
 SWEEP = ["sweep", *NETWORK, "--opt", "sgd,adam", "--batch-size", "16", "--seeds", "2", "--jobs", "2"]
-DIGESTS = "SELECT opt, seed, sha256 FROM runs JOIN weights ON run_key = key ORDER BY opt, seed"
 
 
 @pytest.fixture
