@@ -3,8 +3,8 @@
 - kws: start(), record() after each epoch, finish() with a byte for the weights. It also keeps 500 losses and accuracies
   of iterations, the answer on every test clip and the environment, which the peers here do not; so it is measured
   without the iterations, too.
-- MLflow: log_batch once an epoch with four metrics. Trackio: log once an epoch; see the peers' modules. kws and Trackio
-  hand an epoch to the system without waiting for the disk; MLflow waits, as SQLite does by default.
+- MLflow: log_batch once an epoch with four metrics. Trackio: log once an epoch; see the peers' modules. kws and MLflow
+  wait for the disk at each epoch; Trackio hands it to the system without waiting.
 - A turn is a process; its figure is the median of its runs, after one to warm up. Bytes a run are what the files grow
   by over many runs, when they have been closed.
 """

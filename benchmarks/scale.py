@@ -33,6 +33,7 @@ NODES, CORES = (1, 10, 100), 64
 _PARAMETERS = {"fc": 567_171, "cnn": 346_067}
 _CHECKPOINT_SECONDS, _SHARE = 5.0, 20
 _SPREAD = 0.05
+_PATIENCE_SECONDS = 30  # after which a transaction gives up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,17 +184,22 @@ def _simulated(counters: list[Counter], epochs: dict[str, float]) -> Iterator[st
     for arch in ("fc", "cnn"):
         for nodes in NODES:
             for counter in counters:
+                if counter.name == FILE and nodes > 1:  # only one machine may open a file
+                    continue
                 made, bare = (
                     simulate(counter, arch, epochs[arch], nodes * CORES, checkpoints=kept) for kept in (True, False)
                 )
+                longest = f"{made.longest:,.1f} s" + (" (runs fail)" if made.longest > _PATIENCE_SECONDS else "")
                 yield (
                     f"| {arch} | {nodes} | {counter.name} | {made.hours:,.2f} | {made.hours * nodes:,.1f} | "
-                    f"{100 * made.waited:.1f} % | {made.longest:,.1f} s | {100 * made.busy:.0f} % | {bare.hours:,.2f} |"
+                    f"{100 * made.waited:.1f} % | {longest} | {100 * made.busy:.0f} % | {bare.hours:,.2f} |"
                 )
     yield ""
     yield (
-        "Here everyone waits as long as it takes, one after the other. In fact a transaction gives up after 30 s, and "
-        "then its run ends as failed; SQLite does not keep the order, so that some wait longer than the longest here."
+        f"Here everyone waits as long as it takes, one after the other. In fact a transaction gives up after "
+        f"{_PATIENCE_SECONDS} s, and then its run ends as failed: where the longest wait is above that, the hours are "
+        "not to be had without the changes below. PostgreSQL, too, is taken as one counter, at what 16 writers got on "
+        "two cores; fewer writers got more."
     )
     yield ""
 
