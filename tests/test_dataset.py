@@ -18,6 +18,7 @@ from kws.speech import prepare
 from kws.speech.dataset import Dataset, Split, load, require_all_classes
 from kws.speech.decode import read_waveform
 from kws.speech.features import log_mel
+from kws.speech.listing import list_source
 
 WORDS = ("yes", "no")
 COUNTS = {"yes": (4, 2, 1), "no": (6, 1, 2), "up": (4, 2, 3), "left": (5, 2, 1)}
@@ -221,6 +222,21 @@ def test_one_folder_in_the_cache_is_one_data_set(original, tmp_path):
     before = contents(place)
     load(str(original), WORDS)
     assert cached(tmp_path) == [place] and contents(place) == before
+
+
+def test_features_found_by_their_listings_name_are_not_listed_again(folder, monkeypatch):
+    first = load(str(folder), WORDS)
+    key = list_source(str(folder), WORDS).key
+    monkeypatch.setattr("kws.speech.listing.list_clips", None)
+    assert_same(load(str(folder), WORDS, key=key), first)
+
+
+def test_what_a_listing_names_and_is_not_there_is_computed(folder, tmp_path):
+    key = list_source(str(folder), WORDS).key
+    first = load(str(folder), WORDS, key=key)
+    assert [place.name for place in cached(tmp_path)] == [key]
+    assert_same(load(str(folder), WORDS, key="0" * 32), first)
+    assert [place.name for place in cached(tmp_path)] == [key]
 
 
 def rewrite_later(folder: Path) -> None:

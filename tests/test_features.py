@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from recordings import noise, tone
 
 from kws.speech.decode import SAMPLES
-from kws.speech.features import FRONT_END, FrontEnd, hz_to_mel, log_mel, mel_filters, mel_to_hz
+from kws.speech.features import hz_to_mel, log_mel, mel_filters, mel_to_hz
+from kws.speech.front_end import FRONT_END, FrontEnd
 
 WAVEFORMS = {
     "noise": noise(level=1.0),

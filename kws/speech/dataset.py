@@ -1,21 +1,18 @@
 """A data set ready to train on: features and labels of each split, and the card that says what they are.
 
 Decisions:
-- Features are computed once and cached by what they depend on: the clips' names, sizes and times of change, their
-  labels and splits, the front end, and the versions of the libraries that decode and transform.
+- Features are computed once and cached by what they depend on (see kws.speech.listing).
 - They are cached normalised, with the training split's scalar mean and standard deviation, and mapped into memory, so
   that a later run starts at once and several runs share one copy.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +22,14 @@ from torch import Tensor
 from kws.data_card import ALL, SPLITS, DataCard
 from kws.errors import DataError
 from kws.speech import prepare
-from kws.speech.cache import cache_folder, published
-from kws.speech.features import FRONT_END
-from kws.speech.folder import OTHER, Clip, draw_classes, list_clips
+from kws.speech.cache import published
+from kws.speech.folder import OTHER, draw_classes, list_clips
+from kws.speech.front_end import FRONT_END
+from kws.speech.listing import features_folder, list_source
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
-_FORMAT = 1  # changes when older cached features can no longer be read, or would come out different
+_DAMAGED = (OSError, ValueError, EOFError, KeyError)  # what reading cached features raises where they are not whole
 
 
 @dataclass(frozen=True)
@@ -71,22 +69,26 @@ class Dataset:
         return Split(torch.cat([part.features for part in parts]), torch.cat([part.labels for part in parts]))
 
 
-def load(data: str, words: tuple[str, ...], *, skip_unreadable: bool = False, track: Track = untracked) -> Dataset:
+def load(
+    data: str,
+    words: tuple[str, ...],
+    *,
+    skip_unreadable: bool = False,
+    track: Track = untracked,
+    key: str | None = None,
+) -> Dataset:
     """The data set that `data` names (see kws.speech.sources), from the cache where it is there.
 
+    With the `key` of a listing that was just made, clips are listed again only if there are no features by that name.
     Raises DataError for what cannot be used; an unreadable clip is named, or left out with `skip_unreadable`.
     """
-    source = locate(data, track=track)
-    classes: tuple[str, ...] = ()
-    clips: list[Clip] = []
-    if source.is_arrays:
-        key = _key_of_files(source.folder, words)
-    else:
-        classes, clips = draw_classes(list_clips(source.folder), words, source.folder)
-        key = _key_of_clips(classes, clips, skip_unreadable)
-    folder = cache_folder() / "features" / key
+    if key is not None:
+        with suppress(*_DAMAGED):
+            return _read(features_folder(key), locate(data, track=track))
+    listing = list_source(data, words, skip_unreadable=skip_unreadable, track=track)
+    source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
-        with suppress(OSError, ValueError, EOFError, KeyError):
+        with suppress(*_DAMAGED):
             return _read(folder, source)
         shutil.rmtree(folder, ignore_errors=True)  # it appeared whole, so someone damaged it since
     if not folder.exists():
@@ -98,7 +100,7 @@ def load(data: str, words: tuple[str, ...], *, skip_unreadable: bool = False, tr
                 classes = _array_classes(count, words, source.folder)
             else:
                 digests, left_out, mean, std = prepare.from_clips(
-                    clips, temporary, skip_unreadable=skip_unreadable, track=track
+                    listing.clips, temporary, skip_unreadable=skip_unreadable, track=track
                 )
                 front_end = FRONT_END.describe()
             card = {"classes": classes, "digests": digests, "front_end": front_end, "mean": mean, "std": std}
@@ -129,27 +131,6 @@ def require_all_classes(dataset: Dataset, splits: Sequence[str] = SPLITS) -> Non
                     f"{dataset.card.source} has no clips of {name!r} in its {split} split; "
                     "`kws data check` counts what is there"
                 )
-
-
-def _key_of_clips(classes: tuple[str, ...], clips: Sequence[Clip], skip_unreadable: bool) -> str:
-    depends = [_FORMAT, classes, skip_unreadable, FRONT_END.describe(), _versions()]
-    digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode())
-    for clip in clips:
-        line = f"{clip.split}/{clip.label}/{clip.word}/{clip.file_name}\0{clip.size}/{clip.modified_ns}\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:32]
-
-
-def _key_of_files(folder: Path, words: tuple[str, ...]) -> str:
-    try:
-        files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in folder.glob("*.p"))
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read ({error.strerror})") from None
-    return hashlib.sha256(json.dumps([_FORMAT, words, files]).encode()).hexdigest()[:32]
-
-
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in ("torch", "soundfile", "soxr")}
 
 
 def _array_classes(count: int, words: tuple[str, ...], source: Path) -> tuple[str, ...]:

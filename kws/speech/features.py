@@ -12,35 +12,14 @@ The same numbers come out of librosa.feature.melspectrogram with these settings;
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
 
 from kws.speech.decode import SAMPLE_RATE_HZ
-
-
-@dataclass(frozen=True)
-class FrontEnd:
-    """What decides a feature's value. Lengths in samples at 16 kHz, frequencies in Hz."""
-
-    window: int = 400
-    hop: int = 160
-    transform: int = 512
-    bands: int = 40
-    low_hz: float = 20.0
-    high_hz: float = 8_000.0
-    offset: float = 1e-6
-
-    def describe(self) -> dict[str, float]:
-        """Every choice by name, for a fingerprint and for the registry."""
-        return dataclasses.asdict(self)
-
-
-FRONT_END = FrontEnd()
+from kws.speech.front_end import FRONT_END, FrontEnd
 
 
 def log_mel(waveforms: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:

@@ -25,8 +25,9 @@ from kws.errors import ClipError
 from kws.memory import keep_freed_memory
 from kws.speech import arrays
 from kws.speech.decode import SAMPLES, read_waveform
-from kws.speech.features import FRONT_END, log_mel
+from kws.speech.features import log_mel
 from kws.speech.folder import Clip
+from kws.speech.front_end import FRONT_END
 from kws.speech.progress import Track
 
 _BATCH = 16  # clips transformed at once by a worker: their spectra stay in its cache

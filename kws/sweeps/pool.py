@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
+from kws.recipe import Recipe
 from kws.sweeps.trainer import DIED, About, Answer, Question
 
 STOP_SECONDS = 8.0
@@ -29,6 +31,7 @@ class Pool:
         self.jobs, self._about = jobs, about
         self._workers: list[subprocess.Popen[bytes]] = []
         self._asked: dict[int, Question] = {}  # by process number
+        self._listed: dict[tuple[str, tuple[str, ...]], str] = {}  # the features' names by (data, words)
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -48,6 +51,17 @@ class Pool:
                 worker.wait()
         self._selector.close()
 
+    def list_clips(self, recipe: Recipe) -> None:
+        """List a recipe's clips for all processes, while the first imports torch; only of a folder, which is there.
+
+        Raises DataError where it cannot be used.
+        """
+        from kws.speech.listing import list_source
+
+        if Path(recipe.data).is_dir():
+            listing = list_source(recipe.data, recipe.words, skip_unreadable=self._about.skip_unreadable)
+            self._listed[recipe.data, recipe.words] = listing.key
+
     def room(self) -> int:
         """How many questions more can be taken now."""
         return self.jobs - len(self._asked)
@@ -57,7 +71,8 @@ class Pool:
         idle = [worker for worker in self._workers if worker.pid not in self._asked]
         worker = idle[0] if idle else self._begin()
         self._asked[worker.pid] = question
-        self._tell(worker, question)
+        of = question["recipe"]["data"], question["recipe"]["words"]
+        self._tell(worker, question | {"features": self._listed.get(of)})
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
         """What has been answered, after so many seconds at most; an epoch told is no answer yet."""

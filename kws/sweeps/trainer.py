@@ -80,9 +80,9 @@ class Trainer:
         self._environment = Environment.here(list(about.arguments))
         self._loaded: dict[tuple[str, tuple[str, ...]], Dataset] = {}
 
-    def look(self, recipe: Recipe) -> Answer:
+    def look(self, recipe: Recipe, *, features: str | None = None) -> Answer:
         """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
-        loaded = self._data(recipe, track=True)
+        loaded = self._data(recipe, features, track=True)
         session.tell_left_out(loaded)
         return {"fingerprint": loaded.card.fingerprint}
 
@@ -98,6 +98,7 @@ class Trainer:
         self,
         recipe: Recipe,
         *,
+        features: str | None = None,
         fingerprint: str | None = None,
         silent: str | None = None,
         tags: tuple[str, ...] = (),
@@ -105,11 +106,12 @@ class Trainer:
     ) -> Answer:
         """Train a recipe if it is not there yet, from where it was cut off if it was; what became of its run.
 
+        `features` names those in this machine's cache, where the clips have been listed already.
         Raises DataError where the data here is not that with the fingerprint.
         """
         from kws import checkpoints, layers, training
 
-        loaded = self._data(recipe)
+        loaded = self._data(recipe, features)
         if fingerprint and loaded.card.fingerprint != fingerprint:
             raise DataError(
                 f"{recipe.data} holds other clips here ({loaded.card.fingerprint[:12]}) "
@@ -157,7 +159,7 @@ class Trainer:
             "seconds": run.seconds,
         }
 
-    def _data(self, recipe: Recipe, *, track: bool = False) -> Dataset:
+    def _data(self, recipe: Recipe, features: str | None = None, *, track: bool = False) -> Dataset:
         from kws import display
         from kws.speech import dataset
         from kws.speech.progress import untracked
@@ -169,6 +171,7 @@ class Trainer:
                 recipe.words,
                 skip_unreadable=self._about.skip_unreadable,
                 track=display.track if track else untracked,
+                key=features,
             )
             dataset.require_all_classes(loaded)
             self._loaded[key] = loaded
@@ -192,11 +195,12 @@ def answer(trainer: Trainer, question: Question, keep_going: Callable[[EpochEnd]
     try:
         recipe = as_recipe(question)
         if question["ask"] == "look":
-            return trainer.look(recipe)
+            return trainer.look(recipe, features=question.get("features"))
         if question["ask"] == "time":
             return trainer.time(recipe)
         return trainer.train(
             recipe,
+            features=question.get("features"),
             fingerprint=question.get("fingerprint"),
             silent=question.get("silent"),
             tags=tuple(question.get("tags", ())),

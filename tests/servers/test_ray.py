@@ -114,7 +114,7 @@ def test_nodes_record_into_a_registry_on_a_server(here, task, cluster, url):
 
 
 def test_other_code_on_a_node_is_one_sentence(task, monkeypatch):
-    monkeypatch.setattr("kws.cli.sweeping.code_digest", lambda: "another")
+    monkeypatch.setattr("kws.sweeps.trainer.code_digest", lambda: "another")
     said = kws(*SWEEP, *RAY, "--epochs", 1, "--data", task, "--jobs", 1)
     assert said.exit_code == 1
     assert "is not the sweep's; install the same" in said.stderr.splitlines()[-1]
