@@ -79,6 +79,18 @@ def test_one_whose_processes_always_die_has_failed_and_the_others_go_on():
     assert ended[1]["status"] == ended[2]["status"] == FINISHED
 
 
+def test_what_is_asked_first_is_asked_again_where_its_process_died():
+    engine = Scripted(seed0=[{"status": DIED}] * (lines.DEATHS - 1) + [{"fingerprint": "f"}])
+    assert lines.ask(engine, "look", make_recipe(seed=0)) == {"fingerprint": "f"}
+
+
+def test_where_the_first_process_always_dies_that_is_said():
+    engine = Scripted(seed0=[{"status": DIED}] * 99)
+    with pytest.raises(KwsError, match=f"died {lines.DEATHS} times before any run"):
+        lines.ask(engine, "look", make_recipe(seed=0))
+    assert len(engine.asked) == lines.DEATHS
+
+
 def test_a_process_that_cannot_work_ends_all_with_its_sentence():
     with pytest.raises(KwsError, match="other clips"):
         trained(Scripted(seed1=[{"status": REFUSED, "error": "other clips"}]), 3)

@@ -125,18 +125,21 @@ class Line:
 
 
 def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
-    """Ask one process something and wait for it. Raises KwsError where it refuses or dies."""
+    """Ask one process something and wait for it. Raises KwsError where it refuses, or always dies."""
     engine.ask(as_question(recipe, ask=what))
     return wait(engine)
 
 
 def wait(engine: Engine) -> Answer:
-    """The answer to the only question that was asked. Raises KwsError where the process refuses or dies."""
-    while not (found := engine.answers(LOOK_SECONDS)):
-        pass
-    ((_, answer),) = found
-    if answer.get("status") in (REFUSED, FAILED):
-        raise KwsError(answer["error"])
-    if answer.get("status") == DIED:
-        raise KwsError("the sweep's first process died before any run; try again, or `kws train` one of them")
-    return answer
+    """The answer to the only question that was asked. Raises KwsError where the process refuses, or always dies."""
+    for death in range(DEATHS):
+        while not (found := engine.answers(LOOK_SECONDS)):
+            pass
+        ((question, answer),) = found
+        if answer.get("status") in (REFUSED, FAILED):
+            raise KwsError(answer["error"])
+        if answer.get("status") != DIED:
+            return answer
+        if death + 1 < DEATHS:
+            engine.ask(question)
+    raise KwsError(f"the sweep's first process died {DEATHS} times before any run; try `kws train` for one of them")

@@ -113,7 +113,7 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children; run this test there")
 def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
-    """A worker is killed, then the sweep itself; then it is interrupted; then it ends."""
+    """Its first process is killed before it looks, one while it trains, then the sweep; it is interrupted; it ends."""
     db = tmp_path / "killed.db"
     epochs = 150
     command = [*SWEEP, "--opt", "adam", "--seeds", 3, "--epochs", epochs, "--data", task, "--jobs", 2, "--db", db]
@@ -130,6 +130,8 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
         )  # fmt: skip
 
     with begin() as first:
+        until(lambda: children(first.pid), first, PATIENCE)
+        os.kill(children(first.pid)[0], signal.SIGKILL)
         until(trains(1), first, PATIENCE)
         pid = rows(db, "SELECT pid FROM sessions ORDER BY started_at")[0][0]
         os.kill(pid, signal.SIGKILL)
