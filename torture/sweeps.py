@@ -1,15 +1,16 @@
 """A sweep that is killed again and again, and started again: the same runs to the bit, and none of them twice.
 
-A plan of 20 runs (fc and a small cnn, both optimizers, 5 seeds) is swept once in peace. Then the same command works on
-a second registry and is struck at random moments, in turn by SIGKILL to the sweep, SIGKILL to one of its processes,
-SIGINT and SIGTERM to the sweep; in the end it is left alone.
+A plan of 20 runs is swept once in peace: the report's table, with few epochs, on the clips in data/speech_commands;
+where these are not there, and in the quick form, fc and a small cnn on the tests' small task. Then the same command
+works on a second registry and is struck at random moments, in turn by SIGKILL to the sweep, SIGKILL to one of its
+processes, SIGINT and SIGTERM to the sweep; in the end it is left alone.
 
 - A moment is drawn so that what is left of the plan is spread over the strikes that are left: from when a process works
   on a run, by the registry. One of five strikes at the sweep itself comes before that, while it starts.
 - After SIGKILL to one of its processes the sweep goes on, and is itself what is struck next.
 - A process belongs to a sweep if its environment says so: thereby those are found, too, whose sweep is gone.
-- Checkpoints are written every 50 ms at most, as by the other trainings here; a file named sitecustomize.py says so to
-  every process of a sweep.
+- On the small task checkpoints are written every 50 ms at most, as by the other trainings here; a file named
+  sitecustomize.py says so to every process of a sweep.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,12 @@ from torture import inspecting
 from torture.common import REPOSITORY, Figure, Part, environment, say, workspace, write_small_task
 from torture.trainer import CHECKPOINT_SECONDS
 
+REAL = REPOSITORY / "data" / "speech_commands"
+_REAL_PLAN = ["sweep", "--preset", "table1", "--jobs", "2", "--data", str(REAL)]
+REAL_EPOCHS = 4
 # The learning rate is low so that the figures of all epochs differ.
-PLAN = ["sweep", "--arch", "fc,cnn", "--maps", "2,1", "--opt", "sgd,adam", "--seeds", "5", "--learning-rate", "1e-5"]
-PLAN += ["--batch-size", "16", "--jobs", "2"]
+_PLAN = ["sweep", "--arch", "fc,cnn", "--maps", "2,1", "--opt", "sgd,adam", "--seeds", "5", "--learning-rate", "1e-5"]
+_PLAN += ["--batch-size", "16", "--jobs", "2"]
 RUNS = 20
 KILLS, QUICK_KILLS = 20, 4
 SECONDS, QUICK_SECONDS = 20.0, 3.0  # of training in the sweep that is left in peace
@@ -61,25 +66,30 @@ def run(quick: bool) -> Part:
         return part
     signal.signal(signal.SIGINT, signal.default_int_handler)  # who was started with it ignored would pass that on
     with workspace("sweeps") as folder:
-        write_small_task(folder / "task")
         (folder / "site").mkdir()
-        (folder / "site" / "sitecustomize.py").write_text(
-            f"from kws import session\n\nsession.CHECKPOINT_SECONDS = {CHECKPOINT_SECONDS}\n", encoding="utf-8"
-        )
-        _Torture(part, folder, quick).run()
+        if quick or not REAL.is_dir():
+            part.told("swept", "fc and a cnn of 2,1 maps on the tests' small task")
+            plan = [*_PLAN, "--data", str(write_small_task(folder / "task"))]
+            (folder / "site" / "sitecustomize.py").write_text(
+                f"from kws import session\n\nsession.CHECKPOINT_SECONDS = {CHECKPOINT_SECONDS}\n", encoding="utf-8"
+            )
+        else:
+            part.told("swept", f"{' '.join(_REAL_PLAN[1:3])} on {REAL.relative_to(REPOSITORY)}")
+            plan = _REAL_PLAN
+        _Torture(part, folder, plan, quick).run()
     return part
 
 
 class Sweep:
     """`kws sweep` as a process, and the processes that belong to it."""
 
-    def __init__(self, folder: Path, db: Path, epochs: int, number: int) -> None:
+    def __init__(self, folder: Path, plan: Sequence[str], db: Path, epochs: int, number: int) -> None:
         self.stderr = folder / f"{number}.err"
         mark = f"{os.getpid()}-{number}"
         self._mark = f"{_MARK}={mark}".encode()
         paths = os.pathsep.join((str(folder / "site"), str(REPOSITORY)))
         about = environment(KWS_CACHE=str(folder / "cache"), HOME=str(folder), PYTHONPATH=paths, **{_MARK: mark})
-        command = [sys.executable, "-m", "kws", *PLAN, "--epochs", str(epochs), "--data", str(folder / "task")]
+        command = [sys.executable, "-m", "kws", *plan, "--epochs", str(epochs)]
         with self.stderr.open("wb") as err:
             self.process = subprocess.Popen(
                 [*command, "--db", str(db)], stdout=subprocess.DEVNULL, stderr=err, env=about, cwd=folder
@@ -124,8 +134,8 @@ class Sweep:
 
 
 class _Torture:
-    def __init__(self, part: Part, folder: Path, quick: bool) -> None:
-        self._part, self._folder = part, folder
+    def __init__(self, part: Part, folder: Path, plan: Sequence[str], quick: bool) -> None:
+        self._part, self._folder, self._plan = part, folder, plan
         self._wanted, self._seconds = (QUICK_KILLS, QUICK_SECONDS) if quick else (KILLS, SECONDS)
         self._db = folder / "killed.db"
         self._draw = random.Random(0)
@@ -148,15 +158,17 @@ class _Torture:
 
     def _start(self, db: Path, epochs: int) -> Sweep:
         self._started += 1
-        return Sweep(self._folder, db, epochs, self._started)
+        return Sweep(self._folder, self._plan, db, epochs, self._started)
 
     def _make_reference(self) -> None:
-        """How many epochs take the time wanted, then the sweep that is left in peace."""
+        """How many epochs take the time wanted (on the small task), then the sweep that is left in peace."""
         trial, self._reference = self._folder / "trial.db", self._folder / "reference.db"
         self._in_peace(trial, 1)  # the features are in the cache from now on
-        trial.unlink()
-        taken = self._in_peace(trial, _TRIAL_EPOCHS)
-        self._epochs = max(round(self._seconds * _TRIAL_EPOCHS / taken), _TRIAL_EPOCHS)
+        self._epochs = REAL_EPOCHS
+        if self._plan is not _REAL_PLAN:
+            trial.unlink()
+            taken = self._in_peace(trial, _TRIAL_EPOCHS)
+            self._epochs = max(round(self._seconds * _TRIAL_EPOCHS / taken), _TRIAL_EPOCHS)
         start = time.monotonic()
         self._training = self._in_peace(self._reference, self._epochs)
         self._startup = time.monotonic() - start - self._training
