@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import comparing, growth, preparation, recording, startup, steps, sweeping, whole_run, writing
+from benchmarks import (
+    comparing,
+    growth,
+    preparation,
+    recording,
+    scheduling,
+    startup,
+    steps,
+    sweeping,
+    whole_run,
+    writing,
+)
 from benchmarks.report import Row
 from benchmarks.workspace import Workspace
 
@@ -18,7 +29,8 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "recording": recording.measure,
     "growth": growth.measure,
     "sweep": sweeping.measure,
+    "scheduling": scheduling.measure,
     "writers": writing.measure,
 }
-_APART = {"sweeps": {"sweep"}, "writers": {"writers"}}
+_APART = {"sweeps": {"sweep"}, "scheduling": {"scheduling"}, "writers": {"writers"}}
 TABLES = {"latest": GROUPS.keys() - set().union(*_APART.values()), **_APART}  # by file in benchmarks/results

@@ -21,7 +21,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import short_runs
 from benchmarks.measure import Samples, Turns, cores, environment, kws_program, run, take_turns
 from benchmarks.report import Row
 from benchmarks.workspace import Workspace
@@ -50,10 +49,6 @@ class Runs:
 
 def measure(workspace: Workspace) -> list[Row]:
     """The rows of sweeps."""
-    return [*_pairs(workspace), *short_runs.measure(workspace)]
-
-
-def _pairs(workspace: Workspace) -> list[Row]:
     if workspace.quick:
         measured = {
             "fc": Runs(arch="fc", seeds=1, epochs=4, batch=64),

@@ -6,13 +6,11 @@ the time is spent on them. Ctrl-C and SIGTERM end the run as interrupted, with e
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
@@ -21,6 +19,7 @@ from kws.location import Location
 from kws.process import HEARTBEAT_SECONDS
 from kws.recipe import Recipe
 from kws.registry.runs import FAILED, INTERRUPTED, Run, require_cut_off
+from kws.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
     from kws.registry.store import Registry
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = 5.0
 PRUNED = "it did not promise to be among the better ones"
 _SHARE = 20  # a checkpoint that took so long waits for so many times as long
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
-
-
-class Stopped(BaseException):
-    """A run was interrupted, the registry has it, and the command ends with this exit code."""
-
-    def __init__(self, stop: KeyboardInterrupt) -> None:
-        self.exit_code = 143 if isinstance(stop, Terminated) else 130
 
 
 def start(
@@ -193,21 +181,3 @@ def _keep_failure(registry: Registry, run_id: str, reason: str) -> None:
         registry.end(run_id, FAILED, reason)
     except RegistryError as error:
         display.say(f"note: that run {run_id} failed could not be recorded ({error})")
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGTERM ends the body as Ctrl-C does."""
-
-    def stop(*_: Any) -> None:
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread, which alone hears signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

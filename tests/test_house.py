@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 KWS = Path(__file__).resolve().parent.parent / "kws"
-VOCABULARY = {"errors", "recipe", "events", "data_card", "environment", "location", "process"}
+VOCABULARY = {"errors", "recipe", "events", "data_card", "environment", "location", "process", "stopping"}
 LEARNING = {
     "speech", "architectures", "optimizers", "updates", "training", "checkpoints", "weights", "layers", "memory",
     "speed",

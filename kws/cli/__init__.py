@@ -5,9 +5,10 @@ command was asked for does not hold; 2 a mistake in the command line; 130 interr
 Whatever takes long to import is imported inside the commands.
 """
 
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +17,58 @@ from typer.core import TyperGroup
 import kws
 from kws.errors import KwsError
 from kws.location import mask
-from kws.session import Stopped
+from kws.stopping import Stopped
+
+_MODULES = {
+    "train": "train",
+    "sweep": "sweep",
+    "tune": "tune",
+    "rerun": "rerun",
+    "eval": "evaluate",
+    "compare": "compare",
+    "plot": "plot",
+    "watch": "watch",
+    "report": "report",
+    "ui": "ui",
+    "summary": "summary",
+    "bench": "bench",
+    "runs": "runs",
+    "db": "db",
+    "data": "data",
+}
+_Command = Any  # Typer does not tell its type
+
+
+class _Modules(Mapping[str, _Command]):
+    """The commands by name, each imported when it is asked for: a command does not wait for what the others import."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, _Command] = {}
+
+    def __getitem__(self, name: str) -> _Command:
+        if name not in self._made:
+            module = importlib.import_module(f"kws.cli.{_MODULES[name]}")
+            if hasattr(module, "app"):
+                self._made[name] = typer.main.get_command(module.app)
+            else:
+                alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+                alone.command(name)(getattr(module, _MODULES[name]))
+                self._made[name] = typer.main.get_command(alone)
+            self._made[name].name = name
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
 
 
 class _Commands(TyperGroup):
     """The commands, with every error said in one line on stderr."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs | {"commands": _Modules()})
 
     def main(
         self,
@@ -80,41 +128,6 @@ def _kws(
 
     Example: kws train --arch cnn --opt adam --epochs 50 && kws compare
     """
-
-
-from kws.cli import (  # noqa: E402 - each adds itself to app
-    bench,
-    compare,
-    data,
-    db,
-    evaluate,
-    plot,
-    report,
-    rerun,
-    runs,
-    summary,
-    sweep,
-    train,
-    tune,
-    ui,
-    watch,
-)
-
-app.command("train")(train.train)
-app.command("sweep")(sweep.sweep)
-app.command("tune")(tune.tune)
-app.command("rerun")(rerun.rerun)
-app.command("eval")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("plot")(plot.plot)
-app.command("watch")(watch.watch)
-app.command("report")(report.report)
-app.command("ui")(ui.ui)
-app.command("summary")(summary.summary)
-app.command("bench")(bench.bench)
-app.add_typer(runs.app, name="runs")
-app.add_typer(db.app, name="db")
-app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -32,7 +32,10 @@ def compare(
     columns: Annotated[Field, typer.Option(help="What makes columns.", show_choices=False)] = OPT,
     metric: Annotated[Metric, typer.Option(help="What a cell shows.")] = TEST_ACCURACY,
     reach: Annotated[
-        float, typer.Option(min=0, max=1, help="The validation accuracy that epochs-to-reach waits for.")
+        float,
+        typer.Option(
+            min=0, max=1, callback=options.number, help="The validation accuracy that epochs-to-reach waits for."
+        ),
     ] = 0.9,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test which cells can be told from the best.")] = True,
     paper: Annotated[

@@ -168,7 +168,9 @@ def query(
     json: options.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10_000,
-    seconds: Annotated[float, typer.Option(min=0.001, max=86_400, help="Time at most.")] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.001, max=86_400, callback=options.number, help="Time at most.")
+    ] = 10.0,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
     """Ask the registry by SQL; nothing but reading is possible.

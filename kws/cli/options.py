@@ -57,6 +57,13 @@ def place(text: str | Location) -> Location:
         raise typer.BadParameter(str(error)) from None
 
 
+def number(value: float) -> float:
+    """What lies in an option's range; `nan` is not below its least, nor above its most, and is a mistake as well."""
+    if value != value:
+        raise typer.BadParameter("nan is not a number")
+    return value
+
+
 # Typer knows no unions; kws.location.Location is what a command gets.
 Db = Annotated[
     Any,

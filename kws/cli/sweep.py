@@ -106,17 +106,18 @@ def sweep(
         "opt": planning.values("opt", opt, str, optimizers.names()),
         "seed": planning.seeds(seeds or of.get("seeds", "1")),
     }
+    from kws.registry.connection import is_new
+    from kws.sweeps import engines
+    from kws.sweeps.trainer import About
+
+    new = is_new(db)  # a place that cannot be written is told at once
+    if dry_run:
+        from kws.cli import sweeping
+
+        sweeping.rehearse(axes, jobs or engines.fitting(axes), None if new else db, retry=retry, json=json)
+        return
+    about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
+    chosen = engines.choose(about, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 
-    sweeping.run(
-        axes,
-        jobs=jobs,
-        ray=engine == "ray",
-        address=address,
-        db=db,
-        dry_run=dry_run,
-        retry=retry,
-        fail_fast=fail_fast,
-        skip_unreadable=skip_unreadable,
-        json=json,
-    )
+    sweeping.run(axes, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)

@@ -9,57 +9,48 @@ import typer
 
 from kws import display
 from kws.display import duration, visible
-from kws.environment import cores
 from kws.location import Location
 from kws.recipe import Recipe
-from kws.registry.connection import is_new
 from kws.registry.runs import FAILED
 from kws.reports.records import SCHEMA
-from kws.session import Stopped, stoppable
+from kws.stopping import Stopped, stoppable
 from kws.sweeps.line import Ended, Engine, Line, ask, wait
 from kws.sweeps.plan import expand
-from kws.sweeps.pool import Pool
 from kws.sweeps.shown import Shown, named
 from kws.sweeps.standing import Kind, Standing
-from kws.sweeps.trainer import About, as_question
+from kws.sweeps.trainer import as_question
 
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
+def rehearse(axes: Mapping[str, Sequence[Any]], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
+    """Show the plan. Raises RecipeError for one that cannot be."""
+    standing = Standing.of(expand(axes), db)
+    _show(standing, jobs, "", standing.estimate(jobs, {}, retry=retry))
+    if json:
+        _print(standing, {}, dry_run=True)
+
+
 def run(
     axes: Mapping[str, Sequence[Any]],
-    *,
-    jobs: int | None,
-    ray: bool,
-    address: str | None,
+    engine: Engine,
     db: Location,
-    dry_run: bool,
+    *,
+    new: bool,
     retry: bool,
     fail_fast: bool,
-    skip_unreadable: bool,
     json: bool,
 ) -> None:
     """Show the plan, then train what is left of it; ends with exit code 1 where runs failed.
 
-    Raises RecipeError for a plan that cannot be.
+    `new` is whether the registry is not there yet; the engine makes it. Raises RecipeError for a plan that cannot be.
     """
-    there = None if is_new(db) else db  # a place that cannot be written is told at once; the engine makes the file
-    if dry_run:
-        standing = Standing.of(expand(axes), there)
-        at_once = jobs or _fitting(axes)
-        _show(standing, at_once, "", standing.estimate(at_once, {}, retry=retry))
-        if json:
-            _print(standing, {}, dry_run=True)
-        return
-    about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
     ended: dict[Recipe, Ended] = {}
     standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={}, tell=str)
     stopped: Stopped | None = None
     try:
-        with stoppable(), _engine(about, jobs, axes, ray=ray, address=address) as engine:
-            # A local one begins to import torch meanwhile.
-            plan = expand(axes)
-            standing, timed = _look(engine, plan, there, retry=retry)
+        with stoppable(), engine:
+            standing, timed = _look(engine, expand(axes), None if new else db, retry=retry)
             seconds = standing.estimate(engine.jobs, timed, retry=retry)
             _show(standing, engine.jobs, engine.where, seconds)
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
@@ -87,26 +78,6 @@ def run(
         _print(standing, ended, dry_run=False)
     if failed:
         raise typer.Exit(1)
-
-
-def _engine(
-    about: About, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
-) -> Engine:
-    """Who trains; without `jobs`, as many runs at once as fit into the cores of this machine or of the cluster."""
-    if not ray:
-        return Pool(jobs or _fitting(axes), about)
-    from kws.sweeps.cluster import Cluster
-
-    (threads,), (device,) = axes["threads"], axes["device"]
-    if address is None:
-        jobs = jobs or _fitting(axes)
-    return Cluster(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
-
-
-def _fitting(axes: Mapping[str, Sequence[Any]]) -> int:
-    """How many of the plan's runs fit into this machine's cores at once."""
-    (threads,) = axes["threads"]
-    return max(cores() // threads, 1)
 
 
 def _look(

@@ -18,7 +18,7 @@ from kws.registry.runs import FINISHED, Run
 from kws.registry.selection import Selection
 from kws.reports.page import recipes
 from kws.reports.records import SCHEMA
-from kws.session import Stopped, stoppable
+from kws.stopping import Stopped, stoppable
 from kws.sweeps.line import DEATHS, LOOK_SECONDS, Ended, ask
 from kws.sweeps.plan import values
 from kws.sweeps.pool import Pool

@@ -31,7 +31,7 @@ def watch(
     from kws import live
     from kws.registry.following import Follower
     from kws.reports.progress import progress
-    from kws.session import Stopped, stoppable
+    from kws.stopping import Stopped, stoppable
 
     try:
         with stoppable(), Follower(db) as registry:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kws import display
 from kws.errors import KwsError
 from kws.registry.runs import FAILED
-from kws.session import Stopped, Terminated, stoppable
+from kws.stopping import Stopped, Terminated, stoppable
 from kws.sweeps.trainer import DIED, REFUSED, About, Answer, Question, Trainer, answer
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ class Pool:
         self._asked: dict[int, Question] = {}  # by process number
         self._listed: dict[tuple[str, tuple[str, ...]], str] = {}  # the features' names by (data, words)
         self._selector = selectors.DefaultSelector()
+        self._begin()
 
     def __enter__(self) -> Self:
-        self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -27,6 +27,7 @@ from kws.location import Location, in_full, locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED, INTERRUPTED
+from kws.stopping import Stopped
 
 if TYPE_CHECKING:
     from kws.speech.dataset import Dataset
@@ -145,7 +146,7 @@ class Trainer:
             run = session.work(self._registry, claim.run, state, recipe, loaded, quiet=True, keep_going=keep_going)
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.end(claim.run, INTERRUPTED)
-            raise session.Stopped(stop) from None
+            raise Stopped(stop) from None
         except Exception as error:
             if not isinstance(error, KwsError | RuntimeError | MemoryError):  # nobody foresaw it
                 traceback.print_exc()

@@ -17,10 +17,10 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from kws import session
 from kws.__main__ import ALLOCATIONS
 from kws.errors import KwsError
 from kws.events import EpochEnd
+from kws.stopping import Stopped, stoppable
 from kws.sweeps.trainer import REFUSED, About, Trainer, answer
 
 
@@ -45,7 +45,7 @@ def main() -> None:
         say({"epoch": epoch.epoch, "validation_accuracy": epoch.validation_accuracy})
         return json.loads(questions.get())
 
-    with suppress(KeyboardInterrupt, session.Stopped, BrokenPipeError), session.stoppable():
+    with suppress(KeyboardInterrupt, Stopped, BrokenPipeError), stoppable():
         threading.Thread(target=_listen, args=(questions,), daemon=True).start()
         try:
             trainer = Trainer(About(**json.loads(questions.get())))

@@ -7,7 +7,8 @@
 - The way to the first start: from before `kws sweep` is started until the `started_at` of the first run that is new. Of
   the 10,000 runs of its plan 9,990 are in the registry, each with its epochs: two that a sweep trained, and copies of
   their rows with other seeds. Weights and logits are left out of them; a plan does not look there. The sweep is stopped
-  then, and each turn has a fresh copy of the registry.
+  then, and each turn has a fresh copy of the registry. Beside it stands a bare `import torch` in a process of its own,
+  which whoever trains has to wait for in any case.
 """
 
 from __future__ import annotations
@@ -17,13 +18,27 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import CellError, Samples, Turns, call, cores, environment, kws_program, run, say, take_turns
+from benchmarks.measure import (
+    CellError,
+    Samples,
+    Turns,
+    call,
+    cores,
+    environment,
+    kws_program,
+    run,
+    say,
+    take_turns,
+    wall,
+)
 from benchmarks.report import Row
 from benchmarks.workspace import Workspace
 
@@ -39,19 +54,18 @@ _COPIED = ("epochs", "evaluations", "sessions", "tags")
 
 
 def measure(workspace: Workspace) -> list[Row]:
-    """The rows of short runs and of the first start."""
+    """The rows of the first start and of short runs."""
+    base = _registry(workspace)
+    ways = {"first start": lambda: first_start(workspace, base), "torch": _import_torch}
+    starts = take_turns(ways, workspace.rounds, group="scheduling", unit="s")
     runs = QUICK_RUNS if workspace.quick else RUNS
     tiny = workspace.folder / "tiny"
     call("clips:write_tiny", folder=str(tiny))
     call("preparation:prepare", env={"KWS_CACHE": str(workspace.cache)}, folder=str(tiny))
     cells = {"short runs": lambda: short(workspace, tiny, runs)}
     rounds = 1 if workspace.quick else 3
-    turns = take_turns(cells, rounds, group="sweep", cell_seconds=_LIMIT_SECONDS)
-    base = _registry(workspace)
-    starts = take_turns(
-        {"first start": lambda: first_start(workspace, base)}, workspace.rounds, group="sweep", unit="s"
-    )
-    return [*_short_rows(turns, runs), _start_row(starts, workspace)]
+    turns = take_turns(cells, rounds, group="scheduling", cell_seconds=_LIMIT_SECONDS)
+    return [_start_row(starts, workspace), *_short_rows(turns, runs)]
 
 
 def _short_rows(turns: Turns, runs: int) -> list[Row]:
@@ -71,14 +85,26 @@ def _short_rows(turns: Turns, runs: int) -> list[Row]:
 
 
 def _start_row(turns: Turns, workspace: Workspace) -> Row:
-    what = f"{PLANNED:,} planned runs of which {PLANNED - LEFT:,} are done: to the start of the first that is not"
-    note = turns.failures.get("first start", f"fc on {workspace.task[1]}; Python's own start and `import torch` count")
-    return _row(what, "s", turns.samples("first start"), _MOST_SECONDS, note)
+    ours, theirs = turns.samples("first start"), turns.samples("torch")
+    note = f"fc on {workspace.task[1]}; Python's own start and `import torch` count"
+    row = _row(
+        f"{PLANNED:,} planned runs of which {PLANNED - LEFT:,} are done: to the start of the first that is not",
+        "s",
+        ours,
+        _MOST_SECONDS,
+        next(iter(turns.failures.values()), note),
+    )
+    ratio = ours.over(theirs) if ours and theirs else None
+    return replace(row, against='`python -c "import torch"`', theirs=theirs, ratio=ratio, reading="times")
+
+
+def _import_torch() -> float:
+    return wall([sys.executable, "-c", "import torch"])
 
 
 def _row(what: str, unit: str, ours: Samples | None, most: float, note: str) -> Row:
     return Row(
-        group="sweep",
+        group="scheduling",
         what=what,
         unit=unit,
         ours=ours,
@@ -135,7 +161,7 @@ def first_start(workspace: Workspace, base: Path) -> float:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                say("sweep: it did not stop and was killed")
+                say("scheduling: it did not stop and was killed")
     forget(database)
     return datetime.fromisoformat(found[0]).timestamp() - begun
 
@@ -150,7 +176,7 @@ def _planned(workspace: Workspace, database: Path, seeds: int) -> list[str]:
 def _registry(workspace: Workspace) -> Path:
     """A registry of the plan's finished runs: those of one seed, as a sweep trains them, and copies of them."""
     path = workspace.folder / "planned-base.db"
-    say(f"sweep: making a registry of {PLANNED - LEFT:,} runs")
+    say(f"scheduling: making a registry of {PLANNED - LEFT:,} runs")
     run(_planned(workspace, path, 1), env=environment(KWS_CACHE=str(workspace.cache)), timeout_seconds=_LIMIT_SECONDS)
     with closing(sqlite3.connect(path)) as connection:
         connection.create_function("new_id", 0, lambda: secrets.token_hex(4))
