@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Self
 
 from kws.recipe import Recipe
@@ -52,13 +51,14 @@ class Pool:
         self._selector.close()
 
     def list_clips(self, recipe: Recipe) -> None:
-        """List a recipe's clips for all processes, while the first imports torch; only of a folder, which is there.
+        """List a recipe's clips for all processes, while the first imports torch; not those that are made or fetched.
 
         Raises DataError where it cannot be used.
         """
+        from kws.speech import sources
         from kws.speech.listing import list_source
 
-        if Path(recipe.data).is_dir():
+        if recipe.data not in sources.names():
             listing = list_source(recipe.data, recipe.words, skip_unreadable=self._about.skip_unreadable)
             self._listed[recipe.data, recipe.words] = listing.key
 

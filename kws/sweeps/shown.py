@@ -120,11 +120,16 @@ class Shown:
         return min((self._done_weight + begun) / (sum(self._weights.values()) + unknown), 1.0)
 
     def _left(self, share: float) -> str:
-        """The time left: from what was done since the start, before that from the estimate."""
+        """The time left: at first from the estimate, and more and more from what was done since the start."""
         spent = time.monotonic() - self._start
-        if share > 0.02:
-            return f"about {duration(spent * (1 - share) / share)} left"
-        return f"about {duration(max(self._estimate - spent, 0))} left" if self._estimate else ""
+        at_this_rate = spent * (1 - share) / share if share > 0.02 else None
+        if self._estimate is None:
+            left = at_this_rate
+        else:
+            left = max(self._estimate - spent, 0.0)
+            if at_this_rate is not None:
+                left = share * at_this_rate + (1 - share) * left
+        return f"about {duration(left)} left" if left else ""
 
 
 def named(ended: Ended, tell: Callable[[Recipe], str]) -> str:

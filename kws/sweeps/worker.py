@@ -45,16 +45,16 @@ def main() -> None:
         say({"epoch": epoch.epoch, "validation_accuracy": epoch.validation_accuracy})
         return json.loads(questions.get())
 
+    threading.Thread(target=_listen, args=(questions,), daemon=True).start()
+    import torch  # noqa: F401 - while the sweep still reads its registry; until it is there, SIGTERM ends this at once
+
     with suppress(KeyboardInterrupt, Stopped, BrokenPipeError), stoppable():
-        threading.Thread(target=_listen, args=(questions,), daemon=True).start()
         try:
             trainer = Trainer(About(**json.loads(questions.get())))
         except KwsError as error:
             json.loads(questions.get())
             say({"status": REFUSED, "error": str(error)})
             return
-        import torch  # noqa: F401 - while the sweep still reads its registry
-
         while True:
             question = json.loads(questions.get())
             told = {"keep_going": keep_going} if question.get("epochs_told") else {}
