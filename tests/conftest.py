@@ -90,6 +90,15 @@ def db(place):
     return place("experiments.db")
 
 
+@pytest.fixture
+def registry(db):
+    """The test's registry, new and open."""
+    from kws.registry.store import Registry
+
+    with Registry(db, create=True) as opened:
+        yield opened
+
+
 @pytest.fixture(autouse=True)
 def own_places(request, tmp_path, monkeypatch):
     """Point the cache and the registry into the test's folder, and make that the current one."""

@@ -25,7 +25,6 @@ from ledger import (
 )
 
 from kws.errors import KwsError, RegistryError
-from kws.location import Location
 from kws.registry import connection, ids, tables
 from kws.registry.connection import is_new
 from kws.registry.runs import RUNNING
@@ -34,23 +33,12 @@ from kws.registry.store import Registry
 fork = multiprocessing.get_context("fork")
 
 
-@pytest.fixture
-def path(place) -> Location:
-    return place("runs.db")
-
-
-@pytest.fixture
-def registry(path):
-    with Registry(path, create=True) as opened:
-        yield opened
-
-
-def refusal(path: Path, *, create: bool) -> str:
+def refusal(db: Path, *, create: bool) -> str:
     """The one sentence with which a file is refused, when it is opened or first read."""
-    with pytest.raises(RegistryError) as refused, Registry(path, create=create) as registry:
+    with pytest.raises(RegistryError) as refused, Registry(db, create=create) as registry:
         registry.runs()
     message = str(refused.value)
-    assert str(path) in message
+    assert str(db) in message
     assert "\n" not in message
     return message
 
@@ -59,19 +47,19 @@ def refusal(path: Path, *, create: bool) -> str:
 
 
 @pytest.mark.sqlite_file
-def test_a_missing_file_is_told_when_it_is_read_and_made_when_it_is_written(path):
-    assert "there is no registry" in refusal(path, create=False)
-    assert not path.exists()
-    with Registry(path, create=True) as registry:
+def test_a_missing_file_is_told_when_it_is_read_and_made_when_it_is_written(db):
+    assert "there is no registry" in refusal(db, create=False)
+    assert not db.exists()
+    with Registry(db, create=True) as registry:
         assert registry.runs() == []
 
 
 @pytest.mark.sqlite_file
-def test_an_empty_file_is_no_registry_yet(path):
-    path.touch()
-    assert "there is no registry" in refusal(path, create=False)
-    make_registry(path, [make_recipe()])
-    with Registry(path) as registry:
+def test_an_empty_file_is_no_registry_yet(db):
+    db.touch()
+    assert "there is no registry" in refusal(db, create=False)
+    make_registry(db, [make_recipe()])
+    with Registry(db) as registry:
         assert len(registry.runs()) == 1
 
 
@@ -105,38 +93,38 @@ def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path, create):
 @pytest.mark.sqlite_file
 @pytest.mark.parametrize("create", [False, True])
 @pytest.mark.parametrize("content", [b"x", b"text " * 1_000, b"SQLite format 3\0", b"SQLite format 3\0" * 99])
-def test_a_file_that_is_no_database_is_told_and_left_as_it_is(path, content, create):
-    path.write_bytes(content)
-    refusal(path, create=create)
-    assert path.read_bytes() == content
+def test_a_file_that_is_no_database_is_told_and_left_as_it_is(db, content, create):
+    db.write_bytes(content)
+    refusal(db, create=create)
+    assert db.read_bytes() == content
 
 
 @pytest.mark.sqlite_file
 @pytest.mark.parametrize("create", [False, True])
-def test_another_programs_database_is_told_and_left_as_it_is(path, create):
-    sql(path, "CREATE TABLE runs (id TEXT)", "INSERT INTO runs VALUES ('theirs')")
-    content = path.read_bytes()
-    assert "not a registry of kws" in refusal(path, create=create)
-    assert path.read_bytes() == content
+def test_another_programs_database_is_told_and_left_as_it_is(db, create):
+    sql(db, "CREATE TABLE runs (id TEXT)", "INSERT INTO runs VALUES ('theirs')")
+    content = db.read_bytes()
+    assert "not a registry of kws" in refusal(db, create=create)
+    assert db.read_bytes() == content
 
 
 @pytest.mark.sqlite_file
 @pytest.mark.parametrize("create", [False, True])
-def test_a_registry_of_a_newer_version_is_told_with_both_versions(path, create):
-    make_registry(path)
-    sql(path, f"PRAGMA user_version = {connection.SCHEMA_VERSION + 1}")
-    message = refusal(path, create=create)
+def test_a_registry_of_a_newer_version_is_told_with_both_versions(db, create):
+    make_registry(db)
+    sql(db, f"PRAGMA user_version = {connection.SCHEMA_VERSION + 1}")
+    message = refusal(db, create=create)
     assert f"schema {connection.SCHEMA_VERSION + 1}" in message
     assert "upgrade kws" in message
 
 
 @pytest.mark.sqlite_file
 @pytest.mark.parametrize("size", [20, 100, 1_000, 4_096, 10_000, -4_096])
-def test_a_registry_that_was_cut_off_is_told(path, size):
-    make_registry(path, [make_recipe()])
-    with path.open("r+b") as file:
-        file.truncate(size if size > 0 else path.stat().st_size + size)
-    refusal(path, create=False)
+def test_a_registry_that_was_cut_off_is_told(db, size):
+    make_registry(db, [make_recipe()])
+    with db.open("r+b") as file:
+        file.truncate(size if size > 0 else db.stat().st_size + size)
+    refusal(db, create=False)
 
 
 @pytest.mark.sqlite_file
@@ -146,20 +134,20 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, monkey
         is_new(tmp_path / "runs.db")
 
 
-def test_weights_that_were_changed_are_told(registry, path):
+def test_weights_that_were_changed_are_told(registry, db):
     run_id = train(registry)
     damaged = bytes([WEIGHTS[0] ^ 1]) + WEIGHTS[1:]
-    sql(path, "UPDATE weights SET safetensors = ?", values=(damaged,))
-    with pytest.raises(RegistryError, match=f"{run_id}.*{path.name}.*damaged"):
+    sql(db, "UPDATE weights SET safetensors = ?", values=(damaged,))
+    with pytest.raises(RegistryError, match=f"{run_id}.*{db.name}.*damaged"):
         registry.weights(run_id)
 
 
 @pytest.mark.parametrize("column", ["evaluations.predictions", "splits.labels"])
-def test_answers_and_labels_that_were_changed_are_told(registry, path, column):
+def test_answers_and_labels_that_were_changed_are_told(registry, db, column):
     run_id = train(registry)
     table, name = column.split(".")
-    sql(path, f"UPDATE {table} SET {name} = ?", values=(b"not what zlib makes",))
-    with pytest.raises(RegistryError, match=path.name):
+    sql(db, f"UPDATE {table} SET {name} = ?", values=(b"not what zlib makes",))
+    with pytest.raises(RegistryError, match=db.name):
         registry.evaluations(run_id)
 
 
@@ -188,13 +176,13 @@ def test_a_folder_whose_name_is_not_utf_8_is_kept_or_refused_in_a_sentence(regis
     ],
 )
 def test_the_path_may_hold_any_letters(tmp_path, name):
-    for path in (tmp_path / f"in {name}" / name, Path(name)):  # the second in the current folder, tmp_path
-        path.parent.mkdir(exist_ok=True)
-        made = make_registry(path, [make_recipe()])
-        assert path.is_file()
-        with Registry(path) as registry:
+    for db in (tmp_path / f"in {name}" / name, Path(name)):  # the second in the current folder, tmp_path
+        db.parent.mkdir(exist_ok=True)
+        made = make_registry(db, [make_recipe()])
+        assert db.is_file()
+        with Registry(db) as registry:
             assert [run.id for run in registry.runs()] == made
-        assert ids.beginning_with(path, "") == made
+        assert ids.beginning_with(db, "") == made
 
 
 @pytest.mark.sqlite_file
@@ -203,18 +191,18 @@ def test_the_path_may_hold_any_letters(tmp_path, name):
 @example("?mode=memory")
 def test_any_file_name_will_do(tmp_path_factory, name):
     folder = tmp_path_factory.mktemp("any")
-    path = folder / f"x{name}"
-    with Registry(path, create=True) as registry:
+    db = folder / f"x{name}"
+    with Registry(db, create=True) as registry:
         run_id = start(registry)
     assert [entry.name for entry in folder.iterdir()] == [f"x{name}"]
-    assert ids.beginning_with(path, "") == [run_id]
+    assert ids.beginning_with(db, "") == [run_id]
 
 
 @pytest.mark.sqlite_file
-def test_a_closed_registry_is_one_file_that_can_be_copied(tmp_path, path):
-    made = make_registry(path, [make_recipe()])
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    shutil.copy(path, tmp_path / "copy.db")
+def test_a_closed_registry_is_one_file_that_can_be_copied(tmp_path, db):
+    made = make_registry(db, [make_recipe()])
+    assert [entry.name for entry in tmp_path.iterdir()] == [db.name]
+    shutil.copy(db, tmp_path / "copy.db")
     with Registry(tmp_path / "copy.db") as registry:
         assert registry.run("last").id == made[0]
         assert registry.weights(made[0]) == WEIGHTS
@@ -224,40 +212,40 @@ def test_a_closed_registry_is_one_file_that_can_be_copied(tmp_path, path):
 def nothing_is_writable(monkeypatch):
     """As it is for a user who may only read; holds for root too."""
     real = os.access
-    return lambda: monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and real(path, mode))
+    return lambda: monkeypatch.setattr(os, "access", lambda db, mode: not mode & os.W_OK and real(db, mode))
 
 
 @pytest.mark.sqlite_file
-def test_a_registry_that_may_only_be_read_is_read_and_not_touched(tmp_path, path, nothing_is_writable):
-    made = make_registry(path, [make_recipe()])
-    content = path.read_bytes()
+def test_a_registry_that_may_only_be_read_is_read_and_not_touched(tmp_path, db, nothing_is_writable):
+    made = make_registry(db, [make_recipe()])
+    content = db.read_bytes()
     nothing_is_writable()
-    with Registry(path, create=True) as registry:
+    with Registry(db, create=True) as registry:
         assert [run.id for run in registry.runs()] == made
         assert registry.weights(made[0]) == WEIGHTS
         with pytest.raises(RegistryError, match="cannot be written") as refused:
             start(registry)
-        assert str(path) in str(refused.value)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    assert path.read_bytes() == content
+        assert str(db) in str(refused.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == [db.name]
+    assert db.read_bytes() == content
 
 
 @pytest.mark.sqlite_file
-def test_a_reader_who_may_not_write_sees_what_a_writer_has_just_recorded(registry, path, nothing_is_writable):
+def test_a_reader_who_may_not_write_sees_what_a_writer_has_just_recorded(registry, db, nothing_is_writable):
     run_id = start(registry)
     registry.record(run_id, make_epochs(1)[0])
     nothing_is_writable()
-    with Registry(path) as reader:
+    with Registry(db) as reader:
         assert [run.epochs_done for run in reader.runs()] == [1]
 
 
 # Several processes at once
 
 
-def opens(path: Path, barrier, failures) -> None:
+def opens(db: Path, barrier, failures) -> None:
     barrier.wait()
     try:
-        with Registry(path, create=True) as registry:
+        with Registry(db, create=True) as registry:
             registry.runs()
     except BaseException as error:
         failures.put(repr(error))
@@ -268,20 +256,20 @@ def test_six_processes_that_open_a_new_registry_at_once_all_succeed(place):
     failures = fork.SimpleQueue()
     for attempt in range(3):
         barrier = fork.Barrier(6)
-        path = place(f"{attempt}.db")
-        processes = [fork.Process(target=opens, args=(path, barrier, failures)) for _ in range(6)]
+        db = place(f"{attempt}.db")
+        processes = [fork.Process(target=opens, args=(db, barrier, failures)) for _ in range(6)]
         for process in processes:
             process.start()
         for process in processes:
             process.join(30)
         assert [process.exitcode for process in processes] == [0] * 6, failures.get()
-        with Registry(path) as registry:
+        with Registry(db) as registry:
             assert registry.runs() == []
 
 
-def test_six_threads_that_open_a_new_registry_at_once_all_succeed(path):
+def test_six_threads_that_open_a_new_registry_at_once_all_succeed(db):
     barrier, failures = threading.Barrier(6), fork.SimpleQueue()
-    threads = [threading.Thread(target=opens, args=(path, barrier, failures)) for _ in range(6)]
+    threads = [threading.Thread(target=opens, args=(db, barrier, failures)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -290,51 +278,51 @@ def test_six_threads_that_open_a_new_registry_at_once_all_succeed(path):
 
 
 @pytest.mark.sqlite_file
-def test_opening_a_new_file_waits_for_another_process_that_is_making_it(path):
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+def test_opening_a_new_file_waits_for_another_process_that_is_making_it(db):
+    with closing(sqlite3.connect(db, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         done = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
         done.start()
         try:
-            with Registry(path, create=True) as registry:
+            with Registry(db, create=True) as registry:
                 assert registry.runs() == []
         finally:
             done.join()
 
 
 @pytest.mark.sqlite_file
-def test_a_new_file_that_another_program_keeps_locked_is_told(path, monkeypatch):
+def test_a_new_file_that_another_program_keeps_locked_is_told(db, monkeypatch):
     monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(db, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert "locked by another program" in refusal(path, create=True)
+        assert "locked by another program" in refusal(db, create=True)
 
 
 @pytest.mark.sqlite_file
-def test_a_file_whose_making_was_cut_short_is_made_by_the_next(path):
+def test_a_file_whose_making_was_cut_short_is_made_by_the_next(db):
     # The first thing a new registry does is to switch on write-ahead logging, which writes the file's first page.
     # Another process, or the next one after a loss of power, finds a database without tables.
-    sql(path, "PRAGMA journal_mode = WAL")
-    assert path.stat().st_size > 0
-    with Registry(path, create=True) as registry:
+    sql(db, "PRAGMA journal_mode = WAL")
+    assert db.stat().st_size > 0
+    with Registry(db, create=True) as registry:
         assert registry.runs() == []
 
 
-def records_epochs(path: Path, count: int) -> None:
-    with Registry(path) as registry:
+def records_epochs(db: Path, count: int) -> None:
+    with Registry(db) as registry:
         run_id = start(registry)
         for epoch in make_epochs(count):
             registry.record(run_id, epoch)
 
 
-def test_four_writers_beside_a_reader_lose_nothing(path):
-    make_registry(path)
+def test_four_writers_beside_a_reader_lose_nothing(db):
+    make_registry(db)
     count = 12
-    writers = [fork.Process(target=records_epochs, args=(path, count)) for _ in range(4)]
+    writers = [fork.Process(target=records_epochs, args=(db, count)) for _ in range(4)]
     for writer in writers:
         writer.start()
     seen = [0]
-    with Registry(path) as reader:
+    with Registry(db) as reader:
         while any(writer.is_alive() for writer in writers):
             seen.append(sum(run.epochs_done for run in reader.runs()))
         for writer in writers:
@@ -348,15 +336,15 @@ def test_four_writers_beside_a_reader_lose_nothing(path):
 
 
 @pytest.mark.sqlite_file
-def test_a_registry_that_another_program_keeps_locked_is_told(path, monkeypatch):
+def test_a_registry_that_another_program_keeps_locked_is_told(db, monkeypatch):
     monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
-    make_registry(path)
-    with Registry(path) as registry, closing(sqlite3.connect(path, isolation_level=None)) as other:
+    make_registry(db)
+    with Registry(db) as registry, closing(sqlite3.connect(db, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert registry.runs() == []
         with pytest.raises(RegistryError, match="locked by another program") as refused:
             start(registry)
-        assert str(path) in str(refused.value)
+        assert str(db) in str(refused.value)
         other.execute("ROLLBACK")
         assert registry.run(start(registry)).status == RUNNING
 

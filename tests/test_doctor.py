@@ -18,12 +18,6 @@ UNREADABLE = b"no safetensors"
 
 
 @pytest.fixture
-def registry(db):
-    with Registry(db, create=True) as opened:
-        yield opened
-
-
-@pytest.fixture
 def runs(db) -> tuple[str, str]:
     """A registry with a finished run, whose key is 1, and an interrupted one."""
     with Registry(db, create=True) as opened:

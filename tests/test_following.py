@@ -22,12 +22,6 @@ def at(seconds: float) -> datetime:
 
 
 @pytest.fixture
-def registry(place):
-    with Registry(place("runs.db"), create=True) as opened:
-        yield opened
-
-
-@pytest.fixture
 def follower(registry):
     with Follower(registry.path) as opened:
         yield opened

@@ -6,23 +6,17 @@ import pytest
 from commands import sql
 from ledger import make_recipe, make_registry
 
-from kws.location import Location
 from kws.registry import ids, store
 
 
-@pytest.fixture
-def path(place) -> Location:
-    return place("runs.db")
-
-
-def test_completion_offers_the_ids_that_begin_so_the_newest_first(path, monkeypatch):
+def test_completion_offers_the_ids_that_begin_so_the_newest_first(db, monkeypatch):
     made = iter(["bcdfghjk", "bcccccck", "xxxxxxxx"])
     monkeypatch.setattr(store, "_new_id", lambda: next(made))
-    make_registry(path, [make_recipe()] * 3)
-    assert ids.beginning_with(path, "") == ["xxxxxxxx", "bcccccck", "bcdfghjk"]
-    assert ids.beginning_with(path, "bc") == ["bcccccck", "bcdfghjk"]
-    assert ids.beginning_with(path, "bcd") == ["bcdfghjk"]
-    assert ids.beginning_with(path, "%") == ids.beginning_with(path, "BC") == []
+    make_registry(db, [make_recipe()] * 3)
+    assert ids.beginning_with(db, "") == ["xxxxxxxx", "bcccccck", "bcdfghjk"]
+    assert ids.beginning_with(db, "bc") == ["bcccccck", "bcdfghjk"]
+    assert ids.beginning_with(db, "bcd") == ["bcdfghjk"]
+    assert ids.beginning_with(db, "%") == ids.beginning_with(db, "BC") == []
 
 
 @pytest.mark.sqlite_file

@@ -16,12 +16,6 @@ from kws.registry.store import Registry
 CARD = make_card()
 
 
-@pytest.fixture
-def registry(db):
-    with Registry(db, create=True) as opened:
-        yield opened
-
-
 def test_they_are_kept_with_a_finished_run_and_come_back_as_they_were(registry):
     run_id = train(registry, card=CARD)
     kept = registry.logits(run_id, CARD.fingerprint, TEST)

@@ -24,22 +24,11 @@ from ledger import (
 
 from kws.environment import Environment
 from kws.errors import RegistryError, UnknownRunError
-from kws.location import Location, ServerUrl
+from kws.location import ServerUrl
 from kws.recipe import Recipe
 from kws.registry import store, tables
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run
 from kws.registry.store import Registry
-
-
-@pytest.fixture
-def path(place) -> Location:
-    return place("runs.db")
-
-
-@pytest.fixture
-def registry(path):
-    with Registry(path, create=True) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +107,10 @@ def test_a_run_knows_how_far_it_is(registry):
     assert run.seconds == pytest.approx(sum(epoch.seconds for epoch in make_epochs(4)))
 
 
-def test_weights_come_back_and_their_sha256_lies_beside_them(registry, path):
+def test_weights_come_back_and_their_sha256_lies_beside_them(registry, db):
     run_id = train(registry)
     assert registry.weights(run_id) == WEIGHTS
-    assert sql(path, "SELECT sha256 FROM weights") == [(hashlib.sha256(WEIGHTS).hexdigest(),)]
+    assert sql(db, "SELECT sha256 FROM weights") == [(hashlib.sha256(WEIGHTS).hexdigest(),)]
 
 
 @settings(max_examples=25, deadline=None)
@@ -171,12 +160,12 @@ def test_what_is_optional_in_a_recipe_may_be_empty_in_its_row_and_nothing_else()
             assert columns[field.name].nullable == ("None" in str(field.type)), field.name
 
 
-def test_two_runs_on_the_same_data_share_its_row(registry, path):
+def test_two_runs_on_the_same_data_share_its_row(registry, db):
     train(registry, card=make_card())
     train(registry, card=make_card())
     train(registry, card=make_card("other clips"))
-    assert sql(path, "SELECT source FROM data ORDER BY source") == [("clips",), ("other clips",)]
-    assert sql(path, "SELECT count(*) FROM splits") == [(6,)]
+    assert sql(db, "SELECT source FROM data ORDER BY source") == [("clips",), ("other clips",)]
+    assert sql(db, "SELECT count(*) FROM splits") == [(6,)]
 
 
 def test_runs_are_listed_oldest_first_with_what_each_has_so_far(registry):
@@ -220,13 +209,13 @@ def test_the_first_answers_on_a_split_stay(registry):
 # Each change is at once, and whole
 
 
-def test_an_epoch_is_there_for_others_as_soon_as_it_is_recorded(registry, path):
+def test_an_epoch_is_there_for_others_as_soon_as_it_is_recorded(registry, db):
     run_id = start(registry)
-    with Registry(path) as other:
+    with Registry(db) as other:
         for epoch in make_epochs(3):
             registry.record(run_id, epoch)
             assert other.run(run_id).epochs_done == epoch.epoch
-            assert sql(path, "SELECT max(epoch) FROM epochs") == [(epoch.epoch,)]
+            assert sql(db, "SELECT max(epoch) FROM epochs") == [(epoch.epoch,)]
 
 
 def test_an_epoch_is_recorded_once(registry):
@@ -239,16 +228,16 @@ def test_an_epoch_is_recorded_once(registry):
     assert len(first[1]) == 1
 
 
-def test_a_finish_that_fails_leaves_the_run_as_it_was(registry, path):
+def test_a_finish_that_fails_leaves_the_run_as_it_was(registry, db):
     card = make_card()
     run_id = start(registry, card=card)
-    refuse(path, "weights")
+    refuse(db, "weights")
     with pytest.raises(RegistryError, match="stopped"):
         registry.finish(run_id, make_evaluation(card), card, WEIGHTS)
     run = registry.run(run_id)
     assert (run.status, run.ended_at, run.test_accuracy) == (RUNNING, None, None)
     assert registry.evaluations(run_id) == []
-    allow(path, "weights")
+    allow(db, "weights")
     registry.finish(run_id, make_evaluation(card), card, WEIGHTS)
     assert registry.run(run_id).status == FINISHED
 
@@ -325,12 +314,12 @@ def test_a_beginning_that_several_runs_share_is_refused_with_their_ids(registry,
 
 
 @pytest.mark.parametrize("reference", ["", "unknown", "aaaaaaaa", "LAST", "%", "_", "'"])
-def test_a_reference_to_no_run_is_refused(registry, path, reference):
+def test_a_reference_to_no_run_is_refused(registry, db, reference):
     start(registry)
     with pytest.raises(UnknownRunError) as refused:
         registry.run(reference)
     assert repr(reference) in str(refused.value)
-    assert str(path) in str(refused.value)
+    assert str(db) in str(refused.value)
 
 
 def test_an_empty_registry_has_no_last_run(registry):

@@ -14,7 +14,6 @@ from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation
 
 from kws.errors import RegistryError
 from kws.events import IterationEnd
-from kws.location import Location
 from kws.process import Process
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Checkpoint
 from kws.registry.store import Registry
@@ -23,20 +22,9 @@ fork = multiprocessing.get_context("fork")
 CHECKPOINT = b"a checkpoint"
 
 
-@pytest.fixture
-def path(place) -> Location:
-    return place("runs.db")
-
-
-@pytest.fixture
-def registry(path):
-    with Registry(path, create=True) as opened:
-        yield opened
-
-
-def lose(path: Path) -> None:
+def lose(db: Path) -> None:
     """As if the machine had been started anew since."""
-    sql(path, "UPDATE sessions SET boot = 'an earlier one'")
+    sql(db, "UPDATE sessions SET boot = 'an earlier one'")
 
 
 def go_on(registry: Registry, run_id: str, epochs: int = 5) -> None:
@@ -92,7 +80,7 @@ def test_an_epoch_that_comes_again_otherwise_replaces_that_one_and_those_after_i
 # Checkpoints
 
 
-def test_the_last_checkpoint_is_the_one_that_is_kept(registry, path):
+def test_the_last_checkpoint_is_the_one_that_is_kept(registry, db):
     run_id = start(registry)
     first, second, third = make_epochs(3)
     registry.record(run_id, first)
@@ -101,96 +89,96 @@ def test_the_last_checkpoint_is_the_one_that_is_kept(registry, path):
     registry.record(run_id, second, b"two")
     registry.record(run_id, third)
     assert registry.checkpoint(run_id) == Checkpoint(epoch=2, data=b"two")
-    assert sql(path, "SELECT count(*) FROM checkpoints") == [(1,)]
+    assert sql(db, "SELECT count(*) FROM checkpoints") == [(1,)]
 
 
 @pytest.mark.parametrize("failing", ["epochs", "checkpoints"])
-def test_an_epoch_and_its_checkpoint_are_recorded_both_or_neither(registry, path, failing):
+def test_an_epoch_and_its_checkpoint_are_recorded_both_or_neither(registry, db, failing):
     run_id = start(registry)
     first, second = make_epochs(2)
     registry.record(run_id, first, b"one")
-    refuse(path, failing)
-    before = dump(path)
+    refuse(db, failing)
+    before = dump(db)
     with pytest.raises(RegistryError, match="stopped"):
         registry.record(run_id, second, b"two")
-    assert dump(path) == before
+    assert dump(db) == before
     assert registry.checkpoint(run_id) == Checkpoint(epoch=1, data=b"one")
     assert registry.run(run_id).epochs_done == 1
-    allow(path, failing)
+    allow(db, failing)
     registry.record(run_id, second, b"two")
     assert registry.checkpoint(run_id) == Checkpoint(epoch=2, data=b"two")
 
 
-def test_a_checkpoint_that_was_changed_is_told(registry, path):
+def test_a_checkpoint_that_was_changed_is_told(registry, db):
     run_id = start(registry)
     registry.record(run_id, make_epochs(1)[0], CHECKPOINT)
-    sql(path, "UPDATE checkpoints SET safetensors = x'00'")
+    sql(db, "UPDATE checkpoints SET safetensors = x'00'")
     with pytest.raises(RegistryError, match=f"checkpoint of run {run_id}.*damaged.*kws db doctor --fix"):
         registry.checkpoint(run_id)
 
 
 @pytest.mark.sqlite_file
-def test_a_finish_drops_the_checkpoint_and_gives_its_pages_back(path):
+def test_a_finish_drops_the_checkpoint_and_gives_its_pages_back(db):
     card = make_card()
-    with Registry(path, create=True) as registry:
+    with Registry(db, create=True) as registry:
         run_id = start(registry, card=card)
         registry.record(run_id, make_epochs(1)[0], bytes(range(256)) * 4_000)
-        (large,) = sql(path, "PRAGMA page_count")[0]
+        (large,) = sql(db, "PRAGMA page_count")[0]
         registry.finish(run_id, make_evaluation(card), card, WEIGHTS)
         assert registry.checkpoint(run_id) is None
-        (small,) = sql(path, "PRAGMA page_count")[0]
-        assert sql(path, "PRAGMA freelist_count") == [(0,)]
+        (small,) = sql(db, "PRAGMA page_count")[0]
+        assert sql(db, "PRAGMA freelist_count") == [(0,)]
         assert small * 4096 < large * 4096 - 1_000_000
-    assert path.stat().st_size == small * 4096
+    assert db.stat().st_size == small * 4096
 
 
 # Who works on a run
 
 
-def test_a_run_that_this_process_works_on_is_running_whatever_its_heartbeat(registry, path):
+def test_a_run_that_this_process_works_on_is_running_whatever_its_heartbeat(registry, db):
     run_id = start(registry)
-    sql(path, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
+    sql(db, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
     assert registry.run(run_id).status == RUNNING
 
 
-def test_a_run_whose_process_is_gone_is_lost_and_the_file_is_not_changed_by_seeing_it(registry, path):
+def test_a_run_whose_process_is_gone_is_lost_and_the_file_is_not_changed_by_seeing_it(registry, db):
     run_id, other = start(registry), train(registry)
-    lose(path)
-    before = dump(path)
+    lose(db)
+    before = dump(db)
     assert [(run.id, run.status) for run in registry.runs()] == [(run_id, LOST), (other, FINISHED)]
-    assert dump(path) == before
-    assert sql(path, "SELECT status FROM runs WHERE id = ?", values=(run_id,)) == [("running",)]
+    assert dump(db) == before
+    assert sql(db, "SELECT status FROM runs WHERE id = ?", values=(run_id,)) == [("running",)]
 
 
-def test_a_run_on_another_machine_is_lost_ten_minutes_after_its_heartbeat(registry, path):
+def test_a_run_on_another_machine_is_lost_ten_minutes_after_its_heartbeat(registry, db):
     run_id = start(registry)
-    sql(path, "UPDATE sessions SET host = 'another'")
+    sql(db, "UPDATE sessions SET host = 'another'")
     assert registry.run(run_id).status == RUNNING
     for minutes, status in ((9, RUNNING), (11, LOST)):
         heartbeat = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
-        sql(path, "UPDATE sessions SET heartbeat_at = ?", values=(heartbeat,))
+        sql(db, "UPDATE sessions SET heartbeat_at = ?", values=(heartbeat,))
         assert registry.run(run_id).status == status
 
 
-def test_a_running_run_without_a_session_is_lost(registry, path):
+def test_a_running_run_without_a_session_is_lost(registry, db):
     run_id = start(registry)
-    sql(path, "DELETE FROM sessions")
+    sql(db, "DELETE FROM sessions")
     assert registry.run(run_id).status == LOST
 
 
 @pytest.mark.parametrize("act", ["record", "beat"])
-def test_an_epoch_and_a_beat_renew_the_heartbeat(registry, path, act):
+def test_an_epoch_and_a_beat_renew_the_heartbeat(registry, db, act):
     run_id = start(registry)
-    sql(path, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
+    sql(db, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
     if act == "record":
         registry.record(run_id, make_epochs(1)[0])
     else:
         registry.beat(run_id)
-    ((heartbeat,),) = sql(path, "SELECT heartbeat_at FROM sessions")
+    ((heartbeat,),) = sql(db, "SELECT heartbeat_at FROM sessions")
     assert datetime.now(UTC) - datetime.fromisoformat(heartbeat) < timedelta(minutes=1)
 
 
-def test_a_session_names_its_process_and_where_it_began(registry, path):
+def test_a_session_names_its_process_and_where_it_began(registry, db):
     run_id = start(registry, make_recipe(epochs=5))
     registry.record(run_id, make_epochs(1)[0], CHECKPOINT)
     registry.record(run_id, make_epochs(2)[1])
@@ -202,28 +190,28 @@ def test_a_session_names_its_process_and_where_it_began(registry, path):
     assert (run.environment, run.epochs_done) == (ENVIRONMENT, 2)
     here = Process.here()
     columns = "session, first_epoch, host, boot, pid, process_started, environment"
-    first, second = sql(path, f"SELECT {columns} FROM sessions ORDER BY session")
+    first, second = sql(db, f"SELECT {columns} FROM sessions ORDER BY session")
     assert first == (1, 1, here.host, here.boot, here.pid, here.started, None)
     assert second[:-1] == (2, 2, here.host, here.boot, here.pid, here.started)
     assert json.loads(second[-1]) == asdict(environment)
 
 
-def test_a_run_without_a_checkpoint_goes_on_from_its_first_epoch(registry, path):
+def test_a_run_without_a_checkpoint_goes_on_from_its_first_epoch(registry, db):
     run_id = start(registry)
     registry.record(run_id, make_epochs(1)[0])
     registry.end(run_id, INTERRUPTED)
     go_on(registry, run_id)
-    assert sql(path, "SELECT session, first_epoch FROM sessions ORDER BY session") == [(1, 1), (2, 1)]
+    assert sql(db, "SELECT session, first_epoch FROM sessions ORDER BY session") == [(1, 1), (2, 1)]
 
 
-def test_a_finished_and_a_running_run_do_not_go_on(registry, path):
+def test_a_finished_and_a_running_run_do_not_go_on(registry, db):
     finished, running = train(registry), start(registry)
-    before = dump(path)
+    before = dump(db)
     with pytest.raises(RegistryError, match=f"run {finished} is finished; `kws rerun {finished}`"):
         go_on(registry, finished)
     with pytest.raises(RegistryError, match=f"run {running} is still running"):
         go_on(registry, running)
-    assert dump(path) == before
+    assert dump(db) == before
 
 
 @pytest.mark.parametrize(
@@ -238,24 +226,24 @@ def test_a_finished_and_a_running_run_do_not_go_on(registry, path):
     ],
     ids=["record", "record again", "beat", "finish", "fail", "interrupt"],
 )
-def test_a_session_that_another_has_taken_over_from_can_change_nothing(registry, path, act):
+def test_a_session_that_another_has_taken_over_from_can_change_nothing(registry, db, act):
     card = make_card()
     run_id = start(registry, card=card)
     registry.record(run_id, make_epochs(1)[0], CHECKPOINT)
-    lose(path)
-    with Registry(path) as second:
+    lose(db)
+    with Registry(db) as second:
         go_on(second, run_id)
-        before = dump(path)
+        before = dump(db)
         with pytest.raises(RegistryError, match=f"run {run_id} is no longer this process's"):
             act(registry, run_id, card)
-        assert dump(path) == before
+        assert dump(db) == before
         second.record(run_id, make_epochs(2)[1])
         second.finish(run_id, make_evaluation(card), card, WEIGHTS)
         assert second.run(run_id).status == FINISHED
 
 
-def tries_to_go_on(path: Path, run_id: str, barrier, won) -> None:
-    with Registry(path) as registry:
+def tries_to_go_on(db: Path, run_id: str, barrier, won) -> None:
+    with Registry(db) as registry:
         barrier.wait()
         try:
             go_on(registry, run_id)
@@ -265,12 +253,12 @@ def tries_to_go_on(path: Path, run_id: str, barrier, won) -> None:
         barrier.wait()  # whoever has won is still alive while the others try
 
 
-def test_of_four_processes_that_go_on_with_a_run_at_once_one_does(path):
-    with Registry(path, create=True) as registry:
+def test_of_four_processes_that_go_on_with_a_run_at_once_one_does(db):
+    with Registry(db, create=True) as registry:
         run_id = start(registry)
         registry.end(run_id, INTERRUPTED)
     barrier, won = fork.Barrier(4), fork.SimpleQueue()
-    processes = [fork.Process(target=tries_to_go_on, args=(path, run_id, barrier, won)) for _ in range(4)]
+    processes = [fork.Process(target=tries_to_go_on, args=(db, run_id, barrier, won)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
@@ -278,4 +266,4 @@ def test_of_four_processes_that_go_on_with_a_run_at_once_one_does(path):
     results = [won.get() for _ in processes]
     assert results.count(True) == 1
     assert sum("still running" in str(result) for result in results) == 3
-    assert len(sql(path, "SELECT * FROM sessions")) == 2
+    assert len(sql(db, "SELECT * FROM sessions")) == 2
