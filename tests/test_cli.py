@@ -418,6 +418,12 @@ def test_the_page_of_help_is_what_the_parser_would_say():
     assert done.stdout == HELP.read_text()
 
 
+@pytest.mark.parametrize("command", ["runs", "db", "data", "sweep"])
+def test_only_the_program_itself_offers_to_install_completion(command):
+    assert "--install-completion" in ok("--help")
+    assert "completion" not in ok(command, "--help")
+
+
 def test_bf16_is_probed_recorded_and_has_a_table_of_its_own(task, run, monkeypatch):
     from kws import speed
 

@@ -19,23 +19,11 @@ from kws.errors import KwsError
 from kws.location import mask
 from kws.stopping import Stopped
 
-_MODULES = {
-    "train": "train",
-    "sweep": "sweep",
-    "tune": "tune",
-    "rerun": "rerun",
-    "eval": "evaluate",
-    "compare": "compare",
-    "plot": "plot",
-    "watch": "watch",
-    "report": "report",
-    "ui": "ui",
-    "summary": "summary",
-    "bench": "bench",
-    "runs": "runs",
-    "db": "db",
-    "data": "data",
-}
+_NAMES = (
+    *("train", "sweep", "tune", "rerun", "eval", "compare", "plot", "watch", "report", "ui", "summary", "bench"),
+    *("runs", "db", "data"),
+)
+_FILES = {"eval": "evaluate"}  # where a command's module and function are not called as it is
 _Command = Any  # Typer does not tell its type
 
 
@@ -46,22 +34,24 @@ class _Modules(Mapping[str, _Command]):
         self._made: dict[str, _Command] = {}
 
     def __getitem__(self, name: str) -> _Command:
+        if name not in _NAMES:
+            raise KeyError(name)
         if name not in self._made:
-            module = importlib.import_module(f"kws.cli.{_MODULES[name]}")
-            if hasattr(module, "app"):
-                self._made[name] = typer.main.get_command(module.app)
-            else:
-                alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-                alone.command(name)(getattr(module, _MODULES[name]))
-                self._made[name] = typer.main.get_command(alone)
+            file = _FILES.get(name, name)
+            module = importlib.import_module(f"kws.cli.{file}")
+            commands = getattr(module, "app", None)
+            if commands is None:
+                commands = typer.Typer(rich_markup_mode=None, add_completion=False)
+                commands.command(name)(getattr(module, file))
+            self._made[name] = typer.main.get_command(commands)
             self._made[name].name = name
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_MODULES)
+        return iter(_NAMES)
 
     def __len__(self) -> int:
-        return len(_MODULES)
+        return len(_NAMES)
 
 
 class _Commands(TyperGroup):

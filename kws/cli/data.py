@@ -6,7 +6,9 @@ import typer
 
 from kws.cli import options
 
-app = typer.Typer(help="List, check or download data.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help="List, check or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+)
 
 
 @app.command("list")

@@ -20,7 +20,10 @@ class Weights(StrEnum):
 
 
 app = typer.Typer(
-    help="Look after the registry, copy it, and ask it anything.", rich_markup_mode=None, no_args_is_help=True
+    help="Look after the registry, copy it, and ask it anything.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 

@@ -9,7 +9,10 @@ from kws.cli import options
 from kws.registry.runs import STATUSES
 
 app = typer.Typer(
-    help="List, show, compare, annotate, delete and move runs.", rich_markup_mode=None, no_args_is_help=True
+    help="List, show, compare, annotate, delete and move runs.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 
