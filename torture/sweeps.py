@@ -32,9 +32,9 @@ from torture import inspecting
 from torture.common import REPOSITORY, Figure, Part, environment, say, workspace, write_small_task
 from torture.trainer import CHECKPOINT_SECONDS
 
-REAL = REPOSITORY / "data" / "speech_commands"
-_REAL_PLAN = ["sweep", "--preset", "table1", "--jobs", "2", "--data", str(REAL)]
-REAL_EPOCHS = 4
+_REAL = REPOSITORY / "data" / "speech_commands"
+_REAL_PLAN = ["sweep", "--preset", "table1", "--jobs", "2", "--data", str(_REAL)]
+_REAL_EPOCHS = 4
 # The learning rate is low so that the figures of all epochs differ.
 _PLAN = ["sweep", "--arch", "fc,cnn", "--maps", "2,1", "--opt", "sgd,adam", "--seeds", "5", "--learning-rate", "1e-5"]
 _PLAN += ["--batch-size", "16", "--jobs", "2"]
@@ -67,16 +67,16 @@ def run(quick: bool) -> Part:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # who was started with it ignored would pass that on
     with workspace("sweeps") as folder:
         (folder / "site").mkdir()
-        if quick or not REAL.is_dir():
+        if quick or not _REAL.is_dir():
             part.told("swept", "fc and a cnn of 2,1 maps on the tests' small task")
-            plan = [*_PLAN, "--data", str(write_small_task(folder / "task"))]
+            plan, epochs = [*_PLAN, "--data", str(write_small_task(folder / "task"))], None
             (folder / "site" / "sitecustomize.py").write_text(
                 f"from kws import session\n\nsession.CHECKPOINT_SECONDS = {CHECKPOINT_SECONDS}\n", encoding="utf-8"
             )
         else:
-            part.told("swept", f"{' '.join(_REAL_PLAN[1:3])} on {REAL.relative_to(REPOSITORY)}")
-            plan = _REAL_PLAN
-        _Torture(part, folder, plan, quick).run()
+            part.told("swept", f"{' '.join(_REAL_PLAN[1:3])} on {_REAL.relative_to(REPOSITORY)}")
+            plan, epochs = _REAL_PLAN, _REAL_EPOCHS
+        _Torture(part, folder, plan, epochs, quick).run()
     return part
 
 
@@ -134,8 +134,8 @@ class Sweep:
 
 
 class _Torture:
-    def __init__(self, part: Part, folder: Path, plan: Sequence[str], quick: bool) -> None:
-        self._part, self._folder, self._plan = part, folder, plan
+    def __init__(self, part: Part, folder: Path, plan: Sequence[str], epochs: int | None, quick: bool) -> None:
+        self._part, self._folder, self._plan, self._wished = part, folder, plan, epochs
         self._wanted, self._seconds = (QUICK_KILLS, QUICK_SECONDS) if quick else (KILLS, SECONDS)
         self._db = folder / "killed.db"
         self._draw = random.Random(0)
@@ -161,18 +161,18 @@ class _Torture:
         return Sweep(self._folder, self._plan, db, epochs, self._started)
 
     def _make_reference(self) -> None:
-        """How many epochs take the time wanted (on the small task), then the sweep that is left in peace."""
+        """How many epochs take the time wanted, where that was not said; then the sweep that is left in peace."""
         trial, self._reference = self._folder / "trial.db", self._folder / "reference.db"
         self._in_peace(trial, 1)  # the features are in the cache from now on
-        self._epochs = REAL_EPOCHS
-        if self._plan is not _REAL_PLAN:
-            trial.unlink()
-            taken = self._in_peace(trial, _TRIAL_EPOCHS)
-            self._epochs = max(round(self._seconds * _TRIAL_EPOCHS / taken), _TRIAL_EPOCHS)
+        trial.unlink()
+        self._epochs = self._wished or self._epochs_that_take(self._seconds, trial)
         start = time.monotonic()
         self._training = self._in_peace(self._reference, self._epochs)
         self._startup = time.monotonic() - start - self._training
         say(f"sweeps: {RUNS} runs of {self._epochs} epochs train for {self._training:.1f} s")
+
+    def _epochs_that_take(self, seconds: float, trial: Path) -> int:
+        return max(round(seconds * _TRIAL_EPOCHS / self._in_peace(trial, _TRIAL_EPOCHS)), _TRIAL_EPOCHS)
 
     def _left(self) -> float:
         """The share of all epochs that is not recorded yet."""

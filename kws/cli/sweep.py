@@ -111,13 +111,13 @@ def sweep(
     from kws.sweeps.trainer import About
 
     new = is_new(db)  # a place that cannot be written is told at once
-    if dry_run:
-        from kws.cli import sweeping
-
-        sweeping.rehearse(axes, jobs or engines.fitting(axes), None if new else db, retry=retry, json=json)
-        return
-    about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
-    chosen = engines.choose(about, jobs, axes, ray=engine == "ray", address=address)
+    chosen = None
+    if not dry_run:  # its first process begins, before the rest is imported
+        about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
+        chosen = engines.choose(about, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 
-    sweeping.run(axes, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)
+    if chosen is None:
+        sweeping.rehearse(axes, jobs or engines.fitting(axes), None if new else db, retry=retry, json=json)
+    else:
+        sweeping.run(axes, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)

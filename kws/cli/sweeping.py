@@ -85,13 +85,10 @@ def _look(
 ) -> tuple[Standing, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
     first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
-    engine.list_clips(first[1])
     engine.ask(as_question(first[1], ask="look"))  # while it does, the registry is read
     standing = Standing.of(plan, db)
     fingerprints = {first[0]: wait(engine)["fingerprint"]}
-    for of, recipe in others:
-        engine.list_clips(recipe)
-        fingerprints[of] = ask(engine, "look", recipe)["fingerprint"]
+    fingerprints |= {of: ask(engine, "look", recipe)["fingerprint"] for of, recipe in others}
     standing = standing.on(fingerprints)
     untimed = standing.untimed(retry=retry)
     if len(untimed) > _TIMED_KINDS:

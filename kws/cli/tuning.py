@@ -62,7 +62,6 @@ def run(
     try:
         with stoppable(), Pool(jobs, about) as engine:
             first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])
-            engine.list_clips(first)
             tag = space.tag(name, ask(engine, "look", first)["fingerprint"], fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"], jobs=jobs)
             _Trials(engine, search, db, tag).until(trials)

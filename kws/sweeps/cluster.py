@@ -31,8 +31,6 @@ from kws.sweeps.trainer import DIED, REFUSED, About, Answer, Question, Trainer, 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-    from kws.recipe import Recipe
-
 RETRIES = 10  # of a task whose process or node died
 STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 5.0
@@ -139,9 +137,6 @@ class Cluster:
                 places = [min(each, int(has.get("GPU", 0))) for each, has in zip(places, alive, strict=True)]
             self._places, self._looked = [each for each in places if each], time.monotonic()
         return self._places
-
-    def list_clips(self, recipe: Recipe) -> None:
-        """Leave it to each node, which may have its clips elsewhere."""
 
     def room(self) -> int:
         """How many questions more can be taken now."""

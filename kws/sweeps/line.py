@@ -42,9 +42,6 @@ class Engine(Protocol):
     def __exit__(self, *_: object) -> None:
         """End all processes; runs at hand end as interrupted."""
 
-    def list_clips(self, recipe: Recipe) -> None:
-        """List a recipe's clips for all its processes, where these see the same."""
-
     def room(self) -> int:
         """How many questions more can be taken now."""
 

@@ -15,7 +15,6 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
-from kws.recipe import Recipe
 from kws.sweeps.trainer import DIED, About, Answer, Question
 
 STOP_SECONDS = 8.0
@@ -50,28 +49,22 @@ class Pool:
                 worker.wait()
         self._selector.close()
 
-    def list_clips(self, recipe: Recipe) -> None:
-        """List a recipe's clips for all processes, while the first imports torch; not those that are made or fetched.
-
-        Raises DataError where it cannot be used.
-        """
-        from kws.speech import sources
-        from kws.speech.listing import list_source
-
-        if recipe.data not in sources.names():
-            listing = list_source(recipe.data, recipe.words, skip_unreadable=self._about.skip_unreadable)
-            self._listed[recipe.data, recipe.words] = listing.key
-
     def room(self) -> int:
         """How many questions more can be taken now."""
         return self.jobs - len(self._asked)
 
     def ask(self, question: Question) -> None:
-        """Ask a process that has nothing to do."""
+        """Ask a process that has nothing to do.
+
+        Before one looks at a recipe's data, its clips are listed for all, unless they are made or fetched; while
+        the first imports torch, there is time. Raises DataError where the data cannot be used.
+        """
+        of = question["recipe"]["data"], question["recipe"]["words"]
+        if question["ask"] == "look":
+            self._list(*of)
         idle = [worker for worker in self._workers if worker.pid not in self._asked]
         worker = idle[0] if idle else self._begin()
         self._asked[worker.pid] = question
-        of = question["recipe"]["data"], question["recipe"]["words"]
         self._tell(worker, question | {"features": self._listed.get(of)})
 
     def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
@@ -95,6 +88,13 @@ class Pool:
         for worker in self._workers:
             if self._asked.get(worker.pid) is question:
                 self._tell(worker, go_on)
+
+    def _list(self, data: str, words: tuple[str, ...]) -> None:
+        from kws.speech import sources
+        from kws.speech.listing import list_source
+
+        if data not in sources.names():
+            self._listed[data, words] = list_source(data, words, skip_unreadable=self._about.skip_unreadable).key
 
     def _begin(self) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(

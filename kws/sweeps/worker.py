@@ -52,7 +52,7 @@ def main() -> None:
         try:
             trainer = Trainer(About(**json.loads(questions.get())))
         except KwsError as error:
-            json.loads(questions.get())
+            questions.get()
             say({"status": REFUSED, "error": str(error)})
             return
         while True:
