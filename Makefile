@@ -18,7 +18,7 @@ train: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-# Some three minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
+# Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
 ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate rerun
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
