@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -28,6 +29,7 @@ class Environment:
     torch_version: str
     platform: str
     cpu: str
+    instruction_set: str | None
     git_commit: str | None
     git_dirty: bool | None
     command: str
@@ -42,6 +44,7 @@ class Environment:
             torch_version=version("torch"),
             platform=f"{platform.system()} {platform.machine()}",
             cpu=_cpu(),
+            instruction_set=_instruction_set(),
             git_commit=commit,
             git_dirty=dirty,
             command=shlex.join(["kws", *map(mask, arguments)]),
@@ -66,6 +69,24 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
+# Vector extensions that libraries for matrix products and transforms choose their kernels by, on x86 and on ARM.
+_EXTENSIONS = re.compile(r"sse4_2|f16c|fma|avx\w*|amx_\w+|asimd\w*|sve\w*|sme\w*|bf16|i8mm|fphp")
+
+
+def _instruction_set() -> str | None:
+    """The processor's vector extensions, in alphabetical order; None where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), None)
+    if flags is None and sys.platform == "darwin":
+        flags = (_output("sysctl", "-n", "machdep.cpu.features") or "").lower() or None
+    if flags is None:
+        return None
+    return " ".join(sorted(flag for flag in set(flags.split()) if _EXTENSIONS.fullmatch(flag)))
+
+
 def _git() -> tuple[str | None, bool | None]:
     """The commit of the checkout that this package is part of, and whether the package differs from it."""
     package = str(Path(__file__).parent)
@@ -77,9 +98,13 @@ def _git() -> tuple[str | None, bool | None]:
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints; None where it is missing or fails."""
+    """What a command prints; None where it is missing or fails.
+
+    Git's own variables (GIT_DIR, GIT_WORK_TREE ...) are kept from it: with them it would tell of another repository.
+    """
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=settings)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -5,13 +5,17 @@ report's. Two fields are None where they do not apply: `momentum` (an optimizer 
 without convolutions, or one with its own default).
 """
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kws.errors import RecipeError
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
 SELECTIONS = (FINAL, BEST)
+BITS_ALONE = ("threads", "slice_size", "device")  # fields that decide the last bits of a result and nothing else
+_NOT_OF_A_CELL = ("seed", "data", *BITS_ALONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,7 @@ class Recipe:
     precision: str = "fp32"  # of the activations and gradients in training; weights are always fp32
     device: str = "cpu"
     selection: str = FINAL  # the epoch whose weights are kept and tested: the last, or the first of the best
+    speakers: str | None = None  # where clips' speakers are told: a pattern of file names, or a file
 
     def __post_init__(self) -> None:
         if self.selection not in SELECTIONS:
@@ -58,6 +63,13 @@ class Recipe:
             raise RecipeError("`maps` (=()) must hold a number of feature maps for each convolution, or be left out")
         for maps in self.maps or ():
             at_least("maps", maps, 1)
+
+    def cell_digest(self) -> str:
+        """What runs of one cell of a table have in common on the same data: all but seed, path and bits; 16 letters."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        for name in _NOT_OF_A_CELL:
+            values.pop(name, None)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def hyperparameters(self) -> dict[str, float]:
         """The optimizer's: learning rate, weight decay, and momentum where it has one."""

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from kws.speed import Speed
 
 
+def loss_text(evaluation: Evaluation) -> str:
+    """An evaluation's loss as it is shown; "loss unknown" where an older registry has lost what it is computed from."""
+    return "loss unknown" if evaluation.loss is None else f"loss {evaluation.loss:.4f}"
+
+
 def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
     """Table 1 of each data set, the best in bold, and what else was asked of it."""
     console = out()
@@ -97,7 +102,7 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
     for on, evaluation in evaluations:
         console.print(
             f"{evaluation.split} split of {on.source}: accuracy {percent(evaluation.accuracy)}, "
-            f"loss {evaluation.loss:.4f}, {evaluation.clips:,} clips"
+            f"{loss_text(evaluation)}, {evaluation.clips:,} clips"
         )
     drawn = table_of("epoch", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
     for epoch in epochs:

@@ -13,7 +13,7 @@ from kws.events import Evaluation
 from kws.registry.runs import Run
 from kws.reports.classes import ClassReport
 from kws.reports.inference import Interval, over_clips
-from kws.screens import table_of
+from kws.screens import loss_text, table_of
 
 if TYPE_CHECKING:
     from kws.reports.scores import Scores
@@ -29,7 +29,7 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
     accuracy = _with(evaluation.accuracy, over_clips(right, evaluation.clips))
     console.print(
         f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
-        f"{visible(card.source)}, {evaluation.clips:,} clips: accuracy {accuracy}, loss {evaluation.loss:.4f}",
+        f"{visible(card.source)}, {evaluation.clips:,} clips: accuracy {accuracy}, {loss_text(evaluation)}",
         soft_wrap=not console.is_terminal,
     )
     names = [visible(name) for name in card.classes]

@@ -103,9 +103,9 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
             )
             yield iterations[-1]
         held_out = evaluate(model, validation, "validation", recipe)
-        if not math.isfinite(held_out.loss):
+        if not math.isfinite(held_out.objective):
             raise DivergedError(
-                f"the validation loss became {held_out.loss} in epoch {epoch}; "
+                f"the validation loss became {held_out.objective} in epoch {epoch}; "
                 f"try a --learning-rate below {recipe.learning_rate:g}"
             )
         training.epoch = epoch
@@ -116,7 +116,7 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
             epoch=epoch,
             train_loss=math.fsum(i.loss * i.clips for i in iterations) / len(train),
             train_accuracy=math.fsum(i.accuracy * i.clips for i in iterations) / len(train),
-            validation_loss=held_out.loss,
+            validation_loss=held_out.objective,
             validation_accuracy=held_out.accuracy,
             seconds=time.perf_counter() - start,
             iterations=tuple(iterations),
@@ -155,20 +155,23 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, softmax: bool) -> Tensor:
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evaluation:
-    """The network's loss, accuracy, predictions and logits (as float16) on every clip of a split."""
+    """The network's loss, objective, accuracy, predictions and logits (as float16) on every clip of a split."""
     model.eval()
-    loss = 0.0
+    loss = objective = 0.0
     predictions = torch.empty(len(split), dtype=torch.uint8, device=split.labels.device)
     outputs = []
     for index in torch.arange(len(split), device=split.labels.device).split(recipe.slice_size):
         logits = model(split.features.index_select(0, index))
-        loss += cross_entropy(logits, split.labels[index], softmax=recipe.softmax).item()
+        objective += cross_entropy(logits, split.labels[index], softmax=recipe.softmax).item()
+        if recipe.softmax:
+            loss += cross_entropy(logits, split.labels[index], softmax=False).item()
         predictions[index] = logits.argmax(1).to(torch.uint8)
         outputs.append(logits.clamp(-_LARGEST, _LARGEST).half())
     labels = split.labels.to(torch.uint8)
     return Evaluation(
         split=name,
-        loss=loss / len(split),
+        loss=(loss if recipe.softmax else objective) / len(split),
+        objective=objective / len(split),
         accuracy=int((predictions == labels).sum()) / len(split),
         predictions=predictions.cpu().numpy().tobytes(),
         labels=labels.cpu().numpy().tobytes(),

@@ -19,7 +19,20 @@ from kws.registry.copying import copy_all
 from kws.registry.reader import RegistryReader
 
 TRAIN = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--batch-size", "16", "--threads", "1"]
-TABLES = ("data", "runs", "splits", "checkpoints", "epochs", "evaluations", "logits", "sessions", "tags", "weights")
+TABLES = (
+    "data",
+    "runs",
+    "splits",
+    "manifests",
+    "tests",
+    "checkpoints",
+    "epochs",
+    "evaluations",
+    "logits",
+    "sessions",
+    "tags",
+    "weights",
+)
 PROGRAM = get_command(app)  # once: it takes twice as long as most commands
 
 

@@ -18,7 +18,9 @@ NAMES = ("yes", "no", "up", "down", "other")
 
 
 def report(labels: list[int], predictions: list[int], k: int) -> ClassReport:
-    answers = Evaluation(split="test", loss=0.5, accuracy=0.5, labels=bytes(labels), predictions=bytes(predictions))
+    answers = Evaluation(
+        split="test", loss=0.5, objective=0.5, accuracy=0.5, labels=bytes(labels), predictions=bytes(predictions)
+    )
     return ClassReport.of(answers, NAMES[:k])
 
 

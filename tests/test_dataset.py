@@ -1,8 +1,10 @@
 """A data set is computed once, the same everywhere, and appears in the cache whole or not at all."""
 
+import hashlib
 import os
 import pickle
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from recordings import SPLITS, noise, write, write_folder
 
 from kws.data_card import DataCard
 from kws.errors import ClipError, DataError
-from kws.speech import prepare
+from kws.speech import digests, prepare
 from kws.speech.dataset import Dataset, Split, load, require_all_classes
 from kws.speech.decode import read_waveform
 from kws.speech.features import log_mel
@@ -207,13 +209,116 @@ def test_a_data_set_with_all_classes_everywhere_is_accepted(original):
 # The cache
 
 
-def test_the_second_time_no_clip_is_read(folder):
+def test_the_second_time_no_clip_is_read(folder, monkeypatch):
+    monkeypatch.setattr(digests, "_SETTLED_NS", -(10**18))  # as if the files had lain there for long
     first = load(str(folder), WORDS)
-    for path in folder.rglob("*.wav"):
-        about = path.stat()
-        path.write_bytes(bytes(about.st_size))
-        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    monkeypatch.setattr(digests, "_digest", None)
+    monkeypatch.setattr(prepare, "read_recording", None)
     assert_same(load(str(folder), WORDS, track=refuse_to_track), first)
+
+
+def write_in_place(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def write_beside_and_rename(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("replace", [write_in_place, write_beside_and_rename])
+def test_a_clip_replaced_with_its_size_and_times_kept_is_read_anew(folder, monkeypatch, replace, settled):
+    if settled:
+        monkeypatch.setattr(digests, "_SETTLED_NS", -(10**18))
+    first = load(str(folder), WORDS)
+    path = folder / "yes" / "train0_nohash_0.wav"
+    about, sound = path.stat(), path.read_bytes()
+    time.sleep(0.02)  # the clock that files are stamped by ticks every 4 to 10 ms
+    replace(path, sound[:44] + sound[:43:-1])
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    again = load(str(folder), WORDS)
+    assert again.card.fingerprint != first.card.fingerprint
+    assert not torch.equal(again.splits["train"].features, first.splits["train"].features)
+
+
+def test_folders_whose_clips_only_look_the_same_share_nothing(folder, tmp_path):
+    other = tmp_path / "elsewhere" / folder.name
+    shutil.copytree(folder, other)
+    for path in other.rglob("*.wav"):
+        sound, about = path.read_bytes(), path.stat()
+        path.write_bytes(sound[:44] + bytes(reversed(sound[44:])))
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    first, second = load(str(folder), WORDS), load(str(other), WORDS)
+    assert first.card.fingerprint != second.card.fingerprint
+    assert len(cached(tmp_path)) == 2
+
+
+def test_folders_that_hold_the_same_share_their_features(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    first, second = load(str(folder), WORDS), load(str(tmp_path / "copy"), WORDS)
+    assert first.card.fingerprint == second.card.fingerprint
+    assert len(cached(tmp_path)) == 1
+
+
+def test_arrays_replaced_with_their_sizes_and_times_kept_are_read_anew(course):
+    first = load(str(course), WORDS)
+    path = course / "X_train.p"
+    about, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 7
+    content[len(content) // 2 + 1] ^= 7
+    content[len(content) // 2 + 4] ^= 7
+    path.write_bytes(content)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert load(str(course), WORDS).card.fingerprint != first.card.fingerprint
+
+
+def test_a_clip_that_is_changed_while_it_is_read_ends_in_a_sentence_and_leaves_nothing(folder, tmp_path, monkeypatch):
+    path, read = folder / "yes" / "train0_nohash_0.wav", prepare.read_recording
+
+    def read_and_touch(clip):
+        recording = read(clip)
+        os.utime(path, (1, 1))
+        return recording
+
+    monkeypatch.setattr(prepare, "read_recording", read_and_touch)
+    with pytest.raises(DataError, match="was changed while it was being read; run the command again"):
+        load(str(folder), WORDS)
+    assert cached(tmp_path) == []
+
+
+def test_the_manifest_has_every_clip_of_a_split_with_its_sound_and_speaker(folder):
+    card = load(str(folder), WORDS).card
+    for split in SPLITS:
+        manifest = card.manifests[split]
+        assert len(manifest.paths) == len(card.labels[split])
+        for place, path in enumerate(manifest.paths):
+            waveform = read_waveform(folder / path)
+            assert manifest.digest(place) == hashlib.sha256(waveform.tobytes()).digest()
+            assert manifest.speakers[place] == Path(path).name.partition("_nohash_")[0]
+            assert manifest.modified_ns[place] == (folder / path).stat().st_mtime_ns
+            assert manifest.seconds[place] == pytest.approx(soundfile.info(folder / path).duration, abs=1e-6)
+
+
+def test_one_name_without_a_speaker_makes_the_speakers_of_its_split_unknown(folder):
+    (folder / "yes" / "train0_nohash_0.wav").rename(folder / "yes" / "mine.wav")
+    (folder / "validation_list.txt").write_text((folder / "validation_list.txt").read_text() + "yes/mine.wav\n")
+    manifests = load(str(folder), WORDS).card.manifests
+    assert [manifests[split].speakers is None for split in SPLITS] == [False, True, False]
+
+
+def test_the_content_is_the_same_under_other_names_and_the_fingerprint_is_not(folder, tmp_path):
+    renamed = tmp_path / "renamed"
+    shutil.copytree(folder, renamed)
+    listed = [(renamed / name).read_text() for name in ("testing_list.txt", "validation_list.txt")]
+    for path in list((renamed / "yes").glob("*.wav")):
+        path.rename(path.with_name(f"x{path.name}"))
+    for name, text in zip(("testing_list.txt", "validation_list.txt"), listed, strict=True):
+        (renamed / name).write_text(text.replace("yes/", "yes/x"))
+    first, second = load(str(folder), WORDS).card, load(str(renamed), WORDS).card
+    assert first.content == second.content
+    assert first.fingerprint != second.fingerprint
 
 
 def test_one_folder_in_the_cache_is_one_data_set(original, tmp_path):
@@ -274,7 +379,7 @@ def test_what_changes_in_the_folder_is_computed_anew(folder, tmp_path, change):
     before = load(str(folder), WORDS)
     change(folder)
     after = load(str(folder), WORDS)
-    assert len(cached(tmp_path)) == 2
+    assert len(cached(tmp_path)) == (1 if change is rewrite_later else 2)
     # A new time alone leaves the data what it was; all else makes it another.
     assert (after.card.fingerprint == before.card.fingerprint) == (change is rewrite_later)
     if change is rewrite_later:
@@ -375,9 +480,9 @@ def test_nothing_but_features_is_put_into_the_cache_and_nothing_into_the_folder(
     before = contents(folder)
     load(str(folder), WORDS)
     assert contents(folder) == before
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["features"]
+    assert {path.name for path in (tmp_path / "cache").iterdir()} <= {"features", "digests"}
     (place,) = cached(tmp_path)
-    files = [f"{split}{kind}.npy" for split in SPLITS for kind in ("", "-labels")]
+    files = [f"{split}{rest}" for split in SPLITS for rest in (".npy", "-labels.npy", "-digests.bin", "-manifest.json")]
     assert sorted(contents(place)) == sorted(["card.json", *files])
 
 
@@ -399,7 +504,7 @@ def test_an_unreadable_clip_can_be_left_out_and_is_listed(folder):
     (folder / "yes" / "test0_nohash_0.wav").write_text("not audio")
     for _ in range(2):  # computed, then cached
         rest = load(str(folder), WORDS, skip_unreadable=True)
-        assert list(rest.left_out) == ["no/train3_nohash_0", "yes/test0_nohash_0"]
+        assert list(rest.left_out) == ["no/train3_nohash_0.wav", "yes/test0_nohash_0.wav"]
         assert rest.card.counts == {"train": (4, 5, 5), "validation": (2, 1, 2), "test": (0, 2, 2)}
         assert rest.card.fingerprint != whole.card.fingerprint
         assert rest.card.split_fingerprints["validation"] == whole.card.split_fingerprints["validation"]
@@ -425,7 +530,7 @@ def test_where_no_clip_can_be_read_nothing_is_left(tmp_path):
         (tmp_path / "data" / word).mkdir(parents=True)
         (tmp_path / "data" / word / "a.wav").write_text("not audio")
     loaded = load(str(tmp_path / "data"), WORDS, skip_unreadable=True)
-    assert sorted(loaded.left_out) == ["no/a", "yes/a"]
+    assert sorted(loaded.left_out) == ["no/a.wav", "yes/a.wav"]
     with pytest.raises(DataError, match="no clips of 'yes'"):
         require_all_classes(loaded)
 

@@ -116,3 +116,31 @@ def test_a_processor_that_the_system_does_not_tell_is_its_architecture(monkeypat
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(platform, "processor", lambda: "")
     assert environment._cpu() == platform.machine()
+
+
+def test_gits_own_variables_do_not_make_another_repositorys_commit_ours(checkout, tmp_path, monkeypatch):
+    git(tmp_path, "init", "--quiet", "other")
+    git(tmp_path / "other", "commit", "--quiet", "--allow-empty", "--message", "Another")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "nowhere"))
+    told = Environment.here([]).git_commit
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name)
+    assert told == git(checkout, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "told"),
+    [
+        (
+            "model name\t: A\nflags\t\t: fpu sse4_2 fma avx avx2 avx512f amx_bf16 lm\n",
+            "amx_bf16 avx avx2 avx512f fma sse4_2",
+        ),
+        ("Features\t: fp asimd sve bf16 crc32\n", "asimd bf16 sve"),
+        ("model name\t: A\n", None),
+    ],
+)
+def test_the_processors_vector_extensions_are_told(monkeypatch, cpuinfo, told):
+    monkeypatch.setattr(environment.Path, "read_text", lambda *_, **__: cpuinfo)
+    assert environment._instruction_set() == told

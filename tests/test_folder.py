@@ -57,7 +57,7 @@ def test_every_recording_is_listed_with_its_word_split_size_and_time(folder):
     for clip in clips:
         about = Path(clip.path).stat()
         assert Path(clip.path) == folder / clip.word / clip.file_name
-        assert (clip.size, clip.modified_ns, clip.label) == (about.st_size, about.st_mtime_ns, -1)
+        assert (clip.stamp.size, clip.stamp.modified_ns, clip.label) == (about.st_size, about.st_mtime_ns, -1)
         assert clip.file_name.startswith(clip.split)
 
 

@@ -30,7 +30,7 @@ def answered(registry: Registry, wrong: int, *, slow: int = 0, seed: int = 0, sp
     places = np.random.default_rng([wrong, seed]).permutation(len(LABELS))[: wrong + spread * (seed % 2)]
     answers = bytes((label + (i in set(places.tolist()))) % 3 for i, label in enumerate(LABELS))
     right = sum(a == b for a, b in zip(answers, LABELS, strict=True)) / len(LABELS)
-    evaluation = Evaluation(split="test", loss=0.3, accuracy=right, predictions=answers, labels=LABELS)
+    evaluation = Evaluation(split="test", loss=0.3, objective=0.3, accuracy=right, predictions=answers, labels=LABELS)
     registry.finish(run_id, evaluation, CARD, WEIGHTS)
     return run_id
 

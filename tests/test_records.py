@@ -99,7 +99,7 @@ def test_an_evaluations_record_has_accuracy_scores_and_confusion(full):
     record = by_way_of_json(evaluation_record(make_run(), card, answers, ClassReport.of(answers, card.classes)))
     assert list(record) == [
         *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "accuracy_interval"),
-        *("loss", "classes", "confusion_matrix"),
+        *("loss", "objective", "classes", "confusion_matrix"),
     ]
     assert (record["split"], record["clips"], record["accuracy"]) == ("test", 6, pytest.approx(4 / 6))
     assert list(record["classes"]) == ["yes", "no", "other"]

@@ -35,8 +35,8 @@ def random_registry(path, seed: int):
                     environment=ENVIRONMENT,
                 )  # fmt: skip
                 evaluation = Evaluation(
-                    split="test", loss=0.5, accuracy=float((given == labels).mean()), predictions=given.tobytes(),
-                    labels=labels.tobytes(),
+                    split="test", loss=0.5, objective=0.5, accuracy=float((given == labels).mean()),
+                    predictions=given.tobytes(), labels=labels.tobytes(),
                 )  # fmt: skip
                 registry.finish(run_id, evaluation, card, b"")
     return answers, labels

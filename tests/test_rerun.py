@@ -57,7 +57,7 @@ def test_the_first_epoch_that_differs_and_what_may_be_why_are_told(task):
 
 def test_answers_and_weights_that_differ_alone_are_told(task):
     first = trained(task, "--epochs", 2)
-    sql(db(), "UPDATE evaluations SET loss = 9")
+    sql(db(), "UPDATE evaluations SET objective = 9")
     assert "in its answers on the test split: versions, threads and CPU are the same" in kws("rerun", first).stderr
     second = trained(task, "--epochs", 2, "--seed", 5)
     sql(db(), "UPDATE weights SET sha256 = 'another' WHERE run_key = (SELECT max(key) FROM runs)")

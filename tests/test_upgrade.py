@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from commands import dump, kws, ok, ok_json, refused, sql
-from ledger import ENVIRONMENT, make_epochs, make_registry, start
+from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start
 from sounds import write_task
 
 from kws.errors import RegistryError
@@ -106,7 +108,9 @@ def test_every_row_of_every_table_is_as_it_was(old, journal, pristine):
     assert sql(old, "PRAGMA integrity_check") == [("ok",)]
     assert sql(old, "PRAGMA foreign_key_check") == []
     new = {table: rows for table, rows in dump(old).items() if table not in was}
-    assert new == {"sessions": [], "tags": [], "checkpoints": [], "logits": []}
+    looks = new.pop("tests")
+    assert new == {"sessions": [], "tags": [], "checkpoints": [], "logits": [], "manifests": []}
+    assert len(looks) == 4  # every evaluation was one
     assert sql(old, "SELECT DISTINCT rerun_of, deleted_at FROM runs") == [(None, None)]
 
 
@@ -114,7 +118,7 @@ def test_an_upgraded_registry_has_the_tables_of_a_new_one(old, tmp_path):
     upgrade(old)
     make_registry(tmp_path / "new.db")
     assert schema(old) == schema(tmp_path / "new.db")
-    assert len(schema(old)) == 10
+    assert len(schema(old)) == 12
 
 
 def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(tmp_path):
@@ -127,7 +131,10 @@ def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(
     (told,) = upgrade(path)
     assert told.endswith(str(tmp_path / "experiments.schema-2.db"))
     assert only(path, was) == only(tmp_path / "experiments.schema-2.db", was)
-    assert dump(path) == before | {"logits": []}
+    added = {"logits": [], "manifests": [], "tests": before["evaluations"]}
+    assert {table: len(rows) for table, rows in dump(path).items()} == {
+        table: len(rows) for table, rows in (before | added).items()
+    }
     make_registry(tmp_path / "new.db")
     assert schema(path) == schema(tmp_path / "new.db")
     assert [run["tags"] for run in ok_json("runs", "list")["runs"]] == [["first", "paper"], [], []]
@@ -315,3 +322,75 @@ def test_a_current_registry_is_opened_without_what_upgrades_need(tmp_path):
 def test_the_fixture_is_a_registry_of_schema_1(pristine):
     assert sql(pristine, "PRAGMA user_version") == [(1,)]
     assert sql(pristine, "PRAGMA application_id") == [(0x6B777331,)]
+
+
+# Schema 4: losses on one scale, and a ledger of what was tested
+
+
+@pytest.fixture
+def of_schema_3(tmp_path) -> Path:
+    """A registry of schema 3 with a run that had a softmax before cross-entropy, and one that had not."""
+    path = tmp_path / "experiments.db"
+    make_registry(path, [make_recipe(softmax=True), make_recipe()])
+    to_schema_3(path)
+    return path
+
+
+def to_schema_3(path: Path) -> None:
+    """What schema 4 brought is taken away again."""
+    sql(
+        path,
+        "PRAGMA journal_mode = DELETE",
+        "CREATE TABLE before AS SELECT * FROM evaluations",
+        "DROP TABLE evaluations",
+        "CREATE TABLE evaluations (run_key INTEGER NOT NULL, data_fingerprint TEXT NOT NULL, split TEXT NOT NULL, "
+        "evaluated_at VARCHAR NOT NULL, clips INTEGER NOT NULL, loss FLOAT NOT NULL, accuracy FLOAT NOT NULL, "
+        "predictions BLOB NOT NULL, PRIMARY KEY (run_key, data_fingerprint, split), "
+        "FOREIGN KEY(run_key) REFERENCES runs (key), FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)) "
+        "WITHOUT ROWID",
+        "INSERT INTO evaluations SELECT run_key, data_fingerprint, split, evaluated_at, clips, objective, accuracy, "
+        "predictions FROM before",
+        "DROP TABLE before",
+        "DROP TABLE manifests",
+        "DROP TABLE tests",
+        *(f"ALTER TABLE data DROP COLUMN {name}" for name in ("draw", "content", "band_means", "unused")),
+        *(f"ALTER TABLE runs DROP COLUMN {name}" for name in ("speakers", "instruction_set")),
+        "PRAGMA user_version = 3",
+    )
+
+
+def test_a_double_softmaxs_loss_becomes_that_of_the_probabilities_and_stays_as_the_objective(of_schema_3):
+    before = {row[0]: row[1:] for row in sql(of_schema_3, "SELECT run_key, predictions, accuracy FROM evaluations")}
+    upgrade(of_schema_3)
+    with Registry(of_schema_3) as registry:
+        softmax, plain = registry.runs()
+        ((card, of_softmax),) = registry.evaluations(softmax.id)
+        ((_, of_plain),) = registry.evaluations(plain.id)
+        logits = registry.logits(softmax.id, card.fingerprint, "test")
+    outputs = torch.from_numpy(np.frombuffer(logits, "<f2").astype(float).reshape(-1, 3))
+    labels = torch.frombuffer(bytearray(of_softmax.labels), dtype=torch.uint8).long()
+    assert of_softmax.loss == pytest.approx(torch.nn.functional.cross_entropy(outputs, labels).item(), abs=1e-12)
+    assert (of_softmax.objective, of_plain.loss, of_plain.objective) == (0.37, 0.37, 0.37)
+    after = {row[0]: row[1:] for row in sql(of_schema_3, "SELECT run_key, predictions, accuracy FROM evaluations")}
+    assert after == before
+
+
+def test_a_double_softmaxs_loss_without_logits_is_unknown_and_is_said_so(of_schema_3):
+    sql(of_schema_3, "DELETE FROM logits")
+    upgrade(of_schema_3)
+    with Registry(of_schema_3) as registry:
+        softmax, plain = registry.runs()
+        assert [registry.evaluations(run.id)[0][1].loss for run in (softmax, plain)] == [None, 0.37]
+    assert "loss unknown" in ok("runs", "show", softmax.id)
+    assert ok_json("runs", "show", softmax.id)["evaluations"][0]["loss"] is None
+
+
+def test_every_evaluation_of_an_older_registry_is_in_the_ledger_by_the_recipes_own_digest(of_schema_3):
+    upgrade(of_schema_3)
+    with Registry(of_schema_3) as registry:
+        wanted = {(run.id, run.recipe.cell_digest()) for run in registry.runs()}
+        again = start(registry, make_recipe(seed=1))
+        registry.finish(again, make_evaluation(make_card()), make_card(), b"")
+        wanted |= {(again, make_recipe().cell_digest())}
+    assert set(sql(of_schema_3, "SELECT run_id, recipe FROM tests")) == wanted
+    assert sql(of_schema_3, "SELECT count(DISTINCT recipe) FROM tests") == [(2,)]

@@ -68,7 +68,7 @@ def evaluate(
         else:
             display.say(f"note: {db} cannot be written, so this evaluation is not kept")
     scores = Scores.of(evaluation.logits, evaluation.labels, card.classes)
-    names = dataset.clip_names(source, words, loaded, split.value)
+    names = dataset.clip_names(loaded, split.value)
     report = ClassReport.of(evaluation, card.classes)
     same = loaded.card.fingerprint == found.data_fingerprint
     if not same:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kws.registry.backend import Connection
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
 
 Tell = Callable[[str], object]

@@ -17,10 +17,10 @@ from typing import Any
 from kws.errors import RegistryError
 from kws.location import Location
 from kws.registry.backend import Connection, open_database
-from kws.registry.transfer import BELONGINGS, columns_of, copy_runs, put, read_rows
+from kws.registry.transfer import BELONGINGS, OF_DATA, columns_of, copy_runs, put, read_rows
 
 Track = Callable[[Iterable[str], int, str], Iterable[str]]  # what to go through, how many they are, what is done
-_NATURAL = ("epoch", "session", "tag", "data_fingerprint", "split", "fingerprint")
+_NATURAL = ("epoch", "session", "tag", "data_fingerprint", "split", "fingerprint", "split_fingerprint", "tested_at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +84,11 @@ def copy_all(
                 f"{min(others)}; copy into a new registry, or add runs to that one by `kws runs import`"
             )
         names = columns_of(here)
-        for table, key in (("data", "fingerprint"), ("splits", "data_fingerprint")):
+        for table, key in OF_DATA.items():
             for row in there.execute("SELECT fingerprint FROM data ORDER BY fingerprint").fetchall():
                 put(here, table, read_rows(there, table, names[table], key, row["fingerprint"]))
+        for row in there.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():  # of purged runs, too
+            put(here, "tests", read_rows(there, "tests", names["tests"], "run_id", row["run_id"]))
         return copy_runs(there, here, track(ids, len(ids), "copying"), source=source)
 
 
@@ -105,8 +107,10 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
             counts[table] += 1
 
     for row in connection.execute("SELECT fingerprint FROM data ORDER BY fingerprint").fetchall():
-        take("data", "fingerprint", row["fingerprint"], "")
-        take("splits", "data_fingerprint", row["fingerprint"], "")
+        for table, key in OF_DATA.items():
+            take(table, key, row["fingerprint"], "")
+    for row in connection.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():
+        take("tests", "run_id", row["run_id"], "")
     keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM runs")}
     for run_id in track(sorted(keys), len(keys), what):
         take("runs", "key", keys[run_id], run_id)

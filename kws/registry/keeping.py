@@ -17,7 +17,7 @@ from kws.registry.copying import copy_all
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.selection import Selection
-from kws.registry.transfer import BELONGINGS
+from kws.registry.transfer import BELONGINGS, OF_DATA
 
 _KEY = "SELECT key FROM runs WHERE id = :id"
 
@@ -90,7 +90,10 @@ def best_seeds(runs: Iterable[Run]) -> set[str]:
 
 
 def purge(path: Location, run_ids: list[str]) -> None:
-    """Remove runs for good, data sets that no run needs any more with them, and give their space back."""
+    """Remove runs for good, data sets that no run needs any more with them, and give their space back.
+
+    The ledger of tests keeps that they were tested.
+    """
     with closing(open_database(path, create=False)) as database:
         with database.writing() as connection:
             for run_id in run_ids:
@@ -98,6 +101,6 @@ def purge(path: Location, run_ids: list[str]) -> None:
                     connection.execute(f"DELETE FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608 - our names
                 connection.execute("DELETE FROM runs WHERE id = :id", {"id": run_id})
             unneeded = "NOT IN (SELECT data_fingerprint FROM runs UNION SELECT data_fingerprint FROM evaluations)"
-            connection.execute(f"DELETE FROM splits WHERE data_fingerprint {unneeded}")  # noqa: S608 - as above
-            connection.execute(f"DELETE FROM data WHERE fingerprint {unneeded}")  # noqa: S608 - as above
+            for table, key in reversed(OF_DATA.items()):
+                connection.execute(f"DELETE FROM {table} WHERE {key} {unneeded}")  # noqa: S608 - as above
         database.vacuum()

@@ -9,12 +9,14 @@ Decisions:
   file; or the registry's together with other runs' writers, and that of one run alone, so that many record at once.
 - A connection that broke between two transactions is made anew, for half a minute, as long as a server takes to start
   again. One that breaks within a transaction is told as LostConnectionError, and whoever can begin anew does.
+- An older registry is upgraded by the first process that may, in one transaction under the registry's lock.
 - NaN is NULL, as in SQLite, so that a column that must be a number refuses it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 try:
     import psycopg
+    import psycopg.rows
 
     from kws.registry.postgres_rows import ServerConnection, adapters, row_factory
 except ImportError as missing:
@@ -201,10 +204,31 @@ class ServerDatabase:
                 f"{self.path} has schema {schema}, and this version of kws knows up to {SCHEMA_VERSION}; upgrade kws"
             )
         if schema < SCHEMA_VERSION:
+            self._upgrade(schema)
+
+    def _upgrade(self, schema: int) -> None:
+        if not self.is_writable():
             raise RegistryError(
-                f"{self.path} has schema {schema}, and this version of kws needs {SCHEMA_VERSION}; copy it into a file "
-                "with the kws that made it, by `kws db copy`, and that file into an empty database with this one"
+                f"{self.path} has schema {schema}, this version of kws needs {SCHEMA_VERSION}, and this user may not "
+                "upgrade it; open it once as the user who made it"
             )
+        from sqlalchemy.exc import DBAPIError
+
+        from kws.registry.upgrade import upgrade_on_server
+
+        try:
+            done = upgrade_on_server(self._connect_plainly, _lock(str(self._schema_name())))
+        except DBAPIError as error:
+            raise error.orig or error from None
+        if done:
+            sys.stderr.write(f"{self.path} was upgraded to schema {SCHEMA_VERSION}\n")
+
+    def _connect_plainly(self) -> psycopg.Connection[Any]:
+        """A connection whose rows are tuples and whose transactions are psycopg's, as SQLAlchemy wants it."""
+        raw = self._connect()
+        raw.row_factory = psycopg.rows.tuple_row
+        raw.autocommit = False
+        return raw
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

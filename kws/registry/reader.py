@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Self
 
-from kws.data_card import DataCard
+from kws.data_card import DataCard, Manifest
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import Evaluation
 from kws.location import Location
@@ -40,6 +40,11 @@ WHERE status = 'running' ORDER BY key
 """
 _UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecipeError)
 _DATA = "SELECT * FROM data WHERE fingerprint = :fingerprint"
+_MANIFEST = "SELECT * FROM manifests WHERE data_fingerprint = :fingerprint AND split = :split"
+_SPEAKERS = """
+SELECT speakers, clips FROM manifests JOIN splits USING (data_fingerprint, split)
+WHERE data_fingerprint = :fingerprint AND split = :split
+"""
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
@@ -139,6 +144,19 @@ class RegistryReader:
         """The card of a data set that runs were made on."""
         with self.reading() as connection:
             return _card(connection, fingerprint)
+
+    def manifest(self, fingerprint: str, split: str) -> Manifest | None:
+        """Every clip of one split of a data set; None where an older registry does not have them."""
+        with self.reading() as connection:
+            about = {"fingerprint": fingerprint, "split": split}
+            row = connection.execute(_MANIFEST, about).fetchone()
+            return rows.manifest(row, len(_card(connection, fingerprint).labels[split])) if row else None
+
+    def speakers(self, fingerprint: str, split: str) -> tuple[str, ...] | None:
+        """The speaker of each clip of one split, in the order of its labels; None where they are not known."""
+        with self.reading() as connection:
+            row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
+            return rows.speakers(row["speakers"], row["clips"]) if row else None
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""

@@ -11,7 +11,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from kws.data_card import SPLITS, DataCard
+from kws.data_card import DIGEST_BYTES, SPLITS, DataCard, Manifest
 from kws.environment import Environment
 from kws.events import EpochEnd, Evaluation
 from kws.process import Process
@@ -35,12 +35,17 @@ def of_recipe(recipe: Recipe) -> dict[str, Any]:
     return values | {"words": json.dumps(recipe.words), "maps": json.dumps(recipe.maps) if recipe.maps else None}
 
 
+def recipe(row: Row) -> Recipe:
+    """A recipe from a run's row."""
+    values = {name: row[name] for name in _RECIPE}
+    maps = values["maps"]
+    values |= {"words": tuple(json.loads(values["words"])), "maps": tuple(json.loads(maps)) if maps else None}
+    values["softmax"] = bool(values["softmax"])
+    return _typed(Recipe(**values))
+
+
 def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
     """A run from its row, joined with the source of its data; its status may be told better than the row knows it."""
-    recipe = {name: row[name] for name in _RECIPE}
-    maps = recipe["maps"]
-    recipe |= {"words": tuple(json.loads(recipe["words"])), "maps": tuple(json.loads(maps)) if maps else None}
-    recipe["softmax"] = bool(recipe["softmax"])
     environment = {name: row[name] for name in _ENVIRONMENT}
     if environment["git_dirty"] is not None:
         environment["git_dirty"] = bool(environment["git_dirty"])
@@ -50,7 +55,7 @@ def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
             status=status,
             tags=tags,
             data_source=row["source"],
-            recipe=_typed(Recipe(**recipe)),
+            recipe=recipe(row),
             environment=_typed(Environment(**environment)),
             epochs_done=row["epochs_done"],
             seconds=row["milliseconds"] / 1000,
@@ -107,6 +112,10 @@ def of_card(card: DataCard) -> dict[str, Any]:
         "front_end": json.dumps(dict(card.front_end)),
         "mean": card.mean,
         "std": card.std,
+        "draw": card.draw,
+        "content": card.content,
+        "band_means": json.dumps(card.band_means) if card.band_means else None,
+        "unused": json.dumps(dict(card.unused)) if card.unused else None,
     }
 
 
@@ -125,6 +134,54 @@ def of_splits(card: DataCard) -> list[dict[str, Any]]:
     ]
 
 
+def of_manifests(card: DataCard) -> list[dict[str, Any]]:
+    """A card's manifests as rows."""
+    return [
+        {
+            "data_fingerprint": card.fingerprint,
+            "split": split,
+            "paths": _squeeze(manifest.paths),
+            "digests": manifest.digests,
+            "speakers": None if manifest.speakers is None else _squeeze(manifest.speakers),
+            "modified_ns": _squeeze(manifest.modified_ns),
+            "seconds": _squeeze(manifest.seconds),
+        }
+        for split, manifest in card.manifests.items()
+    ]
+
+
+def manifest(row: Row, clips: int) -> Manifest:
+    """A split's manifest from its row; it must have so many clips."""
+    made = Manifest(
+        paths=_loosen(row["paths"]),
+        digests=row["digests"],
+        speakers=speakers(row["speakers"], clips),
+        modified_ns=_loosen(row["modified_ns"]),
+        seconds=_loosen(row["seconds"]),
+    )
+    if {len(made.paths), len(made.modified_ns), len(made.seconds), len(made.digests) / DIGEST_BYTES} != {clips}:
+        raise ValueError(f"the manifest of the {row['split']} split does not have its {clips} clips")
+    return made
+
+
+def speakers(blob: bytes | None, clips: int) -> tuple[str, ...] | None:
+    """The speaker of each of a split's clips; None where they are not known."""
+    if blob is None:
+        return None
+    made = _loosen(blob)
+    if len(made) != clips or not all(isinstance(name, str) for name in made):
+        raise ValueError(f"the speakers are not {clips} names")
+    return made
+
+
+def _squeeze(values: Sequence[Any]) -> bytes:
+    return zlib.compress(json.dumps(values).encode())  # file names that are not UTF-8 keep their surrogates, escaped
+
+
+def _loosen(blob: bytes) -> tuple[Any, ...]:
+    return tuple(json.loads(zlib.decompress(blob)))
+
+
 def card(data: Row, splits: Sequence[Row]) -> DataCard:
     """A card from a data set's row and its splits'."""
     ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
@@ -138,6 +195,9 @@ def card(data: Row, splits: Sequence[Row]) -> DataCard:
             front_end=json.loads(data["front_end"]),
             mean=data["mean"],
             std=data["std"],
+            draw=data["draw"],
+            band_means=tuple(json.loads(data["band_means"])) if data["band_means"] else None,
+            unused=json.loads(data["unused"]) if data["unused"] else {},
         )
     )
     if (
@@ -161,6 +221,7 @@ def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str,
         "split": evaluation.split,
         "clips": evaluation.clips,
         "loss": evaluation.loss,
+        "objective": evaluation.objective,
         "accuracy": evaluation.accuracy,
         "predictions": zlib.compress(evaluation.predictions),
     }
@@ -189,6 +250,7 @@ def evaluation(row: Row, card: DataCard) -> Evaluation:
     made = Evaluation(
         split=row["split"],
         loss=row["loss"],
+        objective=row["objective"],
         accuracy=row["accuracy"],
         predictions=zlib.decompress(row["predictions"]),
         labels=card.labels_of(row["split"]),

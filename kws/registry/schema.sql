@@ -5,7 +5,33 @@ CREATE TABLE data (
     front_end JSON NOT NULL,
     mean FLOAT NOT NULL,
     std FLOAT NOT NULL,
+    draw VARCHAR NOT NULL,
+    content VARCHAR,
+    band_means JSON,
+    unused JSON,
     PRIMARY KEY (fingerprint)
+);
+
+CREATE TABLE tests (
+    split_fingerprint VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    tested_at VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    recipe VARCHAR NOT NULL,
+    PRIMARY KEY (split_fingerprint, run_id, tested_at)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE manifests (
+    data_fingerprint VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    paths BLOB NOT NULL,
+    digests BLOB NOT NULL,
+    speakers BLOB,
+    modified_ns BLOB NOT NULL,
+    seconds BLOB NOT NULL,
+    PRIMARY KEY (data_fingerprint, split),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 );
 
 CREATE TABLE runs (
@@ -43,11 +69,13 @@ CREATE TABLE runs (
     precision VARCHAR NOT NULL,
     device VARCHAR NOT NULL,
     selection VARCHAR NOT NULL,
+    speakers VARCHAR,
     kws_version VARCHAR NOT NULL,
     python_version VARCHAR NOT NULL,
     torch_version VARCHAR NOT NULL,
     platform VARCHAR NOT NULL,
     cpu VARCHAR NOT NULL,
+    instruction_set VARCHAR,
     git_commit VARCHAR,
     git_dirty BOOLEAN,
     command VARCHAR NOT NULL,
@@ -98,7 +126,8 @@ CREATE TABLE evaluations (
     split VARCHAR NOT NULL,
     evaluated_at VARCHAR NOT NULL,
     clips INTEGER NOT NULL,
-    loss FLOAT NOT NULL,
+    loss FLOAT,
+    objective FLOAT NOT NULL,
     accuracy FLOAT NOT NULL,
     predictions BLOB NOT NULL,
     PRIMARY KEY (run_key, data_fingerprint, split),

@@ -5,7 +5,32 @@ CREATE TABLE data (
     front_end TEXT COLLATE "C" NOT NULL,
     mean FLOAT NOT NULL,
     std FLOAT NOT NULL,
+    draw TEXT COLLATE "C" NOT NULL,
+    content TEXT COLLATE "C",
+    band_means TEXT COLLATE "C",
+    unused TEXT COLLATE "C",
     PRIMARY KEY (fingerprint)
+);
+
+CREATE TABLE tests (
+    split_fingerprint TEXT COLLATE "C" NOT NULL,
+    run_id TEXT COLLATE "C" NOT NULL,
+    tested_at TEXT COLLATE "C" NOT NULL,
+    split TEXT COLLATE "C" NOT NULL,
+    recipe TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (split_fingerprint, run_id, tested_at)
+);
+
+CREATE TABLE manifests (
+    data_fingerprint TEXT COLLATE "C" NOT NULL,
+    split TEXT COLLATE "C" NOT NULL,
+    paths BYTEA NOT NULL,
+    digests BYTEA NOT NULL,
+    speakers BYTEA,
+    modified_ns BYTEA NOT NULL,
+    seconds BYTEA NOT NULL,
+    PRIMARY KEY (data_fingerprint, split),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 );
 
 CREATE TABLE runs (
@@ -43,11 +68,13 @@ CREATE TABLE runs (
     precision TEXT COLLATE "C" NOT NULL,
     device TEXT COLLATE "C" NOT NULL,
     selection TEXT COLLATE "C" NOT NULL,
+    speakers TEXT COLLATE "C",
     kws_version TEXT COLLATE "C" NOT NULL,
     python_version TEXT COLLATE "C" NOT NULL,
     torch_version TEXT COLLATE "C" NOT NULL,
     platform TEXT COLLATE "C" NOT NULL,
     cpu TEXT COLLATE "C" NOT NULL,
+    instruction_set TEXT COLLATE "C",
     git_commit TEXT COLLATE "C",
     git_dirty BOOLEAN,
     command TEXT COLLATE "C" NOT NULL,
@@ -96,7 +123,8 @@ CREATE TABLE evaluations (
     split TEXT COLLATE "C" NOT NULL,
     evaluated_at TEXT COLLATE "C" NOT NULL,
     clips BIGINT NOT NULL,
-    loss FLOAT NOT NULL,
+    loss FLOAT,
+    objective FLOAT NOT NULL,
     accuracy FLOAT NOT NULL,
     predictions BYTEA NOT NULL,
     PRIMARY KEY (run_key, data_fingerprint, split),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kws.data_card import DataCard
+from kws.data_card import ALL, SPLITS, DataCard
 from kws.environment import Environment
 from kws.errors import RegistryError
 from kws.events import EpochEnd, Evaluation
@@ -51,6 +51,7 @@ SELECT 1 FROM runs JOIN weights ON run_key = key WHERE key = :key AND status = '
 """
 _DROP = "DELETE FROM checkpoints WHERE run_key = :key"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
+_HAS_MANIFESTS = "SELECT 1 FROM manifests WHERE data_fingerprint = :fingerprint"
 _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
 AND predictions = :predictions
@@ -281,22 +282,39 @@ def _change_run(connection: Connection, key: int, **values: Any) -> None:
 
 
 def _keep_card(connection: Connection, card: DataCard) -> None:
-    """Record a data set where it is new, or was taken in from elsewhere as something that it is not."""
+    """Record a data set where it is new, or was taken in from elsewhere as something that it is not.
+
+    Its name stays the one that it was first recorded under: the same clips elsewhere change no title of earlier runs.
+    What an older registry does not have of it, its manifests above all, is added.
+    """
     row = rows.of_card(card)
     known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
     if known is None:
         _insert(connection, "data", row, known=True)
-    elif dict(known) != row:
+    elif dict(known) != (row := row | {"source": known["source"]}):
         changes = ", ".join(f"{column} = :{column}" for column in row)
         connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
     for split in rows.of_splits(card):
         same = " AND ".join(f"{column} = :{column}" for column in split)
         if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
             _insert(connection, "splits", split, anew="data_fingerprint, split")
+    if card.manifests and not connection.execute(_HAS_MANIFESTS, row).fetchone():
+        for manifest in rows.of_manifests(card):
+            _insert(connection, "manifests", manifest, anew="data_fingerprint, split")
 
 
 def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
     values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
     _insert(connection, "evaluations", values, known=True)
+    _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
     if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
         _insert(connection, "logits", rows.of_logits(key, evaluation, card), known=True)
+
+
+def _enter_in_ledger(connection: Connection, key: int, split: str, card: DataCard, *, at: str) -> None:
+    """Enter that a split was looked at: the ledger keeps it, whatever becomes of the run."""
+    row = connection.execute("SELECT * FROM runs WHERE key = :key", {"key": key}).fetchone()
+    look = {"run_id": row["id"], "tested_at": at, "recipe": rows.recipe(row).cell_digest()}
+    for part in SPLITS if split == ALL else (split,):
+        about = {"split_fingerprint": card.split_fingerprints[part], "split": part}
+        _insert(connection, "tests", look | about, known=True)

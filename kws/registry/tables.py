@@ -2,6 +2,7 @@
 
     data          a data set by its fingerprint: source, classes, front end, mean and standard deviation
     splits        one split of a data set: its clips, counts a class and labels
+    manifests     every clip of a split: path, digest, speaker, time of modification, duration
     runs          one training: its recipe, data, environment, state and times
     sessions      one process that worked on a run: the first, and each that went on with it
     tags          a run's tags
@@ -10,11 +11,12 @@
     logits        the network's outputs behind these answers, K a clip
     weights       a run's final weights, a safetensors file
     checkpoints   where a run that is not finished can go on: weights, optimizer and random states after an epoch
+    tests         the ledger of evaluations: which recipe was judged on which split, and when; it outlives its runs
 
 Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
 little-endian float32, predictions and labels a byte a clip, logits little-endian float16 (N, K), these three compressed
-by zlib. Epochs and weights hang on a run's
-integer key, not its id: they are many, and a row is small.
+by zlib; digests 32 bytes a clip; a manifest's other columns are JSON lists compressed by zlib. Epochs and weights hang
+on a run's integer key, not its id: they are many, and a row is small.
 """
 
 from typing import Any
@@ -39,6 +41,10 @@ class DataRow(SQLModel, table=True):
     front_end: dict[str, float] = Field(sa_column=Column(JSON, nullable=False))
     mean: float
     std: float
+    draw: str
+    content: str | None = None
+    band_means: list[float] | None = Field(sa_column=Column(JSON(none_as_null=True)))
+    unused: dict[str, int] | None = Field(sa_column=Column(JSON(none_as_null=True)))
 
 
 class SplitRow(SQLModel, table=True):
@@ -53,6 +59,20 @@ class SplitRow(SQLModel, table=True):
     clips: int
     counts: list[int] = Field(sa_column=Column(JSON, nullable=False))
     labels: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ManifestRow(SQLModel, table=True):
+    """Every clip of one split of a data set, in the order of its labels; speakers are NULL where they are not known."""
+
+    __tablename__ = "manifests"
+
+    data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
+    split: str = Field(primary_key=True)
+    paths: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digests: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    speakers: bytes | None = Field(sa_column=Column(LargeBinary))
+    modified_ns: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    seconds: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class RunRow(SQLModel, table=True):
@@ -99,12 +119,14 @@ class RunRow(SQLModel, table=True):
     precision: str
     device: str
     selection: str
+    speakers: str | None
 
     kws_version: str
     python_version: str
     torch_version: str
     platform: str
     cpu: str
+    instruction_set: str | None
     git_commit: str | None
     git_dirty: bool | None
     command: str
@@ -156,7 +178,11 @@ class EpochRow(SQLModel, table=True):
 
 
 class EvaluationRow(SQLModel, table=True):
-    """A run's answers on one split of a data set; evaluated again, the first answers stay."""
+    """A run's answers on one split of a data set; evaluated again, the first answers stay.
+
+    `loss` is the cross-entropy of the network's probabilities, the same quantity for every recipe, NULL where an older
+    registry has no logits to compute it from; `objective` is the mean of what training minimised.
+    """
 
     __tablename__ = "evaluations"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -166,7 +192,8 @@ class EvaluationRow(SQLModel, table=True):
     split: str = Field(primary_key=True)
     evaluated_at: str
     clips: int
-    loss: float
+    loss: float | None
+    objective: float
     accuracy: float
     predictions: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -202,6 +229,22 @@ class CheckpointRow(SQLModel, table=True):
     epoch: int
     sha256: str
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class TestRow(SQLModel, table=True):
+    """One look at a split: which run was evaluated on it, and the digest of its recipe but for the seed.
+
+    It is no foreign key to runs, for a split that has been looked at has been, even where the run was purged.
+    """
+
+    __tablename__ = "tests"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    split_fingerprint: str = Field(primary_key=True)
+    run_id: str = Field(primary_key=True)
+    tested_at: str = Field(primary_key=True)
+    split: str
+    recipe: str
 
 
 # On PostgreSQL texts compare byte by byte and integers have 64 bits, as in SQLite; and JSON is a text there as well, so

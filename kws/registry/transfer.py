@@ -29,7 +29,8 @@ BELONGINGS = (
     "weights",
     "checkpoints",
 )  # the tables with a run_key
-TABLES = ("data", "splits", "runs", *BELONGINGS)
+OF_DATA = {"data": "fingerprint", "splits": "data_fingerprint", "manifests": "data_fingerprint"}  # and their key
+TABLES = (*OF_DATA, "runs", *BELONGINGS, "tests")
 TRUTHS = ("softmax", "git_dirty")  # the columns that are true or false
 _LONGEST_ID = 32
 Rows = list[dict[str, Any]]
@@ -95,6 +96,7 @@ def copy_runs(
         key = _put_run(here, run)
         for table, rows in belongings.items():
             put(here, table, [row | {"run_key": key} for row in rows])
+        put(here, "tests", read_rows(there, "tests", names["tests"], "run_id", run_id))
         copied.append(run_id)
     return copied, known
 
@@ -121,8 +123,8 @@ def _read(
         raise RegistryError("a run without an id or data cannot be copied")
     needed = sorted({run["data_fingerprint"], *(row["data_fingerprint"] for row in belongings["evaluations"])})
     data = {
-        "data": [row for fingerprint in needed for row in select("data", "fingerprint", fingerprint)],
-        "splits": [row for fingerprint in needed for row in select("splits", "data_fingerprint", fingerprint)],
+        table: [row for fingerprint in needed for row in select(table, key, fingerprint)]
+        for table, key in OF_DATA.items()
     }
     if len(data["data"]) < len(needed):
         raise RegistryError(f"run {run_id} was on data that is not in its registry, and cannot be copied")

@@ -1,26 +1,30 @@
 """Bringing an older registry up to date, by Alembic; imported only where there is an older one.
 
-All steps are one transaction, after a copy of the file beside it. The number of a file's schema is its user_version;
-Alembic's own table exists only while the transaction lasts.
+All steps are one transaction. A file is copied beside itself first; its schema's number is its user_version. On a
+server, whose copies are its keeper's affair, the number is in kws_registry. Alembic's own table exists only while the
+transaction lasts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import StaticPool, create_engine, text
+from sqlalchemy import Connection, StaticPool, create_engine, text
 
 from kws.registry.connection import SCHEMA_VERSION, back_up_beside, open_file
+
+if TYPE_CHECKING:
+    import psycopg
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(path: Path) -> Path | None:
     """Upgrade the registry at `path`; returns the copy of what it was, None where another process was faster."""
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     connection = open_file(path)
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     try:
@@ -31,12 +35,34 @@ def upgrade(path: Path) -> Path | None:
                 session.rollback()
                 return None
             copy = back_up_beside(path, f"schema-{schema}")
-            config.attributes["connection"] = session
-            command.stamp(config, f"{schema:04}")
-            command.upgrade(config, f"{SCHEMA_VERSION:04}")
-            session.execute(text("DROP TABLE alembic_version"))
+            _run_steps(session, schema)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             session.commit()
         return copy
     finally:
         engine.dispose()
+
+
+def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int) -> bool:
+    """Upgrade a server's registry under its advisory lock; returns whether this process was the one to do it."""
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=StaticPool)
+    try:
+        with engine.begin() as session:
+            session.execute(text(f"SELECT pg_advisory_xact_lock({lock})"))
+            schema = session.execute(text("SELECT max(schema_version) FROM kws_registry")).scalar_one()
+            if schema >= SCHEMA_VERSION:
+                return False
+            _run_steps(session, schema)
+            session.execute(text("UPDATE kws_registry SET schema_version = :version"), {"version": SCHEMA_VERSION})
+        return True
+    finally:
+        engine.dispose()
+
+
+def _run_steps(session: Connection, schema: int) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = session
+    command.stamp(config, f"{schema:04}")
+    command.upgrade(config, f"{SCHEMA_VERSION:04}")
+    session.execute(text("DROP TABLE alembic_version"))

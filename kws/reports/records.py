@@ -97,6 +97,7 @@ def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: 
         "accuracy": evaluation.accuracy,
         "accuracy_interval": _ends(over_clips(right, evaluation.clips)),
         "loss": evaluation.loss,
+        "objective": evaluation.objective,
         "classes": {
             score.name: {
                 "precision": score.precision,

@@ -63,7 +63,7 @@ def compare(registry: RegistryReader, first: Run, again: Run) -> Sameness:
     shorter = min(map(len, epochs)) + 1 if len(epochs[0]) != len(epochs[1]) else None
     answers = [
         {
-            evaluation.split: (evaluation.loss, evaluation.predictions)
+            evaluation.split: (evaluation.objective, evaluation.predictions)
             for card, evaluation in registry.evaluations(run.id)
             if card.fingerprint == first.data_fingerprint
         }

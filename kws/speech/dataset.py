@@ -1,7 +1,8 @@
 """A data set ready to train on: features and labels of each split, and the card that says what they are.
 
 Decisions:
-- Features are computed once and cached by what they depend on (see kws.speech.listing).
+- Features are computed once and cached by what they depend on (see kws.speech.listing), and with them every clip's
+  path, digest and speaker.
 - They are cached normalised, with the training split's scalar mean and standard deviation, and mapped into memory, so
   that a later run starts at once and several runs share one copy.
 """
@@ -19,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kws.data_card import ALL, SPLITS, DataCard
+from kws.data_card import ALL, DRAWN_BY_NAMES, NOT_DRAWN, SPLITS, DataCard, Manifest
 from kws.errors import DataError
 from kws.speech import prepare
 from kws.speech.cache import published
-from kws.speech.folder import OTHER, draw_classes, list_clips
+from kws.speech.folder import OTHER
 from kws.speech.front_end import FRONT_END
 from kws.speech.listing import features_folder, list_source
 from kws.speech.progress import Track, untracked
@@ -93,33 +94,30 @@ def load(
         shutil.rmtree(folder, ignore_errors=True)  # it appeared whole, so someone damaged it since
     if not folder.exists():
         with published(folder) as temporary:
-            left_out: list[str] = []
-            front_end: dict[str, float] = {}
             if source.is_arrays:
-                digests, count, mean, std = prepare.from_arrays(source.folder, temporary)
-                classes = _array_classes(count, words, source.folder)
+                made = prepare.from_arrays(source.folder, temporary)
+                classes = _array_classes(made.classes, words, source.folder)
             else:
-                digests, left_out, mean, std = prepare.from_clips(
-                    listing.clips, temporary, skip_unreadable=skip_unreadable, track=track
+                made = prepare.from_clips(
+                    listing.clips, source.folder, temporary, skip_unreadable=skip_unreadable, track=track
                 )
-                front_end = FRONT_END.describe()
-            card = {"classes": classes, "digests": digests, "front_end": front_end, "mean": mean, "std": std}
-            (temporary / "card.json").write_text(json.dumps(card | {"left_out": left_out}), encoding="utf-8")
+            card = {
+                "classes": classes,
+                "front_end": {} if source.is_arrays else FRONT_END.describe(),
+                "draw": NOT_DRAWN if source.is_arrays else DRAWN_BY_NAMES,
+                **{name: value for name, value in vars(made).items() if name not in ("classes", "manifests")},
+            }
+            (temporary / "card.json").write_text(json.dumps(card), encoding="utf-8")
+            for split, manifest in made.manifests.items():
+                (temporary / f"{split}-digests.bin").write_bytes(manifest.digests)
+                names = {name: value for name, value in vars(manifest).items() if name != "digests"}
+                (temporary / f"{split}-manifest.json").write_text(json.dumps(names), encoding="utf-8")
     return _read(folder, source)
 
 
-def clip_names(data: str, words: tuple[str, ...], loaded: Dataset, split: str) -> list[str]:
-    """What the clips of a split of the loaded data are called, in its order: word/file, or a number in an array.
-
-    The folder is listed again: only who names clips needs it, and training does not carry the names along.
-    """
-    parts = SPLITS if split == ALL else (split,)
-    source = locate(data)
-    if source.is_arrays:
-        return [f"{part} clip {place}" for part in parts for place in range(len(loaded.splits[part]))]
-    gone = set(loaded.left_out)
-    _, clips = draw_classes(list_clips(source.folder), words, source.folder)
-    return [clip.name for part in parts for clip in clips if clip.split == part and clip.name not in gone]
+def clip_names(loaded: Dataset, split: str) -> list[str]:
+    """What the clips of a split of the loaded data are called, in its order: their paths, or a number in an array."""
+    return [path for part in (SPLITS if split == ALL else (split,)) for path in loaded.card.manifests[part].paths]
 
 
 def require_all_classes(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
@@ -145,7 +143,7 @@ def _array_classes(count: int, words: tuple[str, ...], source: Path) -> tuple[st
 
 def _read(folder: Path, source: Source) -> Dataset:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    splits, counts, labels = {}, {}, {}
+    splits, counts, labels, manifests = {}, {}, {}, {}
     for split in SPLITS:
         # Mapped privately: pages are shared with other processes until written, and nobody writes.
         features = np.load(folder / f"{split}.npy", mmap_mode="c")
@@ -153,16 +151,28 @@ def _read(folder: Path, source: Source) -> Dataset:
         splits[split] = Split(torch.from_numpy(features), torch.from_numpy(classes))
         counts[split] = tuple(np.bincount(classes, minlength=len(card["classes"])).tolist())
         labels[split] = classes.astype(np.uint8).tobytes()
+        about = json.loads((folder / f"{split}-manifest.json").read_text(encoding="utf-8"))
+        speakers = about["speakers"]
+        manifests[split] = Manifest(
+            paths=tuple(about["paths"]),
+            digests=(folder / f"{split}-digests.bin").read_bytes(),
+            speakers=None if speakers is None else tuple(speakers),
+            modified_ns=tuple(about["modified_ns"]),
+            seconds=tuple(about["seconds"]),
+        )
     return Dataset(
         DataCard(
             source=source.name,
             classes=tuple(card["classes"]),
             counts=counts,
-            split_fingerprints=card["digests"],
+            split_fingerprints=card["fingerprints"],
             labels=labels,
             front_end=card["front_end"],
             mean=card["mean"],
             std=card["std"],
+            draw=card["draw"],
+            band_means=tuple(card["band_means"]) or None,
+            manifests=manifests,
         ),
         splits,
         card["left_out"],

@@ -29,7 +29,12 @@ def read_waveform(path: Path) -> np.ndarray:
 
     Raises ClipError for a file that is not audio, holds no samples, or holds numbers that are not finite.
     """
-    rate, samples = _read_pcm16(path) or _read_with_soundfile(path)
+    return read_recording(path)[0]
+
+
+def read_recording(path: Path) -> tuple[np.ndarray, float]:
+    """The first second of a recording, as read_waveform() gives it, and how many seconds the whole one lasts."""
+    rate, samples, seconds = _read_pcm16(path) or _read_with_soundfile(path)
     if not len(samples):
         raise ClipError(f"{path} holds no samples")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
@@ -39,11 +44,11 @@ def read_waveform(path: Path) -> np.ndarray:
         mono = soxr.resample(mono, rate, SAMPLE_RATE_HZ, quality="VHQ")
     waveform = np.zeros(SAMPLES, dtype=np.float32)
     waveform[: len(mono)] = mono[:SAMPLES]
-    return waveform
+    return waveform, seconds
 
 
-def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray]:
-    """Rate and samples (n, channels) of any recording that libsndfile knows."""
+def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
+    """Rate, samples (n, channels) and duration in seconds of any recording that libsndfile knows."""
     import soundfile
 
     if not path.is_file():
@@ -52,16 +57,17 @@ def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray]:
     try:
         with soundfile.SoundFile(name) as file:
             rate, samples = file.samplerate, file.read(int(file.samplerate * _MARGIN) + 1, "float32", always_2d=True)
+            seconds = max(file.frames, len(samples)) / rate
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
         reason = str(error).removeprefix(f"Error opening {name!r}: ").rstrip(".")
         raise ClipError(f"{path} cannot be read as audio ({reason})") from None
     if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
         raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
-    return rate, samples
+    return rate, samples, seconds
 
 
-def _read_pcm16(path: Path) -> tuple[int, np.ndarray] | None:
-    """Rate and samples (n, channels) of a WAV file of 16-bit PCM; None for any other file, which soundfile then reads.
+def _read_pcm16(path: Path) -> tuple[int, np.ndarray, float] | None:
+    """As _read_with_soundfile(), of a WAV file of 16-bit PCM; None for any other file, which soundfile then reads.
 
     The same numbers as soundfile's, in a fifth of the time. Most clips are such files, and while one thread asks the
     system for a file, another takes Python's lock: so it is asked three times a clip, and no more.
@@ -95,4 +101,4 @@ def _read_pcm16(path: Path) -> tuple[int, np.ndarray] | None:
         return None  # damaged, or more than was read
     samples = np.frombuffer(data, "<i2", wanted // 2, at + 8).astype(np.float32)
     samples *= 1 / 32768
-    return rate, samples.reshape(-1, channels)
+    return rate, samples.reshape(-1, channels), there / frame_bytes / rate

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kws.data_card import SPLITS, TRAIN
+from kws.data_card import SPLITS, TRAIN, Manifest
 from kws.environment import cores
-from kws.errors import ClipError
+from kws.errors import ClipError, DataError
 from kws.memory import keep_freed_memory
 from kws.speech import arrays
-from kws.speech.decode import SAMPLES, read_waveform
+from kws.speech.decode import SAMPLES, read_recording
+from kws.speech.digests import Stamp
 from kws.speech.features import log_mel
 from kws.speech.folder import Clip
 from kws.speech.front_end import FRONT_END
@@ -47,6 +49,7 @@ class _SplitWriter:
     shape: tuple[int, ...] = (SAMPLES // FRONT_END.hop + 1, FRONT_END.bands)  # T, M
 
     def __post_init__(self) -> None:
+        self._bands = np.zeros(FRONT_END.bands)
         self._path = self.folder / f"{self.split}.raw"
         self._file = self._path.open("wb")
 
@@ -56,6 +59,15 @@ class _SplitWriter:
         self._file.write(features.data)
         self.labels.extend(labels)
         self.moments.extend(moments)
+        self._bands = self._bands + features.sum(axis=(0, 1), dtype=np.float64)
+
+    def band_means(self) -> list[float]:
+        """The mean of each mel band (M,) over all frames so far, not normalised: what tells one front end from another.
+
+        Empty where there are no clips.
+        """
+        frames = len(self.moments) * self.shape[0]
+        return (self._bands / frames).tolist() if frames else []
 
     def mean_and_std(self) -> tuple[float, float]:
         """Mean and standard deviation of all features so far; 0 and 1 where there are none, or all are the same.
@@ -85,58 +97,112 @@ class _SplitWriter:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some clips of one split: those that could be read, with their waveforms' digests, features and moments."""
+    """Some clips of one split: those that could be read, their sounds' digests and seconds, features and moments."""
 
     clips: list[Clip]
     digests: list[bytes]
+    seconds: list[float]
     features: np.ndarray
     moments: list[Moments]
 
 
-def from_clips(
-    clips: Sequence[Clip], folder: Path, *, skip_unreadable: bool, track: Track
-) -> tuple[dict[str, str], list[str], float, float]:
-    """Write the features of recordings; returns the splits' fingerprints, the clips left out, mean and deviation.
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What was found on the way: fingerprints and manifests by split, clips left out, K, and the features' scale."""
 
-    Raises ClipError, naming it, for a clip that cannot be read, unless those are to be left out.
+    fingerprints: dict[str, str]
+    manifests: dict[str, Manifest]
+    left_out: list[str]
+    classes: int
+    mean: float
+    std: float
+    band_means: list[float]
+
+
+def from_clips(clips: Sequence[Clip], source: Path, folder: Path, *, skip_unreadable: bool, track: Track) -> Prepared:
+    """Write the features of recordings, which lie in `source`.
+
+    Raises ClipError, naming it, for a clip that cannot be read, unless those are to be left out, and DataError for one
+    that was changed meanwhile.
     """
     writers = {split: _SplitWriter(folder, split) for split in SPLITS}
-    digests = {split: hashlib.sha256() for split in SPLITS}
+    fingerprints = {split: hashlib.sha256() for split in SPLITS}
+    used: dict[str, list[tuple[Clip, bytes, float]]] = {split: [] for split in SPLITS}
     left_out: list[str] = []
 
     def written() -> Iterator[Clip]:
         for asked, batch in _computed(clips, skip_unreadable):
-            for clip, digest in zip(batch.clips, batch.digests, strict=True):
+            for clip, digest, seconds in zip(batch.clips, batch.digests, batch.seconds, strict=True):
                 line = f"{clip.label} {clip.name}\0".encode("utf-8", "surrogateescape")
-                digests[clip.split].update(line + digest)
+                fingerprints[clip.split].update(line + digest)
+                used[clip.split].append((clip, digest, seconds))
             if batch.clips:
                 labels = [clip.label for clip in batch.clips]
                 writers[batch.clips[0].split].add(batch.features, labels, batch.moments)
-            read = set(batch.clips)
-            left_out.extend(clip.name for clip in asked if clip not in read)
+            read = {clip.path for clip in batch.clips}
+            left_out.extend(os.path.relpath(clip.path, source) for clip in asked if clip.path not in read)
             yield from asked
 
     for _ in track(written(), total=len(clips), what="Computing features"):
         pass
-    mean, std = writers[TRAIN].mean_and_std()
-    for writer in writers.values():
-        writer.finish(mean, std)
-    return {split: digest.hexdigest() for split, digest in digests.items()}, left_out, mean, std
+    return _finished(
+        writers,
+        fingerprints={split: digest.hexdigest() for split, digest in fingerprints.items()},
+        manifests={split: _manifest(source, clips_used) for split, clips_used in used.items()},
+        left_out=left_out,
+    )
 
 
-def from_arrays(source: Path, folder: Path) -> tuple[dict[str, str], int, float, float]:
-    """Write the course's arrays, normalised; returns the splits' fingerprints, K, mean and standard deviation."""
-    writers, digests = {}, {}
+def from_arrays(source: Path, folder: Path) -> Prepared:
+    """Write the course's arrays, normalised."""
+    writers, fingerprints, manifests = {}, {}, {}
     for split, (features, labels) in arrays.read(source).items():
         writers[split] = _SplitWriter(folder, split)
         for i in range(0, len(features), _CHUNK):
             part = np.ascontiguousarray(features[i : i + _CHUNK])
             writers[split].add(part, labels[i : i + _CHUNK].tolist(), _moments(part))
-        digests[split] = hashlib.sha256(features.tobytes() + labels.tobytes()).hexdigest()
+        fingerprints[split] = hashlib.sha256(features.tobytes() + labels.tobytes()).hexdigest()
+        name = arrays.FILES[split][0]
+        manifests[split] = Manifest(
+            paths=tuple(f"{name}[{place}]" for place in range(len(features))),
+            digests=b"".join(hashlib.sha256(each.tobytes()).digest() for each in features),
+            speakers=None,
+            modified_ns=(0,) * len(features),
+            seconds=(0.0,) * len(features),
+        )
+    return _finished(writers, fingerprints=fingerprints, manifests=manifests, left_out=[])
+
+
+def _finished(
+    writers: dict[str, _SplitWriter],
+    *,
+    fingerprints: dict[str, str],
+    manifests: dict[str, Manifest],
+    left_out: list[str],
+) -> Prepared:
     mean, std = writers[TRAIN].mean_and_std()
     for writer in writers.values():
         writer.finish(mean, std)
-    return digests, max(max(writer.labels) for writer in writers.values()) + 1, mean, std
+    return Prepared(
+        fingerprints=fingerprints,
+        manifests=manifests,
+        left_out=left_out,
+        classes=max((max(writer.labels, default=-1) for writer in writers.values()), default=-1) + 1,
+        mean=mean,
+        std=std,
+        band_means=writers[TRAIN].band_means(),
+    )
+
+
+def _manifest(source: Path, used: Sequence[tuple[Clip, bytes, float]]) -> Manifest:
+    speakers = [clip.speaker for clip, _, _ in used if clip.speaker is not None]
+    return Manifest(
+        paths=tuple(os.path.relpath(clip.path, source) for clip, _, _ in used),
+        digests=b"".join(digest for _, digest, _ in used),
+        speakers=tuple(speakers) if len(speakers) == len(used) else None,
+        modified_ns=tuple(clip.stamp.modified_ns for clip, _, _ in used),
+        seconds=tuple(round(seconds, 6) for _, _, seconds in used),
+    )
 
 
 def _computed(clips: Sequence[Clip], skip_unreadable: bool) -> Iterator[tuple[Sequence[Clip], _Batch]]:
@@ -154,19 +220,24 @@ def _computed(clips: Sequence[Clip], skip_unreadable: bool) -> Iterator[tuple[Se
 
 
 def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
-    read, waveforms = [], []
+    read, waveforms, durations = [], [], []
     for clip in clips:
         try:
-            waveforms.append(read_waveform(Path(clip.path)))
-            read.append(clip)
+            waveform, seconds = read_recording(Path(clip.path))
         except ClipError as error:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
+            continue
+        if Stamp.of(Path(clip.path).stat()) != clip.stamp:  # its features would be kept as those of what it was
+            raise DataError(f"{clip.path} was changed while it was being read; run the command again")
+        read.append(clip)
+        waveforms.append(waveform)
+        durations.append(seconds)
     if not read:
-        return _Batch([], [], np.empty(0, np.float32), [])
+        return _Batch([], [], [], np.empty(0, np.float32), [])
     digests = [hashlib.sha256(waveform.data).digest() for waveform in waveforms]
     features = log_mel(torch.from_numpy(np.stack(waveforms))).contiguous().numpy()
-    return _Batch(read, digests, features, _moments(features))
+    return _Batch(read, digests, durations, features, _moments(features))
 
 
 def _moments(features: np.ndarray) -> list[Moments]:

@@ -24,6 +24,12 @@ def speaker_of(file_name: str) -> str:
     return re.sub(r"_nohash_.*$", "", file_name)
 
 
+def speaker_in(file_name: str) -> str | None:
+    """The speaker in a file name made as Speech Commands makes it; None for any other name."""
+    speaker, mark, _ = file_name.partition("_nohash_")
+    return speaker if mark and speaker else None
+
+
 @cache
 def official_split(speaker: str) -> str:
     """The speaker's split by the official rule: SHA-1 of the name, 10 % validation, 10 % test, the rest training."""

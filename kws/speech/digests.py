@@ -1,0 +1,93 @@
+"""Digests of files: what is derived from a file is keyed by what it holds, not by what it looks like.
+
+Reading 12,000 clips to digest them takes a second or two, so digests are kept in the cache. They are found again by
+device, inode, size and both times of the file: no program can set the time of change (ctime), which every write,
+rename or copy renews. A file that was changed within two seconds of being read is digested anew next time, for a clock
+tick can hide a second change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from kws.environment import cores
+from kws.speech.cache import cache_folder
+from kws.speech.progress import Track, untracked
+
+_FORM = struct.Struct("<QQqqq32s")
+_SETTLED_NS = 2_000_000_000
+_BATCH = 64
+_MANY = 2_000  # files, from which on digesting them takes long enough to be shown
+
+
+class Stamp(NamedTuple):
+    """What tells a file from every other and from itself before a change, as long as it lies where it is."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, about: os.stat_result) -> Stamp:
+        """The stamp in what the system says of a file."""
+        return cls(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def of_files(folder: Path, files: Sequence[tuple[str, Stamp]], *, track: Track = untracked) -> list[bytes]:
+    """The SHA-256 of each of these files (N,), which lie in `folder`; b"" for one that cannot be read.
+
+    Those of files that were digested before come from the cache, where there is one that can be read and written.
+    """
+    kept = cache_folder() / "digests" / hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+    known = _read(kept)
+    new = [(path, stamp) for path, stamp in files if stamp not in known]
+    if new:
+        began = time.time_ns()
+        batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]
+        with ThreadPoolExecutor(cores()) as pool:
+            made = pool.map(lambda batch: [_digest(path) for path, _ in batch], batches)
+            shown = track if len(new) > _MANY else untracked
+            digests = [d for batch in shown(made, total=len(batches), what="Reading files") for d in batch]
+        found = dict(zip((stamp for _, stamp in new), digests, strict=True))
+        settled = {stamp: d for stamp, d in found.items() if d and stamp.changed_ns < began - _SETTLED_NS}
+        if settled:
+            there = {stamp for _, stamp in files}
+            _write(kept, {stamp: digest for stamp, digest in known.items() if stamp in there} | settled)
+        known |= found
+    return [known[stamp] for _, stamp in files]
+
+
+def _digest(path: str) -> bytes:
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:  # whoever reads the clip says why it cannot be read
+        return b""
+
+
+def _read(kept: Path) -> dict[Stamp, bytes]:
+    try:
+        data = kept.read_bytes()
+    except OSError:
+        return {}
+    whole = len(data) - len(data) % _FORM.size
+    return {Stamp(*numbers): digest for *numbers, digest in _FORM.iter_unpack(data[:whole])}
+
+
+def _write(kept: Path, digests: dict[Stamp, bytes]) -> None:
+    """Write anew, whole or not at all; where that is not possible, files are digested again next time."""
+    temporary = kept.with_name(f".{kept.name}-{os.getpid()}")
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(b"".join(_FORM.pack(*stamp, digest) for stamp, digest in digests.items()))
+        temporary.replace(kept)
