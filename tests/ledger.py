@@ -194,6 +194,12 @@ class Cards:
     def validation_accuracies(self, run_id: str) -> list[float]:
         return []
 
+    def manifest(self, fingerprint: str, split: str) -> None:
+        return None
+
+    def recipes_judged(self, split_fingerprint: str) -> int:
+        return 1
+
 
 def with_manifests(card: DataCard, *, speakers: int | None = 3) -> DataCard:
     """The same card with every clip's path, digest and speaker: so many speakers a split, or none that are known."""

@@ -22,8 +22,9 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.registry.store import Registry
 from kws.reports import drawing as drawings
-from kws.reports import figures, inference
+from kws.reports import figures
 from kws.reports.drawing import PAPER, SCREEN, STYLES
+from kws.reports.table1 import tables
 
 KINDS = tuple(figures.KINDS)
 MANY = tuple(kind for kind in KINDS if figures.about_many(kind))
@@ -232,16 +233,19 @@ def test_a_line_of_convergence_ends_where_one_seed_does_not_follow(tmp_path):
 
 def test_size_has_a_point_a_cell_with_its_interval(ledger):
     (axes,) = usual("size", ledger).axes
+    with RegistryReader(ledger[0]) as registry:
+        table = max(tables(registry, registry.runs()), key=lambda table: len(table.runs))
+    cells = {(cell.arch, cell.opt): cell for cell in table.cells}
     assert axes.get_xscale() == "log"
     bars = {bar.get_label(): bar for bar in axes.containers}
     assert set(bars) == {f"{row}, {column}" for row in (FC, CNN) for column in ("SGD", "Adam")}
     for arch, opt in CELLS:
         bar = bars[f"{FC if arch == 'fc' else CNN}, {optimizers.title(opt)}"]
         values = [1 - WRONG[arch, opt, seed] / 24 for seed in SEEDS]
-        mean, interval = statistics.mean(values), inference.over_seeds(values)
+        mean, cell = statistics.mean(values), cells[arch, opt]
         assert bar.lines[0].get_xydata().tolist() == [[PARAMETERS[arch], pytest.approx(100 * mean)]]
         ends = bar.lines[2][0].get_segments()[0][:, 1]
-        assert ends == pytest.approx([100 * max(interval.low, 0), 100 * min(interval.high, 1)])
+        assert ends == pytest.approx([100 * cell.low, 100 * cell.high])
     looks = {name: (bar.lines[0].get_color(), bar.lines[0].get_marker()) for name, bar in bars.items()}
     assert looks[f"{FC}, SGD"][0] == looks[f"{CNN}, SGD"][0] != looks[f"{CNN}, Adam"][0]
     assert looks[f"{FC}, SGD"][1] == looks[f"{FC}, Adam"][1] != looks[f"{CNN}, Adam"][1]

@@ -41,6 +41,7 @@ def small() -> list[Table]:
 def cell(**changes) -> Cell:
     values = {"row": "R", "column": "C", "arch": "cnn", "opt": "adam", "parameters": 1, "n": 1, "mean": 0.5}
     values |= {"std": None, "low": None, "high": None, "interval_over": None, "best": False, "tie": False, "p": None}
+    values |= {"standard_error": None, "freedom": None, "reached": None}
     return Cell(**values | {"seeds": (0,), "runs": ("bcdfghjk",), "values": (0.5,), "commits": ()} | changes)
 
 
@@ -70,13 +71,13 @@ def test_a_cell_is_its_mean_deviation_interval_and_number_of_seeds(metric, given
 def test_markdown_is_a_pipe_table_under_its_caption_with_the_best_in_bold():
     assert markdown(small()) == (
         "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
-        f"(fingerprint {FINGERPRINT[:12]}). Intervals are 95 %, "
-        "Student's t over seeds or Wilson's over the test clips.\n"
+        f"(yes, no, other; fingerprint {FINGERPRINT[:12]}). Intervals are 95 %, "
+        "over seeds and test clips (speakers unknown), for a single seed over those alone.\n"
         "\n"
         "| | SGD | Adam |\n"
         "| --- | --- | --- |\n"
-        "| Fully-connected (567171 params) | 85.27 % (43.65 to 96.99) | - |\n"
-        "| Convolutional (346067 params) | 89.59 % (43.65 to 96.99) | **91.78 % ± 1.00 (89.30 to 94.26, n = 3)** |\n"
+        "| Fully-connected (567171 params) | 85.27 % (35.16 to 98.41) | - |\n"
+        "| Convolutional (346067 params) | 89.59 % (38.52 to 99.16) | **91.78 % ± 1.00 (40.32 to 99.46, n = 3)** |\n"
         "\n"
         "Note: cells have from 1 to 3 seeds.\n"
     )
@@ -84,7 +85,7 @@ def test_markdown_is_a_pipe_table_under_its_caption_with_the_best_in_bold():
 
 HEAD = (
     "metric,data,data_fingerprint,epochs,batch_size,precision,selection,row,column,arch,opt,parameters,n,mean,std,low,"
-    "high,interval_over,best,tie,p,seeds,runs,values,commits\n"
+    "high,interval_over,standard_error,freedom,reached,best,tie,p,seeds,runs,values,commits\n"
 )
 
 
@@ -96,11 +97,12 @@ def test_csv_has_a_line_a_cell_and_fractions():
     assert head == HEAD
     assert one == (
         f"{about},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,{first.low!r},{first.high!r},clips,"
-        f"False,False,,0,bbbbbbbb,0.8527,{COMMIT}\n"
+        f"{first.standard_error!r},{first.freedom!r},,False,False,,0,bbbbbbbb,0.8527,{COMMIT}\n"
     )
     assert three == (
         f"{about},Convolutional (346067 params),Adam,cnn,adam,346067,3,{last.mean!r},{last.std!r},{last.low!r},"
-        f"{last.high!r},seeds,True,False,,0 1 2,dddddddd ffffffff gggggggg,0.9178 0.9078 0.9278,{COMMIT}\n"
+        f"{last.high!r},seeds and clips,{last.standard_error!r},{last.freedom!r},,True,False,,"
+        f"0 1 2,dddddddd ffffffff gggggggg,0.9178 0.9078 0.9278,{COMMIT}\n"
     )
 
 
@@ -108,11 +110,12 @@ def test_json_has_exactly_these_keys_and_values():
     table = small()[0]
     written = json.loads(as_json([table]))
     assert set(written) == {"schema", "tables"}
-    assert written["schema"] == 1
+    assert written["schema"] == 2
+    first, _, best = table.cells
     (record,) = written["tables"]
     assert set(record) == {
         *("metric", "data", "data_fingerprint", "test_clips", "epochs", "batch_size", "precision", "selection"),
-        *("caption", "notes", "tested", "cells"),
+        *("caption", "notes", "tested", "cells", "classes", "test_speakers", "recipes_judged", "optimism"),
     }
     assert (record["data"], record["data_fingerprint"], record["test_clips"]) == ("clips", FINGERPRINT, 6)
     assert (record["epochs"], record["batch_size"], record["caption"]) == (50, 1024, table.caption)
@@ -126,9 +129,12 @@ def test_json_has_exactly_these_keys_and_values():
         "n": 1,
         "mean": 0.8527,
         "std": None,
-        "low": pytest.approx(0.43650, abs=1e-5),  # five of six clips
-        "high": pytest.approx(0.96995, abs=1e-5),
+        "low": first.low,
+        "high": first.high,
         "interval_over": "clips",
+        "standard_error": first.standard_error,
+        "freedom": 5,
+        "reached": None,
         "best": False,
         "tie": False,
         "p": None,
@@ -140,11 +146,7 @@ def test_json_has_exactly_these_keys_and_values():
     last = record["cells"][-1]
     assert (last["n"], last["best"], last["runs"]) == (3, True, ["dddddddd", "ffffffff", "gggggggg"])
     assert (last["mean"], last["std"]) == (pytest.approx(0.9178), pytest.approx(0.01))
-    assert (last["low"], last["high"], last["interval_over"]) == (
-        pytest.approx(0.89296, abs=1e-5),
-        pytest.approx(0.94264, abs=1e-5),
-        "seeds",
-    )
+    assert (last["low"], last["high"], last["interval_over"]) == (best.low, best.high, "seeds and clips")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -158,7 +160,7 @@ def test_without_runs_only_the_frame_is_left():
         "latex": "",
         "csv": HEAD,
     }
-    assert json.loads(as_json([])) == {"schema": 1, "tables": []}
+    assert json.loads(as_json([])) == {"schema": 2, "tables": []}
 
 
 def test_each_of_several_tables_stands_for_itself():

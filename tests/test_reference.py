@@ -1,6 +1,9 @@
-"""Table 1 of random registries against scipy and scikit-learn: means, intervals, F1, p and Holm's correction."""
+"""Table 1 of random registries against scipy, scikit-learn and formulas written out: means, intervals, F1 and ties."""
 
 from __future__ import annotations
+
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from kws.events import Evaluation
 from kws.registry.store import Registry
+from kws.reports.cells import ALPHA
+from kws.reports.estimates import of_difference, of_means
 from kws.reports.metrics import metric
-from kws.reports.table1 import ALPHA, tables
+from kws.reports.table1 import tables
 
 CELLS = [("fc", "sgd"), ("fc", "adam"), ("cnn", "sgd"), ("cnn", "adam")]
 
@@ -42,13 +47,28 @@ def random_registry(path, seed: int):
     return answers, labels
 
 
-def reference_p(one: dict[int, np.ndarray], other: dict[int, np.ndarray], labels: np.ndarray) -> float:
-    """The larger p of scipy's paired t tests over seeds and over clips."""
-    seeds = sorted(one.keys() & other.keys())
-    sides = [np.array([each[seed] == labels for seed in seeds], float) for each in (one, other)]
-    over_seeds = stats.ttest_rel(sides[0].mean(axis=1), sides[1].mean(axis=1)).pvalue
-    over_clips = stats.ttest_rel(sides[0].mean(axis=0), sides[1].mean(axis=0)).pvalue
-    return float(max(over_seeds, over_clips))
+def reference(one: dict[int, np.ndarray], other: dict[int, np.ndarray] | None, labels: np.ndarray):
+    """The mean, standard error and degrees of freedom of a cell, or of the difference of two that share no seeds.
+
+    Computed from a two-way layout of seeds and clips, entry by entry, without influence values.
+    """
+    sides = [np.array([side[seed] == labels for seed in sorted(side)], float) for side in (one, other) if side]
+    signs, clips = (1, -1), len(labels)
+    value = sum(sign * side.mean() for sign, side in zip(signs, sides, strict=False))
+    of_seeds = [side.mean(axis=1).var(ddof=1) / len(side) for side in sides]
+    profile = sum(sign * side.mean(axis=0) for sign, side in zip(signs, sides, strict=False))
+    of_clips = profile.var(ddof=1) / clips
+    of_both = 0.0
+    for side in sides:
+        n = len(side)
+        left = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0, keepdims=True) + side.mean()
+        of_both += (left**2).sum() / (n * (n - 1) * clips**2)
+    total = of_clips + max(sum(of_seeds) - of_both, 0)
+    terms = sum(part**2 / (len(side) - 1) for part, side in zip(of_seeds, sides, strict=True))
+    welch = sum(of_seeds) ** 2 / terms if terms else 0
+    below = (sum(of_seeds) ** 2 / welch if welch else 0) + of_clips**2 / (clips - 1)
+    freedom = max(total**2 / below, 1)
+    return value, math.sqrt(total), min(freedom, 4 * welch) if 0 < welch < 2 else freedom
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -62,16 +82,43 @@ def test_a_random_registrys_table_is_that_of_the_reference(tmp_path, seed):
         values = [accuracy_score(labels, given[number]) for number in cell.seeds]
         assert cell.values == pytest.approx(values)
         assert (cell.mean, cell.std) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
-        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-        assert (cell.low, cell.high) == (pytest.approx(low), pytest.approx(high))
+        mean, error, freedom = reference(given, None, labels)
+        assert (cell.mean, cell.standard_error, cell.freedom) == pytest.approx((mean, error, freedom), abs=1e-9)
+        # Wilson's interval of as many independent clips as have this error: where the score test no longer rejects.
+        clips = mean * (1 - mean) / error**2
+        for end in (cell.low, cell.high):
+            score = abs(mean - end) / math.sqrt(end * (1 - end) / clips)
+            assert score == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-6)
         macro = [f1_score(labels, given[number], average="macro") for number in cell.seeds]
         assert f1.mean == pytest.approx(np.mean(macro))
-    (best,) = [cell for cell in table.cells if cell.best]
-    assert best.mean == max(cell.mean for cell in table.cells)
-    others = [cell for cell in table.cells if not cell.best]
-    ps = [reference_p(answers[best.arch, best.opt], answers[c.arch, c.opt], labels) for c in others]
-    largest = 0.0
-    for rank, place in enumerate(np.argsort(ps)):  # Holm, step by step
-        largest = max(largest, min(1.0, ps[place] * (len(ps) - rank)))
-        assert others[place].p == pytest.approx(largest)
-        assert others[place].tie == (largest > ALPHA)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_told_from_the_best_is_what_the_reference_drops(tmp_path, seed):
+    answers, labels = random_registry(tmp_path / "runs.db", seed)
+    with Registry(tmp_path / "runs.db") as registry:
+        (table,) = tables(registry, registry.runs())
+    cells = {(cell.arch, cell.opt): cell for cell in table.cells}
+    p = {}
+    for one, other in itertools.combinations(cells, 2):
+        if one[0] != other[0]:  # networks: their seeds are drawn apart
+            value, error, freedom = reference(answers[one], answers[other], labels)
+        else:
+            rights = [
+                np.array([side[s] == labels for s in sorted(side)], float) for side in map(answers.get, (one, other))
+            ]
+            seeds = [sorted(answers[place]) for place in (one, other)]
+            sample = [of_means(*each, np.arange(len(labels))) for each in zip(seeds, rights, strict=True)]
+            found = of_difference(*sample, paired=True)
+            value, error, freedom = found.value, found.standard_error, found.freedom
+        p[one, other] = 2 * stats.t.sf(abs(value) / error, freedom)
+    left, largest = set(cells), 0.0
+    while len(left) > 1:
+        pairs = {pair: each for pair, each in p.items() if set(pair) <= left}
+        pair = min(pairs, key=pairs.__getitem__)
+        worse = min(pair, key=lambda place: cells[place].mean)
+        largest = max(largest, min(1.0, pairs[pair] * len(pairs)))
+        assert cells[worse].p == pytest.approx(largest, abs=1e-9)
+        assert cells[worse].tie == (largest > ALPHA)
+        left.remove(worse)
+    assert cells[left.pop()].best

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
+from commands import ok
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger import Cards, make_card, make_recipe, make_registry, make_run, train
+from ledger import Cards, make_card, make_recipe, make_registry, make_run, train, with_manifests
 
 from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
+from kws.reports.cells import Cell
 from kws.reports.metrics import metric
-from kws.reports.table1 import Cell, Table, tables
+from kws.reports.table1 import Table, tables
 
 FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
 REPORT = {("fc", "sgd"): 0.8527, ("fc", "adam"): 0.8796, ("cnn", "sgd"): 0.8959, ("cnn", "adam"): 0.9178}
@@ -52,7 +56,8 @@ def test_the_caption_says_what_the_numbers_are():
     fingerprint = make_card().fingerprint
     assert table.caption == (
         "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
-        f"(fingerprint {fingerprint[:12]}). Intervals are 95 %, Wilson's over the test clips."
+        f"(yes, no, other; fingerprint {fingerprint[:12]}). Intervals are 95 %, over test clips (speakers unknown) "
+        "alone, for every cell is a single seed."
     )
     assert "after 1 epoch in" in only_table(make_run(epochs=1)).caption
 
@@ -263,15 +268,53 @@ def test_it_is_made_from_a_registry(tmp_path):
 # Intervals, and what can be told from the best
 
 
-def test_a_cell_has_students_interval_over_seeds_or_wilsons_over_clips():
+def test_a_cell_says_what_its_interval_is_over_and_no_end_leaves_0_to_1():
     table = only_table(
         make_run(arch="fc", test_accuracy=5 / 6),
-        *(make_run(arch="cnn", seed=seed, test_accuracy=x) for seed, x in enumerate((0.5, 0.6, 0.7))),
+        *(make_run(arch="cnn", seed=seed, test_accuracy=x) for seed, x in enumerate((0.5, 1.0, 1.0))),
     )
     one, three = table.cells
-    assert (one.interval_over, three.interval_over) == ("clips", "seeds")
-    assert (one.low, one.high) == (pytest.approx(0.43650, abs=1e-5), pytest.approx(0.96995, abs=1e-5))
-    assert three.mean - three.low == pytest.approx(4.302653 * 0.1 / 3**0.5, abs=1e-6)
+    assert (one.interval_over, three.interval_over) == ("clips", "seeds and clips")
+    for cell in (one, three):
+        assert 0 <= cell.low < cell.mean < cell.high <= 1
+
+
+def test_the_caption_says_over_what_intervals_are_and_what_a_single_seed_leaves_out(tmp_path):
+    for speakers, wanted in ((40, "over seeds and 40 test speakers"), (None, "test clips (speakers unknown)")):
+        card = with_manifests(make_card(f"{speakers}", clips=400), speakers=speakers)
+        with Registry(tmp_path / f"{speakers}.db", create=True) as registry:
+            for seed in (0, 1):
+                train(registry, make_recipe("fc", seed=seed), card, wrong=40 + seed)
+            (table,) = tables(registry, registry.runs())
+            assert f"Intervals are 95 %, over seeds and {wanted.removeprefix('over seeds and ')}." in table.caption
+            train(registry, make_recipe("cnn"), card, wrong=30)
+            (table,) = tables(registry, registry.runs())
+            assert ", for a single seed over those alone." in table.caption
+        assert {cell.interval_over for cell in table.cells} == {
+            f"seeds and {'clips' if speakers is None else 'speakers'}", "clips" if speakers is None else "speakers",
+        }  # fmt: skip
+
+
+def test_many_classes_are_counted_in_the_caption_and_few_are_named():
+    card = make_card("many", clips=40, classes=tuple(f"word{i}" for i in range(40)))
+    (table,) = tables(Cards(card), [make_run(card=card)], test=False)
+    assert f"of many (40 classes; fingerprint {card.fingerprint[:12]})" in table.caption
+
+
+def test_the_caption_counts_the_recipes_that_the_split_has_judged_even_those_that_were_purged(tmp_path):
+    card = make_card(clips=400)
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        for place, rate in enumerate((0.1, 0.01, 0.001)):
+            for seed in (0, 1):
+                train(registry, make_recipe("fc", seed=seed, learning_rate=rate), card, wrong=40 + place)
+        gone = train(registry, make_recipe("cnn"), card, wrong=10)
+        registry.delete(gone)
+    ok("runs", "purge")
+    with Registry(tmp_path / "experiments.db") as registry:
+        (table,) = tables(registry, registry.runs())
+    assert table.recipes_judged == 4
+    assert "This test split has judged 4 recipes; were they equally good, the best would look " in table.caption
+    assert 0 < table.optimism < 0.05
 
 
 def compared(tmp_path, wrongs: dict[tuple[str, str], tuple[int, ...]]) -> Table:
@@ -293,7 +336,7 @@ def test_what_cannot_be_told_from_the_best_is_a_tie_and_the_caption_names_the_te
     marks = {(cell.arch, cell.opt): (cell.best, cell.tie) for cell in table.cells}
     assert marks == {("fc", "sgd"): (False, False), ("cnn", "sgd"): (False, True), ("cnn", "adam"): (True, False)}
     assert table.tested
-    assert "paired t tests over seeds and over test clips, the larger p, Holm's correction, 5 %" in table.caption
+    assert "(5 %, Bonferroni's correction over all pairs of cells)" in table.caption
     far, near, best = table.cells
     assert far.p < 0.001 < 0.05 < near.p <= 1
     assert best.p is None
@@ -311,13 +354,15 @@ def test_adding_a_seed_changes_only_its_own_cell_and_the_ties(tmp_path):
         assert same == ((old.arch, old.opt) != ("fc", "adam"))
 
 
-def test_without_a_seed_in_common_a_cell_is_a_tie_without_a_p(tmp_path):
+def test_cells_without_a_seed_in_common_are_told_apart_by_their_clips(tmp_path):
     card = make_card(clips=400)
     with Registry(tmp_path / "runs.db", create=True) as registry:
         train(registry, make_recipe("fc", seed=0), card, wrong=200)
         train(registry, make_recipe("cnn", seed=1), card, wrong=2)
         (table,) = tables(registry, registry.runs())
-    assert [(cell.tie, cell.p) for cell in table.cells] == [(True, None), (False, None)]
+    worse, best = table.cells
+    assert (worse.tie, best.tie, best.best) == (False, False, True)
+    assert worse.p < 1e-6
 
 
 # Other rows, columns and metrics
@@ -359,6 +404,31 @@ def test_of_a_metric_where_less_is_better_the_least_is_the_best():
 def test_a_run_without_the_metric_is_in_no_cell():
     assert tabulated(make_run(), metric=metric("multiply-accumulates")) == []
     assert tabulated(make_run(), metric=metric("epochs-to-reach", reach=0.5)) == []
+
+
+def test_a_seed_that_never_reached_an_accuracy_is_counted_and_never_averaged_away(tmp_path):
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        for arch, epochs in (("fc", (2, 9, 9)), ("cnn", (9, 9, 2)), ("gone", (2, 2, 2))):
+            for seed, count in enumerate(epochs):
+                train(registry, make_recipe(arch, seed=seed, epochs=50), epochs=count)
+        (table,) = tables(registry, registry.runs(), metric=metric("epochs-to-reach", reach=0.9))
+    by_arch = {cell.arch: cell for cell in table.cells}
+    assert [(cell.reached, cell.n, cell.mean) for cell in by_arch.values()] == [(2, 3, 7.0), (2, 3, 7.0), (0, 3, inf)]
+    assert all(cell.low is cell.std is cell.interval_over is None for cell in table.cells)
+    assert [cell.best for cell in table.cells] == [True, True, False]
+    shown = ok("compare", "--metric", "epochs-to-reach", "--reach", 0.9, "--format", "markdown")
+    assert "7.0 (2 of 3 reached it)" in shown and "not reached (0 of 3 reached it)" in shown
+    said = json.loads(ok("compare", "--metric", "epochs-to-reach", "--reach", 0.9, "--format", "json"))
+    assert [cell["mean"] for cell in said["tables"][0]["cells"]] == [7.0, 7.0, None]
+    assert said["tables"][0]["cells"][0]["values"] == [None, 7.0, 7.0]
+
+
+def test_what_every_seed_has_alike_has_no_interval():
+    runs = [make_run(f"{seed}", seed=seed) for seed in range(3)]
+    (table,) = tabulated(*runs, metric=metric("parameters"))
+    (cell,) = table.cells
+    assert (cell.n, cell.std, cell.low, cell.high, cell.interval_over) == (3, None, None, None, None)
+    assert "Intervals" not in table.caption
 
 
 # Notes

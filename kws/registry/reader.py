@@ -45,6 +45,7 @@ _SPEAKERS = """
 SELECT speakers, clips FROM manifests JOIN splits USING (data_fingerprint, split)
 WHERE data_fingerprint = :fingerprint AND split = :split
 """
+_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
@@ -157,6 +158,11 @@ class RegistryReader:
         with self.reading() as connection:
             row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
             return rows.speakers(row["speakers"], row["clips"]) if row else None
+
+    def recipes_judged(self, split_fingerprint: str) -> int:
+        """How many recipes, whatever their seeds, were ever evaluated on the split with this fingerprint."""
+        with self.reading() as connection:
+            return int(connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()[0])
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""

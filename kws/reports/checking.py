@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kws.errors import RegistryError
-from kws.reports.table1 import Cell, Table
+from kws.reports.cells import Cell
+from kws.reports.table1 import Table
 from kws.reports.table_files import FileTable, Said
 
 _NUMBER = r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)"

@@ -9,14 +9,16 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
+from kws.reports.cells import Cell
 from kws.reports.grids import Grid, grids
 from kws.reports.latex import latex
-from kws.reports.table1 import Cell, Table
+from kws.reports.table1 import Table
 
-SCHEMA = 1
+SCHEMA = 2
 _CONDITIONS = ("epochs", "batch_size", "precision", "selection")
 
 
@@ -69,7 +71,7 @@ def _fields() -> list[str]:
 
 
 def as_json(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
-    """{"schema": 1, "tables": [...]}, accuracies as fractions."""
+    """{"schema": 2, "tables": [...]}, accuracies as fractions."""
     return json.dumps({"schema": SCHEMA, "tables": [_record(table) for table in tables]}, indent=2) + "\n"
 
 
@@ -78,14 +80,27 @@ def _record(table: Table) -> dict[str, Any]:
         "metric": table.metric.name,
         "data": table.data,
         "data_fingerprint": table.data_fingerprint,
+        "classes": table.classes,
         "test_clips": table.test_clips,
+        "test_speakers": table.test_speakers,
+        "recipes_judged": table.recipes_judged,
+        "optimism": table.optimism,
         **{condition: table.conditions.get(condition) for condition in _CONDITIONS},
         "caption": table.caption,
         "notes": table.notes,
         "tested": table.tested,
-        "cells": [dataclasses.asdict(cell) for cell in table.cells],
+        "cells": [_finite(dataclasses.asdict(cell)) for cell in table.cells],
         **({"paper": dataclasses.asdict(table.paper)} if table.paper else {}),
     }
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is infinite, a metric that was not reached: JSON has no word for that."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 FORMATS: dict[str, Callable[..., str]] = {

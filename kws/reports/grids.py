@@ -5,14 +5,16 @@ Table 1, the report's figures beside ours, its claims and the runs of every cell
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kws.reports.metrics import Metric
 
 if TYPE_CHECKING:
+    from kws.reports.cells import Cell
     from kws.reports.paper import Paper
-    from kws.reports.table1 import Cell, Table
+    from kws.reports.table1 import Table
 
 COMMIT_LETTERS = 12
 
@@ -42,6 +44,8 @@ def cell_text(metric: Metric, cell: Cell | None) -> str:
     """A cell as tables print it: mean, deviation over the seeds, 95 % interval, n, and = for a tie with the best."""
     if cell is None:
         return "-"
+    if cell.reached is not None:
+        return _censored_text(metric, cell, cell.reached)
     text = metric.text(cell.mean)
     if cell.std is not None:
         text += f" \u00b1 {metric.bare(cell.std)}"
@@ -52,6 +56,12 @@ def cell_text(metric: Metric, cell: Cell | None) -> str:
         about.append(f"n = {cell.n}")
     text += f" ({', '.join(about)})" if about else ""
     return f"{text} =" if cell.tie else text
+
+
+def _censored_text(metric: Metric, cell: Cell, reached: int) -> str:
+    """A median, and how many of the seeds reached it; no median where half of them or more did not."""
+    text = metric.text(cell.mean) if math.isfinite(cell.mean) else "not reached"
+    return f"{text} ({reached} of {cell.n} reached it)"
 
 
 def _main(table: Table) -> Grid:
@@ -70,19 +80,30 @@ def _main(table: Table) -> Grid:
 
 
 def _paper(paper: Paper) -> list[Grid]:
+    from kws.reports.inference import CONFIDENCE
+    from kws.reports.paper import CLAIMS, LEVEL
+
     figures = Grid(
-        caption=f"Test accuracy in {paper.source} and here.",
+        caption=(
+            f"Test accuracy in {paper.source} and here; intervals of the differences are {100 * CONFIDENCE:g} %, for "
+            "one run of the report on as many other clips."
+        ),
         columns=("", "report", "here", "difference in points"),
         rows=tuple((each.title, each.reported_text, each.here_text, each.difference_text) for each in paper.figures),
         notes=paper.remarks,
     )
+    rows = []
+    for claim in paper.claims:
+        for i, each in enumerate(claim.evidence):
+            head = (str(claim.number), claim.statement) if i == 0 else ("", "")
+            rows.append((*head, each.verdict, each.text))
     claims = Grid(
-        caption="What it claims, and what these runs say of it (95 % intervals; with one seed nothing can be told).",
-        columns=("", "claim", "verdict", "measured here"),
-        rows=tuple(
-            (str(claim.number), claim.statement, claim.verdict, "; ".join(each.text for each in claim.evidence))
-            for claim in paper.claims
+        caption=(
+            f"What it claims, and what these runs say of each part (intervals are {100 * LEVEL:.4g} %, so that all "
+            f"{CLAIMS} claims are right with {100 * CONFIDENCE:g} %; with one seed nothing can be told)."
         ),
+        columns=("", "claim", "verdict", "measured here"),
+        rows=tuple(rows),
     )
     return [figures, claims]
 
@@ -95,7 +116,8 @@ def _runs(table: Table) -> Grid:
             environment = by_id[run_id].environment
             commit = (environment.git_commit or "unknown")[:COMMIT_LETTERS] + (" changed" * bool(environment.git_dirty))
             names = (cell.row, cell.column) if run_id == cell.runs[0] else ("", "")
-            rows.append((*names, str(seed), run_id, table.metric.text(value), commit))
+            shown = table.metric.text(value) if math.isfinite(value) else "not reached"
+            rows.append((*names, str(seed), run_id, shown, commit))
     return Grid(
         caption=f"The runs of every cell, on {table.data} (fingerprint {table.data_fingerprint}).",
         columns=("row", "column", "seed", "run", table.metric.title, "commit"),

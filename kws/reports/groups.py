@@ -16,8 +16,9 @@ from kws.errors import RegistryError
 from kws.recipe import FINAL, Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
+from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS
-from kws.reports.table1 import Cell, Table, tables
+from kws.reports.table1 import Table, tables
 
 if TYPE_CHECKING:
     import numpy as np

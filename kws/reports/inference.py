@@ -1,25 +1,18 @@
-"""What can be told from few seeds and many clips: intervals of an accuracy, and whether two cells differ.
+"""Intervals over the clips of one evaluation: of shares, and of figures that are no mean of clips.
 
 Decisions:
-- Over two or more seeds an interval is Student's t's, which is about training again; with one seed it is Wilson's over
-  the test clips (JASA 22, 1927), which is about other clips only.
-- Two cells are told apart only where both of what might fool one is ruled out: a paired t test over the seeds that both
-  have, and one over the test clips, each clip's answers averaged over those seeds. The larger p counts. With one seed
-  in common there is the test over clips alone.
+- A share of the clips has Wilson's interval (JASA 22, 1927).
 - What is neither a mean nor a share (F1, rates of equal error, calibration) has the middle 95 % of what 1,000 resamples
   of the clips give (Efron, Annals of Statistics 7, 1979); they are the same ones each time.
-- Several comparisons with the best are corrected by Holm (Scandinavian Journal of Statistics 6, 1979).
-scipy's statistics take a second to import, so they are imported where a test is asked for.
+What is said of recipes, over seeds and speakers, is in kws.reports.estimates.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 CONFIDENCE = 0.95
@@ -29,56 +22,11 @@ _NORMAL_QUANTILE = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 @dataclass(frozen=True)
 class Interval:
-    """The two ends of a 95 % confidence interval, and what it is over: "seeds" or "clips"."""
+    """The two ends of a 95 % confidence interval, and what it is over: "clips"."""
 
     low: float
     high: float
     over: str
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A comparison of two cells: the mean difference, its interval, p, and how many seeds and clips both have."""
-
-    difference: float
-    interval: Interval
-    p: float
-    seeds: int
-    clips: int
-
-
-def over_seeds(values: Sequence[float]) -> Interval:
-    """Student's interval of the mean of two or more seeds' values."""
-    mean, n = statistics.mean(values), len(values)
-    half = student_quantile(n - 1) * statistics.stdev(values) / math.sqrt(n)
-    return Interval(mean - half, mean + half, "seeds")
-
-
-@cache
-def student_quantile(freedom: int) -> float:
-    """The t within which 95 % of Student's distribution with so many degrees of freedom lies.
-
-    By bisection on the finite series for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4): scipy has
-    it, too, but takes longer to import than a table to print.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(100):
-        angle = (low + high) / 2
-        low, high = (angle, high) if _student_within(angle, freedom) < CONFIDENCE else (low, angle)
-    return math.tan(low) * math.sqrt(freedom)
-
-
-def _student_within(angle: float, freedom: int) -> float:
-    """P(|T| <= t) where t = tan(angle) sqrt(freedom)."""
-    sine, square = math.sin(angle), math.cos(angle) ** 2
-    if freedom == 1:
-        return 2 * angle / math.pi
-    odd = freedom % 2
-    term = total = math.cos(angle) if odd else 1.0
-    for k in range(3 if odd else 2, freedom, 2):
-        term *= square * (k - 1) / k
-        total += term
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
 def over_clips(right: int, clips: int) -> Interval:
@@ -116,43 +64,3 @@ def percentiles(values: Any) -> Interval | None:
         return None
     low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(low), float(high), "clips")
-
-
-def paired(first: Mapping[int, bytes], second: Mapping[int, bytes], labels: bytes) -> Paired | None:
-    """Compare two cells' answers on the same clips, by seed: a byte a clip; None where they have no seed in common."""
-    import numpy as np
-    from scipy import stats
-
-    seeds = sorted(first.keys() & second.keys())
-    if not seeds:
-        return None
-    truth = np.frombuffer(labels, np.uint8)
-    right = [np.stack([np.frombuffer(side[seed], np.uint8) == truth for seed in seeds]) for side in (first, second)]
-    differences = right[0].astype(float) - right[1]  # (seeds, clips)
-    by_seed, by_clip = differences.mean(axis=1), differences.mean(axis=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # where hardly anything differs; p is then 0, 1 or none
-        p_clips, p_seeds = (_p(stats.ttest_1samp(side, 0.0).pvalue) for side in (by_clip, by_seed))
-    difference = float(differences.mean())
-    spread = float(by_clip.std(ddof=1)) / math.sqrt(len(by_clip)) * _NORMAL_QUANTILE if len(by_clip) > 1 else 0.0
-    interval = Interval(difference - spread, difference + spread, "clips")
-    if len(seeds) == 1:
-        return Paired(difference, interval, p_clips, 1, len(truth))
-    of_seeds = over_seeds(by_seed.tolist())
-    wider = of_seeds if of_seeds.high - of_seeds.low > 2 * spread else interval
-    return Paired(difference, wider, max(p_seeds, p_clips), len(seeds), len(truth))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
-def _p(value: float) -> float:
-    """The p that scipy gives; 1 where nothing differs anywhere and it gives none."""
-    return 1.0 if math.isnan(value) else float(value)

@@ -1,6 +1,7 @@
 """The metrics that a table can show: each is one number a run, and says how it is written and whether more is better.
 
-Adding one is one function here. A metric that needs more than the run itself asks the registry's reader for it.
+Adding one is one function here. A metric of the test split also says how much each cluster of clips moves it, so that
+its intervals are about other clips, too.
 """
 
 from __future__ import annotations
@@ -8,24 +9,39 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kws.data_card import TEST
-from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
+from kws.reports.answers import Answers
 from kws.reports.classes import ClassReport
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Clusters = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """`of` gives a run's value, None where it has none. Percent metrics are fractions, shown as percent."""
+    """`of` gives a run's value, None where it has none. Percent metrics are fractions, shown as percent.
+
+    `influences` gives how much each cluster of test clips (G,) moves a run's value, None where that is not known. An
+    `exact` metric is the same for every seed; one that is `censored` is infinite where it did not come to pass.
+    """
 
     name: str
     title: str
-    of: Callable[[RegistryReader, Run], float | None]
+    of: Callable[[Answers, Run], float | None]
+    influences: Callable[[Answers, Run, Clusters], Floats | None] | None = None
     more_is_better: bool = True
     percent: bool = False
     digits: int = 0
     unit: str = ""
+    of_test: bool = True
+    exact: bool = False
+    censored: bool = False
 
     def bare(self, value: float) -> str:
         """A value or a difference without its unit."""
@@ -42,55 +58,106 @@ def metric(name: str, *, reach: float = 0.9) -> Metric:
     if name == "epochs-to-reach":
         return Metric(
             name=name,
-            title=f"Epochs until {100 * reach:g} % validation accuracy",
-            of=lambda reader, run: _epochs_to(reader, run, reach),
+            title=f"Median of the epochs until {100 * reach:g} % validation accuracy",
+            of=lambda answers, run: _epochs_to(answers, run, reach),
             more_is_better=False,
             digits=1,
+            of_test=False,
+            censored=True,
         )
     return METRICS[name]
 
 
-def _of_test(reader: RegistryReader, run: Run, value: Callable[..., float]) -> float | None:
-    for card, evaluation in reader.evaluations(run.id):
-        if card.fingerprint == run.data_fingerprint and evaluation.split == TEST:
-            return value(card, evaluation)
-    return None
+def _right(answers: Answers, run: Run, clusters: Clusters) -> Floats | None:
+    """The influence values of accuracy."""
+    right = answers.right(run)
+    return None if right is None else _of_mean(right, clusters)
 
 
-def _f1(reader: RegistryReader, run: Run) -> float | None:
-    return _of_test(
-        reader,
-        run,
-        lambda card, evaluation: statistics.fmean(
-            score.f1 or 0.0 for score in ClassReport.of(evaluation, card.classes).scores
-        ),
+def _losses(answers: Answers, run: Run, clusters: Clusters) -> Floats | None:
+    """The influence values of the loss; None where the logits were not kept."""
+    losses = answers.losses(run)
+    return None if losses is None else _of_mean(losses, clusters)
+
+
+def _of_mean(values: Floats, clusters: Clusters) -> Floats:
+    import numpy as np
+
+    count = int(clusters.max()) + 1
+    sizes = np.bincount(clusters, minlength=count)
+    influences: Floats = (np.bincount(clusters, values, count) - sizes * values.mean()) / len(values)
+    return influences
+
+
+def _f1(answers: Answers, run: Run) -> float | None:
+    found = answers.of(run)
+    if found is None:
+        return None
+    card, evaluation = found
+    return statistics.fmean(score.f1 or 0.0 for score in ClassReport.of(evaluation, card.classes).scores)
+
+
+def _f1_influences(answers: Answers, run: Run, clusters: Clusters) -> Floats | None:
+    """By leaving each cluster out in turn (the jackknife; Efron and Stein, Annals of Statistics 9, 1981)."""
+    import numpy as np
+
+    found = answers.of(run)
+    if found is None:
+        return None
+    card, evaluation = found
+    k, count = len(card.classes), int(clusters.max()) + 1
+    said, heard = (
+        np.frombuffer(each, np.uint8).astype(np.int64) for each in (evaluation.labels, evaluation.predictions)
     )
+    confusions = np.bincount((clusters * k + said) * k + heard, minlength=count * k * k).reshape(count, k, k)
+    without = confusions.sum(axis=0) - confusions  # (G, K, K)
+    both = without.sum(axis=1) + without.sum(axis=2)
+    diagonal = np.diagonal(without, axis1=1, axis2=2)
+    scores = np.divide(2.0 * diagonal, both, out=np.zeros_like(diagonal, dtype=float), where=both > 0).mean(axis=1)
+    influences: Floats = (count - 1) / count * (scores.mean() - scores)
+    return influences
 
 
-def _epochs_to(reader: RegistryReader, run: Run, accuracy: float) -> float | None:
-    curve = reader.validation_accuracies(run.id)
-    return next((float(epoch) for epoch, value in enumerate(curve, start=1) if value >= accuracy), None)
+def _epochs_to(answers: Answers, run: Run, accuracy: float) -> float | None:
+    """The first epoch that reached it; infinite where none did, None for a run without epochs."""
+    curve = answers.registry.validation_accuracies(run.id)
+    if not curve:
+        return None
+    return next((float(epoch) for epoch, value in enumerate(curve, start=1) if value >= accuracy), float("inf"))
+
+
+def _loss(answers: Answers, run: Run) -> float | None:
+    found = answers.of(run)
+    return found[1].loss if found else None
 
 
 METRICS = {
     each.name: each
     for each in (
-        Metric(name="test-accuracy", title="Test accuracy", of=lambda _, run: run.test_accuracy, percent=True),
+        Metric(
+            name="test-accuracy",
+            title="Test accuracy",
+            of=lambda _, run: run.test_accuracy,
+            influences=_right,
+            percent=True,
+        ),
         Metric(
             name="validation-accuracy",
             title="Validation accuracy",
             of=lambda _, run: run.validation_accuracy,
             percent=True,
+            of_test=False,
         ),
         Metric(
             name="test-loss",
             title="Test loss",
-            of=lambda reader, run: _of_test(reader, run, lambda _, evaluation: evaluation.loss),
+            of=_loss,
+            influences=_losses,
             more_is_better=False,
             digits=4,
             unit="nats",
         ),
-        Metric(name="f1", title="Macro-averaged F1 on the test split", of=_f1, percent=True),
+        Metric(name="f1", title="Macro-averaged F1 on the test split", of=_f1, influences=_f1_influences, percent=True),
         Metric(
             name="seconds",
             title="Training time",
@@ -98,13 +165,23 @@ METRICS = {
             more_is_better=False,
             digits=1,
             unit="s",
+            of_test=False,
         ),
-        Metric(name="parameters", title="Parameters", of=lambda _, run: float(run.parameters), more_is_better=False),
+        Metric(
+            name="parameters",
+            title="Parameters",
+            of=lambda _, run: float(run.parameters),
+            more_is_better=False,
+            of_test=False,
+            exact=True,
+        ),
         Metric(
             name="multiply-accumulates",
             title="Multiply-accumulates a clip",
             of=lambda _, run: None if run.multiply_accumulates is None else float(run.multiply_accumulates),
             more_is_better=False,
+            of_test=False,
+            exact=True,
         ),
     )
 }

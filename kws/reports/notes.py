@@ -16,6 +16,7 @@ _ENVIRONMENT = {
     "kws_version": "versions of kws",
     "torch_version": "versions of PyTorch",
     "cpu": "processors",
+    "instruction_set": "vector extensions",
     "git_commit": "commits",
 }
 

@@ -8,8 +8,7 @@ Decisions:
   no cell mixes recipes.
 - A cell folds the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
   evidence.
-- The best cell is compared with every other by the paired test of kws.reports.inference, corrected by Holm; those that
-  it cannot tell from the best are ties.
+- Intervals and ties are those of kws.reports.estimates: of other seeds and of other speakers.
 - What should be equal and is not (versions, commits, threads, the number of seeds) is a note under the table.
 """
 
@@ -18,47 +17,25 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kws.data_card import TEST
-from kws.recipe import FINAL, Recipe
+from kws.recipe import Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import inference, titles
+from kws.reports import captions, titles
+from kws.reports.answers import Answers
+from kws.reports.cells import Cell, Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.notes import notes
 
 if TYPE_CHECKING:
+    from kws.reports.estimates import Estimate, Sample
     from kws.reports.paper import Paper
 
-ALPHA = 0.05
 _EQUAL = ("epochs", "batch_size", "precision", "selection")
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe) if field.name not in ("data", "words"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One recipe over its n seeds: the metric's mean, its 95 % interval, and how it stands to the best cell."""
-
-    row: str
-    column: str
-    arch: str
-    opt: str
-    parameters: int
-    n: int
-    mean: float
-    std: float | None  # sample standard deviation over the seeds; None for one seed
-    low: float | None  # of the interval, which is over seeds, or over the test clips for one seed
-    high: float | None
-    interval_over: str | None
-    best: bool
-    tie: bool  # cannot be told from the best
-    p: float | None  # Holm's, against the best; None where it was not tested
-    seeds: tuple[int, ...]
-    runs: tuple[str, ...]  # in the order of their seeds, as are the values
-    values: tuple[float, ...]
-    commits: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +45,11 @@ class Table:
     metric: Metric
     data: str
     data_fingerprint: str
+    classes: tuple[str, ...]
     test_clips: int
+    test_speakers: int | None  # None where they are not known
+    recipes_judged: int  # by the test split, ever
+    optimism: float | None  # by how much the best of so many recipes would look better if they were equally good
     conditions: Mapping[str, Any]  # of epochs, batch_size, precision and selection, those that are equal for all cells
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -76,35 +57,13 @@ class Table:
     tested: bool
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
+    samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # what cells are made of
     paper: Paper | None = None  # what the report says of it, where that was asked
 
     @property
     def caption(self) -> str:
-        """What the numbers are, in a sentence or three."""
-        about = [self.metric.title]
-        epochs = self.conditions.get("epochs")
-        best = self.conditions.get("selection", FINAL) != FINAL
-        if epochs is not None:
-            many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
-            about.append(f"at the best on the validation split of {many}" if best else f"after {many}")
-        if "batch_size" in self.conditions:
-            about.append(f"in minibatches of {self.conditions['batch_size']:,}")
-        if self.conditions.get("precision", Recipe.precision) != Recipe.precision:
-            about.append(f"in {self.conditions['precision']}")
-        text = (
-            f"{' '.join(about)}, on {self.test_clips:,} test clips of {self.data} "
-            f"(fingerprint {self.data_fingerprint[:12]})."
-        )
-        if any(cell.low is not None for cell in self.cells):
-            over = {over for cell in self.cells if (over := cell.interval_over)}
-            how = {"seeds": "Student's t over seeds", "clips": "Wilson's over the test clips"}
-            text += f" Intervals are 95 %, {' or '.join(how[each] for each in sorted(over, reverse=True))}."
-        if self.tested:
-            text += (
-                " = marks what cannot be told from the best (paired t tests over seeds and over test clips, the larger "
-                f"p, Holm's correction, {100 * ALPHA:g} %)."
-            )
-        return text
+        """What the numbers are, in some sentences."""
+        return captions.caption(self)
 
     def cell(self, row: str, column: str) -> Cell | None:
         """The cell in that row and column, if anything was run for it."""
@@ -121,21 +80,22 @@ def tables(
     test: bool = True,
 ) -> list[Table]:
     """The tables of these runs, ordered by data set and conditions."""
-    equal = tuple(field for field in _EQUAL if field not in (rows, columns))
+    equal = tuple(name for name in _EQUAL if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
-        if run.status == FINISHED and run.test_accuracy is not None:
-            conditions = tuple(getattr(run.recipe, field) for field in equal)
+        if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
+            conditions = tuple(getattr(run.recipe, name) for name in equal)
             groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
+    answers = Answers(registry)
     made = (
-        _table(registry, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
+        _table(answers, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
         for key, group in sorted(groups.items())
     )
     return [table for table in made if table.cells]
 
 
 def _table(
-    registry: RegistryReader,
+    answers: Answers,
     runs: list[Run],
     rows: str,
     columns: str,
@@ -143,7 +103,7 @@ def _table(
     conditions: dict[str, Any],
     test: bool,
 ) -> Table:
-    by_cell: dict[tuple[str, str], dict[int, Run]] = {}
+    by_cell: dict[Place, dict[int, Run]] = {}
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
     for run in runs:
@@ -151,102 +111,56 @@ def _table(
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
         order_of_rows[row], order_of_columns[column] = titles.place(run, rows), titles.place(run, columns)
     values = {
-        place: {seed: value for seed in sorted(seeds) if (value := metric.of(registry, seeds[seed])) is not None}
+        place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
         for place, seeds in by_cell.items()
     }
-    values = {place: seeds for place, seeds in values.items() if seeds}
-    card = registry.card(runs[0].data_fingerprint)
-    means = {place: statistics.mean(seeds.values()) for place, seeds in values.items()}
+    values = {place: found for place, found in values.items() if found}
+    from kws.reports.estimates import told_from_best
+
+    card = answers.registry.card(runs[0].data_fingerprint)
+    clips, speakers = Clips.of(answers.registry, card)
+    samples = {} if metric.censored else samples_of(answers, metric, by_cell, values, clips)
+    means = {place: mean_of(found, metric) for place, found in values.items()}
     best = (max if metric.more_is_better else min)(means.values(), default=0.0)
-    leaders = [place for place, mean in means.items() if mean == best]
-    tested = test and metric.name == "test-accuracy" and len(values) > 1
-    adjusted = (
-        _against(registry, by_cell, leaders[0], [p for p in means if p not in leaders], card.labels[TEST])
-        if (tested)
-        else {}
-    )
-    cells = tuple(
-        _cell(row, column, by_cell[row, column], values[row, column], metric, len(card.labels[TEST]), best, adjusted)
-        for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each))
-        for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))
-        if (row, column) in values
-    )
-    used = [by_cell[place][seed] for place, seeds in values.items() for seed in seeds]
+    tested = test and metric.name == METRICS["test-accuracy"].name and len(values) > 1
+    differences = differences_of(samples, by_cell) if tested else {}
+    p_values = told_from_best(means, differences) if tested else {}
+    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST]) if metric.of_test else 0
+    cells = []
+    for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each)):
+        for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each)):
+            if (place := (row, column)) in values:
+                cell = cell_of(place, by_cell[place], values[place], metric, means, best, p_values)
+                cells.append(with_interval(cell, metric, samples.get(place), card, speakers))
+    used = [by_cell[place][seed] for place, found in values.items() for seed in found]
     return Table(
         metric=metric,
         data=runs[0].data_source,
         data_fingerprint=runs[0].data_fingerprint,
+        classes=card.classes,
         test_clips=len(card.labels[TEST]),
+        test_speakers=speakers,
+        recipes_judged=judged,
+        optimism=_optimism(judged, differences.values()),
         conditions=conditions,
         rows=tuple(dict.fromkeys(cell.row for cell in cells)),
-        columns=tuple(sorted({cell.column for cell in cells}, key=lambda column: (order_of_columns[column], column))),
-        cells=cells,
+        columns=tuple(column for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))),
+        cells=tuple(cells),
         tested=tested,
+        notes=notes(used, {place: len(found) for place, found in values.items()}),
         runs=tuple(used),
-        notes=notes(used, {place: len(seeds) for place, seeds in values.items()}),
+        samples=samples,
     )
 
 
-def _cell(
-    row: str,
-    column: str,
-    seeds: dict[int, Run],
-    values: dict[int, float],
-    metric: Metric,
-    clips: int,
-    best: float,
-    adjusted: Mapping[tuple[str, str], float | None],
-) -> Cell:
-    runs = [seeds[seed] for seed in values]
-    mean = statistics.mean(values.values())
-    interval = None
-    if len(values) > 1:
-        interval = inference.over_seeds(list(values.values()))
-    elif metric.name == "test-accuracy":
-        interval = inference.over_clips(round(mean * clips), clips)
-    p = adjusted.get((row, column))
-    return Cell(
-        row=row,
-        column=column,
-        arch=runs[0].recipe.arch,
-        opt=runs[0].recipe.opt,
-        parameters=runs[0].parameters,
-        n=len(values),
-        mean=mean,
-        std=statistics.stdev(values.values()) if len(values) > 1 else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        interval_over=interval.over if interval else None,
-        best=mean == best,
-        tie=(row, column) in adjusted and (p is None or p > ALPHA),
-        p=p,
-        seeds=tuple(values),
-        runs=tuple(run.id for run in runs),
-        values=tuple(values.values()),
-        commits=tuple(sorted({commit for run in runs if (commit := run.environment.git_commit)})),
-    )
+def _optimism(recipes: int, differences: Iterable[Estimate]) -> float | None:
+    """By how much the best of so many equally good recipes is expected to look better than it is, as a fraction.
 
+    What the table's cells share moves them all, so the error that counts is that of their differences.
+    """
+    from kws.reports.estimates import largest_of
 
-def _against(
-    registry: RegistryReader,
-    by_cell: Mapping[tuple[str, str], Mapping[int, Run]],
-    best: tuple[str, str],
-    others: list[tuple[str, str]],
-    labels: bytes,
-) -> dict[tuple[str, str], float | None]:
-    """Holm's p of every other cell against the best; None where they have no seed in common."""
-    answers = {place: answers_of(registry, by_cell[place].values()) for place in (best, *others)}
-    compared = {place: inference.paired(answers[best], answers[place], labels) for place in others}
-    tested = [place for place in others if compared[place] is not None]
-    corrected = inference.holm([pair.p for place in tested if (pair := compared[place])])
-    return dict.fromkeys(others, None) | dict(zip(tested, corrected, strict=True))
-
-
-def answers_of(registry: RegistryReader, runs: Iterable[Run]) -> dict[int, bytes]:
-    """The answers of each run on its own test split, by seed."""
-    return {
-        run.recipe.seed: evaluation.predictions
-        for run in runs
-        for card, evaluation in registry.evaluations(run.id)
-        if card.fingerprint == run.data_fingerprint and evaluation.split == TEST
-    }
+    variances = [each.variance / 2 for each in differences]
+    if recipes < 2 or not variances:
+        return None
+    return float(statistics.mean(variances) ** 0.5 * largest_of(recipes))

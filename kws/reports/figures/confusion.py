@@ -17,9 +17,10 @@ from kws.events import Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
+from kws.reports.cells import Cell
 from kws.reports.classes import ClassReport
 from kws.reports.drawing import Style, explain, panels, plain
-from kws.reports.table1 import Cell, Table
+from kws.reports.table1 import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

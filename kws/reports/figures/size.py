@@ -16,8 +16,8 @@ from kws import architectures
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
+from kws.reports.cells import Cell
 from kws.reports.drawing import COLOURS, MARKERS, Style, explain, panels, plain, wrapped
-from kws.reports.table1 import Cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,11 +77,8 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
         Line2D([], [], **_look(0, row, style) | {"color": "black", "markerfacecolor": "black"}, label=plain(title))
         for row, title in enumerate(table.rows)
     ]
-    over = {cell.interval_over for cell in table.cells}
-    how = [
-        text for each, text in (("seeds", "Student's t over seeds"), ("clips", "Wilson's over clips")) if each in over
-    ]
-    intervals = f"; intervals are 95 %, {' or '.join(how)}" if how else ""
+    over = max((cell.interval_over or "" for cell in table.cells), key=len)
+    intervals = f"; intervals are 95 %, over {over}" if over else ""
     explain(drawing, style, f"Test accuracy on {group.about}{intervals}", handles)
     return drawing
 

@@ -1,0 +1,76 @@
+"""A table's caption: what its numbers are, what their intervals are about, and what "=" means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kws.recipe import FINAL, Recipe
+
+if TYPE_CHECKING:
+    from kws.reports.table1 import Table
+
+_NAMED_CLASSES = 6  # a caption names so many; of more it says how many they are
+
+
+def caption(table: Table) -> str:
+    """The whole caption."""
+    return " ".join([_what(table), *_intervals(table), *_ties(table), *_looks(table)])
+
+
+def classes_text(classes: tuple[str, ...]) -> str:
+    """The classes by name, or their number where they are many."""
+    return ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
+
+
+def _what(table: Table) -> str:
+    about = [table.metric.title]
+    epochs = table.conditions.get("epochs")
+    best = table.conditions.get("selection", FINAL) != FINAL
+    if epochs is not None:
+        many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+        about.append(f"at the best on the validation split of {many}" if best else f"after {many}")
+    if "batch_size" in table.conditions:
+        about.append(f"in minibatches of {table.conditions['batch_size']:,}")
+    if table.conditions.get("precision", Recipe.precision) != Recipe.precision:
+        about.append(f"in {table.conditions['precision']}")
+    clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
+    return (
+        f"{' '.join(about)}, on {clips}{table.data} "
+        f"({classes_text(table.classes)}; fingerprint {table.data_fingerprint[:12]})."
+    )
+
+
+def _intervals(table: Table) -> list[str]:
+    over = {cell.interval_over for cell in table.cells if cell.interval_over}
+    if table.metric.censored:
+        return ["A seed that did not reach it counts as later than all that did."]
+    if not over:
+        return []
+    several = any("seeds" in each for each in over)
+    clips = ""
+    if any("speakers" in each for each in over):
+        clips = f"{table.test_speakers:,} test speakers"
+    elif any("clips" in each for each in over):
+        clips = "test clips (speakers unknown)" if table.metric.of_test else "validation clips"
+    text = " and ".join(["seeds"] * several + [clips] * bool(clips))
+    if several and clips and any("seeds" not in each for each in over):
+        text += ", for a single seed over those alone"
+    elif clips and not several:
+        text += " alone, for every cell is a single seed"
+    return [f"Intervals are 95 %, over {text}."]
+
+
+def _ties(table: Table) -> list[str]:
+    if not table.tested:
+        return []
+    return ["= marks what cannot be told from the best (5 %, Bonferroni's correction over all pairs of cells)."]
+
+
+def _looks(table: Table) -> list[str]:
+    """How often the test split was looked at, and what that does to the best figure."""
+    if table.recipes_judged < 2:
+        return []
+    text = f"This test split has judged {table.recipes_judged:,} recipes"
+    if table.optimism is not None:
+        text += f"; were they equally good, the best would look {100 * table.optimism:.2f} points better than it is"
+    return [f"{text}."]

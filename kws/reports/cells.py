@@ -1,0 +1,189 @@
+"""Cells: one recipe over its seeds, and what is known of its figure: where else it may lie, and whether it is the best.
+
+Imports numpy where a cell has an interval.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from kws.data_card import TEST, VALIDATION, DataCard
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import Run
+from kws.reports.answers import Answers
+from kws.reports.metrics import Metric
+
+if TYPE_CHECKING:
+    from kws.reports.estimates import Estimate, Sample
+
+ALPHA = 0.05
+Place = tuple[str, str]  # a row and a column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One recipe over its n seeds: the metric's mean, its 95 % interval, and how it stands to the best cell.
+
+    Of a censored metric, the mean is the median over all seeds, infinite where half of them or more did not reach it.
+    """
+
+    row: str
+    column: str
+    arch: str
+    opt: str
+    parameters: int
+    n: int
+    mean: float
+    std: float | None  # sample standard deviation over the seeds; None for one seed
+    low: float | None  # of the interval
+    high: float | None
+    interval_over: str | None  # "seeds and speakers", "seeds and clips", "speakers", "clips" or "seeds"
+    standard_error: float | None
+    freedom: float | None  # degrees of freedom behind it
+    reached: int | None  # of a censored metric: the seeds that reached it
+    best: bool
+    tie: bool  # cannot be told from the best
+    p: float | None  # at which it is told from the best; None where it was not tested
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]  # in the order of their seeds, as are the values
+    values: tuple[float, ...]  # infinite for a seed that did not reach a censored metric
+    commits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The cluster (N,) of each test clip; see kws.reports.estimates."""
+
+    clusters: Any
+
+    @classmethod
+    def of(cls, registry: RegistryReader, card: DataCard) -> tuple[Clips, int | None]:
+        """Those of a data set, and how many speakers they have; None where those are not known."""
+        from kws.reports.estimates import clusters_of
+
+        manifest = registry.manifest(card.fingerprint, TEST)
+        speakers = manifest.speakers if manifest else None
+        digests = manifest.each_digest() if manifest else None
+        clusters = clusters_of(len(card.labels[TEST]), speakers, digests)
+        return cls(clusters), None if speakers is None else len(set(speakers))
+
+
+def samples_of(
+    answers: Answers,
+    metric: Metric,
+    by_cell: Mapping[Place, Mapping[int, Run]],
+    values: Mapping[Place, Mapping[int, float]],
+    clips: Clips,
+) -> dict[Place, Sample]:
+    """What each cell is made of: its seeds' values, and how much each cluster of test clips moves them."""
+    import numpy as np
+
+    from kws.reports.estimates import Sample
+
+    made = {}
+    for place, found in values.items():
+        moved = [
+            metric.influences(answers, by_cell[place][seed], clips.clusters) if metric.influences else None
+            for seed in found
+        ]
+        influences = None if any(each is None for each in moved) else np.stack(moved)  # type: ignore[arg-type]
+        count = len(clips.clusters) if metric.percent and metric.of_test else None
+        made[place] = Sample(tuple(found), np.array(list(found.values()), dtype=float), influences, count)
+    return made
+
+
+def mean_of(values: Mapping[int, float], metric: Metric) -> float:
+    """The mean over the seeds; of a censored metric the median, to which a seed that did not reach it is the last."""
+    return (statistics.median if metric.censored else statistics.mean)(values.values())
+
+
+def cell_of(
+    place: Place,
+    seeds: Mapping[int, Run],
+    values: Mapping[int, float],
+    metric: Metric,
+    means: Mapping[Place, float],
+    best: float,
+    p_values: Mapping[Place, float],
+) -> Cell:
+    """A cell from its runs by seed and their values, without an interval."""
+    runs = [seeds[seed] for seed in values]
+    known = [value for value in values.values() if math.isfinite(value)]
+    mean, p = means[place], p_values.get(place)
+    spread = len(known) > 1 and not metric.exact and not metric.censored
+    return Cell(
+        row=place[0],
+        column=place[1],
+        arch=runs[0].recipe.arch,
+        opt=runs[0].recipe.opt,
+        parameters=runs[0].parameters,
+        n=len(values),
+        mean=mean,
+        std=statistics.stdev(known) if spread else None,
+        low=None,
+        high=None,
+        interval_over=None,
+        standard_error=None,
+        freedom=None,
+        reached=len(known) if metric.censored else None,
+        best=mean == best and math.isfinite(mean),
+        tie=p is not None and p > ALPHA and mean != best,
+        p=None if mean == best else p,
+        seeds=tuple(values),
+        runs=tuple(run.id for run in runs),
+        values=tuple(values.values()),
+        commits=tuple(sorted({commit for run in runs if (commit := run.environment.git_commit)})),
+    )
+
+
+def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataCard, speakers: int | None) -> Cell:
+    """The same cell with its interval, which ends where the metric does; itself where nothing is known of its error."""
+    if sample is None or metric.exact:
+        return cell
+    from kws.reports.estimates import of_cell
+
+    estimate = of_cell(sample)
+    over = ["seeds"] if cell.n > 1 else []
+    if sample.influences is not None:
+        over.append("clips" if speakers is None else "speakers")
+    elif metric.percent:  # which clips were right is not kept, only how many
+        clips = len(card.labels[TEST if metric.of_test else VALIDATION])
+        share = min(max(estimate.value, 0.0), 1.0)
+        error = share * (1 - share) / max(clips, 1)
+        estimate = dataclasses.replace(estimate, of_clusters=error, clusters=clips, clips=clips)
+        over.append("clips")
+    if not over:
+        return cell
+    low, high = estimate.proportion_interval() if metric.percent else estimate.interval()
+    return dataclasses.replace(
+        cell,
+        low=low if metric.percent else max(low, 0.0),  # no metric here is below 0
+        high=high,
+        interval_over=" and ".join(over),
+        standard_error=estimate.standard_error,
+        freedom=estimate.freedom if math.isfinite(estimate.freedom) else None,
+    )
+
+
+def same_weights(one: Run, other: Run) -> bool:
+    """Whether equal seeds give two runs the same first weights: where they train the same network."""
+    return (one.recipe.arch, one.recipe.maps) == (other.recipe.arch, other.recipe.maps)
+
+
+def differences_of(
+    samples: Mapping[Place, Sample], by_cell: Mapping[Place, Mapping[int, Run]]
+) -> dict[tuple[Place, Place], Estimate]:
+    """Of every pair of cells, the difference of the first less the second."""
+    from kws.reports.estimates import of_difference
+
+    runs = {place: next(iter(seeds.values())) for place, seeds in by_cell.items()}
+    return {
+        (one, other): of_difference(samples[one], samples[other], paired=same_weights(runs[one], runs[other]))
+        for one, other in combinations(samples, 2)
+    }

@@ -1,0 +1,293 @@
+"""One model of uncertainty for cells, differences, ties and claims: seeds and test speakers are both drawn at random.
+
+A figure is the mean over n seeds of a statistic of the same clips, which come in G clusters: the clips of a speaker, or
+single clips where speakers are not known. Its variance is that of two crossed random factors (Cameron, Gelbach and
+Miller, Journal of Business & Economic Statistics 29, 2011):
+
+    SE^2  =  SE^2 of seeds  +  SE^2 of clusters  -  SE^2 of their interaction, which both of these hold
+
+Decisions:
+- A statistic is known by its influence values u[s, k], how much cluster k moves the figure of seed s: for a mean over
+  clips, the sum over the cluster of what is above the mean, over all clips.
+- Degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With two seeds they are 4 at most: a variance of
+  one degree of freedom is often far too small, and then pretends to many.
+- Two cells are paired by clips always, and by seeds where the same seed gave both the same first weights; seeds that
+  only one of them has count, too.
+- With one seed nothing is known of training again. Where another cell of the comparison has several, its variance of
+  seeds stands in; else the figure is over clips alone, and whoever shows it says so.
+- Proportions get Wilson's interval (JASA 22, 1927) of the effective number of clips, so that no end leaves [0, 1].
+- Quantiles are scipy.special's, which is imported in a tenth of the time of scipy.stats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.reports.inference import CONFIDENCE
+
+Floats = NDArray[np.float64]
+T = TypeVar("T")
+POWER = 0.8
+_FREEDOM_OF_TWO_SEEDS = 4.0
+_FEW = 1e-12  # a difference of accuracies below this is rounding
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A statistic's value of each seed (n,), and its influence values (n, G); None where no clips are known to matter.
+
+    `clips` is how many clips the values are shares of, where they are; it bounds what perfect answers can prove.
+    """
+
+    seeds: tuple[int, ...]
+    values: Floats
+    influences: Floats | None
+    clips: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure or a difference, and the parts of its variance.
+
+    `one_seed` is the variance of a single seed's value about the mean over seeds, None where it is not known;
+    `of_seeds`, `of_clusters` and `of_both` are the squared standard errors that the module's formula adds up.
+    """
+
+    value: float
+    n: int  # seeds; of two cells, the fewer
+    clusters: int  # 0 where no clips are known to matter
+    one_seed: float | None
+    of_seeds: float
+    of_clusters: float
+    of_both: float
+    seed_freedom: float
+    clips: int | None = None
+
+    @property
+    def variance(self) -> float:
+        """The squared standard error."""
+        return self.of_clusters + max(self.of_seeds - self.of_both, 0.0)
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error."""
+        return math.sqrt(self.variance)
+
+    @property
+    def freedom(self) -> float:
+        """Satterthwaite's degrees of freedom; infinite where nothing varies."""
+        terms = 0.0
+        if self.seed_freedom and self.of_seeds:
+            terms += self.of_seeds**2 / self.seed_freedom
+        if self.clusters > 1:
+            terms += self.of_clusters**2 / (self.clusters - 1)
+        if not terms:
+            return math.inf
+        found = max(self.variance**2 / terms, 1.0)
+        return min(found, _FREEDOM_OF_TWO_SEEDS * self.seed_freedom) if 0 < self.seed_freedom < 2 else found
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """The ends of the symmetric interval."""
+        half = quantile(confidence, self.freedom) * self.standard_error
+        return self.value - half, self.value + half
+
+    def proportion_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Wilson's interval of a share, of as many clips as would give this variance if they were independent."""
+        share = min(max(self.value, 0.0), 1.0)
+        own = share * (1 - share)
+        clips = float(self.clips or 1)  # what answers that are all alike prove, whatever the number of seeds
+        if self.variance and own > _FEW:
+            clips = min(own / self.variance, self.n * clips)
+        t = quantile(confidence, self.freedom if self.variance else math.inf)
+        centre = (share + t * t / (2 * clips)) / (1 + t * t / clips)
+        half = t / (1 + t * t / clips) * math.sqrt(own / clips + t * t / (4 * clips * clips))
+        return (max(centre - half, 0.0) if share > 0 else 0.0), (min(centre + half, 1.0) if share < 1 else 1.0)
+
+    def p(self, value: float = 0.0) -> float:
+        """Student's two-sided p of the true figure being `value`."""
+        from scipy.special import stdtr
+
+        distance = abs(self.value - value)
+        if distance < _FEW:
+            return 1.0
+        return float(2 * stdtr(self.freedom, -distance / self.standard_error)) if self.variance else 0.0
+
+    def detectable(self, confidence: float = CONFIDENCE) -> float:
+        """The difference that would have been found with 80 % power, by as many seeds and clips."""
+        found = quantile(2 * POWER - 1, self.freedom)
+        return (quantile(confidence, self.freedom) + found) * self.standard_error
+
+    def seeds_to_tell(self, distance: float, confidence: float = CONFIDENCE) -> int | None:
+        """How many seeds of each would find a difference of `distance` with 80 % power; None where no number would."""
+        if self.one_seed is None or not distance:
+            return None
+        steps = quantile(confidence, math.inf) + quantile(2 * POWER - 1, math.inf)
+        left = (abs(distance) / steps) ** 2 - max(self.of_clusters - self.of_both, 0.0)
+        return max(math.ceil(self.one_seed / left), 2) if left > 0 else None
+
+
+def quantile(confidence: float, freedom: float) -> float:
+    """The t within which Student's distribution lies with that probability."""
+    from scipy.special import ndtri, stdtrit
+
+    upper = (1 + confidence) / 2
+    return float(ndtri(upper) if math.isinf(freedom) else stdtrit(freedom, upper))
+
+
+def clusters_of(clips: int, speakers: Sequence[str] | None, digests: Sequence[bytes] | None) -> NDArray[np.int64]:
+    """The cluster (N,) of each clip, from 0: its speaker's, or its own; clips that sound the same share one."""
+    parent: dict[object, object] = {}
+
+    def root(of: object) -> object:
+        while parent.setdefault(of, of) != of:
+            of = parent[of]
+        return of
+
+    keys: list[object] = [("speaker", name) for name in speakers] if speakers else [("clip", i) for i in range(clips)]
+    for key, digest in zip(keys, digests or (), strict=False):
+        parent[root(("sound", digest))] = root(key)
+    roots = [root(key) for key in keys]
+    numbers = {each: number for number, each in enumerate(dict.fromkeys(roots))}
+    return np.array([numbers[each] for each in roots], dtype=np.int64)
+
+
+def of_means(seeds: Sequence[int], per_clip: Floats, clusters: NDArray[np.int64], *, share: bool = False) -> Sample:
+    """The sample of means over clips (n,) of what each seed's run has a clip (n, N)."""
+    count = int(clusters.max(initial=-1)) + 1
+    sizes = np.bincount(clusters, minlength=count)
+    values = per_clip.mean(axis=1)
+    sums = np.stack([np.bincount(clusters, row, count) for row in per_clip])
+    influences = (sums - sizes * values[:, None]) / per_clip.shape[1]
+    return Sample(tuple(seeds), values, influences, per_clip.shape[1] if share else None)
+
+
+def of_cell(sample: Sample) -> Estimate:
+    """The mean over the seeds of a sample."""
+    n = len(sample.seeds)
+    one_seed = float(sample.values.var(ddof=1)) if n > 1 else None
+    of_clusters, of_both, clusters = _of_clips(sample.influences)
+    return Estimate(
+        value=math.fsum(sample.values) / n,
+        n=n,
+        clusters=clusters,
+        one_seed=one_seed,
+        of_seeds=(one_seed or 0.0) / n,
+        of_clusters=of_clusters,
+        of_both=of_both,
+        seed_freedom=float(n - 1),
+        clips=sample.clips,
+    )
+
+
+def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
+    """The mean of the first less that of the second, on the same clips; seeds are `paired` or drawn apart."""
+    a, b = of_cell(first), of_cell(second)
+    common = sorted(set(first.seeds) & set(second.seeds)) if paired else []
+    both = 0.0
+    shared = len(common) / (a.n * b.n) if len(common) > 1 else 0.0
+    mine, theirs = ([side.seeds.index(seed) for seed in common] for side in (first, second))
+    of_clusters, clusters = 0.0, 0
+    if first.influences is not None and second.influences is not None:
+        clusters = first.influences.shape[1]
+        mean = first.influences.mean(axis=0) - second.influences.mean(axis=0)
+        of_clusters = _inflated(clusters) * float((mean**2).sum())
+        both = a.of_both + b.of_both
+        if shared:
+            deviations = [
+                side.influences[at] - side.influences[at].mean(axis=0)  # type: ignore[index]
+                for side, at in ((first, mine), (second, theirs))
+            ]
+            both -= 2 * shared * float((deviations[0] * deviations[1]).sum()) / (len(common) - 1)
+    one, other = _seed_variances(a, b)
+    covariance = float(np.cov(first.values[mine], second.values[theirs])[0, 1]) if shared else 0.0
+    of_seeds = max(one / a.n + other / b.n - 2 * shared * covariance, 0.0)
+    return Estimate(
+        value=a.value - b.value,
+        n=min(a.n, b.n),
+        clusters=clusters,
+        one_seed=None if a.one_seed is None and b.one_seed is None else max(one + other - 2 * covariance, 0.0),
+        of_seeds=of_seeds,
+        of_clusters=of_clusters,
+        of_both=max(both, 0.0),
+        seed_freedom=_freedom(a, b, one, other, len(common) if shared else 0),
+    )
+
+
+def from_another_run(estimate: Estimate, reported: float) -> Estimate:
+    """A mean less the figure of one more run elsewhere, on as many clips of as many other speakers."""
+    one_seed = estimate.one_seed or 0.0
+    return replace(
+        estimate,
+        value=estimate.value - reported,
+        of_seeds=estimate.of_seeds + one_seed,
+        of_clusters=estimate.of_clusters + max(estimate.of_clusters - estimate.of_both, 0.0),
+        clips=None,
+    )
+
+
+def told_from_best(means: Mapping[T, float], differences: Mapping[tuple[T, T], Estimate]) -> dict[T, float]:
+    """Of each cell but the one with the largest mean, the p at which it is told from the best.
+
+    `differences` has the difference of every pair of cells, in one direction or the other.
+    The cell that another one beats most clearly is dropped, with Bonferroni's p over all pairs of those still there,
+    and so on; p never falls on the way. So at a level of 5 %, one of the truly best cells is dropped in 5 % of tables
+    at most, whichever looked best (the model confidence set of Hansen, Lunde and Nason, Econometrica 79, 2011).
+    """
+    left, found, largest = set(means), {}, 0.0
+    while len(left) > 1:
+        pairs = {pair: each.p() for pair, each in differences.items() if set(pair) <= left}
+        pair, p = min(pairs.items(), key=lambda each: (each[1], -abs(differences[each[0]].value)))
+        _, other = sorted(pair, key=lambda each: -means[each])
+        largest = max(largest, min(1.0, p * len(pairs)))
+        found[other] = largest
+        left.remove(other)
+    return found
+
+
+def largest_of(count: int) -> float:
+    """The expected largest of so many independent standard normal numbers."""
+    from scipy.special import ndtr
+
+    x = np.linspace(-9.0, 9.0, 6_001)
+    return float(np.trapezoid(x * count * ndtr(x) ** (count - 1) * np.exp(-x * x / 2) / math.sqrt(2 * math.pi), x))
+
+
+def _of_clips(influences: Floats | None) -> tuple[float, float, int]:
+    """The squared standard errors of clusters and of the interaction, and the number of clusters."""
+    if influences is None:
+        return 0.0, 0.0, 0
+    n, clusters = influences.shape
+    mean = influences.mean(axis=0)
+    of_both = float(((influences - mean) ** 2).sum()) / (n * (n - 1)) if n > 1 else 0.0
+    return _inflated(clusters) * float((mean**2).sum()), of_both, clusters
+
+
+def _inflated(clusters: int) -> float:
+    return clusters / (clusters - 1) if clusters > 1 else 1.0
+
+
+def _seed_variances(a: Estimate, b: Estimate) -> tuple[float, float]:
+    """Each cell's variance of seeds; for one with a single seed, that of the other."""
+    known = a.one_seed if a.one_seed is not None else b.one_seed
+    if known is None:
+        return 0.0, 0.0
+    return (known if a.one_seed is None else a.one_seed), (known if b.one_seed is None else b.one_seed)
+
+
+def _freedom(a: Estimate, b: Estimate, one: float, other: float, paired: int) -> float:
+    """Degrees of freedom of a difference's seeds: of pairs, or Welch's (Biometrika 34, 1947)."""
+    if paired:
+        return float(paired - 1)
+    parts = [
+        (variance / each.n, each.n - 1 if each.one_seed is not None else rival.n - 1)
+        for each, rival, variance in ((a, b, one), (b, a, other))
+    ]
+    total = sum(part for part, _ in parts)
+    terms = sum(part**2 / freedom for part, freedom in parts if freedom)
+    return total**2 / terms if terms else 0.0

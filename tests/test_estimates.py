@@ -1,0 +1,234 @@
+"""One model of uncertainty: against scipy, a bootstrap and formulas written out, and what must hold for any data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from kws.reports.estimates import (
+    Estimate,
+    Sample,
+    clusters_of,
+    from_another_run,
+    largest_of,
+    of_cell,
+    of_difference,
+    of_means,
+    quantile,
+    told_from_best,
+)
+
+
+def crossed(seed: int, n: int, speakers: int, *, spread: float = 0.05):
+    """Answers (n, N) that seeds and speakers both move, and the clips' speakers (N,)."""
+    draw = np.random.default_rng(seed)
+    clusters = np.repeat(np.arange(speakers), draw.integers(1, 9, speakers))
+    hard = draw.normal(0, 0.1, speakers)[clusters]
+    ease = 0.85 + draw.normal(0, spread, n)[:, None] + hard
+    return (draw.random((n, len(clusters))) < ease).astype(float), clusters
+
+
+def sample(right, clusters, seeds=None) -> Sample:
+    return of_means(seeds or range(len(right)), right, clusters, share=True)
+
+
+# Cells
+
+
+@pytest.mark.parametrize("confidence", [0.6, 0.95, 0.9875])
+@pytest.mark.parametrize("freedom", [1.0, 1.5, 2.0, 7.3, 224.0, math.inf])
+def test_quantiles_are_scipys(confidence, freedom):
+    theirs = stats.norm.ppf if math.isinf(freedom) else lambda share: stats.t.ppf(share, freedom)
+    assert quantile(confidence, freedom) == pytest.approx(theirs((1 + confidence) / 2), rel=1e-9)
+
+
+def test_seeds_alone_have_students_interval():
+    values = np.array([3.0, 5.0, 4.5, 7.0])
+    estimate = of_cell(Sample((0, 1, 2, 3), values, None))
+    assert estimate.interval() == pytest.approx(stats.t.interval(0.95, 3, values.mean(), stats.sem(values)))
+
+
+def test_one_seed_with_single_clips_has_the_error_of_a_share():
+    right = (np.arange(400) >= 40).astype(float)[None]
+    estimate = of_cell(sample(right, np.arange(400)))
+    assert (estimate.n, estimate.one_seed) == (1, None)
+    assert estimate.variance == pytest.approx(0.9 * 0.1 / 399)
+    assert estimate.freedom == pytest.approx(399)
+
+
+def test_clips_of_one_speaker_that_go_together_count_as_one():
+    alone = of_cell(sample(np.array([[0.0, 1, 1, 1] * 25]), np.arange(100)))
+    together = of_cell(sample(np.repeat([[0.0, 1, 1, 1] * 25], 6, axis=1), np.repeat(np.arange(100), 6)))
+    assert together.variance == pytest.approx(alone.variance)
+
+
+def test_the_error_is_that_of_a_bootstrap_of_both_seeds_and_speakers():
+    """Resampling both factors counts the interaction in each, so it is compared with the sum, not the difference."""
+    right, clusters = crossed(1, 12, 150)
+    estimate = of_cell(sample(right, clusters))
+    draw = np.random.default_rng(0)
+    sums = np.stack([np.bincount(clusters, row) for row in right])
+    sizes = np.bincount(clusters)
+    means = []
+    for _ in range(4_000):
+        seeds, speakers = draw.integers(12, size=12), draw.integers(150, size=150)
+        means.append(sums[np.ix_(seeds, speakers)].sum() / (12 * sizes[speakers].sum()))
+    wanted = estimate.of_clusters + estimate.of_seeds * 11 / 12 + estimate.of_both * 11 / 12
+    assert np.var(means) == pytest.approx(wanted, rel=0.1)
+
+
+@given(st.integers(0, 30), st.integers(1, 5), st.integers(2, 40))
+@settings(max_examples=40, deadline=None)
+def test_an_interval_of_a_share_holds_its_mean_and_stays_within_0_and_1(seed, n, speakers):
+    right, clusters = crossed(seed, n, speakers, spread=0.3)
+    estimate = of_cell(sample(right, clusters))
+    low, high = estimate.proportion_interval()
+    assert 0 <= low <= estimate.value <= high <= 1
+    wider = estimate.proportion_interval(0.99)
+    assert wider[0] <= low and high <= wider[1]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_answers_that_are_all_alike_prove_no_more_than_their_clips(share, n):
+    low, high = of_cell(sample(np.full((n, 50), share), np.arange(50))).proportion_interval()
+    theirs = stats.binomtest(int(50 * share), 50).proportion_ci(method="wilson")
+    assert (low, high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
+
+
+def test_two_seeds_that_happen_to_agree_do_not_pretend_to_many_degrees_of_freedom():
+    right, clusters = crossed(3, 1, 200)
+    twice = of_cell(sample(np.repeat(right, 2, axis=0), clusters))
+    assert twice.of_seeds == 0
+    assert twice.freedom <= 4
+
+
+def test_clusters_are_speakers_and_the_same_sound_is_never_two():
+    assert clusters_of(4, ("a", "b", "a", "c"), None).tolist() == [0, 1, 0, 2]
+    assert clusters_of(3, None, None).tolist() == [0, 1, 2]
+    assert clusters_of(4, None, [b"x", b"y", b"x", b"z"]).tolist() == [0, 1, 0, 2]
+    assert clusters_of(4, ("a", "b", "b", "c"), [b"x", b"y", b"x", b"z"]).tolist() == [0, 0, 0, 1]
+    assert clusters_of(0, None, None).tolist() == []
+
+
+# Differences
+
+
+def test_a_paired_difference_is_the_mean_of_the_differences():
+    (one, clusters), (other, _) = crossed(5, 6, 80), crossed(6, 6, 80)
+    other = other[:, : one.shape[1]] if other.shape[1] >= one.shape[1] else np.tile(other, 2)[:, : one.shape[1]]
+    paired = of_difference(sample(one, clusters), sample(other, clusters), paired=True)
+    alone = of_cell(of_means(range(6), one - other, clusters))
+    for name in ("value", "variance", "of_seeds", "of_clusters", "of_both", "freedom", "one_seed"):
+        assert getattr(paired, name) == pytest.approx(getattr(alone, name), abs=1e-12), name
+
+
+def test_seeds_drawn_apart_add_their_variances_as_welch_does():
+    one, other = (
+        Sample((0, 1, 2), np.array([0.8, 0.9, 0.85]), None),
+        Sample((0, 1, 2, 3), np.array([0.7, 0.6, 0.75, 0.9]), None),
+    )
+    theirs = stats.ttest_ind(one.values, other.values, equal_var=False)
+    found = of_difference(one, other, paired=False)
+    assert found.p() == pytest.approx(theirs.pvalue)
+    assert found.interval() == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+
+
+def test_pairing_partly_shared_seeds_lies_between_pairing_all_and_none():
+    draw = np.random.default_rng(0)
+    shared = draw.normal(0, 0.02, 40)
+    one = Sample(tuple(range(40)), 0.9 + shared + draw.normal(0, 0.005, 40), None)
+    other = Sample(tuple(range(10)), 0.8 + shared[:10] + draw.normal(0, 0.005, 10), None)
+    paired, apart = (of_difference(one, other, paired=paired) for paired in (True, False))
+    assert 0 < paired.variance < apart.variance
+    assert paired.value == apart.value == pytest.approx(one.values.mean() - other.values.mean())
+
+
+def test_a_single_seed_borrows_the_variance_of_the_other_cell():
+    many, one = Sample((0, 1, 2), np.array([0.8, 0.9, 0.85]), None), Sample((7,), np.array([0.5]), None)
+    found = of_difference(many, one, paired=False)
+    assert found.of_seeds == pytest.approx(np.var([0.8, 0.9, 0.85], ddof=1) * (1 + 1 / 3))
+    assert found.n == 1
+
+
+def test_what_does_not_differ_anywhere_is_not_told_apart_and_what_always_does_is():
+    same = np.array([[1.0, 0, 1, 1]])
+    assert of_difference(sample(same, np.arange(4)), sample(same, np.arange(4)), paired=True).p() == 1
+    all_right, all_wrong = sample(np.ones((2, 9)), np.arange(9)), sample(np.zeros((2, 9)), np.arange(9))
+    assert of_difference(all_right, all_wrong, paired=True).p() == 0
+
+
+def test_another_runs_figure_brings_a_seed_and_clips_of_its_own():
+    right, clusters = crossed(7, 5, 100)
+    ours = of_cell(sample(right, clusters))
+    apart = from_another_run(ours, 0.8)
+    assert apart.value == pytest.approx(ours.value - 0.8)
+    clips = 2 * ours.of_clusters - ours.of_both
+    assert apart.variance == pytest.approx(clips + max(ours.one_seed / 5 + ours.one_seed - ours.of_both, 0))
+    assert apart.variance > ours.variance
+
+
+# Power
+
+
+def estimate(value: float, one_seed: float, of_clusters: float, n: int = 5) -> Estimate:
+    return Estimate(
+        value=value, n=n, clusters=200, one_seed=one_seed, of_seeds=one_seed / n, of_clusters=of_clusters, of_both=0.0,
+        seed_freedom=n - 1.0,
+    )  # fmt: skip
+
+
+def test_what_could_have_been_found_is_found_in_four_of_five_tries():
+    made = estimate(0.0, 0.0, 0.01**2)
+    distance = made.detectable()
+    draw = np.random.default_rng(0)
+    found = np.abs(draw.normal(distance, 0.01, 20_000)) > quantile(0.95, made.freedom) * 0.01
+    assert found.mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_as_many_seeds_as_it_says_settle_it_and_one_fewer_do_not():
+    steps = quantile(0.95, math.inf) + quantile(0.6, math.inf)
+    needed = estimate(0.02, 0.02**2, 0.005**2).seeds_to_tell(0.02)
+    error = [math.sqrt(0.02**2 / n + 0.005**2) for n in (needed - 1, needed)]
+    assert steps * error[1] <= 0.02 < steps * error[0]
+
+
+def test_no_number_of_seeds_settles_what_the_clips_leave_open():
+    assert estimate(0.01, 0.02**2, 0.005**2).seeds_to_tell(0.01) is None
+    assert estimate(0.01, 0.02**2, 0.005**2).seeds_to_tell(0.0) is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 50])
+def test_the_expected_largest_of_normal_numbers(count):
+    drawn = np.random.default_rng(count).normal(size=(40_000, count)).max(axis=1)
+    assert largest_of(count) == pytest.approx(drawn.mean(), abs=0.02)
+
+
+# The best
+
+
+def test_the_clearly_worse_are_told_from_the_best_and_the_close_are_not():
+    means = {"a": 0.95, "b": 0.94, "c": 0.80}
+    differences = {
+        (one, other): estimate(means[one] - means[other], 0.005**2, 0.006**2)
+        for one, other in (("b", "a"), ("a", "c"), ("c", "b"))
+    }
+    p = told_from_best(means, differences)
+    assert set(p) == {"b", "c"}
+    assert p["c"] < 0.001 < 0.05 < p["b"] <= 1
+
+
+def test_of_equal_cells_all_six_stay_in_all_but_one_table_of_twenty():
+    draw = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(600):
+        values = draw.normal(0.9, 0.01, 6)
+        means = dict(enumerate(values))
+        made = {(i, j): estimate(values[i] - values[j], 0.0, 2 * 0.01**2) for i in range(6) for j in range(i + 1, 6)}
+        wrong += min(told_from_best(means, made).values()) <= 0.05
+    assert wrong / 600 <= 0.06
