@@ -74,9 +74,9 @@ def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: 
             raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
         training, loaded = prepare(recipe, skip_unreadable, run)
         environment = Environment.here(sys.argv[1:])
-        for field in ("torch_version", "cpu"):
+        for field in ("torch_version", "cpu", "instruction_set"):
             before, now = getattr(run.environment, field), getattr(environment, field)
-            if before != now:
+            if before != now and before is not None:
                 display.say(f"note: {field} was {before} and is {now}; the bits may differ from an unbroken run's")
         checkpoint = registry.checkpoint(run.id)
         if checkpoint:

@@ -9,7 +9,16 @@ from typing import Any
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 
-_BITS = ("torch_version", "python_version", "kws_version", "platform", "cpu", "git_commit", "git_dirty")
+_BITS = (
+    "torch_version",
+    "python_version",
+    "kws_version",
+    "platform",
+    "cpu",
+    "instruction_set",
+    "git_commit",
+    "git_dirty",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
