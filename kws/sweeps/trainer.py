@@ -2,7 +2,7 @@
 
 Questions and answers are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
 a run has claimed it in the registry; what it found there instead is an answer, too. Everything that ends a run ends as
-an answer, but for Ctrl-C and SIGTERM, which come through as Stopped.
+an answer, but for Ctrl-C, SIGTERM and SIGHUP, which come through as Stopped.
 """
 
 from __future__ import annotations
