@@ -80,6 +80,12 @@ class _Commands(TyperGroup):
             if not message.startswith("Usage: ") and context is not None:
                 message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
             code = _say(message, error.exit_code)
+        except OSError as error:
+            if not isinstance(error.filename, str | bytes):
+                raise
+            from kws.speech.cache import unusable
+
+            code = _say(str(unusable(error)), 1)
         except Stopped as stop:
             code = stop.exit_code
         except typer.Abort as abort:
