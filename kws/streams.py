@@ -145,15 +145,16 @@ def _is_open(descriptor: int) -> bool:
 
 def _stream(stream: TextIO | None, descriptor: int, *, closed: bool, patience: float | None = None) -> TextIO:
     """The same stream, guarded."""
-    encoding, errors, at_once, through = "utf-8", "strict", descriptor == 2, False
     if stream is not None:
         try:
-            if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != descriptor:
+            if stream.fileno() != descriptor:
                 return stream
         except (OSError, ValueError):  # in memory, or closed
             return stream
-        encoding, errors = stream.encoding, stream.errors or errors
-        at_once, through = stream.line_buffering, stream.write_through
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    errors = getattr(stream, "errors", None) or "strict"
+    at_once = getattr(stream, "line_buffering", descriptor == 2)
+    through = getattr(stream, "write_through", False)
     if descriptor == 1 and errors in ("strict", "surrogateescape"):
         errors = _ESCAPING
     elif descriptor == 2:

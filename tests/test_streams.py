@@ -328,6 +328,22 @@ def test_a_stream_that_does_not_block_is_waited_for():
     os.close(write)
 
 
+def test_a_stream_that_somebody_else_has_wrapped_is_guarded_and_one_in_memory_is_not(monkeypatch):
+    class Unbuffered:  # as Ray has it
+        encoding = "latin-1"
+
+        def fileno(self):
+            return 2
+
+    monkeypatch.setattr(streams, "_guarded", {})
+    made = streams._stream(Unbuffered(), 2, closed=False)
+    assert (made.encoding, made.errors, made.line_buffering) == ("latin-1", "backslashreplace", True)
+    assert list(streams._guarded) == [2]
+    for other in (io.StringIO(), io.TextIOWrapper(io.BytesIO())):
+        assert streams._stream(other, 1, closed=False) is other
+    assert list(streams._guarded) == [2]
+
+
 def test_escapes_are_for_encoding_alone():
     escape = streams._Escaping()
     codecs.register_error("test.escaping", escape)
