@@ -37,7 +37,7 @@ def view(where: str) -> Iterator[View]:
     When the body has ended the terminal is as before, and if it ended by itself, the last that it showed stays there.
     """
     console = out()
-    if not console.is_terminal or console.is_dumb_terminal or console.options.ascii_only:
+    if not console.is_interactive or console.options.ascii_only:
         yield Lines()
         return
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kws.data_card import SPLITS, DataCard
-from kws.display import duration, out, percent, say, visible
+from kws.display import duration, out, percent, say, shows_bold, visible
 from kws.events import Evaluation
 from kws.registry.runs import Epoch, Run
 from kws.reports.grids import grids
@@ -41,16 +41,16 @@ def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
         drawn = table_of(*map(visible, grid.columns), title=f"Table {number + 1}")
         for i, row in enumerate(grid.rows):
             cells = ((visible(text), (i, j) in grid.bold) for j, text in enumerate(row))
-            drawn.add_row(*(_bold(text, terminal=console.is_terminal) if bold else Text(text) for text, bold in cells))
+            drawn.add_row(*(_bold(text, shown=shows_bold(console)) if bold else Text(text) for text, bold in cells))
         console.print(drawn)
         console.print(visible(grid.caption), soft_wrap=not console.is_terminal)
         for note in grid.notes:
             console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
 
 
-def _bold(text: str, *, terminal: bool) -> Text:
+def _bold(text: str, *, shown: bool) -> Text:
     """Bold, or between asterisks where there is no bold."""
-    return Text(text, style="bold") if terminal else Text(f"**{text}**")
+    return Text(text, style="bold") if shown else Text(f"**{text}**")
 
 
 def print_runs(runs: list[Run], *, chosen: bool) -> None:

@@ -1,7 +1,7 @@
 """A session: this process works on a run, from its start or from where it was cut off, and the registry has it all.
 
 Every epoch is in the registry before it is shown. With it goes, every few seconds, a checkpoint: at most a twentieth of
-the time is spent on them. Ctrl-C and SIGTERM end the run as interrupted, with exit codes 130 and 143.
+the time is spent on them. Ctrl-C, SIGTERM and SIGHUP end the run as interrupted, with exit codes 130, 143 and 129.
 """
 
 from __future__ import annotations

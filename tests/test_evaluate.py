@@ -93,3 +93,10 @@ def test_a_registry_that_cannot_be_written_is_evaluated_and_that_is_said(db, mon
     assert json.loads(result.stdout)["split"] == "train"
     assert "cannot be written, so this evaluation is not kept" in result.stderr
     assert state(db) == before
+
+
+@pytest.mark.parametrize("command", ["eval", "rerun"])
+def test_help_says_that_the_data_is_the_runs_own(command):
+    page = " ".join(ok(command, "--help").split())
+    assert "a source that `kws data list` names; else the run's own." in page
+    assert "KWS_DATA" not in page

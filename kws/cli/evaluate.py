@@ -20,7 +20,7 @@ def evaluate(
     split: Annotated[
         Split, typer.Option(help="The split; `all` is every clip, for data not made to be split.")
     ] = TEST_SPLIT,
-    data: options.Data = None,
+    data: options.DataOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,

@@ -10,7 +10,7 @@ from kws.cli import options
 
 def rerun(
     run: options.Run,
-    data: options.Data = None,
+    data: options.DataOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
     note: Annotated[str | None, typer.Option(help="A note to keep with the new run.")] = None,
     db: options.Db = options.DEFAULT_DB,

@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
+from kws.speech.cache import cache_folder
 from kws.sweeps.trainer import DIED, About, Answer, Question
 
 STOP_SECONDS = 8.0
@@ -31,6 +32,7 @@ class Pool:
         self._asked: dict[int, Question] = {}  # by process number
         self._listed: dict[tuple[str, tuple[str, ...]], str] = {}  # the features' names by (data, words)
         self._selector = selectors.DefaultSelector()
+        cache_folder()  # where the user's cannot be used, this says so, and chooses for all processes
         self._begin()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 Questions and answers are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
 a run has claimed it in the registry; what it found there instead is an answer, too. Everything that ends a run ends as
-an answer, but for Ctrl-C and SIGTERM, which come through as Stopped.
+an answer, but for Ctrl-C, SIGTERM and SIGHUP, which come through as Stopped.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from kws.location import Location, in_full, locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED, INTERRUPTED
+from kws.speech.cache import unusable
 from kws.stopping import Stopped
 
 if TYPE_CHECKING:
@@ -209,6 +210,10 @@ def answer(trainer: Trainer, question: Question, keep_going: Callable[[EpochEnd]
         )
     except KwsError as error:
         return {"status": REFUSED, "error": str(error)}
+    except OSError as error:
+        if not isinstance(error.filename, str | bytes):
+            raise
+        return {"status": REFUSED, "error": str(unusable(error))}
 
 
 def code_digest() -> str:

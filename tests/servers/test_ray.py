@@ -135,7 +135,8 @@ def test_a_process_that_is_ended_is_replaced_and_stdout_is_json_alone(here, task
     assert sql(db, "SELECT count(*) FROM sessions") == [(7,)]
 
 
-def test_sigterm_ends_a_sweep_as_ctrl_c_does_also_under_nohup(task, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_sweep_as_ctrl_c_does_also_where_that_is_ignored(task, tmp_path, number, code):
     db = tmp_path / "terminated.db"
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -144,9 +145,9 @@ def test_sigterm_ends_a_sweep_as_ctrl_c_does_also_under_nohup(task, tmp_path):
         signal.signal(signal.SIGINT, before)
     with sweep:
         until(lambda: running(db) == 1, sweep, PATIENCE)
-        sweep.send_signal(signal.SIGTERM)
+        sweep.send_signal(number)
         _, errors = sweep.communicate(timeout=PATIENCE)
-    assert (sweep.returncode, rows(db, "SELECT status FROM runs")) == (143, [("interrupted",)])
+    assert (sweep.returncode, rows(db, "SELECT status FROM runs")) == (code, [("interrupted",)])
     assert errors.splitlines()[-1] == "the sweep was interrupted; the same command goes on with it"
     assert not [file for file in tmp_path.iterdir() if "sweep-" in file.name]
 
