@@ -231,11 +231,42 @@ def test_an_unreadable_clip_is_named_and_can_be_left_out(task):
         (["--words", "yes,other"], "may not hold 'other'"),
         (["--maps", "8,4"], "is not for fc"),
         (["--maps", "eight"], "must be numbers"),
+        (["--maps", f"{2**70},1"], "`maps` (=1180591620717411303424) must be below 2^31"),
+        (["--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
+        (["--data", ""], "--data is empty; name a folder or a source"),
+        (["--data", " "], "--data is empty; name a folder or a source"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_in_one_sentence(options, sentence):
     assert sentence in refused("train", "--arch", "fc", "--opt", "adam", *options)
     assert not Path(os.environ["KWS_DB"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sweep", "--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
+        (["sweep", "--maps", "2", "--dry-run"], "`maps` (=2) must be 2 numbers, as in --maps 32,16"),
+        (["sweep", "--maps", f"{2**70},1", "--dry-run"], "must be below 2^31"),
+        (["sweep", "--data", ""], "--data is empty"),
+        (["sweep", "--address", "here:6379"], "--address here:6379 is for a Ray cluster; add --engine ray"),
+        (["sweep", "--momentum", "0.9"], "`momentum` (=0.9) is not for adam"),
+        (["sweep", "--learning-rate", "0.1,nan", "--dry-run"], "`learning_rate` (=nan) must be a number above 0"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused_in_one_sentence(arguments, sentence):
+    assert sentence in refused(*arguments, "--arch", "cnn", "--opt", "adam")
+    assert not Path(os.environ["KWS_DB"]).exists()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 100_000, 2**40])
+def test_threads_that_cannot_be_are_refused_by_bench(threads):
+    assert f"`threads` (={threads}) must be at " in refused("bench", "--arch", "fc", "--threads", threads)
+
+
+def test_an_address_in_the_environment_is_for_sweeps_by_ray_alone(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "here:6379")
+    ok("sweep", "--arch", "cnn", "--opt", "adam", "--dry-run")
 
 
 @pytest.mark.parametrize(

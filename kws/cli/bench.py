@@ -7,7 +7,7 @@ import typer
 from kws import architectures, optimizers
 from kws.cli import options
 from kws.environment import cores
-from kws.recipe import Recipe
+from kws.recipe import Recipe, usable_threads
 
 
 def bench(
@@ -29,7 +29,7 @@ def bench(
             arch=arch.value,
             opt="adam",
             learning_rate=optimizers.defaults("adam")["learning_rate"],
-            threads=cores() if threads is None else threads,
+            threads=cores() if threads is None else usable_threads(threads),
             slice_size=architectures.slice_size(arch.value, Recipe.batch_size, precision=precision),
             precision=precision,
         )

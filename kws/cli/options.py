@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kws import architectures, optimizers
-from kws.errors import RegistryError
+from kws.errors import DataError, RegistryError
 from kws.location import Location, locate
 from kws.recipe import BEST, FINAL, Recipe
 from kws.registry.ids import beginning_with
@@ -55,6 +55,12 @@ def place(text: str | Location) -> Location:
         return locate(text)
     except RegistryError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, and is no default and no environment variable's."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def number(value: float) -> float:
@@ -104,7 +110,9 @@ RunsOrAll = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help=_R
 
 
 def chosen_data(data: str | None) -> str:
-    """What --data says, else $KWS_DATA, else the built-in source."""
+    """What --data says, else $KWS_DATA, else the built-in source. Raises DataError where --data says nothing."""
+    if data is not None and not data.strip():
+        raise DataError("--data is empty; name a folder or a source that `kws data list` shows, or leave it out")
     return data or os.environ.get("KWS_DATA") or "synthetic"
 
 
