@@ -458,9 +458,8 @@ def test_only_the_program_itself_offers_to_install_completion(command):
 def test_bf16_is_probed_recorded_and_has_a_table_of_its_own(task, run, monkeypatch):
     from kws import speed
 
-    measure = speed.measure  # with fewer clips, for bfloat16 takes seconds where the processor has none
-    monkeypatch.setattr(speed, "measure", lambda recipe, clips, repeats: measure(recipe, clips=8, repeats=repeats))
-    monkeypatch.setattr(speed, "_PEAK_SIZE", 64)
+    timed = speed.clips_per_second  # with fewer clips, for bfloat16 takes seconds where the processor has none
+    monkeypatch.setattr(speed, "clips_per_second", lambda recipe, clips, repeats: timed(recipe, clips=8, repeats=2))
     result = kws(*TRAIN, "--data", task, "--precision", "bf16", "--json")
     assert result.exit_code == 0
     assert re.search(r"bf16 trains \d+\.\d\d times as fast as fp32 on this processor", result.stderr)
@@ -488,16 +487,36 @@ def test_bench_tells_speed_share_and_precision(monkeypatch):
 
     made = []
     measure = speed.measure
-    monkeypatch.setattr(speed, "_PEAK_SIZE", 64)
+    monkeypatch.setattr(speed, "_PEAK_SECONDS", 0.01)
     monkeypatch.setattr(speed, "measure", lambda recipe, clips: made.append(measure(recipe, clips=64)) or made[-1])
     record = json.loads(ok("bench", "--arch", "fc", "--threads", 1, "--json"))
     assert [speed["precision"] for speed in record["speeds"]] == ["fp32", "bf16"]
     for each in record["speeds"]:
         assert each["clips_per_second"] > 0
-        assert each["share"] == pytest.approx(each["gflops"] / each["peak_gflops"])
+        assert 0 < each["share"] == pytest.approx(each["gflops"] / each["peak_gflops"])
+        assert each["share"] <= 1
     monkeypatch.setattr(speed, "measure", lambda recipe, clips: made[recipe.precision == "bf16"])
     fastest = max(made, key=lambda each: each.clips_per_second)
     assert f"fastest here: --precision {fastest.precision}" in ok("bench", "--arch", "fc", "--threads", 1)
+
+
+def test_a_share_above_the_peak_is_never_printed(monkeypatch):
+    """Training that is faster than any product of matrices says that the peak is not known."""
+    from kws import speed
+
+    monkeypatch.setattr(speed, "peak_gflops", lambda precision, device: 1e-3 if precision == "bf16" else 1e9)
+    measure = speed.measure
+    monkeypatch.setattr(speed, "measure", lambda recipe, clips: measure(recipe, clips=16, repeats=2))
+    said = ok("bench", "--arch", "fc", "--threads", 1)
+    assert max(int(share) for share in re.findall(r"(\d+) %", said)) <= 100
+    line = next(line for line in said.splitlines() if line.split()[:1] == ["bf16"])
+    assert "at least " in line and "not known" in line
+    assert "bf16: training was faster than every product of matrices that was tried" in said
+    told = {
+        each["precision"]: each for each in json.loads(ok("bench", "--arch", "fc", "--threads", 1, "--json"))["speeds"]
+    }
+    assert (told["bf16"]["share"], told["bf16"]["peak_is_lower_bound"]) == (1, True)
+    assert told["fp32"]["share"] < 1e-3 and not told["fp32"]["peak_is_lower_bound"]
 
 
 def test_the_version_is_printed():

@@ -17,8 +17,8 @@ def bench(
 ) -> None:
     """Measure training speed on this machine, in each precision.
 
-    Shows clips a second, operations a second, their share of what the processor reaches in a product of large matrices,
-    and which precision to choose.
+    Shows clips a second, operations a second, their share of the processor's peak, which is the fastest of several
+    products of matrices with as many threads, and which precision to choose.
 
     Example: kws bench --arch cnn
     """
