@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger import make_recipe
 
+from kws import speed
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from benchmarks.measure import Samples
 from benchmarks.steps import _share_row
-from kws import speed
 
 RATES = st.floats(1e-3, 1e6)
 
