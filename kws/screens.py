@@ -187,11 +187,23 @@ def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
     console = out()
     drawn = table_of("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
     for speed in speeds:
-        figures = (f"{speed.clips_per_second:,.0f}", f"{speed.gflops:,.0f}", f"{speed.peak_gflops:,.0f}")
-        drawn.add_row(speed.precision, *figures, f"{100 * speed.share:.0f} %")
+        peak, share = _figure(speed.peak_gflops), f"{100 * speed.share:.0f} %"
+        if speed.peak_is_lower_bound:
+            peak, share = f"at least {peak}", "not known"
+        drawn.add_row(speed.precision, f"{speed.clips_per_second:,.0f}", _figure(speed.gflops), peak, share)
     console.print(drawn)
+    for speed in speeds:
+        if speed.peak_is_lower_bound:
+            console.print(
+                f"{speed.precision}: training was faster than every product of matrices that was tried, so its peak is "
+                "not known; it is at least that"
+            )
     fastest = max(speeds, key=lambda speed: speed.clips_per_second)
     console.print(f"fastest here: --precision {fastest.precision}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def print_sources(sources: list[Entry], chosen: str) -> None:

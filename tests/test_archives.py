@@ -244,6 +244,23 @@ def test_a_server_that_fails_leaves_a_sentence_and_nothing_else(server, cache, m
     assert list(cache.iterdir()) == []
 
 
+def test_a_word_in_an_error_is_no_timeout():
+    import requests
+    from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
+
+    told = archives._reason(requests.ConnectionError("the host timed-out.example said: timed out"), 0)
+    assert told == "no connection"
+    for inner in (
+        ReadTimeoutError(None, "/", "silence"),
+        ProtocolError("broken", TimeoutError()),
+        MaxRetryError(None, "/", ReadTimeoutError(None, "/", "silence")),
+    ):
+        assert archives._reason(requests.ConnectionError(inner), 10).startswith("no answer within")
+    assert archives._reason(requests.ConnectionError(ProtocolError("broken", ConnectionResetError())), 10) == (
+        "it broke off before its end"
+    )
+
+
 def test_an_archive_that_is_not_on_the_server_is_named(server, cache):
     archive = server.archive(b"")
     server.files.clear()

@@ -13,13 +13,14 @@ import typer
 from kws import architectures, optimizers
 from kws.cli import options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, at_least, parse_maps, parse_words
+from kws.recipe import Recipe, at_least, parse_maps, parse_words, usable_threads
 from kws.sweeps import plan as planning
 
 _SEVERAL = "One or several, with a comma between them."
 
 
 def sweep(
+    context: typer.Context,
     arch: Annotated[str | None, typer.Option(help="Networks, with a comma between them.", show_default=False)] = None,
     opt: Annotated[str | None, typer.Option(help="Optimizers, with a comma between them.", show_default=False)] = None,
     seeds: Annotated[
@@ -75,9 +76,11 @@ def sweep(
 
     Example: kws sweep --arch fc,cnn --opt sgd,adam --seeds 5
     """
-    at_least("threads", threads, 1)
+    usable_threads(threads)
     if jobs is not None:
         at_least("jobs", jobs, 1)
+    if engine != "ray" and options.was_typed(context, "address"):
+        raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
     of: dict[str, str] = planning.TABLE1 if preset else {}
     arch, opt, epochs = arch or of.get("arch"), opt or of.get("opt"), epochs or of.get("epochs") or str(Recipe.epochs)
     for value, option in ((arch, "--arch"), (opt, "--opt")):
@@ -89,7 +92,7 @@ def sweep(
         return [None] if text is None else [*planning.values(field, text, float)]
 
     axes: dict[str, list[Any]] = {
-        "data": data or [options.chosen_data(None)],
+        "data": [options.chosen_data(each) for each in data] if data else [options.chosen_data(None)],
         "words": [parse_words(each) for each in words or [options.DEFAULT_WORDS]],
         "device": [device],
         "threads": [threads],

@@ -8,7 +8,7 @@ from kws import architectures, optimizers
 from kws.cli import options
 from kws.environment import cores
 from kws.errors import RecipeError
-from kws.recipe import Recipe, parse_maps, parse_words
+from kws.recipe import Recipe, parse_maps, parse_words, usable_threads
 from kws.registry.runs import Run
 
 
@@ -89,7 +89,7 @@ def train(
         maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
         words=parse_words(words),
         data=options.chosen_data(data),
-        threads=cores() if threads is None else threads,
+        threads=cores() if threads is None else usable_threads(threads),
         slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
         precision=precision.value,
         device=chosen,

@@ -201,7 +201,7 @@ def _reason(error: Exception, received: int) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     # requests raises a plain ConnectionError where a server falls silent in the middle of its answer
-    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+    if isinstance(error, requests.Timeout) or _holds_timeout(error):
         return f"no answer within {TIMEOUT_S:g} s"
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate is not trusted"
@@ -210,6 +210,17 @@ def _reason(error: Exception, received: int) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return type(error).__name__
+
+
+def _holds_timeout(error: BaseException) -> bool:
+    """Whether an error is of a timeout, or was made of one: requests and urllib3 put one error into another."""
+    from urllib3.exceptions import NewConnectionError
+    from urllib3.exceptions import TimeoutError as NoAnswer
+
+    if isinstance(error, NewConnectionError):  # a NoAnswer for urllib3, though nobody may have waited
+        return isinstance(error.__cause__, TimeoutError)
+    inside = [each for each in (*error.args, getattr(error, "reason", None)) if isinstance(each, BaseException)]
+    return isinstance(error, TimeoutError | NoAnswer) or any(map(_holds_timeout, inside))
 
 
 class _Member(NamedTuple):

@@ -230,7 +230,8 @@ def _work(about: About, question: Question, mark: str | None) -> Answer:
 def _cannot_work(error: str) -> str:
     """What a task's own error comes to, of which Ray tells the whole traceback."""
     why = error.strip().splitlines()[-1].strip()
-    about = "; install the same kws there, with all it needs" if "ModuleNotFoundError" in error else ""
+    # Ray keeps the class of what a task's import raised only as the first word of that line.
+    about = "; install the same kws there, with all it needs" if why.startswith("ModuleNotFoundError:") else ""
     return f"a node of the cluster cannot work for the sweep ({why}){about}"
 
 

@@ -188,3 +188,16 @@ def test_an_address_at_which_nobody_answers_is_told_at_once(task):
     said = refused(*SWEEP, *RAY, "--data", task, "--address", "127.0.0.1:9")
     assert "nobody answers at 127.0.0.1:9" in said
     assert time.monotonic() - start < 10
+
+
+def test_only_a_module_that_is_missing_is_told_to_be_installed():
+    from kws.sweeps.cluster import _cannot_work
+
+    missing = (
+        "Traceback ...\nRuntimeError: The remote function failed to import:\nModuleNotFoundError: No module named x"
+    )
+    assert _cannot_work(missing).endswith(
+        "(ModuleNotFoundError: No module named x); install the same kws there, with all it needs"
+    )
+    other = "Traceback ...\nModuleNotFoundError: No module named x\nOSError: No space left on device"
+    assert _cannot_work(other) == "a node of the cluster cannot work for the sweep (OSError: No space left on device)"
