@@ -45,8 +45,10 @@ def key(token: Token) -> str:
 
 def steps_to(stated: Sequence[Token], said: Sequence[Token]) -> list[Step]:
     """What makes the file's tokens of the registry's."""
-    matcher = SequenceMatcher(None, [key(each) for each in stated], [key(each) for each in said], autojunk=False)
-    return [Step(*each) for each in matcher.get_opcodes()]
+    theirs, ours = [key(each) for each in stated], [key(each) for each in said]
+    if theirs == ours:
+        return [Step("equal", 0, len(theirs), 0, len(ours))] if ours else []
+    return [Step(*each) for each in SequenceMatcher(None, theirs, ours, autojunk=False).get_opcodes()]
 
 
 def tells(token: Token) -> bool:

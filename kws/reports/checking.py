@@ -24,6 +24,7 @@ from kws.reports.grids import Grid, grids
 from kws.reports.table1 import Table
 from kws.reports.written_tables import FileTable
 
+_SAME_CAPTION = 0.6  # of the words of both
 __all__ = ["Check", "Compared", "check"]
 
 
@@ -108,6 +109,10 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
             chosen, said = _chosen(candidates, file, last)
             last = chosen.table
             found += [*chosen.cells(file), *said]
+        elif meant := _captioned(file, [grid for each in made for grid in each]):
+            about += 1
+            columns, theirs = (", ".join(filter(None, each.columns)) for each in (file, meant))
+            found.append(Compared(what="columns", file=columns or "nothing", registry=theirs))
     if not about:
         columns = ", ".join(dict.fromkeys(column for table in tables for column in table.columns)) or "none"
         raise RegistryError(
@@ -118,6 +123,13 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
         unchecked=tuple(each for each in found if each.unchecked),
         other_tables=len(files) - about,
     )
+
+
+def _captioned(file: FileTable, stated: Sequence[Grid]) -> Grid | None:
+    """The grid whose caption a table has, though not its rows and columns."""
+    shares = [(statements.share(text, grid.caption), -k) for text in file.near for k, grid in enumerate(stated)]
+    share, place = max(shares, default=(0.0, 0))
+    return stated[-place] if share >= _SAME_CAPTION else None
 
 
 def _chosen(candidates: Sequence[_Candidate], file: FileTable, last: Table | None) -> tuple[_Candidate, list[Compared]]:

@@ -12,7 +12,7 @@ from kws.reports import facts
 from kws.reports.findings import Compared
 from kws.reports.formats import comma_separated
 from kws.reports.table1 import Table
-from kws.reports.tokens import alike, normal, tokens
+from kws.reports.tokens import alike, decimals, normal, tokens
 from kws.reports.written_tables import FileTable
 
 _CALLED = {"std": "deviation"}
@@ -93,8 +93,9 @@ def _like(said: str, stated: str) -> str:
     """The registry's value, written as the file's where it is the same."""
     if said.casefold() == stated.casefold():
         return said
-    if _NUMBER.fullmatch(said) and _NUMBER.fullmatch(stated):
-        return (
-            said if float(said) == float(stated) else alike(float(stated), said) if "e" not in said.lower() else stated
-        )
-    return stated
+    if not (_NUMBER.fullmatch(said) and _NUMBER.fullmatch(stated)):
+        return stated
+    if float(said) == float(stated):
+        return said
+    fewer = "e" not in (said + stated).lower() and decimals(said) < decimals(stated)
+    return alike(float(stated), said) if fewer else stated

@@ -106,14 +106,14 @@ def _pipes(line: str) -> Iterator[Said]:
 
 
 def _drawn(lines: list[str]) -> list[tuple[Said, ...]]:
-    """The cells of a drawn table, whose columns three or more spaces part in every line."""
+    """The cells of a drawn table, whose columns two or more spaces part in every line."""
     width = max(map(len, lines))
     starts, gap = [0], 0
     for place in range(width):
         if all(line[place : place + 1] in ("", " ") for line in lines):
             gap += 1
             continue
-        if 3 <= gap < place:
+        if 2 <= gap < place:
             starts.append(place)
         gap = 0
     rows: list[list[str]] = []

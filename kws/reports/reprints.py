@@ -10,9 +10,10 @@ from decimal import Decimal
 from kws.reports.alignment import FEW, FILLING, denials, steps_to, text_of, value_of
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
-from kws.reports.statements import caption
+from kws.reports.statements import caption, share
 from kws.reports.tokens import CODE, NUMBER, SIGN, WORD, Token, around, beside, content, normal, tokens
 
+_LIKE = 0.5  # of the words of both
 _SHORT = 6  # words: a verdict, which is all that its cell says
 _NOTE = re.compile(r"\W*note\W+", re.IGNORECASE)
 
@@ -25,14 +26,8 @@ def is_note(text: str) -> bool:
 def note(text: str, notes: Sequence[str], known: Facts) -> Iterator[Compared]:
     """A note against the registry's: the one that it is most like is meant, and none where it is like none."""
     body = _NOTE.sub("", normal(text), count=1)
-    said = content(tokens(body))
-    best, share = "", 0.0
-    for each in notes:
-        stated = content(tokens(normal(each)))
-        same = sum(step.d - step.c for step in steps_to(stated, said) if step.tag == "equal")
-        if 2 * same / max(1, len(said) + len(stated)) > share:
-            best, share = each, 2 * same / (len(said) + len(stated))
-    if share >= 0.5:
+    best = max(notes, key=lambda each: share(body, each), default="")
+    if share(body, best) >= _LIKE:
         yield from reprinted(body, best, known, Compared(what="note", file="", registry="", about="note"))
         return
     found = list(caption(body, "", known))
@@ -53,7 +48,7 @@ def reprinted(text: str, stated_text: str, known: Facts, shown: Compared) -> Ite
         for k, token in enumerate(each for each in ours if each.kind in (NUMBER, CODE)):
             value = _value(token, values[k], known, fractions=fractions) if k < len(values) else None
             part = replace(shown, what=token.role or "number", file=token.text, registry=value or "")
-            yield part if value is not None else replace(part, about=around(text, [token]), unchecked=True)
+            yield part if value is not None else replace(part, about=around(text, [token]), unchecked=not coded)
             counted += 1
         words = None if step.tag == "equal" else _words(ours, theirs, shown, coded=coded)
         if words:

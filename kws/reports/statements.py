@@ -86,6 +86,13 @@ def caption(text: str, stated_text: str, known: Facts) -> Iterator[Compared]:
     yield from _wording(text, steps, stated, said)
 
 
+def share(text: str, stated_text: str) -> float:
+    """How much of two texts is in both, from 0 to 1."""
+    said, stated = (content(tokens(normal(each))) for each in (text, stated_text))
+    same = sum(step.d - step.c for step in steps_to(stated, said) if step.tag == "equal")
+    return 2 * same / max(1, len(said) + len(stated))
+
+
 def _named(text: str, said: Sequence[Token]) -> dict[int, facts.Found]:
     """The fact that each token tells, by its place: "567,171 and 346,067 parameters" tells it of both numbers."""
     starts = {each.start: each for each in facts.found_in(text)}
