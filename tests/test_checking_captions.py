@@ -266,6 +266,14 @@ def test_a_float_as_people_write_it_is_read_whole(tmp_path):
         assert len(differing(tmp_path, FLOAT.replace(was, now, 1), ".tex", report())) == 1, was
 
 
+def test_a_heading_over_the_table_and_names_below_a_line_of_others_are_read(tmp_path):
+    assert differing(tmp_path, f"## 3.1 After 49 epochs\n{ROWS}", ".md", report()) == [("epochs", "49", "50")]
+    names = "& \\multicolumn{2}{c}{Optimizer} \\\\ Network & SGD & Adam \\\\"
+    table = f"\\begin{{tabular}}{{lcc}} {names} Convolutional & 91.0 & 92.1 \\\\"
+    found = check(tmp_path, table + "\\end{tabular}", ".tex", report())
+    assert [(each.what, each.file) for each in found.differing] == [("mean", "92.1")]
+
+
 def test_the_caption_of_a_longtable_is_read(tmp_path):
     text = (
         "\\begin{longtable}{lc}\n\\caption{Test accuracy after 40 epochs\\label{x}}\\\\\n"

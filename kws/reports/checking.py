@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kws.errors import RegistryError
 from kws.reports import checking_cells, checking_csv, checking_grids, facts, reprints, statements
@@ -98,12 +98,16 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
             about += 1
             found += checking_csv.lines(tables, file)
             continue
-        candidates = [
-            _Candidate(table, grid, of_table, place == 0, fit)
-            for table, of_table, each in zip(tables, known, made, strict=True)
-            for place, grid in enumerate(each)
-            if (fit := checking_cells.fit(table, file) if place == 0 else checking_grids.fit(grid, file))
-        ]
+        for headed in _headed(file):
+            candidates = [
+                _Candidate(table, grid, of_table, place == 0, fit)
+                for table, of_table, each in zip(tables, known, made, strict=True)
+                for place, grid in enumerate(each)
+                if (fit := checking_cells.fit(table, headed) if place == 0 else checking_grids.fit(grid, headed))
+            ]
+            if candidates:
+                file = headed
+                break
         if candidates:
             about += 1
             chosen, said = _chosen(candidates, file, last)
@@ -123,6 +127,13 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
         unchecked=tuple(each for each in found if each.unchecked),
         other_tables=len(files) - about,
     )
+
+
+def _headed(file: FileTable) -> Iterator[FileTable]:
+    """A table as it is, and as it is where the names of its columns stand below a line or two of others."""
+    for skipped in range(min(3, len(file.rows))):
+        columns = tuple(said.text for said in file.rows[skipped - 1]) if skipped else file.columns
+        yield replace(file, columns=columns, rows=file.rows[skipped:])
 
 
 def _captioned(file: FileTable, stated: Sequence[Grid]) -> Grid | None:

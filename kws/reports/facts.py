@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws.recipe import BEST, FINAL
-from kws.reports.inference import CONFIDENCE
 from kws.reports.metrics import METRICS
 from kws.reports.table1 import Table
 from kws.reports.tokens import WORD, Token, content, normal, plain, tokens
@@ -113,7 +112,7 @@ def facts_of(table: Table, tables: Sequence[Table]) -> Facts:
         RUNS: (seeds if len(seeds) == 1 else set()) | {str(len(runs))},
         FINGERPRINT: {table.data_fingerprint},
         PARAMETERS: {str(run.parameters) for run in runs},
-        LEVEL: {f"{100 * CONFIDENCE:g}"},
+        LEVEL: {each.value for each in found_in(normal(table.caption)) if each.what == LEVEL},
         PRECISION: {run.recipe.precision for run in runs},
         SELECTION: {run.recipe.selection for run in runs},
     }

@@ -8,6 +8,7 @@ environment that it floats in, its caption first of all; one that does not float
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from kws.reports.written_tables import FileTable, Said
@@ -17,10 +18,8 @@ _RULES = re.compile(
     r"\\(?:toprule|midrule|bottomrule|hline|centering|cmidrule(?:\([^)]*\))?\{[^}]*\}|cline\{[^}]*\}"
     r"|specialrule\{[^}]*\}\{[^}]*\}\{[^}]*\}|addlinespace(?:\[[^\]]*\])?|rowcolor(?:\[[^\]]*\])?\{[^}]*\})"
 )
-_TABULAR = re.compile(r"\\begin\{(tabular[*xy]?|longtable|tblr)\}(.*?)\\end\{\1\}", re.DOTALL)
-_FLOAT = re.compile(
-    r"\\begin\{((?:sideways|long|wrap|threepart|margin|SC)?table\*?)\}(?:\[[^\]]*\])?(.*?)\\end\{\1\}", re.DOTALL
-)
+_TABULARS = r"tabular[*xy]?|longtable|tblr"
+_FLOATS = r"(?:sideways|long|wrap|threepart|margin|SC)?table\*?"
 _BOLDS = r"textbf|mathbf|bm|bfseries|boldmath|boldsymbol|pmb|bf|B"
 _MACRO = re.compile(
     r"\\(?:re)?newcommand\*?\s*\{?\\([a-zA-Z]+)\}?(?:\[\d\])?\s*\{[^\n]*\\(?:" + _BOLDS + r")\b[^\n]*\}"
@@ -82,23 +81,57 @@ def latex(text: str) -> Iterator[FileTable]:
     text = _COMMENT.sub(r"\1\n", text)
     bold = re.compile(rf"\\(?:{'|'.join([_BOLDS, *_MACRO.findall(text)])})(?![a-zA-Z])")
     text = _DEFINITION.sub("", text)
-    floats = [(found.start(), found.end()) for found in _FLOAT.finditer(text)]
-    places = [(found.start(), found.end(), found[2]) for found in _TABULAR.finditer(text)]
-    for number, (start, end, body) in enumerate(places):
+    floats, tables = _spans(text, _FLOATS), _spans(text, _TABULARS)
+    for number, (start, end) in enumerate(tables):
+        body = text[text.index("}", start) + 1 : text.rindex("\\end", start, end)]
         captions, body = _without_captions(_RULES.sub("", _without_arguments(body)))
         lines = re.split(r"\\\\\*?(?:\s*\[[^\]]*\])?", body)
         rows = [tuple(_ampersands(line, bold)) for line in lines if line.strip()]
         if len(rows) > 1:
-            around = next((text[a:start] + "\n\n" + text[end:b] for a, b in floats if a <= start < b), None)
-            if around is None:
-                before = text[places[number - 1][1] if number else 0 : start].rstrip().split("\n\n")[-1]
-                after = text[end : places[number + 1][0] if number + 1 < len(places) else len(text)]
-                around = f"{before}\n\n{after.lstrip().split(chr(10) * 2)[0]}"
-            others = _SHORT.sub(r"\n\n\1\n\n\\caption", "\n\n".join([*captions, _TABULAR.sub(" ", around)]))
+            before, after = tables[number - 1][1] if number else 0, [*tables, (len(text), 0)][number + 1][0]
+            floating = next((span for span in floats if span[0] <= start < span[1]), None)
+            if floating:
+                around = _outside(text, *floating, tables)
+            else:
+                around = (
+                    text[before:start].rstrip().split("\n\n")[-1] + "\n\n" + text[end:after].lstrip().split("\n\n")[0]
+                )
+            others = _SHORT.sub(r"\n\n\1\n\n\\caption", "\n\n".join([*captions, around]))
             near = (_plain(part, bold).text for part in re.split(r"\n\s*\n|(?=\\caption\b)|(?=\\item\b)", others))
             yield FileTable(
                 columns=tuple(said.text for said in rows[0]), rows=tuple(rows[1:]), near=tuple(filter(None, near))
             )
+
+
+def _spans(text: str, names: str) -> list[tuple[int, int]]:
+    """From where to where environments of these names stand that are in no other, in order."""
+    open_at: list[tuple[str, int]] = []
+    spans: list[tuple[int, int]] = []
+    count: Counter[str] = Counter()
+    for found in re.finditer(rf"\\(begin|end)\{{({names})\}}", text):
+        name = found[2]
+        if found[1] == "begin":
+            open_at.append((name, found.start()))
+            count[name] += 1
+        elif count[name]:
+            while open_at[-1][0] != name:  # never closed
+                count[open_at.pop()[0]] -= 1
+            count[name] -= 1
+            start = open_at.pop()[1]
+            while spans and spans[-1][0] > start:
+                spans.pop()
+            spans.append((start, found.end()))
+    return spans
+
+
+def _outside(text: str, start: int, end: int, tables: list[tuple[int, int]]) -> str:
+    """A part of a text without the tables in it."""
+    parts = []
+    for a, b in tables:
+        if start <= a < end:
+            parts.append(text[start:a])
+            start = b
+    return " ".join([*parts, text[start:end]])
 
 
 def _without_arguments(body: str) -> str:

@@ -17,13 +17,14 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 _PIPE_RULE = re.compile(r"[\s|:-]*-[\s|:-]*")
 _DRAWN_RULE = re.compile("[ \u2500\u2501]*[\u2500\u2501]{3}[ \u2500\u2501]*")
 _BOLD = re.compile(
-    r"(?<!\\)\*\*(?=\S)(.{1,500}?)(?<=\S)(?<!\\)\*\*|(?<![\\\w])__(?=\S)(.{1,500}?)(?<=\S)(?<!\\)__(?!\w)"
-    r"|(?<!\\)<(?:b|strong)>(.{0,500}?)(?<!\\)</(?:b|strong)>"
+    r"(?<!\\)\*\*(?=\S)(.{1,200}?)(?<=\S)(?<!\\)\*\*|(?<![\\\w])__(?=\S)(.{1,200}?)(?<=\S)(?<!\\)__(?!\w)"
+    r"|(?<!\\)<(?:b|strong)>(.{0,200}?)(?<!\\)</(?:b|strong)>"
 )
 _EMPHASIS = re.compile(r"(?<!\\)\*(?=\S)([^*]+?)(?<=\S)(?<!\\)\*")
 _TARGET = re.compile(r"!\[[^\]]*\]\([^)]*\)|(?<=(?<!\\)\])\([^)\s]*\)")  # a picture, or where a link leads
 _TAG = re.compile(r"(?<!\\)</?[a-zA-Z][^<>]{0,100}(?<!\\)>")
 _BREAKS = re.compile(r"\s*(?:#|```|~~~|\$ kws )")
+_HEADING = re.compile(r"\s*#+\s*(?:[\d.]+(?=\s))?")
 _NOTE = re.compile(r"\W*note\b", re.IGNORECASE)
 
 
@@ -69,6 +70,8 @@ def markdown(text: str) -> Iterator[FileTable]:
                 if lines[i].lstrip().startswith("#"):
                     yield from _placed(section)
                     section = _Section()
+                    words.append(_HEADING.sub("", lines[i]))
+                    end_paragraph()
             elif lines[i].strip():
                 words.append(lines[i])
             else:

@@ -36,6 +36,7 @@ _TERMS = {  # as they are in keys: one in the place of another says another thin
     *("optimizer", "deviation", "error", "variance", "interval", "mean", "median", "test", "validation", "training"),
     *("larger", "smaller", "higher", "lower", "more", "les", "fewer", "best", "worst", "last", "first"),
 }
+_LONGEST = 2_000  # tokens; no caption is as long
 _NUMBERED = {
     *("table", "tab", "tables", "fig", "figure", "figures", "section", "sec", "eq", "equation", "appendix", "ref"),
     *("chapter", "page", "al"),
@@ -58,6 +59,9 @@ def caption(text: str, stated_text: str, known: Facts) -> Iterator[Compared]:
     """A paragraph in its author's words, or the registry's, against the registry's caption."""
     text, stated_text = normal(text), normal(stated_text)
     said, stated = content(tokens(text)), content(tokens(stated_text))
+    if len(said) > _LONGEST:
+        yield from distant(text, known)
+        return
     steps = steps_to(stated, said)
     pairs = pairs_of(steps, stated, said)
     named = _named(text, said)
@@ -88,7 +92,7 @@ def caption(text: str, stated_text: str, known: Facts) -> Iterator[Compared]:
 
 def share(text: str, stated_text: str) -> float:
     """How much of two texts is in both, from 0 to 1."""
-    said, stated = (content(tokens(normal(each))) for each in (text, stated_text))
+    said, stated = (content(tokens(normal(each)))[:_LONGEST] for each in (text, stated_text))
     same = sum(step.d - step.c for step in steps_to(stated, said) if step.tag == "equal")
     return 2 * same / max(1, len(said) + len(stated))
 
