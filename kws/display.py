@@ -92,7 +92,7 @@ def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") 
     console = err()
     if not console.is_interactive:
         size = f"{total / 1e6:,.0f} MB" if unit == "bytes" else f"{total:,} {unit}"
-        console.print(f"{what} ({size}) ...")
+        console.print(f"{what} ({size}) ...", soft_wrap=True)
         yield from items
         return
     done: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
@@ -189,7 +189,7 @@ class TrainingProgress:
         else:
             each = (time.perf_counter() - self._start) / (event.epoch - self._done)
             left = (self._recipe.epochs - event.epoch) * each
-            self._console.print(f"{self._text(event.epoch)}  {duration(left)} left")
+            self._console.print(f"{self._text(event.epoch)}  {duration(left)} left", soft_wrap=True)
 
     def _text(self, epoch: int) -> str:
         width = len(str(self._recipe.epochs))
