@@ -41,7 +41,7 @@ def test_its_figures_are_those_of_the_answers_that_the_run_was_finished_with(db)
     with Registry(db) as registry:
         run = registry.run("last")
         card = registry.card(run.data_fingerprint)
-        kept = Scores.of(registry.logits(run.id, card.fingerprint, "test"), card.labels["test"], card.classes)
+        kept = Scores.of(registry.evaluation(run.id, card.fingerprint, "test"), card.classes)
     assert said["accuracy"] == run.test_accuracy
     low, high = said["accuracy_interval"]
     assert 0 <= low <= run.test_accuracy <= high <= 1

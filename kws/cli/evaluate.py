@@ -67,7 +67,7 @@ def evaluate(
             registry.keep_evaluation(found.id, evaluation, loaded.card)
         else:
             display.say(f"note: {db} cannot be written, so this evaluation is not kept")
-    scores = Scores.of(evaluation.logits, evaluation.labels, card.classes)
+    scores = Scores.of(evaluation, card.classes)
     names = dataset.clip_names(loaded, split.value)
     report = ClassReport.of(evaluation, card.classes)
     same = loaded.card.fingerprint == found.data_fingerprint

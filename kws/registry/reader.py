@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -30,6 +31,7 @@ _KEY = "SELECT key FROM runs WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
+_EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
@@ -132,6 +134,16 @@ class RegistryReader:
             return [
                 (cards[row["data_fingerprint"]], rows.evaluation(row, cards[row["data_fingerprint"]])) for row in found
             ]
+
+    def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
+        """A run's evaluation on one split of a data set, with its logits where they were kept; None for none."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            row = connection.execute(_EVALUATION, about).fetchone()
+            if row is None:
+                return None
+            found = rows.evaluation(row, _card(connection, fingerprint))
+            return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's outputs on a split of a data set, little-endian float16 (N, K); None where they were not kept."""
