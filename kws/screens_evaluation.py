@@ -22,16 +22,25 @@ _FALSE_ACCEPTS = 0.01
 _ALL_BUT_SURE = 0.9999
 
 
+def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
+    """Accuracy and loss in a line."""
+    right = sum(label == answer for label, answer in zip(evaluation.labels, evaluation.predictions, strict=True))
+    return (
+        f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
+        f"{visible(card.source)}, {evaluation.clips:,} clips: "
+        f"accuracy {_with(evaluation.accuracy, over_clips(right, evaluation.clips))}, {loss_text(evaluation)}"
+    )
+
+
+def judged_line(recipes: int) -> str:
+    """How many recipes a split has judged, which makes the best of them look better than it is."""
+    return f"this split has now judged {recipes:,} recipe{'' if recipes == 1 else 's'}"
+
+
 def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:
     """Accuracy, loss, confusion matrix and scores a class."""
     console = out()
-    right = sum(report.confusion[i][i] for i in range(len(report.scores)))
-    accuracy = _with(evaluation.accuracy, over_clips(right, evaluation.clips))
-    console.print(
-        f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
-        f"{visible(card.source)}, {evaluation.clips:,} clips: accuracy {accuracy}, {loss_text(evaluation)}",
-        soft_wrap=not console.is_terminal,
-    )
+    console.print(headline(run, card, evaluation), soft_wrap=not console.is_terminal)
     names = [visible(name) for name in card.classes]
     confusion = table_of("said \\ heard as", *names, title="Confusion matrix")
     for i, row in enumerate(report.confusion):

@@ -20,7 +20,7 @@ def evaluate(
     split: Annotated[
         Split, typer.Option(help="The split; `all` is every clip, for data not made to be split.")
     ] = TEST_SPLIT,
-    data: options.Data = None,
+    data: options.DataOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -34,7 +34,7 @@ def evaluate(
     Example: kws eval last --split validation
     """
     from kws import architectures, display, screens_evaluation, training, weights
-    from kws.errors import DataError
+    from kws.errors import DataError, RegistryError
     from kws.registry.store import Registry
     from kws.reports import records
     from kws.reports.classes import ClassReport
@@ -47,6 +47,11 @@ def evaluate(
         card = registry.card(found.data_fingerprint)
         source, words = data or found.recipe.data, found.recipe.words
         loaded = dataset.load(source, words, skip_unreadable=skip_unreadable, track=display.track)
+        if found.awaits_test and loaded.card.fingerprint == found.data_fingerprint and split.value in (TEST, ALL):
+            raise RegistryError(
+                f"run {found.id} is not tested; `kws test {found.id}` does it, once, and --split validation looks at "
+                "other clips"
+            )
         if loaded.card.classes != card.classes:
             raise DataError(
                 f"run {found.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "

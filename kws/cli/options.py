@@ -76,14 +76,12 @@ Db = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+_SOURCE = "A folder of recordings or of the course's arrays, or a source that `kws data list` names; "
 Data = Annotated[
     str | None,
-    typer.Option(
-        metavar="SOURCE",
-        help="A folder of recordings or of the course's arrays, or a source that `kws data list` names; "
-        "else $KWS_DATA, else the built-in synthetic speech.",
-    ),
+    typer.Option(metavar="SOURCE", help=f"{_SOURCE}else $KWS_DATA, else the built-in synthetic speech."),
 ]
+DataOfRun = Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{_SOURCE}else the run's own.")]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Go on without recordings that cannot be read.")
 ]

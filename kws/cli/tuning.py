@@ -58,7 +58,7 @@ def run(
         raise KwsError('kws tune needs Optuna, which is not installed: pip install "kws[tune]"') from None
     is_new(db)  # a place that cannot be written is told at once
     space = _space(arch, opts, ranges, fixed)
-    about = About.here(db, skip_unreadable=skip_unreadable)
+    about = About.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
         with stoppable(), Pool(jobs, about) as engine:
             first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
-from kws.data_card import DataCard, Manifest
+from kws.data_card import TEST, DataCard, Manifest
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import Evaluation
 from kws.location import Location
@@ -32,6 +32,11 @@ _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
+_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
+_LOOKED_AT = """
+SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
+WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
+"""
 _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
@@ -144,6 +149,27 @@ class RegistryReader:
                 return None
             found = rows.evaluation(row, _card(connection, fingerprint))
             return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
+
+    def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
+        """When a run's evaluation on one split of a data set was recorded."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
+
+    def was_tested(self, run: Run) -> bool:
+        """Whether the ledger has it that a run's own test split was looked at for it."""
+        with self.reading() as connection:
+            about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
+            return connection.execute(_LOOKED_AT, about).fetchone() is not None
+
+    def recipes_judged(self, split_fingerprint: str) -> int:
+        """How many recipes were evaluated on a split so far; runs that differ in seed or bits alone have one recipe.
+
+        Purged runs count as well.
+        """
+        with self.reading() as connection:
+            (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
+            return int(judged)
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's outputs on a split of a data set, little-endian float16 (N, K); None where they were not kept."""

@@ -54,9 +54,12 @@ def run_record(run: Run) -> dict[str, Any]:
 
 
 def full_record(
-    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]
+    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
 ) -> dict[str, Any]:
-    """What `kws runs show --json` says: the run's record, and all else; `epochs` is a list here."""
+    """What `kws runs show --json` says: the run's record, and all else; `epochs` is a list here.
+
+    `judged` is how many recipes its test split has judged.
+    """
     return run_record(run) | {
         "recipe": dataclasses.asdict(run.recipe),
         "data": _card_record(card),
@@ -66,6 +69,7 @@ def full_record(
             for on, evaluation in evaluations
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "recipes_judged": judged,
     }
 
 
