@@ -16,6 +16,7 @@ from kws.reports.inference import Interval, over_clips
 from kws.screens import loss_text, table_of
 
 if TYPE_CHECKING:
+    from kws.reports.coverage import Coverage
     from kws.reports.scores import Scores
 
 _FALSE_ACCEPTS = 0.01
@@ -37,10 +38,32 @@ def judged_line(recipes: int) -> str:
     return f"this split has now judged {recipes:,} recipe{'' if recipes == 1 else 's'}"
 
 
-def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:
-    """Accuracy, loss, confusion matrix and scores a class."""
+def coverage_lines(coverage: Coverage) -> list[str]:
+    """How many clips were trained on, how many of the data's were used, and what that does to the figures."""
+    clips = f"{coverage.clips:,} clips"
+    if coverage.trained_on is None:
+        trained = f"how many of these {clips} it was trained on is not known"
+    else:
+        trained = f"{coverage.trained_on:,} of these {clips} were trained on"
+    used = f"used {coverage.clips:,} of {coverage.offered:,} clips"
+    if coverage.left_out:
+        used += f": {', '.join(f'{count:,} {visible(reason)}' for reason, count in coverage.left_out.items())}"
+    if not coverage.is_whole:
+        used += "; what its folder held besides is not recorded"
+    lines = [trained, used]
+    if coverage.flatters:
+        lines.append(
+            "silence, noise and unknown words that are left out would have been false accepts at times, so false "
+            "accepts look better here than they are"
+        )
+    return lines
+
+
+def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport, coverage: Coverage) -> None:
+    """Accuracy, loss, what was evaluated, confusion matrix and scores a class."""
     console = out()
-    console.print(headline(run, card, evaluation), soft_wrap=not console.is_terminal)
+    for line in (headline(run, card, evaluation), *coverage_lines(coverage)):
+        console.print(line, soft_wrap=not console.is_terminal)
     names = [visible(name) for name in card.classes]
     confusion = table_of("said \\ heard as", *names, title="Confusion matrix")
     for i, row in enumerate(report.confusion):
@@ -57,8 +80,10 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
     console.print(scores)
 
 
-def print_scores(scores: Scores, names: Sequence[str], *, most: int) -> None:
-    """Each class told from the rest, calibration, and the clips most surely wrong."""
+def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:
+    """Each class told from the rest, calibration, and the clips most surely wrong; nothing without the outputs."""
+    if scores is None:
+        return
     console = out()
     title = "Each class told from the rest by its score"
     at = f"misses at {100 * _FALSE_ACCEPTS:g} % false accepts"

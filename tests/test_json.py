@@ -15,7 +15,10 @@ BASICS = {
     *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "accuracy_interval", "loss"),
     *("objective", "classes", "confusion_matrix"),
 }
-EVALUATION = BASICS | {"detection", "calibration", "surely_wrong"}
+EVALUATION = BASICS | {
+    *("detection", "calibration", "surely_wrong", "trained_on", "clips_offered", "left_out", "left_out_is_known"),
+    *("stored", "recipes_judged", "front_end_doubt"),
+}
 KEYS = {
     ("train", "--resume", "cut"): RUN,
     ("rerun", "last"): {
