@@ -19,7 +19,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
-ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate rerun
+ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate rerun untested coverage
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest tests/servers/test_sweep.py

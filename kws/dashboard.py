@@ -163,7 +163,7 @@ def time_left(row: Progress, *, wide: bool = True) -> str:
         return f"stalled, no epoch for {duration(silent)}" if wide else f"stalled {_clock(silent)}"
     if row.last is None:
         return f"in its first epoch for {duration(silent)}" if wide else "first epoch"
-    return "in its test"
+    return "at its end"
 
 
 def _status(row: Progress, *, wide: bool) -> Text:
@@ -172,7 +172,12 @@ def _status(row: Progress, *, wide: bool) -> Text:
     if row.running:
         text = time_left(row, wide=wide)
         return Text(f"running, {text}" if wide else text, style=Style(color="#E69F00") if row.stalled else style)
-    about = percent(run.test_accuracy) + " on the test split" if run.status == FINISHED else visible(run.error or "")
+    if run.awaits_test:
+        about = "not tested"
+    elif run.status == FINISHED:
+        about = percent(run.test_accuracy) + " on the test split"
+    else:
+        about = visible(run.error or "")
     return Text(f"{visible(run.status)}, {about}" if wide and about else visible(run.status), style=style)
 
 

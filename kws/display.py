@@ -132,6 +132,12 @@ def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard)
 def training_end(run: Run, card: DataCard) -> str:
     """How a run ended, and what to type next."""
     epochs = f"{run.epochs_done} epoch{'' if run.epochs_done == 1 else 's'}"
+    if run.test_accuracy is None:
+        return (
+            f"run {run.id} finished: validation accuracy {percent(run.validation_accuracy)} of {run.data_source}, "
+            f"{epochs} in {duration(run.seconds)}; it is not tested\n"
+            f"next: kws plot {run.id}   kws eval {run.id} --split validation   kws test {run.id}"
+        )
     return (
         f"run {run.id} finished: test accuracy {percent(run.test_accuracy)} on {sum(card.counts['test']):,} clips "
         f"of {run.data_source}, validation {percent(run.validation_accuracy)}, {epochs} in {duration(run.seconds)}\n"

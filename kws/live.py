@@ -123,6 +123,10 @@ def epoch_line(row: Progress, number: int) -> str:
 def end_line(row: Progress) -> str:
     """What is told of a run that has ended where there is no terminal."""
     run, done = row.run, f"after {row.run.epochs_done} of {row.run.recipe.epochs} epochs"
+    if run.awaits_test:
+        return visible(
+            f"{_who(row)} finished {done}: validation accuracy {percent(run.validation_accuracy)}, not tested"
+        )
     if run.status == FINISHED:
         return visible(f"{_who(row)} finished {done}: test accuracy {percent(run.test_accuracy)}")
     error = f": {run.error}" if run.error else ""

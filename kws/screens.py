@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from kws.speed import Speed
 
 
+_JUDGED = 5  # splits that are listed
+
+
 def loss_text(evaluation: Evaluation) -> str:
     """An evaluation's loss as it is shown; "loss unknown" where an older registry has lost what it is computed from."""
     return "loss unknown" if evaluation.loss is None else f"loss {evaluation.loss:.4f}"
@@ -81,8 +84,10 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
         say("no runs yet; `kws train --arch cnn --opt adam` makes one")
 
 
-def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]) -> None:
-    """All of one run."""
+def print_run(
+    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
+) -> None:
+    """All of one run; `judged` is how many recipes its test split has judged."""
     console = out()
     facts = table_of("", "", title=f"Run {run.id}", header=False)
     rows = {"status": run.status + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
@@ -93,6 +98,8 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
     for split in SPLITS:
         counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
         rows[f"  {split}"] = counts
+    rows["recipes judged"] = f"{judged:,} by this test split so far"
+    rows["test"] = f"not tested; `kws test {run.id}` does it, once" if run.awaits_test else None
     rows |= {f"recipe {name}": _plain(value) for name, value in vars(run.recipe).items() if value is not None}
     rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
     for name, value in rows.items():
@@ -136,6 +143,13 @@ def print_info(info: dict[str, Any]) -> None:
     runs = ", ".join(f"{count:,} {status}" for status, count in info["runs"].items() if count) or "none"
     drawn.add_row("runs", runs + (f"; {info['deleted_runs']:,} deleted" if info["deleted_runs"] else ""))
     drawn.add_row("rows", ", ".join(f"{table} {count:,}" for table, count in info["rows"].items()))
+    for place, judged in enumerate(info["judged"][:_JUDGED]):
+        split = f"{visible(str(judged['split']))} split {visible(str(judged['fingerprint']))[:12]}"
+        counted = f"{judged['recipes']:,} recipe{'' if judged['recipes'] == 1 else 's'}"
+        looks = f"{judged['evaluations']:,} evaluation{'' if judged['evaluations'] == 1 else 's'}"
+        drawn.add_row("" if place else "judged", f"{split}: {counted}, {looks}")
+    if (more := len(info["judged"]) - _JUDGED) > 0:
+        drawn.add_row("", f"and {more:,} more split{'' if more == 1 else 's'}, which --json lists")
     out().print(drawn)
 
 

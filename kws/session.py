@@ -18,7 +18,7 @@ from kws.events import EpochEnd
 from kws.location import Location
 from kws.process import HEARTBEAT_SECONDS
 from kws.recipe import Recipe
-from kws.registry.runs import FAILED, INTERRUPTED, Run, require_cut_off
+from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, require_cut_off
 from kws.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
@@ -32,9 +32,19 @@ _SHARE = 20  # a checkpoint that took so long waits for so many times as long
 
 
 def start(
-    recipe: Recipe, *, db: Location, name: str | None, note: str | None, skip_unreadable: bool, again: Run | None = None
+    recipe: Recipe,
+    *,
+    db: Location,
+    name: str | None,
+    note: str | None,
+    skip_unreadable: bool,
+    again: Run | None = None,
+    test: bool = True,
 ) -> Run:
-    """Train by this recipe as a new run, the run `again` for another time if so; returns it as it ended."""
+    """Train by this recipe as a new run, the run `again` for another time if so; returns it as it ended.
+
+    Without `test` its tag says that it is not tested at its end, and that holds for whoever goes on with it.
+    """
     from kws import layers
     from kws.environment import Environment
     from kws.registry.connection import is_new
@@ -43,7 +53,7 @@ def start(
     is_new(db)  # a place that cannot be written is told before the work, not after it
     training, loaded = prepare(recipe, skip_unreadable, again)
     network = layers.describe(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
-    with Registry(db, create=True) as registry, stoppable():
+    with Registry(db, create=True, tests=test) as registry, stoppable():
         run_id = registry.start(
             recipe,
             loaded.card,
@@ -57,9 +67,10 @@ def start(
         return work(registry, run_id, training, recipe, loaded)
 
 
-def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: bool) -> Run:
+def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: bool, test: bool = True) -> Run:
     """Go on with a run from its last checkpoint, up to more epochs if so wanted; returns it as it ended.
 
+    It is tested at its end if it was begun so, and `test` is so as well.
     Raises a KwsError where that cannot be: the run is finished or still running, its data or checkpoint is another.
     """
     from kws import checkpoints, display
@@ -83,8 +94,39 @@ def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: 
             checkpoints.restore(training, checkpoint.data)
         with stoppable():
             registry.go_on(run.id, epochs=recipe.epochs, environment=environment)
+            if not test:
+                registry.tag(run.id, [UNTESTED])
             display.say(f"going on with run {run.id} after epoch {training.epoch}")
             return work(registry, run.id, training, recipe, loaded)
+
+
+def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool) -> None:
+    """Test a finished run that was not tested at its end, and record that, as if it had been.
+
+    `data` is where its clips lie. Raises RegistryError where its weights are not there or the registry cannot be
+    written, and DataError for other clips than its own.
+    """
+    from kws import architectures, display, training, weights
+    from kws.speech import dataset
+
+    if not registry.is_writable():
+        raise RegistryError(f"{registry.path} cannot be written, and a test that is not recorded is none")
+    blob = registry.weights(run.id)
+    loaded = dataset.load(data, run.recipe.words, skip_unreadable=skip_unreadable, track=display.track)
+    if loaded.card.fingerprint != run.data_fingerprint:
+        raise DataError(
+            f"{data} does not hold the clips that run {run.id} was trained beside, which it is tested on; "
+            f"name their folder with --data, or try `kws eval {run.id} --data {data}`"
+        )
+    recipe = run.recipe
+    if recipe.device != Recipe.device:  # a GPU's run is tested where the test is asked for
+        size = architectures.slice_size(recipe.arch, recipe.batch_size)
+        recipe = replace(recipe, device=Recipe.device, slice_size=size)
+    training.set_up(recipe)
+    model = architectures.build(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
+    weights.load(model, blob)
+    evaluation = training.evaluate(model, loaded.splits[TEST], TEST, recipe)
+    registry.keep_evaluation(run.id, evaluation, loaded.card)
 
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Training, Dataset]:
@@ -157,7 +199,8 @@ def work(
                     beat = now
                 progress.show(event)
         training.take_selected(state)
-        evaluation = training.evaluate(state.model, test_split, TEST, recipe)
+        is_tested = UNTESTED not in registry.by_id(run_id).tags
+        evaluation = training.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
         registry.finish(run_id, evaluation, loaded.card, weights.to_bytes(state.model))
     except KeyboardInterrupt as stop:
         registry.end(run_id, INTERRUPTED)

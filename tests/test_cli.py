@@ -143,7 +143,7 @@ def test_eval_on_other_data_normalises_as_in_training(run, task, tmp_path):
     result = kws("eval", run["run"], "--data", tmp_path / "other", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["clips"] == 12
-    assert "not the clips that run" in result.stderr
+    assert "this is other data than run" in result.stderr
     everything = json.loads(ok("eval", run["run"], "--data", tmp_path / "other", "--split", "all", "--json"))
     assert everything["clips"] == 3 + 3 + 12
 

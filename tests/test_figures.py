@@ -77,8 +77,8 @@ class Scores:
         self.logits = np.frombuffer(logits, "<f2").reshape(len(labels), len(classes)).astype(float)
 
     @classmethod
-    def of(cls, logits, labels, classes) -> Scores:
-        return cls(logits, labels, classes)
+    def of(cls, evaluation, classes) -> Scores:
+        return cls(evaluation.logits, evaluation.labels, classes)
 
     def detection(self, k):
         scores, own = self.logits[:, k], self.labels == k
@@ -283,7 +283,7 @@ def test_det_has_normal_deviates_of_the_rates_and_marks_where_they_are_equal(led
     run_id = ids["cnn", "adam", 1]
     (axes,) = draw("det", path, run_id).axes
     with RegistryReader(path) as registry:
-        found = Scores.of(registry.logits(run_id, CARD.fingerprint, "test"), CARD.labels["test"], CARD.classes)
+        found = Scores.of(registry.evaluation(run_id, CARD.fingerprint, "test"), CARD.classes)
     quantile = statistics.NormalDist().inv_cdf
     for k, word in enumerate(("yes", "no")):
         detection = found.detection(k)

@@ -11,22 +11,27 @@ RUN = {
     *("softmax", "epochs", "epochs_planned", "parameters", "multiply_accumulates", "selection", "data"),
     *("data_fingerprint", "validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 }
-EVALUATION = {
+BASICS = {
     *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "accuracy_interval", "loss"),
-    *("classes", "confusion_matrix", "detection", "calibration", "surely_wrong"),
+    *("objective", "classes", "confusion_matrix"),
+}
+EVALUATION = BASICS | {
+    *("detection", "calibration", "surely_wrong", "trained_on", "clips_offered", "left_out", "left_out_is_known"),
+    *("stored", "recipes_judged", "front_end_doubt"),
 }
 KEYS = {
     ("train", "--resume", "cut"): RUN,
     ("rerun", "last"): {
         *("schema", "same", "first", "again", "first_epoch", "answers_differ", "weights_differ", "differences"),
     },
+    ("test", "last"): BASICS | {"tested_at", "tested_now", "recipes_judged"},
     ("eval", "last"): EVALUATION,
     ("compare", "--format", "json"): {"schema", "tables"},
     ("runs", "list"): {"schema", "runs"},
-    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations"},
+    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations", "recipes_judged"},
     ("runs", "diff", "last", "last"): {"schema", "runs", "differ", "same"},
     ("db", "info"): {
-        *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows"),
+        *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows", "judged"),
     },
     ("db", "doctor"): {"schema", "found", "left", "copy"},
     ("db", "query", "SELECT id FROM runs"): {"schema", "columns", "rows", "cut"},

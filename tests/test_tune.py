@@ -46,6 +46,16 @@ def test_the_best_is_the_best_in_validation_and_no_test_accuracy_is_said(place):
     assert "test accuracy" not in said
 
 
+def test_no_trial_is_tested(place):
+    finished = sql(place.db, "SELECT count(*), count(test_accuracy) FROM runs WHERE status = 'finished'")
+    assert finished[0][0] > 0
+    assert finished[0][1] == 0
+    for table in ("tests", "evaluations"):
+        assert sql(place.db, f"SELECT count(*) FROM {table}") == [(0,)]
+    trials = [line for line in place.result.stderr.splitlines() if " finished, validation accuracy " in line]
+    assert len(trials) == finished[0][0]
+
+
 def test_it_ends_with_a_command_that_trains_the_best_with_other_seeds(place, task):
     word, *command = shlex.split(place.result.stderr.splitlines()[-1])
     assert word == "next:"

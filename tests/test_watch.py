@@ -129,7 +129,7 @@ def test_a_run_that_is_stalled_before_its_first_epoch_or_in_its_test_says_so():
     assert "stalled, no epoch for 2 min 0 s" in drawn([stalled], 160, 40)[2]
     assert "stalled 2:00" in drawn([stalled])[2]
     assert "first epoch" in drawn([row(epochs=0)])[2]
-    assert "in its test" in drawn([row(epochs=50)])[2]
+    assert "at its end" in drawn([row(epochs=50)])[2]
 
 
 def test_names_from_outside_can_do_nothing_to_the_terminal():

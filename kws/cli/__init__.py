@@ -20,7 +20,21 @@ from kws.location import mask
 from kws.stopping import Stopped, exit_code
 
 _NAMES = (
-    *("train", "sweep", "tune", "rerun", "eval", "compare", "plot", "watch", "report", "ui", "summary", "bench"),
+    *(
+        "train",
+        "sweep",
+        "tune",
+        "rerun",
+        "test",
+        "eval",
+        "compare",
+        "plot",
+        "watch",
+        "report",
+        "ui",
+        "summary",
+        "bench",
+    ),
     *("runs", "db", "data"),
 )
 _FILES = {"eval": "evaluate"}  # where a command's module and function are not called as it is

@@ -102,7 +102,11 @@ def compare(
         screens.print_tables(found, with_runs=runs)
     else:
         typer.echo(formats.FORMATS[format.value](found, with_runs=runs), nl=False)
-    if not found:
+    awaiting = sum(run.awaits_test for run in chosen)
+    if awaiting:
+        runs_are = "1 finished run is" if awaiting == 1 else f"{awaiting:,} finished runs are"
+        typer.echo(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once", err=True)
+    if not found and not awaiting:
         asked = any(option is not None for option in (where, tag, data, since))
         what = "no finished runs that these options choose" if asked else "no finished runs yet"
         typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)

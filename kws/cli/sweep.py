@@ -66,6 +66,9 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Train runs that failed before, too.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests a run later, once.")
+    ] = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
@@ -116,7 +119,7 @@ def sweep(
     new = is_new(db)  # a place that cannot be written is told at once
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
-        about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
+        about = About.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
         chosen = engines.choose(about, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -11,6 +11,7 @@ from kws import display
 from kws.display import duration, visible
 from kws.location import Location
 from kws.recipe import Recipe
+from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.records import SCHEMA
 from kws.stopping import Stopped, stoppable
@@ -70,6 +71,7 @@ def run(
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
         display.say("the sweep was interrupted; the same command goes on with it")
+    _tell_untested(db, [*(run.id for run in standing.found if run), *(e.answer.get("run") for e in ended.values())])
     failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
     _tell_failed(failed, standing.tell)
     if stopped:
@@ -121,6 +123,18 @@ def _tell_failed(failed: list[Ended], tell: Callable[[Recipe], str]) -> None:
         display.say("runs that failed before were left alone; --retry trains them again")
     elif failed:
         display.say("the same command with --retry trains what failed again")
+
+
+def _tell_untested(db: Location, ids: Iterable[str | None]) -> None:
+    """Say how many of these runs are finished but not tested: a search's trials, or those of a --no-test."""
+    asked = set(ids) - {None}
+    if not asked:
+        return
+    with RegistryReader(db) as registry:
+        untested = [run.id for run in registry.runs() if run.id in asked and run.awaits_test]
+    if untested:
+        these = "1 of these runs is" if len(untested) == 1 else f"{len(untested):,} of these runs are"
+        display.say(f"note: {these} finished and not tested; `kws test {untested[0]}` tests one")
 
 
 def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) -> None:

@@ -48,6 +48,9 @@ def train(
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; part of what decides a run's bits. By default all cores.")
     ] = None,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests the run later, once.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
     note: Annotated[str | None, typer.Option(help="A note to keep with the run.")] = None,
     resume: Annotated[
@@ -64,7 +67,8 @@ def train(
     """Train a network and keep the run in the registry.
 
     Kept are the recipe, every epoch, the test accuracy and the weights. The defaults are the report's. The test split
-    is used once, after the last epoch. A run that was cut off goes on with --resume, to the same bits.
+    is used once, after the last epoch, or with --no-test not at all until `kws test`. A run that was cut off goes on
+    with --resume, to the same bits; one that was begun with --no-test is not tested then, either.
 
     Example: kws train --arch cnn --opt adam --epochs 50
     """
@@ -100,7 +104,7 @@ def train(
     )
     from kws import session
 
-    _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable), json)
+    _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable, test=not no_test), json)
 
 
 def _show(run: Run, json: bool) -> None:
@@ -123,7 +127,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
     }
     with RegistryReader(given.get("db", context.params["db"])) as registry:
         run = registry.run(reference)
-    for name in given.keys() - {"resume", "epochs", "db", "json", "skip_unreadable"}:
+    for name in given.keys() - {"resume", "epochs", "db", "json", "skip_unreadable", "no_test"}:
         option = f"--{name.replace('_', '-')}"
         if not hasattr(run.recipe, name):
             raise RecipeError(f"{option} is for a new run; run {run.id} has its own")
@@ -138,6 +142,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
         db=context.params["db"],
         epochs=given.get("epochs"),
         skip_unreadable=context.params["skip_unreadable"],
+        test=not context.params["no_test"],
     )
 
 

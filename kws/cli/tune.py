@@ -51,8 +51,8 @@ def tune(
     """Search for hyperparameters by validation accuracy.
 
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
-    given up when its validation accuracy falls behind. The test split plays no part in it. Stop it at any moment and
-    type it again: it goes on. It ends with the command that trains the best recipe with other seeds.
+    given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and type it again: it
+    goes on. It ends with the command that trains the best recipe with other seeds, which are tested.
 
     Example: kws tune --arch cnn --trials 50
     """

@@ -65,7 +65,7 @@ def run(
     space = _space(arch, opts, ranges, fixed)
     from kws.sweeps.trials import Trials
 
-    about = About.here(db, skip_unreadable=skip_unreadable)
+    about = About.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
         with stoppable(), Pool(jobs, about) as engine:
             first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])

@@ -95,6 +95,8 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
         outputs = registry.logits(run_id, run.data_fingerprint, TEST) if own else None
     except RegistryError as error:
         return [Finding(run_id, f"has answers that cannot be read ({error})")]
+    if not own and accuracy is None and not registry.was_tested(run):
+        return []  # it awaits its test
     if not own:
         return [Finding(run_id, "is finished but has no answers on its test split")]
     answers, labels = own[0].predictions, own[0].labels

@@ -10,10 +10,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
-from kws.data_card import DataCard, Manifest
+from kws.data_card import TEST, DataCard, Manifest
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import Evaluation
 from kws.location import Location
@@ -30,6 +31,12 @@ _KEY = "SELECT key FROM runs WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
+_EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
+_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
+_LOOKED_AT = """
+SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
+WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
+"""
 _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
@@ -134,6 +141,37 @@ class RegistryReader:
                 (cards[row["data_fingerprint"]], rows.evaluation(row, cards[row["data_fingerprint"]])) for row in found
             ]
 
+    def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
+        """A run's evaluation on one split of a data set, with its logits where they were kept; None for none."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            row = connection.execute(_EVALUATION, about).fetchone()
+            if row is None:
+                return None
+            found = rows.evaluation(row, _card(connection, fingerprint))
+            return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
+
+    def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
+        """When a run's evaluation on one split of a data set was recorded."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
+
+    def was_tested(self, run: Run) -> bool:
+        """Whether the ledger has it that a run's own test split was looked at for it."""
+        with self.reading() as connection:
+            about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
+            return connection.execute(_LOOKED_AT, about).fetchone() is not None
+
+    def recipes_judged(self, split_fingerprint: str) -> int:
+        """How many recipes were evaluated on a split so far; runs that differ in seed or bits alone have one recipe.
+
+        Purged runs count as well.
+        """
+        with self.reading() as connection:
+            (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
+            return int(judged)
+
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's outputs on a split of a data set, little-endian float16 (N, K); None where they were not kept."""
         with self.reading() as connection:
@@ -158,11 +196,6 @@ class RegistryReader:
         with self.reading() as connection:
             row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
             return rows.speakers(row["speakers"], row["clips"]) if row else None
-
-    def recipes_judged(self, split_fingerprint: str) -> int:
-        """How many recipes, whatever their seeds, were ever evaluated on the split with this fingerprint."""
-        with self.reading() as connection:
-            return int(connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()[0])
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""

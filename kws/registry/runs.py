@@ -12,6 +12,7 @@ from kws.recipe import Recipe
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 LOST = "lost"  # recorded as running, but its process is gone; never in the file, seen when it is read
 STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED, LOST)
+UNTESTED = "untested"  # the tag of a run that is not tested at its end, until `kws test` does it
 
 
 def require_cut_off(run_id: str, status: str) -> None:
@@ -26,7 +27,8 @@ def require_cut_off(run_id: str, status: str) -> None:
 class Run:
     """One training as the registry has it; accuracies are fractions, None where there is none yet.
 
-    `validation_accuracy` is that of the last epoch, `test_accuracy` that of the run's own test split after it.
+    `validation_accuracy` is that of the last epoch, `test_accuracy` that of the run's own test split after it; a
+    finished run without one has not been tested.
     """
 
     id: str
@@ -49,6 +51,11 @@ class Run:
     seconds: float
     validation_accuracy: float | None
     test_accuracy: float | None
+
+    @property
+    def awaits_test(self) -> bool:
+        """Whether it is finished and not tested, which `kws test` makes up for."""
+        return self.status == FINISHED and self.test_accuracy is None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kws.data_card import ALL, SPLITS, DataCard
+from kws.data_card import ALL, SPLITS, TEST, DataCard
 from kws.environment import Environment
 from kws.errors import RegistryError
 from kws.events import EpochEnd, Evaluation
@@ -23,7 +23,7 @@ from kws.registry import rows
 from kws.registry.backend import Connection
 from kws.registry.connection import LostConnectionError
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, RUNNING, require_cut_off
+from kws.registry.runs import FINISHED, RUNNING, UNTESTED, require_cut_off
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
 _ID_LENGTH = 8
@@ -52,6 +52,14 @@ SELECT 1 FROM runs JOIN weights ON run_key = key WHERE key = :key AND status = '
 _DROP = "DELETE FROM checkpoints WHERE run_key = :key"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
 _HAS_MANIFESTS = "SELECT 1 FROM manifests WHERE data_fingerprint = :fingerprint"
+# The first answers on its own test split are a finished run's test, whatever command gave them.
+_TESTED = """
+UPDATE runs SET test_accuracy = (
+    SELECT accuracy FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = runs.data_fingerprint
+    AND split = :split
+) WHERE key = :run_key AND data_fingerprint = :data_fingerprint AND status = 'finished' AND test_accuracy IS NULL
+"""
+_NOT_UNTESTED = "DELETE FROM tags WHERE run_key = :run_key AND tag = :tag"
 _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
 AND predictions = :predictions
@@ -78,10 +86,14 @@ def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class Registry(RegistryReader):
-    """A registry, opened for writing too; with `create` it is made where there is none."""
+    """A registry, opened for writing too; with `create` it is made where there is none.
 
-    def __init__(self, path: Location, *, create: bool = False) -> None:
+    Runs that are started with `tests` False have the tag `untested`: they are not tested at their end.
+    """
+
+    def __init__(self, path: Location, *, create: bool = False, tests: bool = True) -> None:
         super().__init__(path, create=create)
+        self._tests = tests
         self._sessions: dict[str, int] = {}  # those of this process, by run
 
     def start(
@@ -117,6 +129,8 @@ class Registry(RegistryReader):
         _keep_card(connection, card)
         _insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
         self._begin_session(connection, run_id, first_epoch=1)
+        if not self._tests:
+            self._tag(connection, run_id, [UNTESTED])
         return run_id
 
     def go_on(self, run_id: str, *, epochs: int, environment: Environment) -> None:
@@ -167,17 +181,21 @@ class Registry(RegistryReader):
             self._beat(connection, run_id)
 
     @_begun_anew
-    def finish(self, run_id: str, evaluation: Evaluation, card: DataCard, weights: bytes) -> None:
-        """Record the end of a run: its answers on the test split and its weights, in one transaction."""
+    def finish(self, run_id: str, evaluation: Evaluation | None, card: DataCard, weights: bytes) -> None:
+        """Record the end of a run: its weights and its answers on the test split, in one transaction.
+
+        One that is not tested has none, and no test accuracy.
+        """
         with self._database.writing(run=run_id) as connection:
             key = self._key(connection, run_id)
             self._beat(connection, run_id)
             digest = hashlib.sha256(weights).hexdigest()
             if connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
                 return  # by this very call, whose COMMIT was not answered
-            _keep_evaluation(connection, key, evaluation, card)
             _insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
-            _change_run(connection, key, status=FINISHED, ended_at=_now(), test_accuracy=evaluation.accuracy)
+            _change_run(connection, key, status=FINISHED, ended_at=_now())
+            if evaluation:
+                _keep_evaluation(connection, key, evaluation, card)
             dropped = connection.execute(_DROP, {"key": key}).rowcount
         if dropped:
             self._database.trim()
@@ -196,7 +214,10 @@ class Registry(RegistryReader):
 
     @_begun_anew
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
-        """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay."""
+        """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay.
+
+        On its own test split they are its test.
+        """
         with self._database.writing(run=run_id) as connection:
             _keep_card(connection, card)
             _keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
@@ -307,6 +328,8 @@ def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, c
     values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
     _insert(connection, "evaluations", values, known=True)
     _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
+    if evaluation.split == TEST and connection.execute(_TESTED, values).rowcount:
+        connection.execute(_NOT_UNTESTED, {"run_key": key, "tag": UNTESTED})
     if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
         _insert(connection, "logits", rows.of_logits(key, evaluation, card), known=True)
 

@@ -26,7 +26,7 @@ from kws.events import EpochEnd
 from kws.location import Location, in_full, locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
-from kws.registry.runs import FAILED, INTERRUPTED
+from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
 from kws.speech.cache import unusable
 from kws.stopping import Stopped
 
@@ -44,23 +44,25 @@ Answer = dict[str, Any]
 class About:
     """What all processes of a sweep are told: the registry, the sweep's own command line and where it was typed.
 
-    `code` is the digest of the sweep's own kws, which theirs must be.
+    Without `test` runs are not tested at their end. `code` is the digest of the sweep's own kws, which theirs must be.
     """
 
     db: str
     retry: bool
     skip_unreadable: bool
+    test: bool
     arguments: tuple[str, ...]
     folder: str
     code: str
 
     @classmethod
-    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False) -> About:
+    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> About:
         """What this command is to tell."""
         return cls(
             db=in_full(db),
             retry=retry,
             skip_unreadable=skip_unreadable,
+            test=test,
             arguments=tuple(sys.argv[1:]),
             folder=str(Path.cwd()),
             code=code_digest(),
@@ -78,7 +80,7 @@ class Trainer:
         with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
             os.chdir(about.folder)
         self._about = about
-        self._registry = Claimer(locate(about.db), create=True)
+        self._registry = Claimer(locate(about.db), create=True, tests=about.test)
         self._environment = Environment.here(list(about.arguments))
         self._loaded: dict[tuple[str, tuple[str, ...]], Dataset] = {}
 
@@ -137,6 +139,8 @@ class Trainer:
         )
         if not claim.mine:
             return {"status": claim.before, "run": claim.run, "error": claim.error, "before": True, "sign": claim.sign}
+        if claim.before and not self._about.test:
+            self._registry.tag(claim.run, [UNTESTED])
         try:
             if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
                 try:

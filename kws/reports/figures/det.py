@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 
 from kws.data_card import TEST, DataCard
 from kws.errors import RegistryError
+from kws.events import Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.drawing import MARKERS, Style, explain, look, panels, plain, wrapped
@@ -49,11 +50,11 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             f"{different.data_source}), which are never in one figure; `kws runs list --data SOURCE` shows those alike"
         )
     card = registry.card(runs[0].data_fingerprint)
-    outputs = [_outputs(registry, run) for run in runs]
+    tested = [_tested(registry, run) for run in runs]
 
     from kws.reports.scores import Scores
 
-    of_runs = [Scores.of(each, card.labels[TEST], card.classes) for each in outputs]
+    of_runs = [Scores.of(each, card.classes) for each in tested]
     keywords = [k for k in _keywords(card) if 0 < card.counts[TEST][k] < len(card.labels[TEST])]
     if not keywords:
         raise RegistryError(
@@ -94,10 +95,10 @@ def _keywords(card: DataCard) -> list[int]:
     return [k for k, name in enumerate(card.classes) if name != OTHER]
 
 
-def _outputs(registry: RegistryReader, run: Run) -> bytes:
+def _tested(registry: RegistryReader, run: Run) -> Evaluation:
     require_finished(run)
-    found = registry.logits(run.id, run.data_fingerprint, TEST)
-    if found is None:
+    found = registry.evaluation(run.id, run.data_fingerprint, TEST)
+    if found is None or not found.logits:
         raise RegistryError(
             f"run {run.id} has no outputs of its network on its test split in {registry.path}; `kws eval {run.id}` "
             "adds them"

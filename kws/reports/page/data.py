@@ -147,7 +147,11 @@ def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
         "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
         "parameters": f"{run.parameters:,}",
         "validation accuracy": None if run.validation_accuracy is None else _PERCENT(run.validation_accuracy),
-        "test accuracy": None if run.test_accuracy is None else _PERCENT(run.test_accuracy),
+        "test accuracy": "not tested"
+        if run.awaits_test
+        else None
+        if run.test_accuracy is None
+        else _PERCENT(run.test_accuracy),
     }
     data = {"source": card.source, "fingerprint": card.fingerprint, "classes": ", ".join(card.classes)}
     for split in SPLITS:
