@@ -52,7 +52,6 @@ _SPEAKERS = """
 SELECT speakers, clips FROM manifests JOIN splits USING (data_fingerprint, split)
 WHERE data_fingerprint = :fingerprint AND split = :split
 """
-_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
