@@ -21,6 +21,7 @@ def evaluate(
         Split, typer.Option(help="The split; `all` is every clip, for data not made to be split.")
     ] = TEST_SPLIT,
     data: options.Data = None,
+    speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -46,7 +47,11 @@ def evaluate(
         blob = registry.weights(found.id)
         card = registry.card(found.data_fingerprint)
         source, words = data or found.recipe.data, found.recipe.words
-        loaded = dataset.load(source, words, skip_unreadable=skip_unreadable, track=display.track)
+        if data is None:
+            speakers = speakers or found.recipe.speakers
+        loaded = dataset.load(
+            source, words, speakers=speakers or None, skip_unreadable=skip_unreadable, track=display.track
+        )
         if loaded.card.classes != card.classes:
             raise DataError(
                 f"run {found.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "

@@ -61,7 +61,8 @@ def run(
     about = About.here(db, skip_unreadable=skip_unreadable)
     try:
         with stoppable(), Pool(jobs, about) as engine:
-            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])
+            of: dict[str, Any] = {name: fixed.get(name) for name in ("data", "words", "speakers")}
+            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, **of)
             tag = space.tag(name, ask(engine, "look", first)["fingerprint"], fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"], jobs=jobs)
             _Trials(engine, search, db, tag).until(trials)
