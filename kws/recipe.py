@@ -8,6 +8,7 @@ without convolutions, or one with its own default).
 import hashlib
 import json
 import math
+import unicodedata
 from dataclasses import asdict, dataclass
 
 from kws.errors import RecipeError
@@ -95,8 +96,8 @@ def usable_threads(value: int) -> int:
 
 
 def parse_words(text: str) -> tuple[str, ...]:
-    """The keywords in "yes,no". Raises RecipeError for none, an empty or repeated one, or "other"."""
-    words = tuple(word.strip() for word in text.split(","))
+    """The keywords in "yes,no", letters composed. Raises RecipeError for none, an empty or repeated one, or "other"."""
+    words = tuple(unicodedata.normalize("NFC", word.strip()) for word in text.split(","))
     if not all(words):
         raise RecipeError(f"`words` (={text!r}) must be words with a comma between them, as in --words yes,no")
     if len(set(words)) < len(words):

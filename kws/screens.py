@@ -5,6 +5,7 @@ Like kws.display, which this draws with, it never reads text from outside as ric
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -233,29 +234,62 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 
 def print_check(report: Report) -> None:
     """What a source holds, and the clips that are not in order."""
+    from kws.speech import sentences
+    from kws.speech.splits import LISTS
+
     console = out()
     drawn = table_of("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
     for word, counts in report.counts.items():
-        drawn.add_row(Text(word), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
+        drawn.add_row(Text(visible(word)), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
     drawn.add_section()
     totals = [sum(counts[split] for counts in report.counts.values()) for split in SPLITS]
     drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
-    drawn.add_row("speakers", *(f"{report.speakers.get(split, 0):,}" for split in SPLITS), "")
+    told = report.speakers
+    drawn.add_row("speakers", *("unknown" if told is None else f"{told.get(split, 0):,}" for split in SPLITS), "")
     console.print(drawn)
+
+    def show(line: str) -> None:
+        console.print(visible(line), soft_wrap=not console.is_terminal)
+
+    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
+    if line := sentences.no_words(report.counts):
+        show(line)
+    by_lists = " and ".join(f"{LISTS[split]}" for split in report.lists)
+    rest = "the official rule" if told else "the official rule on the clips' names"
+    show(f"splits: by {by_lists or rest}" + (f", else {rest}" if len(report.lists) == 1 else ""))
     shortest, mean, longest = report.seconds
-    console.print(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average")
-    duplicated = [" = ".join(names) for names in report.duplicated]
+    rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
+    show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
+    for what, names in (
+        *((f"not used ({reason})", paths) for reason, paths in report.unused.items()),
+        ("folders that are one word", [" = ".join(words) for words in report.one_word]),
+    ):
+        if names:
+            show(_first(what, names))
+    show(f"longer than 1 s (the rest is not heard): {report.longer:,}")
     for what, names in (
         ("shorter than 1 s (padded with silence)", report.short),
-        ("silent", report.silent),
+        ("louder after the second that is heard", report.late),
+        ("silent as they are heard", report.silent),
+        ("channels that cancel each other", report.channels_cancel),
         ("clipped", report.clipped),
-        ("the same samples", duplicated),
-        ("named by a list but not there", report.missing),
+        ("far beyond full scale", report.beyond_full_scale),
+        ("the same sound", [" = ".join(names) for names in report.duplicated]),
+        ("THE SAME SOUND IN TWO SPLITS", [" = ".join(names) for names in report.in_two_splits]),
+        ("THE SAME SOUND UNDER TWO WORDS", [" = ".join(names) for names in report.in_two_words]),
+        ("NAMED BY A LIST BUT NOT THERE", report.missing),
         ("UNREADABLE", [f"{clip} ({why})" for clip, why in report.unreadable.items()]),
-        ("SPEAKERS IN TWO SPLITS", report.shared_speakers),
     ):
-        some = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
-        console.print(f"{what}: {len(names):,}{some}", soft_wrap=not console.is_terminal)
+        show(_first(what, names))
+    if report.shared_speakers is None:
+        show(f"{sentences.UNKNOWN}; --speakers tells them")
+    else:
+        show(_first("SPEAKERS IN TWO SPLITS", report.shared_speakers))
+
+
+def _first(what: str, names: Sequence[str]) -> str:
+    """How many there are, and the first of them."""
+    return f"{what}: {len(names):,}" + (f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else "")
 
 
 def table_of(*columns: str, title: str = "", header: bool = True) -> Table:

@@ -112,7 +112,9 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool) -> N
     if not registry.is_writable():
         raise RegistryError(f"{registry.path} cannot be written, and a test that is not recorded is none")
     blob = registry.weights(run.id)
-    loaded = dataset.load(data, run.recipe.words, skip_unreadable=skip_unreadable, track=display.track)
+    loaded = dataset.load(
+        data, run.recipe.words, speakers=run.recipe.speakers, skip_unreadable=skip_unreadable, track=display.track
+    )
     if loaded.card.fingerprint != run.data_fingerprint:
         raise DataError(
             f"{data} does not hold the clips that run {run.id} was trained beside, which it is tested on; "
@@ -135,24 +137,31 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Tra
     from kws.speech import dataset
 
     architectures.build(recipe.arch, classes=2, maps=recipe.maps)  # a wrong --maps is told before the work
-    loaded = dataset.load(recipe.data, recipe.words, skip_unreadable=skip_unreadable, track=display.track)
+    loaded = dataset.load(
+        recipe.data,
+        recipe.words,
+        speakers=recipe.speakers,
+        skip_unreadable=skip_unreadable,
+        track=display.track,
+    )
     if run and loaded.card.fingerprint != run.data_fingerprint:
         raise DataError(
             f"{recipe.data} no longer holds the clips that run {run.id} was trained on; `kws train` starts a new run"
         )
     dataset.require_all_classes(loaded)
-    tell_left_out(loaded)
+    tell_data(loaded, recipe.data)
     if recipe.precision != Recipe.precision:
         display.say(speed.verdict(recipe))
     return training.Training.begin(recipe, len(loaded.card.classes)), loaded
 
 
-def tell_left_out(loaded: Dataset) -> None:
-    """Name the first of the clips that were left out as unreadable, if any were."""
+def tell_data(loaded: Dataset, data: str) -> None:
+    """Say what of the data is used, whose clips they are, and what is wrong with them."""
     from kws import display
+    from kws.speech import sentences
 
-    if loaded.left_out:
-        display.say(f"left out {len(loaded.left_out)} unreadable clips: {', '.join(loaded.left_out[:5])}")
+    for line in sentences.about(loaded, data):
+        display.say(display.visible(line))
 
 
 def work(

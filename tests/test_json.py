@@ -39,7 +39,9 @@ KEYS = {
     ("data", "list"): {"schema", "sources"},
     ("data", "check", "task"): {
         *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),
-        *("missing", "unreadable", "shared_speakers", "unusable"),
+        *("missing", "unreadable", "shared_speakers", "unusable", "files", "used", "unused", "lists", "elsewhere"),
+        *("one_word", "rates_hz", "longer", "beyond_full_scale", "channels_cancel", "late", "in_two_splits"),
+        "in_two_words",
     },
     ("summary", "--arch", "cnn"): {
         *("schema", "arch", "title", "input_size", "layers", "parameters", "multiply_accumulates"),
@@ -74,5 +76,5 @@ def test_a_command_that_prints_json_prints_these_keys(place, monkeypatch, comman
     arguments = [cut if argument == "cut" else argument for argument in command]
     result = kws(*arguments, *([] if "--format" in command else ["--json"]))
     printed = json.loads(result.stdout)
-    assert printed["schema"] == 1
+    assert printed["schema"] == (2 if command[:2] == ("data", "check") else 1)
     assert set(printed) == KEYS[command]

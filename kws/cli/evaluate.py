@@ -47,6 +47,7 @@ def evaluate(
         Split, typer.Option(help="The split; `all` is every clip, for data not made to be split.")
     ] = TEST_SPLIT,
     data: options.DataOfRun = None,
+    speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -72,7 +73,7 @@ def evaluate(
         if data is None:
             answers = _recorded(registry, found, split.value, skip_unreadable)
         else:
-            answers = _computed(registry, found, split.value, data, skip_unreadable)
+            answers = _computed(registry, found, split.value, data, speakers, skip_unreadable)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)
         train = registry.manifest(own.fingerprint, TRAIN)
@@ -113,7 +114,7 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -
     evaluation = registry.evaluation(run.id, card.fingerprint, split)
     if evaluation is None or not evaluation.logits:  # an older registry has none, which are made where that can be
         try:
-            return _computed(registry, run, split, run.recipe.data, skip_unreadable)
+            return _computed(registry, run, split, run.recipe.data, run.recipe.speakers, skip_unreadable)
         except (DataError, RegistryError) as error:
             if evaluation is None:
                 hint = "" if isinstance(error, RegistryError) else _there_is(registry, run, card)
@@ -141,7 +142,9 @@ def _require_tested(run: Run, split: str) -> None:
         )
 
 
-def _computed(registry: Registry, run: Run, split: str, data: str, skip_unreadable: bool) -> _Answers:
+def _computed(
+    registry: Registry, run: Run, split: str, data: str, speakers: str | None, skip_unreadable: bool
+) -> _Answers:
     """New answers, which are recorded where the registry can be written.
 
     Raises RegistryError where the weights are not there, and DataError for data that it cannot be evaluated on.
@@ -155,7 +158,9 @@ def _computed(registry: Registry, run: Run, split: str, data: str, skip_unreadab
         blob = registry.weights(run.id)
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
-    loaded = dataset.load(data, run.recipe.words, skip_unreadable=skip_unreadable, track=display.track)
+    loaded = dataset.load(
+        data, run.recipe.words, speakers=speakers or None, skip_unreadable=skip_unreadable, track=display.track
+    )
     if loaded.card.fingerprint == card.fingerprint:
         _require_tested(run, split)
     _require_alike(run, card, loaded)

@@ -91,6 +91,14 @@ DataOfRun = Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{_SOURCE
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Go on without recordings that cannot be read.")
 ]
+Speakers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN|FILE",
+        help="Who speaks in each clip: a pattern of its path below its word's folder, as {speaker}_{n} or "
+        "{speaker}/{n}, or a file of paths and speakers. By default as Speech Commands names clips, else unknown.",
+    ),
+]
 Words = Annotated[str, typer.Option(help="The keywords; all other words together are the class 'other'.")]
 
 

@@ -42,6 +42,7 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="WORD,WORD", help=f"The keywords; may be repeated. By default {options.DEFAULT_WORDS}."),
     ] = None,
+    speakers: options.Speakers = None,
     softmax: Annotated[str, typer.Option(help="A softmax before cross-entropy: no, yes, or both.")] = "no",
     skip_unreadable: options.SkipUnreadable = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or both.")] = Recipe.precision,
@@ -97,6 +98,7 @@ def sweep(
     axes: dict[str, list[Any]] = {
         "data": [options.chosen_data(each) for each in data] if data else [options.chosen_data(None)],
         "words": [parse_words(each) for each in words or [options.DEFAULT_WORDS]],
+        "speakers": [speakers or None],
         "device": [device],
         "threads": [threads],
         "arch": planning.values("arch", arch, str, architectures.names()),

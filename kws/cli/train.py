@@ -29,6 +29,7 @@ def train(
     ] = None,
     data: options.Data = None,
     words: options.Words = options.DEFAULT_WORDS,
+    speakers: options.Speakers = None,
     softmax: Annotated[
         bool,
         typer.Option("--softmax", help="Put a softmax before cross-entropy: the mistake that the report corrects."),
@@ -93,6 +94,7 @@ def train(
         maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
         words=parse_words(words),
         data=options.chosen_data(data),
+        speakers=speakers or None,
         threads=cores() if threads is None else usable_threads(threads),
         slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
         precision=precision.value,

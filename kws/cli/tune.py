@@ -29,6 +29,7 @@ def tune(
     ] = None,
     data: options.Data = None,
     words: options.Words = options.DEFAULT_WORDS,
+    speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
     selection: Annotated[
         options.Selected,
@@ -81,6 +82,7 @@ def tune(
             "data": options.chosen_data(data),
             "threads": threads,
             "selection": selection.value,
+            **({"speakers": speakers} if speakers else {}),
         },
         trials=trials,
         random=random,

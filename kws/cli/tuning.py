@@ -68,7 +68,8 @@ def run(
     about = About.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
         with stoppable(), Pool(jobs, about) as engine:
-            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])
+            of: dict[str, Any] = {name: fixed.get(name) for name in ("data", "words", "speakers")}
+            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, **of)
             fingerprint = ask(engine, "look", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])

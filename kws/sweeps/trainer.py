@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,12 +82,12 @@ class Trainer:
         self._about = about
         self._registry = Claimer(locate(about.db), create=True, tests=about.test)
         self._environment = Environment.here(list(about.arguments))
-        self._loaded: dict[tuple[str, tuple[str, ...]], Dataset] = {}
+        self._loaded: dict[tuple[str, tuple[str, ...], str | None], Dataset] = {}
 
-    def look(self, recipe: Recipe, *, features: str | None = None) -> Answer:
+    def look(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Answer:
         """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
         loaded = self._data(recipe, features, track=True)
-        session.tell_left_out(loaded)
+        session.tell_data(loaded, recipe.data)
         return {"fingerprint": loaded.card.fingerprint}
 
     def time(self, recipe: Recipe) -> Answer:
@@ -102,7 +102,7 @@ class Trainer:
         self,
         recipe: Recipe,
         *,
-        features: str | None = None,
+        features: Mapping[str, Any] | None = None,
         fingerprint: str | None = None,
         silent: str | None = None,
         tags: tuple[str, ...] = (),
@@ -110,7 +110,7 @@ class Trainer:
     ) -> Answer:
         """Train a recipe if it is not there yet, from where it was cut off if it was; what became of its run.
 
-        `features` names those in this machine's cache, where the clips have been listed already.
+        `features` is what a listing found, where the clips have been listed already on this machine.
         Raises DataError where the data here is not that with the fingerprint.
         """
         from kws import checkpoints, layers, training
@@ -165,19 +165,20 @@ class Trainer:
             "seconds": run.seconds,
         }
 
-    def _data(self, recipe: Recipe, features: str | None = None, *, track: bool = False) -> Dataset:
+    def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, track: bool = False) -> Dataset:
         from kws import display
         from kws.speech import dataset
         from kws.speech.progress import untracked
 
-        key = recipe.data, recipe.words
+        key = recipe.data, recipe.words, recipe.speakers
         if key not in self._loaded:
             loaded = dataset.load(
                 recipe.data,
                 recipe.words,
+                speakers=recipe.speakers,
                 skip_unreadable=self._about.skip_unreadable,
                 track=display.track if track else untracked,
-                key=features,
+                found=features,
             )
             dataset.require_all_classes(loaded)
             self._loaded[key] = loaded
