@@ -12,7 +12,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import StaticPool, create_engine, text
 
-from kws.registry.connection import SCHEMA_VERSION, back_up_beside, open_file
+from kws.registry.connection import SCHEMA_VERSION
+from kws.registry.files import back_up_beside, open_file
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 

@@ -135,7 +135,8 @@ class Trainer:
             silent=silent,
         )
         if not claim.mine:
-            return {"status": claim.before, "run": claim.run, "error": claim.error, "before": True, "sign": claim.sign}
+            told = {"sign": claim.sign, "last_seen": claim.last_seen, "before": True}
+            return {"status": claim.before, "run": claim.run, "error": claim.error, **told}
         try:
             if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
                 try:
