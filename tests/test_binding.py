@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from kws.registry.reader import RegistryReader
 from kws.registry.rescue import rescue
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.registry.store import Registry
+from kws.registry.transfer import take_in
 
 pytestmark = pytest.mark.sqlite_file
 CARD = make_card()
@@ -296,8 +298,6 @@ def test_a_reader_whose_file_is_removed_says_so_and_reads_on_when_it_is_back(pla
 
 
 def test_who_watches_begins_anew_with_another_file(place, other):
-    from datetime import UTC, datetime
-
     now = datetime.now(UTC)
     with Registry(other) as registry, Follower(place) as follower:
         assert follower.look(now) == []
@@ -311,17 +311,12 @@ def test_who_watches_begins_anew_with_another_file(place, other):
 
 
 def test_a_run_that_ends_between_two_looks_is_seen_and_an_imported_one_is_not(place, other):
-    from datetime import UTC, datetime
-
     now = datetime.now(UTC)
     with Registry(place) as registry, Follower(place) as follower:
         assert follower.look(now) == []
         run_id = train(registry, make_recipe(seed=3))
         assert [each.run.id for each in follower.look(now)] == [run_id]
         sql(other, "UPDATE runs SET started_at = '2023-05-01T10:00:00.000+00:00'")
-        ok_json("runs", "list", "--db", other)
-        from kws.registry.transfer import take_in
-
         take_in(place, other)
         assert [each.run.id for each in follower.look(now)] == [run_id]
 

@@ -222,9 +222,11 @@ class RegistryReader:
             sign = f"{row['session']} {row['heartbeat_at']}"
             with self._naming(row["id"]):
                 alive = rows.process(row).is_alive()
-                seen = datetime.fromisoformat(row["heartbeat_at"]).isoformat(timespec="milliseconds")
+                seen = datetime.fromisoformat(row["heartbeat_at"])
             if alive is None:
-                found[row["key"]] = Sighting(status=RUNNING, unseen=True, sign=sign, last_seen=seen)
+                found[row["key"]] = Sighting(
+                    status=RUNNING, unseen=True, sign=sign, last_seen=seen.isoformat(timespec="milliseconds")
+                )
             else:
                 found[row["key"]] = Sighting(status=RUNNING if alive else LOST, sign=sign)
         return found
@@ -249,7 +251,8 @@ class RegistryReader:
 
 def _run(row: rows.Row, sightings: dict[int, Sighting], tags: tuple[str, ...]) -> Run:
     seen = sightings.get(row["key"], Sighting(status=row["status"]))
-    return replace(rows.run(row, status=seen.status, tags=tags), last_seen=seen.last_seen)
+    run = rows.run(row, status=seen.status, tags=tags)
+    return replace(run, last_seen=seen.last_seen) if seen.last_seen else run
 
 
 def _card(connection: Connection, fingerprint: str) -> DataCard:
