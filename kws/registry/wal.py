@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ _COUNTER, _PAGE_SIZE = 24, 16  # where the file's header has its change counter,
 _SHARED = (0x40000002, 510)  # the bytes of the file that whoever has it open in this mode has locked
 _ALIVE = (128, 1)  # that of the -shm which whoever uses the log has locked
 _LOOKS = 3
+_PAUSE_SECONDS = 0.05
 _TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together are so within this
 _AT_ONCE_NS = 10**7
 # struct flock: type, whence, start, length, process; 64 bits
@@ -51,15 +53,23 @@ def foreign_log(file: Path) -> str | None:
     """
     log = Path(f"{file}-wal")
     try:
-        user = _user(file)
-        if user is None and log.stat().st_size and file.stat().st_size and _is_foreign(file, log):
-            return (
-                f"{log} is not of this {file.name} but of one that was there before; move it away "
-                f"(mv {log} {log}.old), or `touch` it where you know that it does belong to it, and try again"
-            )
+        user, has_this = _user(file)
+        if user and not has_this:
+            return in_use(file, user)
+        if not (log.stat().st_size and file.stat().st_size):
+            return None  # nothing in it, or SQLite removes it, for the file is a new one
+        for _ in range(_LOOKS if user else 1):  # while somebody writes, file and log are not looked at as at one moment
+            if not _is_foreign(file, log):
+                return None
+            time.sleep(_PAUSE_SECONDS if user else 0)
     except OSError:  # it is gone meanwhile, or cannot be read, which whoever opens it is told
         return None
-    return in_use(file, user) if user else None
+    if user:
+        return in_use(file, user)
+    return (
+        f"{log} is not of this {file.name} but of one that was there before; move it away (mv {log} {log}.old), "
+        "or `touch` it where you know that it does belong to it, and try again"
+    )
 
 
 def in_use(file: Path, user: str) -> str:
@@ -67,24 +77,23 @@ def in_use(file: Path, user: str) -> str:
     return f"{user} still has the registry open that was at {file} before; wait until it has ended, and try again"
 
 
-def _user(file: Path) -> str | None:
-    """Who has the log open with another file, "" for whoever has it open with this one; None for nobody.
-
-    None also where the system does not tell.
-    """
+def _user(file: Path) -> tuple[str, bool]:
+    """Who has the log open, and whether with this file; ("", False) for nobody, or where the system does not tell."""
     if fcntl is None or sys.platform not in _FLOCK:
-        return None
+        return "", False
     seen: set[int] = set()
+    who = ""
     for _ in range(_LOOKS):  # whoever ends between two looks is not mistaken for one that lives
         alive = _locked_by(Path(f"{file}-shm"), *_ALIVE)
         if alive is None:
-            return None
+            return "", False
+        who = f"process {alive}" if alive > 0 else "another process"
         if _locked_by(file, *_SHARED) is not None:
             break
         if alive in seen:
-            return f"process {alive}" if alive > 0 else "another process"
+            return who, False
         seen.add(alive)
-    return ""
+    return who, True
 
 
 def _locked_by(path: Path, start: int, length: int) -> int | None:
