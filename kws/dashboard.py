@@ -20,7 +20,7 @@ from rich.text import Text
 
 from kws.braille import Curve, chart
 from kws.display import duration, percent, visible
-from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, Epoch
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, Epoch, described
 from kws.reports.progress import Progress, series, summary
 
 # Those of kws.reports.drawing, which imports matplotlib; for its black stands what the terminal writes in.
@@ -170,8 +170,10 @@ def _status(row: Progress, *, wide: bool) -> Text:
     run = row.run
     style = Style(color=_STATUS_COLOURS.get(run.status, "default"))
     if row.running:
-        text = time_left(row, wide=wide)
-        return Text(f"running, {text}" if wide else text, style=Style(color="#E69F00") if row.stalled else style)
+        text = f"last seen {run.last_seen[11:19]}" if run.last_seen else time_left(row, wide=wide)
+        shown = described(run) if run.last_seen else f"running, {text}"
+        late = row.stalled or bool(run.last_seen)
+        return Text(visible(shown) if wide else visible(text), style=Style(color="#E69F00") if late else style)
     if run.awaits_test:
         about = "not tested"
     elif run.status == FINISHED:

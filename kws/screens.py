@@ -15,7 +15,7 @@ from rich.text import Text
 from kws.data_card import SPLITS, DataCard
 from kws.display import duration, out, percent, say, shows_bold, visible
 from kws.events import Evaluation
-from kws.registry.runs import Epoch, Run
+from kws.registry.runs import Epoch, Run, described
 from kws.reports.grids import grids
 from kws.reports.table1 import Table as Table1
 
@@ -63,7 +63,7 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
     rows.extend(
         (
             visible(run.id),
-            visible(run.status),
+            visible(described(run)),
             visible(run.recipe.arch),
             visible(run.recipe.opt),
             str(run.recipe.seed),
@@ -91,7 +91,7 @@ def print_run(
     """All of one run; `judged` is how many recipes its test split has judged."""
     console = out()
     facts = table_of("", "", title=f"Run {run.id}", header=False)
-    rows = {"status": run.status + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
+    rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
     rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
     rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
     rows |= {"parameters": f"{run.parameters:,}"}

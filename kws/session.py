@@ -2,6 +2,7 @@
 
 Every epoch is in the registry before it is shown. With it goes, every few seconds, a checkpoint: at most a twentieth of
 the time is spent on them. Ctrl-C, SIGTERM and SIGHUP end the run as interrupted, with exit codes 130, 143 and 129.
+Where the registry is removed or replaced, a run fails at its next record, and is kept in a file beside it.
 """
 
 from __future__ import annotations
@@ -9,25 +10,31 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import EpochEnd
 from kws.location import Location
-from kws.process import HEARTBEAT_SECONDS
+from kws.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Watch
 from kws.recipe import Recipe
+from kws.registry.binding import ReplacedError
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, require_cut_off
 from kws.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
+    from kws.data_card import DataCard
+    from kws.registry.rescue import Outcome
     from kws.registry.store import Registry
     from kws.speech.dataset import Dataset
     from kws.training import Training
 
 CHECKPOINT_SECONDS = 5.0
 PRUNED = "it did not promise to be among the better ones"
+_TELL_SECONDS = 30.0  # between two words of one who waits
 _SHARE = 20  # a checkpoint that took so long waits for so many times as long
 
 
@@ -70,8 +77,9 @@ def start(
 def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: bool, test: bool = True) -> Run:
     """Go on with a run from its last checkpoint, up to more epochs if so wanted; returns it as it ended.
 
-    It is tested at its end if it was begun so, and `test` is so as well.
-    Raises a KwsError where that cannot be: the run is finished or still running, its data or checkpoint is another.
+    It is tested at its end if it was begun so, and `test` is so as well. One whose process cannot be seen from here is
+    watched first, until it was silent for long enough. Raises a KwsError where that cannot be: the run is finished or
+    still running, its data or checkpoint is another.
     """
     from kws import checkpoints, display
     from kws.environment import Environment
@@ -79,7 +87,9 @@ def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: 
 
     with Registry(db) as registry:
         run = registry.run(reference)
-        require_cut_off(run.id, run.status)
+        silent = wait_for_silence(registry, run.id)
+        if silent is None:
+            require_cut_off(run.id, registry.sighting(run.id).status)
         recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
         if recipe.epochs < max(run.epochs_done, 1):
             raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
@@ -93,7 +103,7 @@ def go_on(reference: str, *, db: Location, epochs: int | None, skip_unreadable: 
         if checkpoint:
             checkpoints.restore(training, checkpoint.data)
         with stoppable():
-            registry.go_on(run.id, epochs=recipe.epochs, environment=environment)
+            registry.go_on(run.id, epochs=recipe.epochs, environment=environment, silent=silent)
             if not test:
                 registry.tag(run.id, [UNTESTED])
             display.say(f"going on with run {run.id} after epoch {training.epoch}")
@@ -129,6 +139,38 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool) -> N
     weights.load(model, blob)
     evaluation = training.evaluate(model, loaded.splits[TEST], TEST, recipe)
     registry.keep_evaluation(run.id, evaluation, loaded.card)
+
+
+def wait_for_silence(registry: Registry, run_id: str) -> str | None:
+    """The last sign of life of a run whose process cannot be seen from here, when none has come for SILENT_SECONDS.
+
+    It says what it waits for. None for a run that can be seen, or has ended meanwhile. Raises RegistryError where a
+    sign of life comes.
+    """
+    from kws import display
+
+    seen, watch = registry.sighting(run_id), Watch()
+    if not seen.unseen:
+        return None
+    display.say(
+        f"run {run_id} runs on another machine, or did before this one was started anew; it was last seen at "
+        f"{seen.last_seen}; waiting {SILENT_SECONDS:.0f} s for a sign of life"
+    )
+    told = 0.0
+    while (silent := watch.seconds(run_id, seen.sign)) < SILENT_SECONDS:
+        if silent - told > _TELL_SECONDS:
+            told = silent
+            display.say(f"no sign of run {run_id} for {silent:.0f} s; waiting {SILENT_SECONDS - silent:.0f} s more")
+        time.sleep(min(1.0, SILENT_SECONDS / 10))
+        now = registry.sighting(run_id)
+        if not now.unseen:
+            return None
+        if now.sign != seen.sign:
+            raise RegistryError(
+                f"run {run_id} is still running, where it cannot be seen from here: it gave a sign of life at "
+                f"{now.last_seen}; wait for it, or stop it and try again"
+            )
+    return seen.sign
 
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None) -> tuple[Training, Dataset]:
@@ -191,6 +233,7 @@ def work(
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     say(display.training_title(run_id, recipe, parameters, loaded.card))
     due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
+    outcome: Outcome | None = None
     try:
         with display.TrainingProgress(recipe, len(train_split), done=state.epoch, shown=not quiet) as progress:
             for event in training.fit(state, train_split, validation_split, recipe):
@@ -204,19 +247,27 @@ def work(
                         registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
                         return registry.by_id(run_id)
                 elif now - beat > HEARTBEAT_SECONDS:
-                    registry.beat(run_id)
+                    with suppress(ReplacedError):  # the epoch's record says so, when all of it can be kept
+                        registry.beat(run_id)
                     beat = now
                 progress.show(event)
         training.take_selected(state)
+        with suppress(ReplacedError):
+            registry.beat(run_id)  # the test may take longer than a silence
         is_tested = UNTESTED not in registry.by_id(run_id).tags
         evaluation = training.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
-        registry.finish(run_id, evaluation, loaded.card, weights.to_bytes(state.model))
+        outcome = evaluation, weights.to_bytes(state.model)
+        registry.finish(run_id, evaluation, loaded.card, outcome[1])
+    except ReplacedError as error:
+        checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
+        kept = _keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
+        raise ReplacedError(f"run {run_id} failed: {kept}") from None
     except KeyboardInterrupt as stop:
-        registry.end(run_id, INTERRUPTED)
-        say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
+        if _end(registry, run_id, loaded.card, INTERRUPTED, None):
+            say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
         raise Stopped(stop) from None
     except BaseException as error:
-        _keep_failure(registry, run_id, str(error) or type(error).__name__)
+        _end(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__)
         if isinstance(error, KwsError):
             raise type(error)(f"run {run_id} failed: {error}") from None
         raise
@@ -225,11 +276,49 @@ def work(
     return done
 
 
-def _keep_failure(registry: Registry, run_id: str, reason: str) -> None:
-    """Record why a run failed; where the registry cannot be written any more, the run is seen to be lost."""
+def _end(registry: Registry, run_id: str, card: DataCard, status: str, reason: str | None) -> bool:
+    """Record that and why a run ended early, and whether that could be; one that is not recorded is seen to be lost."""
     from kws import display
 
     try:
-        registry.end(run_id, FAILED, reason)
+        registry.end(run_id, status, reason)
+        return True
+    except ReplacedError as error:
+        display.say(f"note: {_keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
     except RegistryError as error:
-        display.say(f"note: that run {run_id} failed could not be recorded ({error})")
+        display.say(f"note: that run {run_id} is {status} could not be recorded ({error})")
+    return False
+
+
+def _keep_elsewhere(
+    registry: Registry,
+    run_id: str,
+    card: DataCard,
+    why: str,
+    *,
+    status: str = INTERRUPTED,
+    reason: str | None = None,
+    checkpoint: tuple[int, bytes] | None = None,
+    outcome: Outcome | None = None,
+) -> str:
+    """Keep a run beside its registry, whose path leads to another file now; the sentence that says where it is.
+
+    Without a `checkpoint` it is the last one recorded.
+    """
+    from kws.registry.rescue import rescue
+
+    assert isinstance(registry.path, Path)
+    kept = registry.kept(run_id)
+    checkpoint = checkpoint or kept.checkpoint
+    file = rescue(registry.path, kept, card, status=status, error=reason or why, checkpoint=checkpoint, outcome=outcome)
+    registry.abandon()
+    if file is None:
+        return f"{why}, and what was trained could be kept nowhere"
+    if file.suffix == ".safetensors":
+        return f"{why}; what was trained is kept in {file}, for no registry could be made beside it"
+    if not outcome:
+        return f"{why}; what was trained is kept in {file}; to go on with it: kws train --resume {run_id} --db {file}"
+    with suppress(RegistryError):
+        registry.by_id(run_id)  # of the file that is there now, which has it as it was earlier
+        return f"{why}; it ended, and is kept in {file}; to see it: kws runs show {run_id} --db {file}"
+    return f"{why}; it ended, and is kept in {file}; to take it in: kws runs import {file}"

@@ -7,7 +7,8 @@ from commands import TRAIN, kws, ok_json, sql
 from sounds import write_task
 
 RUN = {
-    *("schema", "run", "status", "error", "name", "note", "tags", "rerun_of", "deleted_at", "arch", "opt", "seed"),
+    *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at", "arch"),
+    *("opt", "seed"),
     *("softmax", "epochs", "epochs_planned", "parameters", "multiply_accumulates", "selection", "data"),
     *("data_fingerprint", "validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 }

@@ -13,7 +13,7 @@ from kws.reports.classes import ClassReport
 from kws.reports.records import evaluation_record, full_record, run_record
 
 RUN_KEYS = [
-    *("schema", "run", "status", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
+    *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
     *("arch", "opt", "seed", "softmax", "epochs", "epochs_planned"),
     *("parameters", "multiply_accumulates", "selection", "data", "data_fingerprint"),
     *("validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),

@@ -35,7 +35,7 @@ def six_runs(new_place) -> Location:
         registry.end(start(registry), FAILED, "no reason")
         lost, running = start(registry), start(registry)
         keys = {run.id: key for key, run in enumerate(registry.runs(), 1)}
-        sql(path, "UPDATE sessions SET boot = 'earlier' WHERE run_key = ?", values=(keys[lost],))
+        sql(path, "UPDATE sessions SET process_started = 'earlier' WHERE run_key = ?", values=(keys[lost],))
         for key, name in enumerate(NAMES, 1):
             values = (name, f"2026-03-0{key}T12:00:00.000+00:00", key)
             sql(path, "UPDATE runs SET name = ?, started_at = ? WHERE key = ?", values=values)

@@ -198,7 +198,7 @@ def test_a_run_whose_process_is_gone_is_lost_though_the_file_is_as_it_was(live, 
     with Registry(db) as registry:
         run_id = start(registry)
     assert f'data-run="{run_id}" data-seen="running' in live.page()
-    monkeypatch.setattr("kws.process.Process.is_gone", lambda *_: True)
+    monkeypatch.setattr("kws.process.Process.is_alive", lambda *_: False)
     monkeypatch.setattr("kws.reports.page.live._LOOK_AGAIN", 0)
     assert f'data-run="{run_id}" data-seen="lost' in live.page()
 

@@ -239,7 +239,7 @@ def test_a_pipe_gets_a_line_for_each_new_epoch_and_the_end(registry, monkeypatch
 @pytest.mark.parametrize("status", [FAILED, INTERRUPTED, LOST])
 def test_it_ends_when_the_run_has_ended_however_it_has(registry, monkeypatch, status):
     run_id = start(registry)
-    acts = {LOST: lambda: sql(registry.path, "UPDATE sessions SET boot = 'an earlier one'")}
+    acts = {LOST: lambda: sql(registry.path, "UPDATE sessions SET process_started = 'earlier'")}
     meanwhile(monkeypatch, acts.get(status, lambda: registry.end(run_id, status, "no reason")))
     (line,) = ok("watch", run_id[:4]).splitlines()
     why = "" if status == LOST else ": no reason"

@@ -137,11 +137,12 @@ def delete_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None
 
     Example: kws runs delete bcdf
     """
+    from kws import session
     from kws.registry.store import Registry
 
     with Registry(db) as registry:
         for run_id in [registry.run(run).id for run in runs]:
-            registry.delete(run_id)
+            registry.delete(run_id, silent=session.wait_for_silence(registry, run_id))
             typer.echo(f"{run_id} deleted; kws runs restore {run_id} brings it back")
 
 
@@ -200,7 +201,7 @@ def export_run(
 
     with RegistryReader(db) as registry:
         found = registry.run(run)
-    if found.status == RUNNING:
+    if found.status == RUNNING and not found.last_seen:
         raise RegistryError(f"run {found.id} is still running; wait for it, or stop it and try again")
     export(db, [found.id], file)
     typer.echo(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -21,6 +22,7 @@ from kws.sweeps.shown import Shown, named
 from kws.sweeps.standing import Kind, Standing
 from kws.sweeps.trainer import as_question
 
+_TELL_SECONDS = 30.0  # between two words about the same run
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
@@ -55,13 +57,13 @@ def run(
             seconds = standing.estimate(engine.jobs, timed, retry=retry)
             _show(standing, engine.jobs, engine.where, seconds)
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
+            waiting = _Waiting()
             with Shown(len(line.plan), db, standing.tell, seconds) as shown:
                 for recipe in line.plan:
                     shown.expect(recipe, standing.seconds(recipe, timed) or float(recipe.epochs))
                 for each in line.ended():
                     if each is None:
-                        others = line.elsewhere
-                        shown.waiting = f"waiting for {others} that other processes train" if others else ""
+                        waiting.tell(line, shown)
                         shown.passed()
                         continue
                     ended[each.recipe] = each
@@ -80,6 +82,30 @@ def run(
         _print(standing, ended, dry_run=False)
     if failed:
         raise typer.Exit(1)
+
+
+@dataclass
+class _Waiting:
+    """What a sweep says of the runs that it waits for: of each that cannot be seen at once, and then now and then."""
+
+    _told: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def tell(self, line: Line, shown: Shown) -> None:
+        """Say what is new."""
+        others = line.elsewhere
+        shown.waiting = f"waiting for {others} that other processes train" if others else ""
+        for run, (last_seen, left) in line.unseen.items():
+            seen, until = self._told.get(run, ("", 0.0))
+            if seen == last_seen and left > until - _TELL_SECONDS:
+                continue
+            self._told[run] = last_seen, left
+            if seen != last_seen:
+                shown.note(
+                    f"run {run} runs where it cannot be seen from here, last seen at {last_seen}; "
+                    f"it is gone on with if it gives no sign of life for {left:.0f} s"
+                )
+            elif left:
+                shown.note(f"no other sign of run {run} yet; waiting {left:.0f} s more for one")
 
 
 def _look(

@@ -11,7 +11,7 @@ from kws.data_card import TEST
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
 from kws.registry.backend import open_database
-from kws.registry.connection import back_up_beside, free_name
+from kws.registry.files import back_up_beside, free_name
 from kws.registry.keeping import back_up
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run

@@ -29,6 +29,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": run.id,
         "status": run.status,
+        "last_seen": run.last_seen,
         "error": run.error,
         "name": run.name,
         "note": run.note,

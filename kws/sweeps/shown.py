@@ -77,6 +77,13 @@ class Shown:
         else:
             display.say(text)
 
+    def note(self, text: str) -> None:
+        """Say something in between."""
+        if self._live:
+            self._live.console.print(visible(text), soft_wrap=True)
+        else:
+            display.say(visible(text))
+
     def passed(self) -> None:
         """Some time has passed: look at the registry, and draw."""
         if self._live and time.monotonic() - self._looked > _LOOK_SECONDS:

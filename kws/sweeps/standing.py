@@ -101,7 +101,8 @@ class Standing:
         if len(self.plan) <= _NAMED:
             for at, recipe in enumerate(self.plan):
                 run = self.found[at]
-                told.append(f"  {self.tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}")
+                seen = f", last seen at {run.last_seen}" if run and run.last_seen else ""
+                told.append(f"  {self.tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}{seen}")
         return [visible(told[0]), *(f"  {visible(line)}" for line in told[1:])]
 
 

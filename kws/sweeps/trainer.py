@@ -138,7 +138,8 @@ class Trainer:
             silent=silent,
         )
         if not claim.mine:
-            return {"status": claim.before, "run": claim.run, "error": claim.error, "before": True, "sign": claim.sign}
+            told = {"sign": claim.sign, "last_seen": claim.last_seen, "before": True}
+            return {"status": claim.before, "run": claim.run, "error": claim.error, **told}
         if claim.before and not self._about.test:
             self._registry.tag(claim.run, [UNTESTED])
         try:

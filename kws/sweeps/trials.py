@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from kws import display
 from kws.errors import KwsError
 from kws.location import Location
+from kws.process import SILENT_SECONDS
 from kws.recipe import Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
-from kws.sweeps.line import DEATHS, LOOK_SECONDS, SILENT_SECONDS, Ended
+from kws.sweeps.line import DEATHS, LOOK_SECONDS, Ended
 from kws.sweeps.pool import Pool
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
 from kws.sweeps.shown import Shown

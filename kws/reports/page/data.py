@@ -22,7 +22,7 @@ from kws import architectures, optimizers
 from kws.data_card import SPLITS, TEST, DataCard
 from kws.events import Evaluation
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, Run
+from kws.registry.runs import RUNNING, Run, described
 from kws.reports.classes import ClassReport
 from kws.reports.metrics import METRICS
 from kws.reports.page import recipes
@@ -136,7 +136,7 @@ def detail(registry: RegistryReader, run: Run) -> Detail:
 
 def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
     about = {
-        "status": run.status + (f": {run.error}" if run.error else ""),
+        "status": described(run) + (f": {run.error}" if run.error else ""),
         "name": run.name,
         "note": run.note,
         "tags": ", ".join(run.tags) or None,
