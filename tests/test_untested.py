@@ -218,7 +218,7 @@ def test_a_run_is_trained_again_without_a_test_where_it_was_not_tested(task):
     assert result.exit_code == 0
     again = ok_json("runs", "list")["runs"][-1]
     assert (again["rerun_of"], again["test_accuracy"], again["tags"]) == (first, None, ["untested"])
-    assert "bit for bit: the same epochs and weights; one of them has not been tested" in result.stderr
+    assert "bit for bit: the same epochs and weights; their answers are not compared" in result.stderr
     assert ok_json("rerun", first)["answers_differ"] is None
     ok("test", first)
     assert ok_json("rerun", first)["answers_differ"] is False
@@ -266,6 +266,13 @@ def test_tables_leave_it_out_and_say_so(registry):
     record(registry, make_recipe(seed=2))
     assert "note: 2 finished runs are not tested" in kws("compare").stderr
     assert kws("compare", "--where", "seed = 0").stderr == ""
+
+
+def test_a_page_says_so_under_its_tables(registry):
+    train(registry, make_recipe(seed=0))
+    record(registry, make_recipe(seed=1))
+    ok("report", "report.html")
+    assert "Note: 1 finished run is not tested, and so in no table." in Path("report.html").read_text()
 
 
 def test_where_no_run_is_tested_no_table_is_claimed_to_be_missing_runs(registry):

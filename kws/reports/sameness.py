@@ -47,7 +47,7 @@ class Sameness:
             compared += [] if self.weights_differ is None else ["weights"]
             *others, last = compared
             what = f"{', '.join(others)} and {last}" if others else last
-            left = "; one of them has not been tested" if self.answers_differ is None else ""
+            left = "; their answers are not compared, since not both are tested" if self.answers_differ is None else ""
             left += "; one of them no longer has its weights" if self.weights_differ is None else ""
             return f"run {self.again} is run {self.first} again, bit for bit: the same {what}{left}"
         where = (
