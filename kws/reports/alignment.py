@@ -77,7 +77,7 @@ def pairs_of(steps: Sequence[Step], stated: Sequence[Token], said: Sequence[Toke
         if step.tag == "equal":
             for c in range(step.c, step.d):
                 near = said[max(step.c, c - 3) : min(step.d, c + 4)]
-                whole = step.c == 0 and step.d == len(said)
+                whole = step.d - step.c == len(said) == len(stated)
                 if said[c].kind in (NUMBER, CODE) and (whole or any(tells(each) for each in near if each != said[c])):
                     pairs[c] = step.a + c - step.c
         elif step.tag == "replace" and anchored(steps, place, said):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from kws.reports import facts
-from kws.reports.alignment import value_of
+from kws.reports.alignment import FILLING, denials, pairs_of, steps_to, text_of, value_of
 from kws.reports.cells import Cell
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
@@ -15,10 +15,10 @@ from kws.reports.grids import cell_text
 from kws.reports.reprints import reprinted
 from kws.reports.table1 import Table
 from kws.reports.tokens import (
+    CODE,
     DEVIATION,
     HIGH,
     LOW,
-    MARK,
     NUMBER,
     SIGN,
     WORD,
@@ -169,82 +169,65 @@ def _cell(
             yield from reprinted(text, cell_text(table.metric, cell), known, shown)
         return
     scale = 100 if table.metric.percent and (percent or float(number.text) > 1) else 1
-    rest = [each for each in told if each is not number]
     yield replace(shown, file=number.text, registry=_as(number.text, cell.mean * scale))
     values = {DEVIATION: cell.std, LOW: cell.low, HIGH: cell.high}
     for each in told:
         part = replace(shown, what=each.role, file=each.text)
         if each.role in values:
-            rest.remove(each)
             value = values[each.role]
             yield replace(part, registry="" if value is None else _as(each.text, value * scale))
         elif each.role == N:
-            rest.remove(each)
             yield replace(part, registry=str(cell.n))
         elif each.role == P:
-            rest.remove(each)
             yield from _p(cell, told, each, part)
     if bold and (said.bold or cell.best):
         yield replace(shown, what="bold", file=_bold(said.bold), registry=_bold(cell.best))
     if ties and (_is_tie(said) or cell.tie):
         yield replace(shown, what="tie", file=_tie(_is_tie(said)), registry=_tie(cell.tie))
-    yield from _left(table, cell, text, rest, known, shown)
+    yield from _left(table, cell, text, known, shown)
 
 
-def _left(
-    table: Table, cell: Cell, text: str, rest: Sequence[Token], known: Facts, shown: Compared
-) -> Iterator[Compared]:
+def _left(table: Table, cell: Cell, text: str, known: Facts, shown: Compared) -> Iterator[Compared]:
     """What else a cell says, against what else the registry's says."""
-    stated = tokens(normal(cell_text(table.metric, cell)))
-    taken = next((each for each in stated if each.kind == NUMBER and not each.role), None)
-    others = [each for each in stated if each is not taken]
-    words = [each.text for each in others]
-    units = {each.text for each in others if each.kind == WORD}
-    for place, token in enumerate(rest):
-        part = replace(shown, file=token.text, about=around(text, [token]))
-        if token.kind == MARK or token.text in _EXPLAINED:
+    said, stated = (_rest(tokens(each)) for each in (text, normal(cell_text(table.metric, cell))))
+    steps = steps_to(stated, said)
+    pairs = pairs_of(steps, stated, said)
+    for c, token in enumerate(said):
+        if token.kind in (NUMBER, CODE):
+            part = replace(shown, what="number", file=token.text, about=around(text, [token]))
+            value = value_of(token, stated[pairs[c]], known) if c in pairs else None
+            what, value = ("number", value) if value is not None else _alone(table, cell, token)
+            yield replace(part, what=what, registry=value or "", unchecked=value is None)
+    for step in (each for each in steps if each.tag != "equal"):
+        ours, theirs = (
+            [each for each in side if each.kind in (WORD, SIGN) and each.text not in FILLING]
+            for side in (said[step.c : step.d], stated[step.a : step.b])
+        )
+        if all(each.kind == SIGN for each in ours):  # which stand in the place of no word
+            theirs = [each for each in theirs if each.text != "%"]
+        if (ours and theirs) or denials(ours) != denials(theirs):
+            yield replace(shown, what="words", file=text_of(ours), registry=text_of(theirs))
             continue
-        if token.kind == SIGN:
-            if token.text == "%" and not table.metric.percent and "%" not in words:
+        for token in ours:
+            part = replace(shown, what="mark" if token.kind == SIGN else "words", file=token.text)
+            if token.text != "%":
+                yield replace(part, about=around(text, [token]), unchecked=True)
+            elif not table.metric.percent:
                 yield replace(part, what="unit", registry=table.metric.unit)
-            elif token.text != "%" and token.text not in words:
-                yield replace(part, what="mark", unchecked=True)
-        elif token.kind == WORD:
-            missing = units - {each.text for each in rest}
-            if token.text not in words:
-                lone = len(missing) == 1 and table.metric.unit in missing
-                yield replace(
-                    part, what="unit" if lone else "words", registry=table.metric.unit * lone, unchecked=not lone
-                )
-        else:
-            yield from _number(cell, rest, place, others, known, part, percent=table.metric.percent)
 
 
-def _number(
-    cell: Cell,
-    rest: Sequence[Token],
-    place: int,
-    others: Sequence[Token],
-    known: Facts,
-    part: Compared,
-    *,
-    percent: bool,
-) -> Iterator[Compared]:
-    """A number without a role: the one beside the same words, or a deviation or n in brackets."""
-    token = rest[place]
-    after = next((each.text for each in rest[place + 1 :] if each.kind == WORD), "")
-    for k, each in enumerate(others):
-        if each.kind == token.kind and after:
-            follows = next((other.text for other in others[k + 1 :] if other.kind == WORD), "")
-            if follows == after and (value := value_of(token, each, known)) is not None:
-                yield replace(part, what=after, registry=value, about="")
-                return
-    deviation = None if cell.std is None else _as(token.text, cell.std * (100 if percent else 1))
-    for what, value in (("deviation", deviation), ("n", str(cell.n))):
-        if token.kind == NUMBER and value == token.text:
-            yield replace(part, what=what, registry=value, about="")
-            return
-    yield replace(part, what="number", unchecked=True)
+def _rest(told: Sequence[Token]) -> list[Token]:
+    """What a cell says beside its mean and what has a role."""
+    mean = next((each for each in told if each.kind == NUMBER and not each.role), None)
+    return [each for each in content(told) if each is not mean and not each.role and each.text not in _EXPLAINED]
+
+
+def _alone(table: Table, cell: Cell, token: Token) -> tuple[str, str | None]:
+    """What a number is that no word explains: the deviation or n, where it is as large."""
+    scale = 100 if table.metric.percent else 1
+    values = {DEVIATION: None if cell.std is None else _as(token.text, cell.std * scale), "n": str(cell.n)}
+    agree = (what for what, value in values.items() if token.kind == NUMBER and value == token.text)
+    return next(((what, token.text) for what in agree), ("number", None))
 
 
 def _p(cell: Cell, told: Sequence[Token], token: Token, part: Compared) -> Iterator[Compared]:

@@ -36,6 +36,8 @@ _TERMS = {  # as they are in keys: one in the place of another says another thin
     *("optimizer", "deviation", "error", "variance", "interval", "mean", "median", "test", "validation", "training"),
     *("larger", "smaller", "higher", "lower", "more", "les", "fewer", "best", "worst", "last", "first"),
 }
+_MOST = 0.7  # of a paragraph that is the registry's
+_MORE = 2  # words by which one name of a thing is longer than another
 _LONGEST = 2_000  # tokens; no caption is as long
 _NUMBERED = {
     *("table", "tab", "tables", "fig", "figure", "figures", "section", "sec", "eq", "equation", "appendix", "ref"),
@@ -146,7 +148,7 @@ def _wording(text: str, steps: Sequence[Step], stated: Sequence[Token], said: Se
 
     Only where most of a paragraph is the registry's; what an author says in words of their own has none in its place.
     """
-    if 2 * sum(step.d - step.c for step in steps if step.tag == "equal") < len(said):
+    if sum(step.d - step.c for step in steps if step.tag == "equal") < _MOST * len(said):
         return
     joined = _joined(steps)
     for place, step in enumerate(joined):
@@ -161,7 +163,8 @@ def _wording(text: str, steps: Sequence[Step], stated: Sequence[Token], said: Se
             yield shown
         elif any(map(_is_word, ours)) and any(map(_is_word, theirs)):
             terms = [{key(each) for each in side} & _TERMS for side in (ours, theirs)]
-            yield replace(shown, unchecked=terms[0] <= terms[1] or terms[1] <= terms[0])
+            longer = abs(len(ours) - len(theirs)) > _MORE or any(each.kind in (NUMBER, CODE) for each in ours)
+            yield replace(shown, unchecked=longer or terms[0] <= terms[1] or terms[1] <= terms[0])
 
 
 def _joined(steps: Sequence[Step]) -> list[Step]:
