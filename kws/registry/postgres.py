@@ -65,6 +65,7 @@ class ServerDatabase:
 
     generation = 0
     identity = None
+    _writes = False  # whether it was being written last
 
     def __init__(self, url: ServerUrl, *, create: bool) -> None:
         self.path = url
@@ -149,6 +150,7 @@ class ServerDatabase:
     @contextmanager
     def _transaction(self, begin: str, locks: dict[int, bool] | None = None) -> Iterator[Connection]:
         with self._translated():
+            self._writes = begin == _WRITE
             self._begin(begin, locks or {})
             try:
                 yield ServerConnection(self._raw)
@@ -270,8 +272,9 @@ class ServerDatabase:
                 f"{self.path} was locked by another program for {LOCK_SECONDS} s; try again when it is done"
             )
         if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
+            act = "written" if self._writes else "read"
             return RegistryError(
-                f"{self.path} cannot be written ({reason}); ask for the right to, or choose another --db"
+                f"{self.path} cannot be {act} ({reason}); ask for the right to, or choose another --db"
             )
         if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # psycopg's own, of a text it cannot send
             return RegistryError(f"a text with a NUL character cannot be kept in {self.path}; leave that out")

@@ -196,23 +196,26 @@ class Registry(RegistryReader):
         is not (on another machine), it and those after it are replaced. Raises RegistryError where another process has
         gone on with the run meanwhile.
         """
-        if run_id in self._kept:
-            self._kept[run_id].record(rows.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
-        with self._recording(run_id) as connection:
-            key = self._key(connection, run_id)
-            row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
-            known = connection.execute(_EPOCH, row).fetchone()
-            if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
-                connection.execute(_FORGET, row)
-                connection.execute(_TIME_LEFT, row)
-                known = None
-            if not known:
-                _insert(connection, "epochs", row)
-                connection.execute(_PROGRESS, row)
-            if checkpoint is not None:
-                digest = hashlib.sha256(checkpoint).hexdigest()
-                values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
-                _insert(connection, "checkpoints", values, anew="run_key")
+        row: dict[str, Any] | None = None
+        try:
+            with self._recording(run_id) as connection:
+                key = self._key(connection, run_id)
+                row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
+                known = connection.execute(_EPOCH, row).fetchone()
+                if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
+                    connection.execute(_FORGET, row)
+                    connection.execute(_TIME_LEFT, row)
+                    known = None
+                if not known:
+                    _insert(connection, "epochs", row)
+                    connection.execute(_PROGRESS, row)
+                if checkpoint is not None:
+                    digest = hashlib.sha256(checkpoint).hexdigest()
+                    values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
+                    _insert(connection, "checkpoints", values, anew="run_key")
+        finally:  # also where it could not be recorded, for it is to be kept elsewhere then
+            if kept := self._kept.get(run_id):
+                kept.record(row or rows.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
 
     @_begun_anew
     def beat(self, run_id: str) -> None:
