@@ -288,7 +288,6 @@ def other_words(table: Table, *, with_runs: bool = False) -> list[Grid]:
     return [
         replace(main, caption=caption, rows=rows, notes=("no run of 12 is old", "30 runs were tested")),
         claims,
-        runs,
     ]
 
 
