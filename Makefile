@@ -47,6 +47,7 @@ readme: .venv/installed
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema('postgresql'), end='')" > kws/registry/schema_postgresql.sql
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
+	-$(BIN)/python -m benchmarks.marks
 	KWS_DB=experiments.db $(BIN)/kws plot --kind optimizers --out docs/optimizers.png
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md
 
