@@ -122,7 +122,7 @@ def check(source: Source, speakers: str | None = None, *, track: Track = untrack
         folder=str(source.folder),
         files=len(folder.clips) + sum(len(paths) for why, paths in folder.unused.items() if why not in FOLDERS),
         used=len(folder.clips),
-        unused=folder.unused,
+        unused={reason: sorted(folder.unused[reason]) for reason in folder.unused_counts()},
         lists=list(folder.lists),
         elsewhere=folder.splits.elsewhere,
         one_word=_variants(folder.clips),

@@ -21,6 +21,7 @@ from kws.speech.decode import OTHER_AUDIO, SUFFIXES
 _AUDIO = frozenset((*SUFFIXES, *OTHER_AUDIO))
 _QUOTES = ('"', "'")
 _LEFT_OUT = ("", ".")
+_UNUSUAL = re.compile("[\\\\,;\t\"'#\ufeff]|[.][.]")
 
 
 def without_ending(name: str) -> str:
@@ -64,11 +65,15 @@ class Finder:
         self._by_spelling: Mapping[str, list[int]] | None = None
         self._by_file: dict[str, list[int]] = {}
         self._folders: set[str] = set()
+        self._foreign: dict[str, bool] = {}
 
     def find(self, line: str) -> list[int]:
         """The places of the clips that a line means; none where it means none of them."""
         if (exact := self._exact.get(without_ending(line))) is not None:
             return [exact]
+        self._index()
+        if self._is_foreign(line):
+            return []
         for parts in _readings(line):
             if found := self._find(parts):
                 return found
@@ -77,6 +82,8 @@ class Finder:
     def has_word(self, line: str) -> bool:
         """Whether a line that means no clip names one of a word that is there."""
         self._index()
+        if self._is_foreign(line):
+            return False
         for parts in _readings(line):
             folders = [folded(part) for part in parts[:-1]]
             if not folders:
@@ -87,8 +94,16 @@ class Finder:
                 return True
         return False
 
+    def _is_foreign(self, line: str) -> bool:
+        """Whether a line is plainly written and has no word that is there: of a list of all words, most are."""
+        folder = line.rpartition("/")[0]
+        if not folder or _UNUSUAL.search(line):
+            return False
+        if folder not in self._foreign:
+            self._foreign[folder] = not any(folded(part.strip()) in self._words for part in folder.split("/"))
+        return self._foreign[folder]
+
     def _find(self, parts: Sequence[str]) -> list[int]:
-        self._index()
         assert self._by_spelling is not None
         file_names = _without_audio_ending(parts[-1])
         for start in range(len(parts) - 1):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from kws import display
 from kws.errors import KwsError
 from kws.process import SILENT_SECONDS, Watch
 from kws.recipe import Recipe
@@ -142,7 +143,10 @@ def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
 
 
 def wait(engine: Engine) -> Answer:
-    """The answer to the only question that was asked. Raises KwsError where the process refuses, or always dies."""
+    """The answer to the only question that was asked, after saying what it tells.
+
+    Raises KwsError where the process refuses, or always dies.
+    """
     for death in range(DEATHS):
         while not (found := engine.answers(LOOK_SECONDS)):
             pass
@@ -150,6 +154,8 @@ def wait(engine: Engine) -> Answer:
         if answer.get("status") in (REFUSED, FAILED):
             raise KwsError(answer["error"])
         if answer.get("status") != DIED:
+            for told in answer.get("told", ()):
+                display.say(display.visible(told))
             return answer
         if death + 1 < DEATHS:
             engine.ask(question)

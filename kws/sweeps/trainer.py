@@ -85,10 +85,14 @@ class Trainer:
         self._loaded: dict[tuple[str, tuple[str, ...], str | None], Dataset] = {}
 
     def look(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Answer:
-        """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
+        """The fingerprint of a recipe's data, after making its features where they are missing, with progress.
+
+        With it comes what is to be told of the data.
+        """
+        from kws.speech import sentences
+
         loaded = self._data(recipe, features, track=True)
-        session.tell_data(loaded, recipe.data)
-        return {"fingerprint": loaded.card.fingerprint}
+        return {"fingerprint": loaded.card.fingerprint, "told": sentences.about(loaded, recipe.data)}
 
     def time(self, recipe: Recipe) -> Answer:
         """How long an epoch may take in seconds, from a few steps on random clips."""

@@ -33,7 +33,8 @@ def task(place, monkeypatch):
 
 def test_it_shows_the_plan_an_estimate_and_each_run_as_it_ends(place):
     assert place.swept.exit_code == 0, place.swept.stderr
-    lines = place.swept.stderr.splitlines()
+    of_data, *lines = place.swept.stderr.splitlines()
+    assert of_data == "speakers: 12 in training, 4 in validation, 4 in test, none in two splits"
     assert lines[0].startswith("plan: 4 runs (4 new), ")
     assert [line.strip() for line in lines[1:5]] == [
         f"cnn, {opt}, seed {seed}: new" for opt in ("sgd", "adam") for seed in range(2)
