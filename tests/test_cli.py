@@ -246,6 +246,13 @@ def test_a_recipe_that_cannot_be_is_refused_in_one_sentence(options, sentence):
     ("arguments", "sentence"),
     [
         (["sweep", "--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
+        (["sweep", "--seeds", ""], "`seeds` (='') must be values with a comma between them"),
+        (["sweep", "--epochs", ""], "`epochs` (='') must be values with a comma between them"),
+        (["sweep", "--maps", ""], "`maps` (='') must be numbers"),
+        (["train", "--maps", ""], "`maps` (='') must be numbers"),
+        (["tune", "--maps", ""], "`maps` (='') must be numbers"),
+        (["tune", "--batch-size", ""], "`batch_size` (='') must be a range as in 16:256"),
+        (["tune", "--learning-rate", ""], "`learning_rate` (='') must be a range as in 0.001:0.1"),
         (["sweep", "--maps", "2", "--dry-run"], "`maps` (=2) must be 2 numbers, as in --maps 32,16"),
         (["sweep", "--maps", f"{2**70},1", "--dry-run"], "must be below 2^31"),
         (["sweep", "--data", ""], "--data is empty"),
@@ -254,9 +261,15 @@ def test_a_recipe_that_cannot_be_is_refused_in_one_sentence(options, sentence):
         (["sweep", "--learning-rate", "0.1,nan", "--dry-run"], "`learning_rate` (=nan) must be a number above 0"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused_in_one_sentence(arguments, sentence):
+def test_options_that_cannot_be_are_refused_in_one_sentence(arguments, sentence):
     assert sentence in refused(*arguments, "--arch", "cnn", "--opt", "adam")
     assert not Path(os.environ["KWS_DB"]).exists()
+
+
+def test_empty_networks_and_optimizers_are_refused_not_taken_from_a_preset():
+    for option in ("--arch", "--opt", "--seeds", "--epochs"):
+        said = refused("sweep", "--preset", "table1", "--dry-run", option, "")
+        assert f"`{option[2:]}` (='') must be " in said
 
 
 @pytest.mark.parametrize("threads", [0, -1, 100_000, 2**40])

@@ -86,11 +86,13 @@ def sweep(
     if engine != "ray" and options.was_typed(context, "address"):
         raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
     of: dict[str, str] = planning.TABLE1 if preset else {}
-    arch, opt, epochs = arch or of.get("arch"), opt or of.get("opt"), epochs or of.get("epochs") or str(Recipe.epochs)
+    arch, opt = of.get("arch") if arch is None else arch, of.get("opt") if opt is None else opt
+    epochs = of.get("epochs", str(Recipe.epochs)) if epochs is None else epochs
+    seeds = of.get("seeds", "1") if seeds is None else seeds
     for value, option in ((arch, "--arch"), (opt, "--opt")):
         if value is None:
             raise RecipeError(f"{option} is missing; name one or several, or take --preset table1")
-    assert arch and opt
+    assert arch is not None and opt is not None
 
     def maybe(field: str, text: str | None) -> list[Any]:
         return [None] if text is None else [*planning.values(field, text, float)]
@@ -112,7 +114,7 @@ def sweep(
         "momentum": maybe("momentum", momentum),
         "weight_decay": maybe("weight_decay", weight_decay),
         "opt": planning.values("opt", opt, str, optimizers.names()),
-        "seed": planning.seeds(seeds or of.get("seeds", "1")),
+        "seed": planning.seeds(seeds),
     }
     from kws.registry.connection import is_new
     from kws.sweeps import engines

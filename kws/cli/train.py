@@ -91,7 +91,7 @@ def train(
         batch_size=batch_size,
         seed=seed,
         softmax=softmax,
-        maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
+        maps=None if maps is None else architectures.normal_maps(arch.value, parse_maps(maps)),
         words=parse_words(words),
         data=options.chosen_data(data),
         speakers=speakers or None,

@@ -77,7 +77,7 @@ def tune(
         fixed={
             "epochs": epochs,
             "seed": seed,
-            "maps": parse_maps(maps) if maps else None,
+            "maps": None if maps is None else parse_maps(maps),
             "words": parse_words(words),
             "data": options.chosen_data(data),
             "threads": threads,

@@ -91,7 +91,9 @@ def _space(arch: str, opts: list[str], ranges: Mapping[str, str | None], fixed: 
 
     searched: dict[str, Any] = {"opt": CategoricalDistribution(opts)}
     for field, given in ranges.items():
-        distribution = search.values(field, given or DEFAULTS[field], int if field == "batch_size" else float)
+        distribution = search.values(
+            field, DEFAULTS[field] if given is None else given, int if field == "batch_size" else float
+        )
         if field == "batch_size" or any(field in optimizers.defaults(opt) for opt in opts):
             searched[field] = distribution
         elif given is not None:
