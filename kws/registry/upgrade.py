@@ -13,7 +13,8 @@ from alembic.config import Config
 from sqlalchemy import StaticPool, create_engine, text
 
 from kws.registry.connection import SCHEMA_VERSION
-from kws.registry.files import back_up_beside, open_file
+from kws.registry.files import open_file
+from kws.registry.new_files import back_up_beside
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
