@@ -35,11 +35,11 @@ bench: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
 
-# A minute and a half: small numbers, to try all that `make torture` does.
+# Two minutes: small numbers, to try all that `make torture` does.
 torture-quick: .venv/installed
 	$(BIN)/python -m torture --quick
 
-# Some twenty minutes: kills, many writers at once, full disks, and ten thousand generated cases.
+# Some half an hour: kills, registries that are replaced, many writers at once, full disks, ten thousand generated cases.
 torture: .venv/installed
 	$(BIN)/python -m torture
 

@@ -7,18 +7,20 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from commands import dump, kws, ok, ok_json, refused, sql
+from commands import dump, ok, ok_json, refused, sql
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
 from kws.registry import files, keeping
-from kws.registry.connection import _failure
+from kws.registry.failures import failure
 from kws.registry.files import open_file
 from kws.registry.following import Follower
 from kws.registry.reader import RegistryReader
@@ -186,7 +188,7 @@ def test_what_went_wrong_is_told_by_its_code_and_not_by_its_words(tmp_path, code
     error = sqlite3.OperationalError("readonly: the table locked is full, unable to open: I/O, not a database")
     if code is not None:
         error.sqlite_errorcode = code
-    message = str(_failure(tmp_path / "runs.db", error))
+    message = str(failure(tmp_path / "runs.db", error))
     assert "\n" not in message
     with pytest.raises(RegistryError, match=f"^{tmp_path / 'runs.db'} {told}"):
         raise RegistryError(message)
@@ -294,28 +296,38 @@ def test_threads_that_open_and_close_a_registry_never_take_away_each_others_lock
         except BaseException as error:
             failures.append(error)
 
+    program = (
+        "import sys\nfrom kws.cli import app\nfor _ in range(20):\n"
+        "    try:\n        app(sys.argv[1:])\n    except SystemExit:\n        pass\n"
+    )
     with Registry(real) as writer:
         run_id = start(writer, make_recipe(seed=8))
         threads = [threading.Thread(target=open_and_close) for _ in range(4)]
         for thread in threads:
             thread.start()
+        command = [sys.executable, "-c", program, "runs", "list", "--db", str(real)]
         count = 0
-        while any(thread.is_alive() for thread in threads):
-            count += 1
-            writer.record(run_id, make_epochs(1, first=count)[0])
-            child = fork.Process(target=reads_once, args=(real,))
-            child.start()
-            child.join()
-            assert child.exitcode == 0
-            assert Path(f"{real}-wal").exists()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as another:
+            while another.poll() is None or any(thread.is_alive() for thread in threads):
+                count += 1
+                writer.record(run_id, make_epochs(1, first=count)[0])
+                assert Path(f"{real}-wal").exists()
+            assert another.stderr.read() == b""
     assert not failures
     with RegistryReader(real) as reader:
         assert len(reader.epochs(run_id)) == count
     assert not any(files._open.values())
 
 
-def reads_once(db: Path) -> None:
-    files._open.clear()  # a process of its own, which has opened nothing yet
-    with closing(open_file(db)) as connection:
-        connection.execute("SELECT * FROM runs").fetchall()
-    os._exit(kws("runs", "list", "--db", db).exit_code)
+def test_a_forked_process_has_nothing_of_its_parents_open(real):
+    def opens() -> None:
+        with closing(open_file(real)):
+            os._exit(files._open[files._inode(real)] != 1)
+
+    with Registry(real):
+        assert files._open[files._inode(real)] == 1
+        with files._opening:  # as if another thread of the parent were just opening something
+            child = fork.Process(target=opens)
+            child.start()
+            child.join(10)
+        assert child.exitcode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from commands import sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, start, train
 
-from kws.process import Process
+from kws.process import SILENT_SECONDS, Process
 from kws.registry.following import Follower
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.registry.store import Registry
@@ -133,3 +134,32 @@ def test_the_end_of_a_run_has_its_test_accuracy(registry, follower):
     registry.finish(run_id, make_evaluation(card), card, WEIGHTS)
     (seen,) = follower.look(at(1))
     assert (seen.run.status, seen.run.test_accuracy) == (FINISHED, registry.run(run_id).test_accuracy)
+
+
+@pytest.mark.parametrize("elsewhere", ["host = 'another'", "boot = 'another'"])
+def test_a_run_that_cannot_be_seen_is_lost_after_a_silence_that_the_follower_has_watched(
+    registry, follower, elsewhere, monkeypatch
+):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    run_id = start(registry)
+    sql(registry.path, f"UPDATE sessions SET {elsewhere}, heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
+    follower.follow([run_id])
+
+    def status() -> str:
+        (each,) = follower.look(at(0))
+        assert each.run.last_seen
+        return each.run.status
+
+    assert status() == RUNNING  # however old its last sign of life is
+    now[0] += SILENT_SECONDS - 1
+    assert status() == RUNNING
+    sql(registry.path, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:20.000+00:00'")
+    now[0] += SILENT_SECONDS - 1
+    assert status() == RUNNING
+    now[0] += SILENT_SECONDS - 1
+    assert status() == RUNNING
+    now[0] += 2
+    assert status() == LOST
+    sql(registry.path, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:40.000+00:00'")
+    assert status() == RUNNING

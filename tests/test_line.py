@@ -1,12 +1,16 @@
 """The line of recipes: what becomes of them where processes die, refuse, or somebody else trains them."""
 
+from pathlib import Path
+
 import pytest
 from ledger import make_recipe
 
+from kws.cli import sweeping
 from kws.errors import KwsError
 from kws.registry.runs import FAILED, FINISHED, RUNNING
 from kws.sweeps import line as lines
 from kws.sweeps.line import Ended, Line
+from kws.sweeps.shown import Shown
 from kws.sweeps.trainer import DIED, REFUSED
 
 
@@ -143,3 +147,19 @@ def test_what_is_waited_for_is_told_with_how_long(clock):
     assert left == sorted(left, reverse=True)
     assert left[-1] == 0
     assert line.unseen == {}
+
+
+def test_a_sweep_says_what_it_waits_for_and_again_now_and_then(capsys):
+    line, waiting = Line(Scripted(), [], {}), sweeping._Waiting()
+    with Shown(1, Path("none.db"), str) as shown:
+        for last_seen, left in (("12:00", 90.0), ("12:00", 80.0), ("12:00", 59.0), ("12:00", 58.0), ("12:20", 90.0)):
+            line.elsewhere, line.unseen = 1, {"bcdf": (last_seen, left)}
+            waiting.tell(line, shown)
+        assert shown.waiting == "waiting for 1 that other processes train"
+        line.elsewhere, line.unseen = 0, {}
+        waiting.tell(line, shown)
+        assert shown.waiting == ""
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert "run bcdf" in first and "last seen at 12:00" in first and "for 90 s" in first
+    assert second == "no other sign of run bcdf yet; waiting 59 s more for one"
+    assert "last seen at 12:20" in third

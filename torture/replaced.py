@@ -24,27 +24,24 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from torture import inspecting
 from torture.common import REPOSITORY, Part, environment, say, workspace, write_small_task
+from torture.replacing import EVENTS, GIT, IN_PLACE, Place
 from torture.trainer import Trainer, Training, summary
 
 RECIPE = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--learning-rate", "1e-5"]
 RECIPE += ["--batch-size", "16", "--threads", "1"]
-SCHEDULES, QUICK_SCHEDULES = 200, 12
+SCHEDULES, QUICK_SCHEDULES = 200, 6
 EPOCHS = 60
-_GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
 _LINE = re.compile(r"epoch +(\d+)/\d+  train/val loss (\S+  accuracy \S+) %.* left")
 _FINISHED = re.compile(r"(?:\d+/\d+ )?run ([a-z]{8})(?: \(.*?\))? finished")
 _KEPT = re.compile(r"(?:kept in|--db) (\S+\.db)")
 _REFUSED = re.compile(r"-wal is not of this|still has the registry open that was at")
-_ENDED = "SELECT ended_at FROM runs WHERE id = :id AND status = 'finished'"
 _PATIENCE = 120.0
 
 
@@ -63,75 +60,6 @@ class _Tally:
     lost: int = 0
     tracebacks: int = 0
     hanging: int = 0
-
-
-@dataclass
-class _Place:
-    """A registry at a path: `db` is its name for all commands, `file` what that led to at first."""
-
-    folder: Path
-    db: Path
-    file: Path
-    base: Path
-    other: Path
-    draw: random.Random
-    story: list[str] = field(default_factory=list)  # what has happened
-    kept: list[tuple[Path, float]] = field(default_factory=list)  # what the file was before an event, and when that was
-
-    def keep(self) -> None:
-        """Keep what the path leads to, by another name: it is what it was when an event began."""
-        with suppress(OSError):
-            to = self.folder / f"witness-{len(self.kept)}.db"
-            os.link(os.path.realpath(self.db), to)
-            self.kept.append((to, time.time()))
-
-
-def _remove(place: _Place) -> None:
-    place.file.unlink(missing_ok=True)
-
-
-def _move_away(place: _Place) -> None:
-    with suppress(OSError):
-        place.file.rename(place.folder / f"elsewhere-{len(place.kept)}.db")
-
-
-def _replace(place: _Place, content: Path) -> None:
-    new = place.folder / "incoming"
-    (shutil.copy2 if place.draw.random() < 0.5 else shutil.copy)(content, new)
-    new.replace(place.file)
-
-
-def _write_over(place: _Place, content: Path) -> None:
-    with place.file.open("r+b" if place.file.exists() else "w+b") as file:
-        file.truncate(0)
-        file.write(content.read_bytes())
-
-
-def _restore_by_git(place: _Place) -> None:
-    subprocess.run([*_GIT, "checkout", "-q", "--", place.file.name], cwd=place.file.parent, check=True)
-
-
-def _lead_elsewhere(place: _Place) -> None:
-    link = place.folder / "link"
-    link.symlink_to(shutil.copy(place.other, place.folder / "second.db"))
-    if place.db == place.file:
-        place.file.unlink(missing_ok=True)
-    link.replace(place.db)
-
-
-EVENTS: dict[str, Callable[[_Place], None]] = {
-    "removed": _remove,
-    "moved away": _move_away,
-    "replaced by another": lambda place: _replace(place, place.other),
-    "replaced by its copy": lambda place: _replace(place, place.file if place.file.exists() else place.base),
-    "replaced by what it was": lambda place: _replace(place, place.base),
-    "restored by git": _restore_by_git,
-    "written over by another": lambda place: _write_over(place, place.other),
-    "written over by what it was": lambda place: _write_over(place, place.base),
-    "led elsewhere by a link": _lead_elsewhere,
-    "copied": lambda place: place.file.exists() and shutil.copy(place.file, place.folder / "copy.db"),  # type: ignore[dict-item,return-value]
-}
-_IN_PLACE = {"written over by another", "written over by what it was"}
 
 
 def run(quick: bool) -> Part:
@@ -200,21 +128,21 @@ class _Torture:
         self._look(number, place, trainings, others)
         shutil.rmtree(place.folder)
 
-    def _make_place(self, number: int, draw: random.Random) -> _Place:
+    def _make_place(self, number: int, draw: random.Random) -> Place:
         folder = self._trainer.folder / f"schedule-{number}"
         real = folder / "real"
         real.mkdir(parents=True)
         file = real / "runs.db"
         shutil.copy(self._base, file)
         for command in (["init", "-q"], ["add", file.name], ["commit", "-q", "-m", "x"]):
-            subprocess.run([*_GIT, *command], cwd=real, check=True, capture_output=True)
+            subprocess.run([*GIT, *command], cwd=real, check=True, capture_output=True)
         db = file
         if draw.random() < 0.3:
             db = folder / "runs.db"
             db.symlink_to(file)
-        return _Place(folder, db, file, self._base, self._other, draw)
+        return Place(folder, db, file, self._base, self._other, draw)
 
-    def _start_others(self, place: _Place, draw: random.Random) -> dict[str, Any]:
+    def _start_others(self, place: Place, draw: random.Random) -> dict[str, Any]:
         """Who looks on, and now and then a sweep, as processes by what they are."""
         found: dict[str, Any] = {}
         if draw.random() < 0.5:
@@ -239,18 +167,16 @@ class _Torture:
         self.tally.users.update(found.keys())
         return found
 
-    def _happen(
-        self, place: _Place, name: str, trainings: list[Training], draw: random.Random, *, killed: bool
-    ) -> None:
+    def _happen(self, place: Place, name: str, trainings: list[Training], draw: random.Random, *, killed: bool) -> None:
         """Let an event happen; for half of them, and all that are not done at once, those that train stand still."""
         self.tally.events[name] += 1
         place.story.append(f"{name}{', the training killed' if killed else ''}")
-        stand = [t for t in trainings if t.wait(0.0) is None] if name in _IN_PLACE or draw.random() < 0.5 else []
+        stand = [t for t in trainings if t.wait(0.0) is None] if name in IN_PLACE or draw.random() < 0.5 else []
         self.tally.while_training += any(t.wait(0.0) is None for t in trainings)
         for training in stand:
             os.kill(training.pid, signal.SIGSTOP)
         try:
-            if name in _IN_PLACE and place.file.exists():
+            if name in IN_PLACE and place.file.exists():
                 shutil.copy(place.file, to := place.folder / f"witness-{len(place.kept)}.db")
                 place.kept.append((to, time.time()))
             else:
@@ -285,7 +211,7 @@ class _Torture:
     def _wait(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def _look(self, number: int, place: _Place, trainings: list[Training], others: dict[str, Any]) -> None:
+    def _look(self, number: int, place: Place, trainings: list[Training], others: dict[str, Any]) -> None:
         """Hold what is there in the end to what was said."""
         said = {training: training.said() for training in trainings}
         texts = ["\n".join(lines) for lines in said.values()]
@@ -303,13 +229,13 @@ class _Torture:
         for text in [*texts[: len(trainings)], *([texts[-1]] if "sweep" in others else [])]:
             for run_id in _FINISHED.findall(text):
                 self.tally.finished += 1
-                if there.get(run_id) != "finished" and not self._ended_before(place, run_id):
+                if there.get(run_id) != "finished" and not place.ended_before(run_id):
                     self.tally.untrue += 1
                     self._note(number, place, f"run {run_id} is told as finished and is {there.get(run_id)}")
         for training, lines in said.items():
             self._look_at_epochs(number, place, training, lines)
 
-    def _readable(self, number: int, place: _Place) -> dict[str, str]:
+    def _readable(self, number: int, place: Place) -> dict[str, str]:
         """The runs at the path by their status, after each file was held to where its runs are from."""
         from kws.errors import RegistryError
 
@@ -330,10 +256,10 @@ class _Torture:
             return inspecting.statuses(place.db)
         return {}
 
-    def _note(self, number: int, place: _Place, sentence: str) -> None:
+    def _note(self, number: int, place: Place, sentence: str) -> None:
         self._part.note(f"schedule {number} ({', '.join(place.story)}): {sentence}")
 
-    def _look_at_rows(self, number: int, place: _Place, file: Path) -> None:
+    def _look_at_rows(self, number: int, place: Place, file: Path) -> None:
         if not file.stat().st_size:
             return
         if found := inspecting.damage(file):
@@ -356,17 +282,7 @@ class _Torture:
                     self.tally.mixed += 1
                     self._note(number, place, f"{file.name}: run {run_id} is not what it was")
 
-    def _ended_before(self, place: _Place, run_id: str) -> bool:
-        """Whether a run had ended before the file was taken from the path."""
-        for witness, moment in place.kept:
-            uri = f"{witness.as_uri()}?mode=ro&immutable=1"
-            with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as file:
-                for (ended,) in file.execute(_ENDED, {"id": run_id}):
-                    if datetime.fromisoformat(ended).timestamp() <= moment:
-                        return True
-        return False
-
-    def _look_at_epochs(self, number: int, place: _Place, training: Training, lines: list[str]) -> None:
+    def _look_at_epochs(self, number: int, place: Place, training: Training, lines: list[str]) -> None:
         """Whether every epoch that was said is somewhere whole."""
         code, text = training.wait(), "\n".join(lines)
         epochs = {int(match[1]): match[2] for line in lines if (match := _LINE.fullmatch(line))}
@@ -381,7 +297,7 @@ class _Torture:
         run_ids = re.findall(r"run ([a-z]{8})", text)
         if not epochs or not run_ids or code not in (0, 1):
             return
-        if code == 0 and self._ended_before(place, run_ids[0]):
+        if code == 0 and place.ended_before(run_ids[0]):
             return
         files = [place.db, *place.folder.glob("**/runs.*.db")]
         for file in filter(Path.exists, files):
@@ -402,7 +318,7 @@ class _Torture:
         part.told("runs told as finished", tally.finished)
         part.exactly("of these not in the file at the path", tally.untrue, 0)
         part.told("commands that failed, for it was another file", tally.failed)
-        part.at_least("runs of these kept in a file beside it", tally.kept, schedules // 10)
+        part.at_least("runs of these kept in a file beside it", tally.kept, schedules // 12)
         part.exactly("runs of which an epoch that was said is lost", tally.lost, 0)
         part.exactly("files or rows that are mixed", tally.mixed, 0)
         part.told("logs of another file, refused", tally.refused)

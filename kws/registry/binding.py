@@ -19,6 +19,7 @@ from kws.registry.files import File, Stamp, real_path, stamp
 SURE_SECONDS = 1.0  # for which nothing may change before a file is said to be another one
 _LONGEST_SECONDS = 30.0
 _AGAIN_SECONDS = 0.05
+_WITHOUT_LOG = "mode=ro&immutable=1"
 _SIGN = """
 SELECT heartbeat_at FROM sessions WHERE session = :session AND run_key = (SELECT key FROM runs WHERE id = :run)
 """
@@ -28,72 +29,91 @@ class ReplacedError(RegistryError):
     """The registry's path leads to another file than the one that a run is recorded in, or to none."""
 
 
-@dataclass
-class Binding:
-    """What a process has recorded of a run of its own, as far as it has to be found again: its heartbeats."""
+@dataclass(frozen=True)
+class Beat:
+    """A heartbeat that was recorded: which session's of which run, and when it says it was."""
 
     run: str
     session: int
+    at: str
+
+
+@dataclass
+class Binding:
+    """What a process has recorded of a run of its own, as far as it has to be found again: its heartbeats.
+
+    `seen` is the number of the last one that was found in the file itself, without its log; `anchor` is one of an
+    earlier run that was, which does for as long as there is none.
+    """
+
+    run: str
+    session: int
+    anchor: Beat | None = None
     beats: list[str] = field(default_factory=list)
-    seen: int = -1  # the last of them that was found in the file itself, without its log
-    looked: tuple[Stamp, ...] = ()  # what the path led to then
+    seen: int = -1
+    looked: tuple[Stamp, ...] = ()  # what the path led to when all was well
 
     def is_sure(self, file: File) -> bool:
         """Whether nothing has changed since the last look."""
         return self.looked != () and _look(file) == self.looked
 
-    def confirm(self, file: File, *, thoroughly: bool) -> bool:
-        """Look for the last heartbeat in the file at the path; whether that must be opened anew.
+    def last_seen(self) -> Beat | None:
+        """A heartbeat that is in the file itself."""
+        return Beat(self.run, self.session, self.beats[self.seen]) if self.seen >= 0 else self.anchor
 
-        It must where it is the same file by other inodes, or has another log. Raises ReplacedError where it is not.
+    def confirm(self, file: File, *, thoroughly: bool) -> bool:
+        """Make sure of the file at the path, `thoroughly` of the last heartbeat in it; whether to open it anew.
+
+        That must be where it is the same file by other inodes, or has another log. Raises ReplacedError where it is
+        another file.
         """
+        if thoroughly and self.is_sure(file) and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
+            return False
         until = time.monotonic() + SURE_SECONDS
         longest = time.monotonic() + _LONGEST_SECONDS
         before: tuple[Stamp, ...] = ()
         while True:
-            now = _look(file)
-            same = file.is_current()
-            known = self._found(file)
-            if same and known >= self.seen >= 0 and not thoroughly:
-                self.looked, self.seen = now, known
+            now, same = _look(file), file.is_current()
+            number, anchored = self._look_in(file)
+            sound = number >= self.seen and (number >= 0 or anchored)
+            if same and sound and not thoroughly and (number >= 0 or self.anchor):
+                self.looked, self.seen = now, number
                 return False
-            # What was committed is written into the open file, never into one that has lost what it had already.
-            if not same or known >= self.seen:
+            # The log is written into the open file, but never into one that has lost what it had already.
+            if sound or not same:
                 written = file.write_log()
                 now = _look(file)
-                if (known := self._found(file)) == len(self.beats) - 1 and _look(file) == now:
-                    self.looked, self.seen = now, known
+                if (number := self._look_in(file)[0]) == len(self.beats) - 1 and _look(file) == now:
+                    self.looked, self.seen = now, number
                     return not same
-                if same and not written and known >= self.seen and self._is_there(file):
-                    return False  # a reader keeps the log from being written; the same file by its inode, then
+                if same and not written and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
+                    return False  # a reader keeps the log from being written; it is the same file by its inode, then
             if now != before:
                 until, before = time.monotonic() + SURE_SECONDS, now
             if time.monotonic() > min(until, longest):
                 raise ReplacedError(f"{file.path} was {_fate(file)} while the run was recorded in it")
             time.sleep(_AGAIN_SECONDS)
 
-    def _found(self, file: File) -> int:
-        """The number of the last heartbeat that is in the file at the path, without any log; -1 for none."""
-        return self._read(file, "mode=ro&immutable=1")
+    def _look_in(self, file: File, mode: str = _WITHOUT_LOG) -> tuple[int, bool]:
+        """The number of the heartbeat that is in the file at the path, -1 for none; and whether the anchor is.
 
-    def _is_there(self, file: File) -> bool:
-        """Whether somebody who opens the path now finds the last heartbeat."""
-        return self._read(file, "mode=rw") == len(self.beats) - 1
-
-    def _read(self, file: File, mode: str) -> int:
-        about = {"run": self.run, "session": self.session}
-        uri = f"{real_path(file.path).as_uri()}?{mode}"
+        A missing anchor is there.
+        """
         try:
-            with closing(sqlite3.connect(uri, uri=True)) as other:
-                row = other.execute(_SIGN, about).fetchone()
-            return len(self.beats) - 1 - self.beats[::-1].index(row[0]) if row else -1
+            with closing(sqlite3.connect(f"{real_path(file.path).as_uri()}?{mode}", uri=True)) as other:
+                row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
+                number = len(self.beats) - 1 - self.beats[::-1].index(row[0]) if row else -1
+                if number >= 0 or self.anchor is None:
+                    return number, True
+                about = {"run": self.anchor.run, "session": self.anchor.session}
+                return number, other.execute(_SIGN, about).fetchone() == (self.anchor.at,)
         except (sqlite3.Error, ValueError):  # it is not there, no registry, or just being written
-            return -1
+            return -1, self.anchor is None
 
 
 def _look(file: File) -> tuple[Stamp, ...]:
-    """What the path leads to now, and when that was last written."""
-    return *file.look(), stamp(file.path, written=True)
+    """What the path leads to now and when that was last written, and what the log's name leads to."""
+    return stamp(file.path, written=True), stamp(f"{file.real}-wal")
 
 
 def _fate(file: File) -> str:

@@ -15,7 +15,6 @@ Decisions:
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import sys
 import time
@@ -27,7 +26,8 @@ from typing import TYPE_CHECKING
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
 from kws.registry import files
-from kws.registry.binding import Binding
+from kws.registry.binding import Beat, Binding
+from kws.registry.failures import failure
 from kws.registry.files import is_writable, open_file, primary, real_path
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _MOVING_SECONDS = 1.0  # for which a file may be missing that is just being repl
 _AGAIN_SECONDS = 0.05
 _SMALLEST = 512  # bytes, of the smallest page
 _WRITE = "BEGIN IMMEDIATE"
-_LITTLE_BYTES = 64 * 1024  # less than this, and SQLite cannot make the file that its readers share
 
 
 class LostConnectionError(RegistryError):
@@ -65,6 +64,7 @@ class Database:
         self.path, self._tell = path, tell
         self.generation = 0  # another number for each file that was opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
+        self._anchor: Beat | None = None  # of the last of those before
         self._open(create=create)
 
     def _open(self, *, create: bool) -> None:
@@ -102,7 +102,7 @@ class Database:
 
     def hold(self, run: str, session: int) -> None:
         """From now on a run is recorded, and this file and no other must be at the path, until release()."""
-        self._bindings[run] = Binding(run, session)
+        self._bindings[run] = Binding(run, session, self._anchor)
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
         """Make sure that what was just committed with this heartbeat is in the file at the path; for a run on hold.
@@ -115,11 +115,13 @@ class Database:
 
     def release(self, run: str) -> None:
         """A run is no longer recorded."""
-        self._bindings.pop(run, None)
+        if binding := self._bindings.pop(run, None):
+            self._anchor = binding.last_seen()
 
     def abandon(self) -> None:
         """Leave a file that is no longer the one at the path, and let go of all that was recorded in it."""
         self._bindings.clear()
+        self._anchor = None
         with self._translated():
             self._connection.leave(written_over=self._connection.is_current())
 
@@ -144,6 +146,7 @@ class Database:
         while not self.path.exists() and time.monotonic() < until:
             time.sleep(_AGAIN_SECONDS)
         self._connection.leave()
+        self._anchor = None
         self._open(create=False)
 
     @contextmanager
@@ -231,7 +234,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             self._require_bound()
-            raise _failure(self.path, error) from None
+            raise failure(self.path, error) from None
         except UnicodeDecodeError as error:
             raise RegistryError(f"{self.path} is damaged: a text in it is not UTF-8 ({error.reason})") from None
         except UnicodeEncodeError as error:
@@ -326,40 +329,3 @@ def is_new(path: Location) -> bool:
     if not os.access(real if real.exists() else real.parent, os.W_OK):
         raise RegistryError(f"{path} cannot be written; check its and its folder's permissions, or choose another --db")
     return True
-
-
-def _failure(path: Path, error: sqlite3.Error) -> RegistryError:
-    """What went wrong in the database, in one sentence, by SQLite's code of it."""
-    code, reason = primary(error), str(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return RegistryError(
-            f"{path} was locked by another program for {files.BUSY_SECONDS} s; try again when it is done"
-        )
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_disk_full(path)):
-        return RegistryError(f"{path} cannot grow: the disk is full; free some space and run the command again")
-    if code == sqlite3.SQLITE_NOTADB:
-        return RegistryError(f"{path} is not a SQLite database; name a registry with --db")
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
-        return RegistryError(
-            f"{path} cannot be read here, for a write to it was cut short and cannot be undone where nothing may be "
-            "written; copy it and its -journal to where that can be"
-        )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return RegistryError(
-            f"{path} cannot be written; check its and its folder's permissions, or choose another --db"
-        )
-    if code == sqlite3.SQLITE_CANTOPEN:
-        return RegistryError(
-            f"{path} cannot be opened, or what SQLite keeps beside it; check its and its folder's permissions, "
-            "or choose another --db"
-        )
-    if code == sqlite3.SQLITE_CORRUPT:
-        return RegistryError(f"{path} is damaged ({reason}); put a copy of it back that is whole")
-    return RegistryError(f"{path} cannot be used as a registry ({reason})")
-
-
-def _is_disk_full(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path.parent).free < _LITTLE_BYTES
-    except OSError:
-        return False

@@ -11,8 +11,8 @@ from kws.data_card import TEST
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
 from kws.registry.backend import open_database
-from kws.registry.files import back_up_beside, free_name
 from kws.registry.keeping import back_up
+from kws.registry.new_files import back_up_beside, free_name
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
 from kws.registry.selection import Selection

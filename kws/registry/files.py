@@ -10,13 +10,11 @@ Decisions:
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from kws.errors import RegistryError
@@ -24,8 +22,6 @@ from kws.registry.wal import foreign_log, in_use
 
 BUSY_SECONDS = 30
 _TRIES = 5
-# What systems say where there are no hard links: on vfat and exFAT, in SMB and many FUSE mounts.
-_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after that and the size of a page, where the file's changes are written to a log
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
@@ -36,6 +32,17 @@ Inode = tuple[int, int]  # with the device before it
 _NOTHING = (0, 0)
 _open: Counter[Inode] = Counter()  # what this process has open: files, and their -shm
 _opening = threading.Lock()
+
+
+def _forget() -> None:
+    """In a forked process: what the other one has open is not open here, as far as locks go."""
+    global _opening
+    _opening = threading.Lock()
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class File(sqlite3.Connection):
@@ -54,8 +61,7 @@ class File(sqlite3.Connection):
 
     def look(self) -> tuple[Stamp, ...]:
         """What the path and the name of the log lead to now."""
-        log = Path(f"{self.real}-wal")
-        return stamp(self.path, written=self.fixed), stamp(log, written=self.fixed)
+        return stamp(self.path, written=self.fixed), stamp(f"{self.real}-wal", written=self.fixed)
 
     def is_as_it_was(self) -> bool:
         """Whether nothing was written to the file itself since, be it a checkpoint or another file over it."""
@@ -121,10 +127,10 @@ class File(sqlite3.Connection):
             _open.update(self._held)
 
 
-def stamp(path: Path, *, written: bool = False) -> Stamp:
+def stamp(path: Path | str, *, written: bool = False) -> Stamp:
     """Device and inode of a file, with `written` its size and time, too; () where it is not there."""
     try:
-        about = path.stat()
+        about = os.stat(path)  # noqa: PTH116 - each record looks some times
     except OSError:
         return ()
     return (about.st_dev, about.st_ino, *((about.st_size, about.st_mtime_ns) if written else ()))
@@ -255,57 +261,3 @@ def _reads_as_wal(real: Path) -> bool:
     except OSError:
         return True
     return header[len(_HEADER) + 3 : len(_HEADER) + 4] == _IN_WAL
-
-
-@contextmanager
-def new_file(to: Path) -> Iterator[Path]:
-    """A temporary path beside `to`, which takes that name when the body ends: whole, or not at all.
-
-    Raises RegistryError where there is something at `to`, or it cannot be written.
-    """
-    temporary = to.parent / f".new-{os.getpid()}-{threading.get_ident()}.db"
-    try:
-        if to.exists() or to.is_symlink():
-            raise RegistryError(f"{to} is already there; give a name that is free")
-        temporary.touch(exist_ok=False)
-        yield temporary
-        _put(temporary, to)
-    except OSError as error:
-        raise RegistryError(f"{to} cannot be written ({error.strerror})") from None
-    finally:
-        for ending in ("", "-wal", "-shm"):
-            with suppress(OSError):
-                Path(f"{temporary}{ending}").unlink()
-
-
-def _put(temporary: Path, to: Path) -> None:
-    """Give a file its name, never over what has appeared there meanwhile."""
-    try:
-        os.link(temporary, to)
-        return
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    to.touch(exist_ok=False)
-    try:
-        temporary.replace(to)  # over an empty file, which is ours
-    except OSError:
-        to.unlink()
-        raise
-
-
-def free_name(path: Path, why: str) -> Path:
-    """A name beside a file for a copy of it that nothing has yet."""
-    copy, number = path.with_name(f"{path.stem}.{why}{path.suffix}"), 1
-    while copy.exists():
-        number += 1
-        copy = path.with_name(f"{path.stem}.{why}-{number}{path.suffix}")
-    return copy
-
-
-def back_up_beside(path: Path, why: str) -> Path:
-    """A copy of the registry beside it under a name that was free; returns its path."""
-    copy = free_name(path, why)
-    with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
-        here.backup(there)
-    return copy

@@ -14,7 +14,7 @@ from kws.recipe import Recipe
 from kws.registry.backend import open_database
 from kws.registry.connection import SCHEMA_VERSION, Database
 from kws.registry.copying import copy_all
-from kws.registry.files import new_file
+from kws.registry.new_files import new_file
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.selection import Selection

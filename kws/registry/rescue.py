@@ -16,8 +16,8 @@ from pathlib import Path
 from kws.data_card import DataCard
 from kws.errors import RegistryError
 from kws.events import Evaluation
-from kws.registry.files import free_name, new_file
 from kws.registry.kept import Kept
+from kws.registry.new_files import free_name, new_file
 from kws.registry.runs import FINISHED
 from kws.registry.store import Registry
 from kws.registry.transfer import put

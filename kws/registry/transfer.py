@@ -14,7 +14,7 @@ from typing import Any
 from kws.errors import RegistryError
 from kws.location import Location
 from kws.registry.backend import Connection, columns, open_database
-from kws.registry.files import new_file
+from kws.registry.new_files import new_file
 from kws.registry.queries import is_of_the_place, reason, refusals
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import STATUSES, Run

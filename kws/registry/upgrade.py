@@ -16,7 +16,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, StaticPool, create_engine, text
 
 from kws.registry.connection import SCHEMA_VERSION
-from kws.registry.files import back_up_beside, open_file
+from kws.registry.files import open_file
+from kws.registry.new_files import back_up_beside
 
 if TYPE_CHECKING:
     import psycopg

@@ -1,0 +1,50 @@
+"""What went wrong in a registry's file, as a sentence: told by SQLite's code of the error, not by what it says."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+from kws.errors import RegistryError
+from kws.registry import files
+from kws.registry.files import primary
+
+_LITTLE_BYTES = 64 * 1024  # less than this, and SQLite cannot make the file that its readers share
+
+
+def failure(path: Path, error: sqlite3.Error) -> RegistryError:
+    """What went wrong in the database, in one sentence, by SQLite's code of it."""
+    code, reason = primary(error), str(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return RegistryError(
+            f"{path} was locked by another program for {files.BUSY_SECONDS} s; try again when it is done"
+        )
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_disk_full(path)):
+        return RegistryError(f"{path} cannot grow: the disk is full; free some space and run the command again")
+    if code == sqlite3.SQLITE_NOTADB:
+        return RegistryError(f"{path} is not a SQLite database; name a registry with --db")
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return RegistryError(
+            f"{path} cannot be read here, for a write to it was cut short and cannot be undone where nothing may be "
+            "written; copy it and its -journal to where that can be"
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return RegistryError(
+            f"{path} cannot be written; check its and its folder's permissions, or choose another --db"
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return RegistryError(
+            f"{path} cannot be opened, or what SQLite keeps beside it; check its and its folder's permissions, "
+            "or choose another --db"
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return RegistryError(f"{path} is damaged ({reason}); put a copy of it back that is whole")
+    return RegistryError(f"{path} cannot be used as a registry ({reason})")
+
+
+def _is_disk_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _LITTLE_BYTES
+    except OSError:
+        return False

@@ -1,0 +1,71 @@
+"""New registries beside others: under a name that is free, whole or not at all, and never over anything."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from kws.errors import RegistryError
+from kws.registry.files import open_file
+
+# What systems say where there are no hard links: on vfat and exFAT, in SMB and many FUSE mounts.
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+
+
+@contextmanager
+def new_file(to: Path) -> Iterator[Path]:
+    """A temporary path beside `to`, which takes that name when the body ends: whole, or not at all.
+
+    Raises RegistryError where there is something at `to`, or it cannot be written.
+    """
+    temporary = to.parent / f".new-{os.getpid()}-{threading.get_ident()}.db"
+    try:
+        if to.exists() or to.is_symlink():
+            raise RegistryError(f"{to} is already there; give a name that is free")
+        temporary.touch(exist_ok=False)
+        yield temporary
+        _put(temporary, to)
+    except OSError as error:
+        raise RegistryError(f"{to} cannot be written ({error.strerror})") from None
+    finally:
+        for ending in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                Path(f"{temporary}{ending}").unlink()
+
+
+def _put(temporary: Path, to: Path) -> None:
+    """Give a file its name, never over what has appeared there meanwhile."""
+    try:
+        os.link(temporary, to)
+        return
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    to.touch(exist_ok=False)
+    try:
+        temporary.replace(to)  # over an empty file, which is ours
+    except OSError:
+        to.unlink()
+        raise
+
+
+def free_name(path: Path, why: str) -> Path:
+    """A name beside a file for a copy of it that nothing has yet."""
+    copy, number = path.with_name(f"{path.stem}.{why}{path.suffix}"), 1
+    while copy.exists():
+        number += 1
+        copy = path.with_name(f"{path.stem}.{why}-{number}{path.suffix}")
+    return copy
+
+
+def back_up_beside(path: Path, why: str) -> Path:
+    """A copy of the registry beside it under a name that was free; returns its path."""
+    copy = free_name(path, why)
+    with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+    return copy
