@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -623,6 +623,23 @@ def test_what_is_left_when_a_clip_is_left_out_is_what_it_is_without_the_clip(fol
 
 def test_with_nothing_to_leave_out_the_data_is_the_same(original):
     assert_same(load(str(original), WORDS, skip_unreadable=True), load(str(original), WORDS))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_called_like_a_clip_and_never_ends_is_refused_instead_of_waited_for(folder, kind):
+    path = folder / "yes" / "train9_nohash_0.wav"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load, str(folder), WORDS)
+        _, waiting = wait([loading], timeout=20)
+        if waiting and kind == "pipe":
+            os.close(os.open(path, os.O_WRONLY))  # lets the reader go, so that this test ends
+        assert not waiting
+    assert str(path) in str(loading.exception()) and isinstance(loading.exception(), ClipError)
+    assert load(str(folder), WORDS, skip_unreadable=True).left_out == ["yes/train9_nohash_0.wav"]
 
 
 def test_where_no_clip_can_be_read_nothing_is_left(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import tarfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -172,8 +173,9 @@ def test_a_list_that_is_no_text_is_refused_by_name(tmp_path, name):
         read_lists(tmp_path)
 
 
-def test_a_folder_in_place_of_a_list_is_refused_by_name(tmp_path):
-    (tmp_path / LISTS["test"]).mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_in_place_of_a_list_is_refused_by_name(tmp_path, make):
+    make(tmp_path / LISTS["test"])
     with pytest.raises(DataError, match=r"testing_list\.txt cannot be read as a list of clips"):
         read_lists(tmp_path)
 
@@ -318,6 +320,14 @@ def test_a_line_of_a_word_that_is_not_there_is_counted(tmp_path, line):
     splits = split_clips(CLIPS, None, read_lists(tmp_path), tmp_path)
     assert (splits.missing, splits.elsewhere) == ([], 1)
     assert Counter(splits.of) == {"train": len(CLIPS) - 1, "test": 1}
+
+
+@pytest.mark.parametrize("line", ["yes/" * 200_000, "a/" * 200_000 + "../" * 200_000, "/" * 500_000, "." * 500_000])
+def test_a_line_of_any_length_is_read_at_once(tmp_path, line):
+    write_lists(tmp_path, {"test": [line, f"{line}yes/f.wav"], "validation": []})
+    start = time.process_time()
+    split_clips(CLIPS, None, read_lists(tmp_path), tmp_path)
+    assert time.process_time() - start < 3
 
 
 def test_a_clip_that_both_lists_name_in_different_spellings_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import struct
 import time
 from collections.abc import Sequence
@@ -68,11 +69,18 @@ def of_files(folder: Path, files: Sequence[tuple[str, Stamp]], *, track: Track =
 
 
 def _digest(path: str) -> bytes:
+    """A regular file's SHA-256; b"" for a pipe or device called like a clip, which may never end."""
     try:
-        with Path(path).open("rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        with open(path, "rb", buffering=0, opener=_at_once) as file:
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return hashlib.file_digest(file, "sha256").digest() if is_file else b""
     except OSError:  # whoever reads the clip says why it cannot be read
         return b""
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read(kept: Path) -> dict[Stamp, bytes]:

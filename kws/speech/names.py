@@ -66,6 +66,7 @@ class Finder:
         self._by_file: dict[str, list[int]] = {}
         self._folders: set[str] = set()
         self._foreign: dict[str, bool] = {}
+        self._depth = 0  # parts of the longest name
 
     def find(self, line: str) -> list[int]:
         """The places of the clips that a line means; none where it means none of them."""
@@ -90,7 +91,7 @@ class Finder:
                 continue
             if folders[0] in self._words or folders[-1] in self._words:
                 return True
-            if any("/".join(folders[start:]) in self._folders for start in range(len(folders))):
+            if any("/".join(folders[start:]) in self._folders for start in self._starts(parts)):
                 return True
         return False
 
@@ -106,7 +107,7 @@ class Finder:
     def _find(self, parts: Sequence[str]) -> list[int]:
         assert self._by_spelling is not None
         file_names = _without_audio_ending(parts[-1])
-        for start in range(len(parts) - 1):
+        for start in self._starts(parts):
             folder = "/".join(parts[start:-1])
             for name in (f"{folder}/{file_name}" for file_name in file_names):
                 if (exact := self._exact.get(name)) is not None:
@@ -119,6 +120,10 @@ class Finder:
                     return found
         return []
 
+    def _starts(self, parts: Sequence[str]) -> range:
+        """Where in a path the word may stand: no clip lies deeper than the deepest."""
+        return range(max(len(parts) - self._depth, 0), len(parts) - 1)
+
     def _index(self) -> None:
         """Prepare for lines that are not a clip's name as it is, which most lists have none of."""
         if self._by_spelling is not None:
@@ -130,6 +135,7 @@ class Finder:
             by_spelling.setdefault(spelling, []).append(place)
             self._by_file.setdefault(file_name, []).append(place)
             self._folders.add(folder)
+            self._depth = max(self._depth, spelling.count("/") + 1)
             self._words.add(folder.partition("/")[0])
         self._by_spelling = by_spelling
 
@@ -152,7 +158,7 @@ def _parts(path: str) -> list[str]:
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
-            parts = parts[:-1]
+            del parts[-1:]
         elif part not in _LEFT_OUT:
             parts.append(part)
     return parts

@@ -82,6 +82,8 @@ def read_lists(folder: Path) -> dict[str, list[str]]:
     lists = {}
     for split, name in LISTS.items():
         path = list_path(folder, name)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise DataError(f"{path} cannot be read as a list of clips (it is no file)")
         try:
             data = path.read_bytes()
             text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")

@@ -34,6 +34,9 @@ _WRITTEN = {
     ),
     ".flac": ("PCM_S8", "PCM_16", "PCM_24"),
     ".ogg": ("VORBIS", "OPUS"),
+    ".mp3": ("MPEG_LAYER_III",),
+    ".aiff": ("PCM_S8", "PCM_16", "FLOAT", "ULAW"),
+    ".au": ("PCM_16", "DOUBLE", "ALAW"),
 }
 _CONTAINERS = ("WAV", "WAVEX", "RF64", "AIFF", "AU", "CAF", "W64", "FLAC", "OGG", "NIST", "VOC", "MP3")
 _DATASET_SHARE = 0.06
@@ -42,7 +45,7 @@ _DATASET_SHARE = 0.06
 def attempt(draw: random.Random, place: Place) -> None:
     """Make a recording and read it, alone or as one clip of a data set."""
     as_dataset = draw.random() < _DATASET_SHARE
-    suffix = draw.choice((".wav", ".wav", ".wav", ".flac", ".ogg", ".WAV"))
+    suffix = draw.choice((".wav", ".wav", ".wav", ".flac", ".ogg", ".WAV", ".mp3", ".aiff", ".au"))
     folder = place.task() / "yes" if as_dataset else place.folder
     clip = folder / (draw.choice(("0a0a0a0a_nohash_0", "ä", "x y", "\udcff")) + suffix)
     make = draw.choice((_good_damaged, _good_damaged, _headed, _headed, _headed, _headed, _written, _written, _strange))
@@ -78,7 +81,7 @@ def _load(draw: random.Random, place: Place) -> None:
 def _good_damaged(draw: random.Random, place: Place, clip: Path) -> None:
     good = sorted((place.materials / "audio").iterdir())
     same = [path for path in good if path.suffix == clip.suffix.lower()]
-    data = draw.choice(same if draw.random() < 0.8 else good).read_bytes()
+    data = draw.choice(same if same and draw.random() < 0.8 else good).read_bytes()
     clip.write_bytes(data if draw.random() < 0.03 else damaged(draw, data))
 
 
