@@ -328,7 +328,7 @@ def test_a_registry_without_runs_says_so(run):
     result = kws("compare")
     assert result.exit_code == 0
     assert "no finished runs yet" in result.stderr
-    assert json.loads(ok("compare", "--format", "json")) == {"schema": 1, "tables": []}
+    assert json.loads(ok("compare", "--format", "json")) == {"schema": 2, "tables": []}
     assert "there is no run 'last'" in refused("eval", "last")
 
 

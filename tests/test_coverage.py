@@ -52,7 +52,7 @@ def test_no_clip_of_the_test_split_was_trained_on_and_all_of_the_training_split_
     record, (trained, used) = said()
     assert (record["trained_on"], record["clips"]) == (0, 12)
     assert trained == "0 of these 12 clips were trained on"
-    assert used == "used 12 of 60 clips: 48 in its other splits"
+    assert used == "used 12 of 80 clips: 48 in its other splits, 20 not drawn for 'other'"
     record, (trained, _) = said("--split", "train")
     assert record["trained_on"] == record["clips"] == 36
     assert trained == "36 of these 36 clips were trained on"

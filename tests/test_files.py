@@ -316,7 +316,7 @@ def test_threads_that_open_and_close_a_registry_never_take_away_each_others_lock
     assert not failures
     with RegistryReader(real) as reader:
         assert len(reader.epochs(run_id)) == count
-    assert not any(files._open.values())
+    assert not files._open[files._inode(real)]
 
 
 def test_a_forked_process_has_nothing_of_its_parents_open(real):

@@ -7,20 +7,19 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kws.data_card import ALL, SPLITS, TEST, DataCard
+from kws.data_card import DataCard
 from kws.environment import Environment
 from kws.errors import RegistryError
 from kws.events import EpochEnd, Evaluation
 from kws.location import Location
 from kws.process import Process
 from kws.recipe import Recipe
-from kws.registry import rows
+from kws.registry import entries, rows
 from kws.registry.backend import Connection
 from kws.registry.connection import LostConnectionError
 from kws.registry.kept import Kept
@@ -53,19 +52,7 @@ SELECT 1 FROM runs JOIN weights ON run_key = key WHERE key = :key AND status = '
 """
 _DROP = "DELETE FROM checkpoints WHERE run_key = :key"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
-_HAS_MANIFESTS = "SELECT 1 FROM manifests WHERE data_fingerprint = :fingerprint"
 # The first answers on its own test split are a finished run's test, whatever command gave them.
-_TESTED = """
-UPDATE runs SET test_accuracy = (
-    SELECT accuracy FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = runs.data_fingerprint
-    AND split = :split
-) WHERE key = :run_key AND data_fingerprint = :data_fingerprint AND status = 'finished' AND test_accuracy IS NULL
-"""
-_NOT_UNTESTED = "DELETE FROM tags WHERE run_key = :run_key AND tag = :tag"
-_SAME_ANSWERS = """
-SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
-AND predictions = :predictions
-"""
 
 
 def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
@@ -126,13 +113,13 @@ class Registry(RegistryReader):
         values = columns | {
             "id": run_id,
             "status": RUNNING,
-            "started_at": _now(),
+            "started_at": entries.now(),
             "data_fingerprint": card.fingerprint,
             "epochs_done": 0,
             "milliseconds": 0,
         }
-        _keep_card(connection, card)
-        _insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
+        entries.keep_card(connection, card)
+        entries.insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
         self._begin_session(connection, run_id, first_epoch=1)
         if not self._tests:
             self._tag(connection, run_id, [UNTESTED])
@@ -207,12 +194,12 @@ class Registry(RegistryReader):
                     connection.execute(_TIME_LEFT, row)
                     known = None
                 if not known:
-                    _insert(connection, "epochs", row)
+                    entries.insert(connection, "epochs", row)
                     connection.execute(_PROGRESS, row)
                 if checkpoint is not None:
                     digest = hashlib.sha256(checkpoint).hexdigest()
                     values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
-                    _insert(connection, "checkpoints", values, anew="run_key")
+                    entries.insert(connection, "checkpoints", values, anew="run_key")
         finally:  # also where it could not be recorded, for it is to be kept elsewhere then
             if kept := self._kept.get(run_id):
                 kept.record(row or rows.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
@@ -235,10 +222,10 @@ class Registry(RegistryReader):
             key = self._key(connection, run_id)
             digest = hashlib.sha256(weights).hexdigest()
             if not connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
-                _insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
-                _change_run(connection, key, status=FINISHED, ended_at=_now())
+                entries.insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
+                _change_run(connection, key, status=FINISHED, ended_at=entries.now())
                 if evaluation:
-                    _keep_evaluation(connection, key, evaluation, card)
+                    entries.keep_evaluation(connection, key, evaluation, card)
                 dropped = connection.execute(_DROP, {"key": key}).rowcount
             # else it was finished by this very call, whose COMMIT was not answered
         self._release(run_id)
@@ -255,14 +242,14 @@ class Registry(RegistryReader):
         with self._recording(run_id, thoroughly=True) as connection:
             key = self._key(connection, run_id)
             if self._sighting(connection, key).status != FINISHED:
-                _change_run(connection, key, status=status, ended_at=_now(), error=error)
+                _change_run(connection, key, status=status, ended_at=entries.now(), error=error)
         self._release(run_id)
 
     @_begun_anew
     def keep_card(self, card: DataCard) -> None:
         """Record a data set."""
         with self._database.writing() as connection:
-            _keep_card(connection, card)
+            entries.keep_card(connection, card)
 
     @_begun_anew
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
@@ -271,8 +258,8 @@ class Registry(RegistryReader):
         On its own test split they are its test.
         """
         with self._database.writing(run=run_id) as connection:
-            _keep_card(connection, card)
-            _keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
+            entries.keep_card(connection, card)
+            entries.keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
 
     @_begun_anew
     def delete(self, run_id: str, *, silent: str | None = None) -> None:
@@ -285,7 +272,7 @@ class Registry(RegistryReader):
             seen = self._sighting(connection, key)
             if seen.status == RUNNING and not (seen.unseen and seen.sign == silent):
                 raise RegistryError(f"run {run_id} is still running; stop it first")
-            _change_run(connection, key, deleted_at=_now())
+            _change_run(connection, key, deleted_at=entries.now())
 
     @_begun_anew
     def restore(self, run_id: str) -> None:
@@ -312,7 +299,7 @@ class Registry(RegistryReader):
             if remove:
                 connection.execute("DELETE FROM tags WHERE run_key = :run_key AND tag = :tag", row)
             else:
-                _insert(connection, "tags", row, known=True)
+                entries.insert(connection, "tags", row, known=True)
 
     def _begin_session(
         self, connection: Connection, run_id: str, *, first_epoch: int, environment: Environment | None = None
@@ -324,16 +311,16 @@ class Registry(RegistryReader):
             "run_key": key,
             "session": before + 1,
             "first_epoch": first_epoch,
-            "started_at": _now(),
-            "heartbeat_at": _now(),
+            "started_at": entries.now(),
+            "heartbeat_at": entries.now(),
             "environment": json.dumps(dataclasses.asdict(environment)) if environment else None,
         }
-        _insert(connection, "sessions", values | rows.of_process(Process.here()))
+        entries.insert(connection, "sessions", values | rows.of_process(Process.here()))
         self._kept[run_id] = Kept.of(connection, key)
 
     def _beat(self, connection: Connection, run_id: str) -> str:
         """Renew the heartbeat of this process's session, which must be the run's last; returns it."""
-        now = _now()
+        now = entries.now()
         mine = {"key": self._key(connection, run_id), "session": self._sessions.get(run_id), "now": now}
         if not connection.execute(_BEAT, mine).rowcount:
             raise RegistryError(f"run {run_id} is no longer this process's: another one has gone on with it")
@@ -344,59 +331,6 @@ def _new_id() -> str:
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: bool = False, anew: str = "") -> None:
-    """Insert a row; one that is `known` may stay as it is, one with the same columns `anew` takes these values."""
-    names, values = ", ".join(row), ", ".join(f":{column}" for column in row)
-    changes = ", ".join(f"{column} = excluded.{column}" for column in row)
-    rule = f"ON CONFLICT ({anew}) DO UPDATE SET {changes}" if anew else "ON CONFLICT DO NOTHING" if known else ""
-    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({values}) {rule}", row)  # noqa: S608 - our names
-
-
 def _change_run(connection: Connection, key: int, **values: Any) -> None:
     changes = ", ".join(f"{column} = :{column}" for column in values)
     connection.execute(f"UPDATE runs SET {changes} WHERE key = :key", values | {"key": key})  # noqa: S608 - our names
-
-
-def _keep_card(connection: Connection, card: DataCard) -> None:
-    """Record a data set where it is new, or was taken in from elsewhere as something that it is not.
-
-    Its name stays the one that it was first recorded under: the same clips elsewhere change no title of earlier runs.
-    What an older registry does not have of it, its manifests above all, is added.
-    """
-    row = rows.of_card(card)
-    known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
-    if known is None:
-        _insert(connection, "data", row, known=True)
-    elif dict(known) != (row := row | {"source": known["source"]}):
-        changes = ", ".join(f"{column} = :{column}" for column in row)
-        connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
-    for split in rows.of_splits(card):
-        same = " AND ".join(f"{column} = :{column}" for column in split)
-        if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
-            _insert(connection, "splits", split, anew="data_fingerprint, split")
-    if card.manifests and not connection.execute(_HAS_MANIFESTS, row).fetchone():
-        for manifest in rows.of_manifests(card):
-            _insert(connection, "manifests", manifest, anew="data_fingerprint, split")
-
-
-def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
-    values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
-    _insert(connection, "evaluations", values, known=True)
-    _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
-    if evaluation.split == TEST and connection.execute(_TESTED, values).rowcount:
-        connection.execute(_NOT_UNTESTED, {"run_key": key, "tag": UNTESTED})
-    if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
-        _insert(connection, "logits", rows.of_logits(key, evaluation, card), known=True)
-
-
-def _enter_in_ledger(connection: Connection, key: int, split: str, card: DataCard, *, at: str) -> None:
-    """Enter that a split was looked at: the ledger keeps it, whatever becomes of the run."""
-    row = connection.execute("SELECT * FROM runs WHERE key = :key", {"key": key}).fetchone()
-    look = {"run_id": row["id"], "tested_at": at, "recipe": rows.recipe(row).cell_digest()}
-    for part in SPLITS if split == ALL else (split,):
-        about = {"split_fingerprint": card.split_fingerprints[part], "split": part}
-        _insert(connection, "tests", look | about, known=True)
