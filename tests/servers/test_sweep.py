@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import TRAIN, kws, ok, ok_json, refused, sql
+from recordings import noise, write
 from swept import DIGESTS, rows, shared_task, until
 
 SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16"]
@@ -33,8 +34,9 @@ def task(place, monkeypatch):
 
 def test_it_shows_the_plan_an_estimate_and_each_run_as_it_ends(place):
     assert place.swept.exit_code == 0, place.swept.stderr
-    of_data, *lines = place.swept.stderr.splitlines()
-    assert of_data == "speakers: 12 in training, 4 in validation, 4 in test, none in two splits"
+    used, speakers, *lines = place.swept.stderr.splitlines()
+    assert used == "used 60 of 80 files: 20 not drawn for 'other'"
+    assert speakers == "speakers: 12 in training, 4 in validation, 4 in test, none in two splits"
     assert lines[0].startswith("plan: 4 runs (4 new), ")
     assert [line.strip() for line in lines[1:5]] == [
         f"cnn, {opt}, seed {seed}: new" for opt in ("sgd", "adam") for seed in range(2)
@@ -213,3 +215,22 @@ def test_a_terminal_that_is_closed_interrupts_it_unless_sighup_is_ignored(task, 
     if command == "sweep" and ignoring:
         assert statuses == {"finished"}
     assert statuses <= {"finished", "interrupted"}  # as trials that are given up are, too
+
+
+def test_speakers_are_part_of_the_recipes_and_decide_the_splits(tmp_path):
+    for speaker in range(24):
+        for word in ("yes", "no"):
+            write(
+                tmp_path / "takes" / word / f"s{speaker}_{word}.wav", noise(ord(word[0]) * 100 + speaker, seconds=0.1)
+            )
+    options = [*SWEEP, "--seeds", 1, "--epochs", 1, "--data", "takes", "--words", "yes,no"]
+    plain, told = kws(*options), kws(*options, "--speakers", "{speaker}_{word}")
+    assert plain.exit_code == told.exit_code == 0, plain.stderr + told.stderr
+    assert plain.stderr.startswith("speakers unknown: ") and told.stderr.startswith("speakers: ")
+    assert "none in two splits" in told.stderr.splitlines()[0]
+    rows = sql(tmp_path / "experiments.db", "SELECT speakers, count(*) FROM runs GROUP BY speakers ORDER BY speakers")
+    assert rows == [(None, 2), ("{speaker}_{word}", 2)]
+    assert len(sql(tmp_path / "experiments.db", "SELECT fingerprint FROM data")) == 2
+    again = ok_json(*options, "--speakers", "{speaker}_{word}")
+    assert {run["status"] for run in again["runs"]} == {"finished"}
+    assert sql(tmp_path / "experiments.db", "SELECT count(*) FROM runs") == [(4,)]
