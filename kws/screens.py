@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _JUDGED = 5  # splits that are listed
+_ANY_WIDTH = 100_000  # columns, more than a table has: in a file and a pipe no cell is broken
 
 
 def loss_text(evaluation: Evaluation) -> str:
@@ -38,6 +39,8 @@ def loss_text(evaluation: Evaluation) -> str:
 def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
     """Table 1 of each data set, the best in bold, and what else was asked of it."""
     console = out()
+    if not console.is_terminal:
+        console.width = _ANY_WIDTH
     made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
     for number, grid in enumerate(made):
         if number:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kws.errors import RegistryError
-from kws.reports import checking_cells, checking_csv, checking_grids, facts, reprints, statements
+from kws.reports import broken_rows, checking_cells, checking_csv, checking_grids, facts, reprints, statements
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
 from kws.reports.grids import Grid, grids
@@ -60,28 +60,29 @@ class Check:
 class _Candidate:
     """A table of the registry's that a file's may be about; `first` where it is Table 1 itself."""
 
+    file: FileTable
     table: Table
     grid: Grid
     known: Facts
     first: bool
     fit: int
 
-    def near(self, file: FileTable) -> Iterator[Compared]:
+    def near(self) -> Iterator[Compared]:
         """What stands in the caption, the notes and around."""
-        for paragraph in file.near:
+        for paragraph in self.file.near:
             for part in re.split(r"(?=\bNote: )", paragraph):
                 if reprints.is_note(part):
                     yield from reprints.note(part, self.grid.notes, self.known)
                 elif part.strip():
                     yield from statements.caption(part, self.grid.caption, self.known)
-        for paragraph in file.far:
+        for paragraph in self.file.far:
             yield from statements.distant(paragraph, self.known)
 
-    def cells(self, file: FileTable) -> Iterator[Compared]:
+    def cells(self) -> Iterator[Compared]:
         """What stands in its rows and columns."""
         if self.first:
-            return checking_cells.main(self.table, file, self.known)
-        return checking_grids.rows_and_columns(self.table, self.grid, file, self.known)
+            return checking_cells.main(self.table, self.file, self.known)
+        return checking_grids.rows_and_columns(self.table, self.grid, self.file, self.known)
 
 
 def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
@@ -100,19 +101,19 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
             continue
         for headed in _headed(file):
             candidates = [
-                _Candidate(table, grid, of_table, place == 0, fit)
+                _Candidate(whole, table, grid, of_table, place == 0, fit)
                 for table, of_table, each in zip(tables, known, made, strict=True)
                 for place, grid in enumerate(each)
-                if (fit := checking_cells.fit(table, headed) if place == 0 else checking_grids.fit(grid, headed))
+                for whole in (broken_rows.joined(headed, grid, checking_grids.columns_of(grid, headed)),)
+                if (fit := checking_cells.fit(table, whole) if place == 0 else checking_grids.fit(grid, whole))
             ]
             if candidates:
-                file = headed
                 break
         if candidates:
             about += 1
-            chosen, said = _chosen(candidates, file, last)
+            chosen, said = _chosen(candidates, last)
             last = chosen.table
-            found += [*chosen.cells(file), *said]
+            found += [*chosen.cells(), *said]
         elif meant := _captioned(file, [grid for each in made for grid in each]):
             about += 1
             columns, theirs = (", ".join(filter(None, each.columns)) for each in (file, meant))
@@ -131,7 +132,7 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
 
 def _headed(file: FileTable) -> Iterator[FileTable]:
     """A table as it is, and as it is where the names of its columns stand below a line or two of others."""
-    for skipped in range(min(3, len(file.rows))):
+    for skipped in range(1 if file.lines else min(3, len(file.rows))):
         columns = tuple(said.text for said in file.rows[skipped - 1]) if skipped else file.columns
         yield replace(file, columns=columns, rows=file.rows[skipped:])
 
@@ -143,14 +144,14 @@ def _captioned(file: FileTable, stated: Sequence[Grid]) -> Grid | None:
     return stated[-place] if share >= _SAME_CAPTION else None
 
 
-def _chosen(candidates: Sequence[_Candidate], file: FileTable, last: Table | None) -> tuple[_Candidate, list[Compared]]:
+def _chosen(candidates: Sequence[_Candidate], last: Table | None) -> tuple[_Candidate, list[Compared]]:
     """The table that a file's is about, and how its caption compares.
 
     Of several that share as much, the one that the caption says least against is meant, then the one of the table
     before, then the one that shares most. Raises RegistryError where two are left and the caption says nothing of it.
     """
     kind = max(candidates, key=lambda each: each.fit).first
-    told = [(each, list(each.near(file))) for each in candidates if each.first == kind]
+    told = [(each, list(each.near())) for each in candidates if each.first == kind]
 
     def order(pair: tuple[_Candidate, list[Compared]]) -> tuple[int, bool, int]:
         each, said = pair
@@ -163,5 +164,5 @@ def _chosen(candidates: Sequence[_Candidate], file: FileTable, last: Table | Non
             raise RegistryError(
                 f"the registry has {len(left)} tables with these rows and columns; choose one with --data or --where"
             )
-        return min(left, key=lambda pair: sum(each.differs for each in pair[0].cells(file)))
+        return min(left, key=lambda pair: sum(each.differs for each in pair[0].cells()))
     return left[0]

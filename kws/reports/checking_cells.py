@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -155,19 +156,29 @@ def _cell(
 ) -> Iterator[Compared]:
     cell = table.cell(row, column)
     text = normal(said.text)
-    told = tokens(text)
-    number = next((each for each in told if each.kind == NUMBER and not each.role), None)
     shown = Compared(row=row, column=column, what="mean", file=text or "nothing", registry="")
-    if cell is None or number is None:
-        if cell is None and text not in _NOTHING:
+    if cell is None:
+        if text not in _NOTHING:
             yield shown
-        elif cell is not None and any(
-            each.kind == NUMBER and not each.role for each in tokens(cell_text(table.metric, cell))
-        ):
-            yield replace(shown, registry=table.metric.text(cell.mean))
-        elif cell is not None:
-            yield from reprinted(text, cell_text(table.metric, cell), known, shown)
         return
+    number = next((each for each in tokens(text) if each.kind == NUMBER and not each.role), None)
+    if not math.isfinite(cell.mean) and text not in _NOTHING:
+        yield from reprinted(text, cell_text(table.metric, cell), known, shown)
+    elif number is None:
+        yield replace(shown, registry=table.metric.text(cell.mean))
+    else:
+        yield from _numbers(table, cell, text, number, known, shown, percent=percent)
+    if bold and (said.bold or cell.best):
+        yield replace(shown, what="bold", file=_bold(said.bold), registry=_bold(cell.best))
+    if ties and (_is_tie(said) or cell.tie):
+        yield replace(shown, what="tie", file=_tie(_is_tie(said)), registry=_tie(cell.tie))
+
+
+def _numbers(
+    table: Table, cell: Cell, text: str, number: Token, known: Facts, shown: Compared, *, percent: bool
+) -> Iterator[Compared]:
+    """The mean, and what stands beside it."""
+    told = tokens(text)
     scale = 100 if table.metric.percent and (percent or float(number.text) > 1) else 1
     yield replace(shown, file=number.text, registry=_as(number.text, cell.mean * scale))
     values = {DEVIATION: cell.std, LOW: cell.low, HIGH: cell.high}
@@ -180,10 +191,6 @@ def _cell(
             yield replace(part, registry=str(cell.n))
         elif each.role == P:
             yield from _p(cell, told, each, part)
-    if bold and (said.bold or cell.best):
-        yield replace(shown, what="bold", file=_bold(said.bold), registry=_bold(cell.best))
-    if ties and (_is_tie(said) or cell.tie):
-        yield replace(shown, what="tie", file=_tie(_is_tie(said)), registry=_tie(cell.tie))
     yield from _left(table, cell, text, known, shown)
 
 

@@ -23,7 +23,7 @@ Cells = list[str]
 
 def fit(grid: Grid, file: FileTable) -> int:
     """How many columns and rows a file's table shares with a grid; 0 where it is another table."""
-    columns = _columns(grid, file)
+    columns = columns_of(grid, file)
     named = [name for name in file.columns if name]
     shared = sum(column is not None and bool(name) for name, column in zip(file.columns, columns, strict=True))
     if 2 * shared <= len(named) or not shared:
@@ -35,7 +35,7 @@ def fit(grid: Grid, file: FileTable) -> int:
 def rows_and_columns(table: Table, grid: Grid, file: FileTable, known: Facts) -> Iterator[Compared]:
     """Every cell of such a table."""
     names = {*table.rows, *table.columns, *(row[0] for row in grid.rows)}
-    columns, filled = _columns(grid, file), _filled(file.rows)
+    columns, filled = columns_of(grid, file), _filled(file.rows)
     stated = [[*row] for row in _down(grid.rows)]
     for name, column in zip(file.columns, columns, strict=True):
         if column is None:
@@ -87,7 +87,7 @@ def _cell(said: str, stated: str, known: Facts, shown: Compared) -> Iterator[Com
         yield from reprinted(said, stated, known, shown)
 
 
-def _columns(grid: Grid, file: FileTable) -> list[int | None]:
+def columns_of(grid: Grid, file: FileTable) -> list[int | None]:
     """The grid's column of each of the file's; the first, where neither or the file's alone has a name."""
     found: list[int | None] = []
     for place, name in enumerate(file.columns):

@@ -7,8 +7,8 @@ paragraph after it; to a drawn one the paragraph that follows at once. The rest 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from kws.reports.written_tables import FileTable, Said
 
@@ -30,9 +30,9 @@ _NOTE = re.compile(r"\W*note\b", re.IGNORECASE)
 
 @dataclass
 class _Section:
-    """What stands between two headings: tables (columns, rows, whether drawn), and paragraphs between them."""
+    """What stands between two headings: tables, and paragraphs between them."""
 
-    tables: list[tuple[tuple[str, ...], list[tuple[Said, ...]], bool]] = field(default_factory=list)
+    tables: list[FileTable] = field(default_factory=list)
     paragraphs: list[tuple[int, str]] = field(default_factory=list)  # how many tables stand before it
 
 
@@ -44,7 +44,7 @@ def markdown(text: str) -> Iterator[FileTable]:
     def end_paragraph() -> None:
         for part in re.split(r"(?=\bNote: )", " ".join(words)):
             if part.strip():
-                section.paragraphs.append((len(section.tables), _plain(part).text))
+                section.paragraphs.append((len(section.tables), plain(part).text))
         words.clear()
 
     while i < len(lines):
@@ -55,14 +55,16 @@ def markdown(text: str) -> Iterator[FileTable]:
             while i < len(lines) and "|" in lines[i]:
                 rows.append(tuple(_pipes(lines[i])))
                 i += 1
-            section.tables.append((tuple(said.text for said in _pipes(head)), rows, False))
+            section.tables.append(FileTable(columns=tuple(said.text for said in _pipes(head)), rows=tuple(rows)))
         elif lines[i].strip() and _DRAWN_RULE.fullmatch(following):
+            names = [lines[i]]
+            while words and words[-1].startswith("  "):  # names of columns that were too long for one line
+                names.insert(0, words.pop())
             end_paragraph()
             body = i + 2
             while body < len(lines) and lines[body].strip():
                 body += 1
-            columns, *drawn = _drawn([lines[i], *lines[i + 2 : body]])
-            section.tables.append((tuple(said.text for said in columns), drawn, True))
+            section.tables.append(_drawn(names, lines[i + 2 : body]))
             i = body + 1
         else:
             if _BREAKS.match(lines[i]):
@@ -84,20 +86,19 @@ def markdown(text: str) -> Iterator[FileTable]:
 def _placed(section: _Section) -> Iterator[FileTable]:
     """A section's tables, each with its paragraphs; what belongs to none is far from those before and after it."""
     near: list[list[int]] = []
-    for place, (_, _, drawn) in enumerate(section.tables, start=1):
+    for place, table in enumerate(section.tables, start=1):
         before, after = ([k for k, each in enumerate(section.paragraphs) if each[0] == at] for at in (place - 1, place))
         captions = [k for k in before if not _NOTE.match(section.paragraphs[k][1])]
         notes = next((i for i, k in enumerate(after) if not _NOTE.match(section.paragraphs[k][1])), len(after))
-        if drawn:
+        if table.lines:
             near.append(after[:1] + [k for k in after[1:] if _NOTE.match(section.paragraphs[k][1])])
         else:
             first = [k for k in before if k not in captions] if place == 1 else []
             near.append(first + captions[-1:] + after[: notes + (place == len(section.tables))])
     taken = {k for each in near for k in each}
-    for place, (columns, rows, _) in enumerate(section.tables, start=1):
-        yield FileTable(
-            columns=columns,
-            rows=tuple(rows),
+    for place, table in enumerate(section.tables, start=1):
+        yield replace(
+            table,
             near=tuple(section.paragraphs[k][1] for k in near[place - 1]),
             far=tuple(t for k, (at, t) in enumerate(section.paragraphs) if at in (place - 1, place) and k not in taken),
         )
@@ -105,32 +106,47 @@ def _placed(section: _Section) -> Iterator[FileTable]:
 
 def _pipes(line: str) -> Iterator[Said]:
     inner = re.sub(r"(?<!\\)\|$", "", line.strip().removeprefix("|"))
-    return map(_plain, re.split(r"(?<!\\)\|", inner))
+    return map(plain, re.split(r"(?<!\\)\|", inner))
 
 
-def _drawn(lines: list[str]) -> list[tuple[Said, ...]]:
-    """The cells of a drawn table, whose columns two or more spaces part in every line."""
-    width = max(map(len, lines))
+def _drawn(head: Sequence[str], body: Sequence[str]) -> FileTable:
+    """A drawn table, whose columns two or more spaces part in every line; each line of its body is a row as yet."""
+    width = max(map(len, [*head, *body]))
     starts, gap = [0], 0
     for place in range(width):
-        if all(line[place : place + 1] in ("", " ") for line in lines):
+        if all(line[place : place + 1] in ("", " ") for line in (*head, *body)):
             gap += 1
             continue
         if 2 <= gap < place:
             starts.append(place)
         gap = 0
-    rows: list[list[str]] = []
-    for line in lines:
-        cells = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], width], strict=True)]
-        filled = sum(map(bool, cells))
-        if len(rows) > 1 and filled and not cells[0] and 2 * filled <= len(cells):  # the rest of a cell that was broken
-            rows[-1] = [" ".join([*filter(None, pair)]) for pair in zip(rows[-1], cells, strict=True)]
-        elif filled:
-            rows.append(cells)
-    return [tuple(map(_plain, row)) for row in rows]
+
+    def cells(line: str) -> tuple[str, ...]:
+        return tuple(line[a:b].strip() for a, b in zip(starts, [*starts[1:], width], strict=True))
+
+    names = [" ".join(filter(None, parts)) for parts in zip(*map(cells, head), strict=True)]
+    lines = tuple(filter(any, map(cells, body)))
+    return FileTable(
+        columns=tuple(plain(name).text for name in names),
+        rows=tuple(tuple(map(plain, line)) for line in lines),
+        lines=lines,
+        broken=_broken(head=list(map(cells, head)), lines=lines),
+    )
 
 
-def _plain(text: str) -> Said:
+def _broken(head: Sequence[tuple[str, ...]], lines: Sequence[tuple[str, ...]]) -> frozenset[int]:
+    """The lines that may go on with the row above: each of their cells begins with a word that did not fit there."""
+    widths = [max(map(len, column)) for column in zip(*head, *lines, strict=True)]
+
+    def may_go_on(above: str, text: str, width: int) -> bool:
+        return not text or (above != "" and len(above) + 1 + len(text.split()[0]) > width)
+
+    return frozenset(
+        place for place in range(1, len(lines)) if all(map(may_go_on, lines[place - 1], lines[place], widths))
+    )
+
+
+def plain(text: str) -> Said:
     """A piece of Markdown as the text that it shows."""
     text = _TARGET.sub("", text)
     bold = bool(_BOLD.search(text))

@@ -17,10 +17,14 @@ class Said:
 class FileTable:
     """A table of a file: the names of its columns, the first of which heads the rows' names, and its rows.
 
-    `near` are the paragraphs of its caption and notes, `far` those of the text around it in the same section.
+    `near` are the paragraphs of its caption and notes, `far` those of the text around it in the same section. Of a
+    table that a terminal drew, `lines` are its lines as they stand there; those whose numbers are in `broken` may be
+    the rest of the row above, where a cell was too long for its column.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Said, ...], ...]
     near: tuple[str, ...] = ()
     far: tuple[str, ...] = ()
+    lines: tuple[tuple[str, ...], ...] = ()
+    broken: frozenset[int] = frozenset()

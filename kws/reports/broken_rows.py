@@ -1,0 +1,67 @@
+"""The rows of a table that a terminal drew, some of whose lines may be the rest of the row above.
+
+A line and the next may be one row whose cells were too long, or two rows of which the second does not repeat its name.
+Nothing in the drawing tells which, so they are joined as they come closest to rows of the registry's table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from kws.reports.grids import Grid
+from kws.reports.markdown_tables import plain
+from kws.reports.written_tables import FileTable
+
+_MOST = 60  # lines of a row
+Line = tuple[str, ...]
+
+
+def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTable:
+    """The table with its rows whole; `columns` are the grid's in the places of the file's."""
+    if not file.broken:
+        return file
+    words = [set() if j is None else {word for row in grid.rows for word in row[j].split()} for j in columns]
+    stated = [[Counter(row[j].split()) for j in columns if j is not None] for row in grid.rows]
+
+    def cost(row: Line) -> int:
+        """How many words part a row and the one that is closest."""
+        said = [Counter(plain(text).text.split()) for text, j in zip(row, columns, strict=True) if j is not None]
+        return min(sum(map(_apart, said, each)) for each in stated)
+
+    starts = [place for place in range(len(file.lines)) if place not in file.broken]
+    rows: list[Line] = []
+    for start, end in zip(starts, [*starts[1:], len(file.lines)], strict=True):
+        rows += _closest(file.lines[start:end], words, cost)
+    return replace(file, rows=tuple(tuple(map(plain, row)) for row in rows))
+
+
+def _closest(lines: Sequence[Line], words: Sequence[Collection[str]], cost: Callable[[Line], int]) -> list[Line]:
+    """The rows that lines are, where together they cost least."""
+    if len(lines) == 1:
+        return list(lines)
+    least: list[tuple[float, list[Line]]] = [(0, []), *((math.inf, list[Line]()) for _ in lines)]
+    for start in range(len(lines)):
+        so_far, rows = least[start]
+        row = lines[start]
+        for end in range(start + 1, min(len(lines), start + _MOST) + 1):
+            if end > start + 1:
+                row = tuple(map(_together, row, lines[end - 1], words))
+            total = so_far + cost(row)
+            if total < least[end][0]:
+                least[end] = total, [*rows, row]
+    return least[-1][1]
+
+
+def _together(above: str, below: str, words: Collection[str]) -> str:
+    """A cell and its rest; a word that was longer than the column is whole again."""
+    if not above or not below:
+        return above or below
+    cut = above.split()[-1] + below.split()[0] in words
+    return above + below if cut else f"{above} {below}"
+
+
+def _apart(one: Counter[str], other: Counter[str]) -> int:
+    return (one - other).total() + (other - one).total()
