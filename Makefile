@@ -19,7 +19,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
-ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate rerun
+ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate rerun untested coverage
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest tests/servers/test_sweep.py
@@ -47,6 +47,7 @@ readme: .venv/installed
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema('postgresql'), end='')" > kws/registry/schema_postgresql.sql
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
+	-$(BIN)/python -m benchmarks.marks
 	KWS_DB=experiments.db $(BIN)/kws plot --kind optimizers --out docs/optimizers.png
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md
 

@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparing import COMPARE, require_compared
 from benchmarks.measure import Samples, call, kws_program, take_turns, wall
 from benchmarks.report import Row
 from benchmarks.steps import make_recipe
@@ -41,9 +42,8 @@ def measure(workspace: Workspace) -> list[Row]:
         )
     for count in counts:
         database = str(workspace.registry(count))
-        cells[f"{count} runs"] = lambda database=database: wall(
-            [*kws_program(), "compare", "--no-test", "--db", database]
-        )
+        require_compared(database)
+        cells[f"{count} runs"] = lambda database=database: wall([*kws_program(), COMPARE, "--db", database])
     turns = take_turns(cells, workspace.rounds, group="growth", unit="s")
 
     clips = {arch: _curve(turns, {size: f"{arch}, {size} clips" for size in sizes}) for arch in _ARCHS}
@@ -94,7 +94,7 @@ def _compare_rows(curve: Curve) -> list[Row]:
     return [
         Row(
             group="growth",
-            what=f"`kws compare --no-test` over {count:,} runs of 50 epochs",
+            what=f"`kws {COMPARE}` over {count:,} runs of 50 epochs",
             unit="s",
             ours=seconds,
             against=f"kws, {small:,} runs",

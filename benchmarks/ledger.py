@@ -1,7 +1,8 @@
 """Runs to record: what kws's registry and its peers are given, and a registry made of them.
 
 A run has 50 epochs of 10 iterations; losses and accuracies are drawn, since round numbers would compress too well. The
-four cells of Table 1 take turns. Weights are left out: a byte stands for them, and the peers have none.
+four cells of Table 1 take turns, with the same seeds on the same clips, and differ in how many answers are right: so
+there is something to compare. Weights are left out: a byte stands for them, and the peers have none.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 EPOCHS, ITERATIONS = 50, 10
 CELLS = [(arch, opt) for arch in ("fc", "cnn") for opt in ("sgd", "adam")]
 _TEST_CLIPS = 1_229
+_RIGHT = {("fc", "sgd"): 0.885, ("fc", "adam"): 0.887, ("cnn", "sgd"): 0.907, ("cnn", "adam"): 0.934}
 
 
 def metrics(epoch: int, draw: random.Random) -> dict[str, float]:
@@ -132,7 +134,8 @@ def make(number: int, draw: random.Random, *, iterations: bool = True) -> Made:
         for epoch in range(1, EPOCHS + 1)
     ]
     labels = card.labels_of("test")
-    predictions = bytes(label if draw.random() < 0.9 else draw.randrange(3) for label in labels)
+    chance = (_RIGHT[recipe.arch, recipe.opt] - 1 / 3) / (2 / 3)  # a third of the guesses is right
+    predictions = bytes(label if draw.random() < chance else draw.randrange(3) for label in labels)
     right = sum(a == b for a, b in zip(labels, predictions, strict=True))
     evaluation = Evaluation(
         split="test",

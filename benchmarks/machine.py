@@ -1,7 +1,6 @@
 """The machine: processor, versions of everything, commit, and what a product of large matrices reaches.
 
-The peak is the larger of the medians over square matrices of 1,024 and 2,048, written into a tensor that is there; in
-fp32, and in bf16 where the processor has instructions for it: without them a product of 2,048 takes half a minute.
+The peak is the fastest of several products, as kws.speed measures it, in fp32 and bf16.
 """
 
 from __future__ import annotations
@@ -9,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import statistics
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import REPOSITORY, CellError, call, cores, installed, say, timed
+from benchmarks.measure import REPOSITORY, CellError, call, cores, installed, say
 
 PACKAGES = ("kws", "torch", "numpy", "lightning", "jax", "librosa", "kaldi-native-fbank", "mlflow", "trackio")
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
@@ -54,18 +52,10 @@ def peak() -> dict[str, float]:
     """1e9 operations a second of a matrix product, by precision. Runs in a process of its own."""
     import torch
 
+    from kws import speed
+
     torch.set_num_threads(cores())
-    flags = (_cpu("flags") or "bf16").split()
-    precisions = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if any("bf16" in flag for flag in flags) else {})
-    return {precision: max(_product(size, dtype) for size in (1024, 2048)) for precision, dtype in precisions.items()}
-
-
-def _product(size: int, dtype: Any) -> float:
-    import torch
-
-    left, right, out = (torch.randn(size, size).to(dtype) for _ in range(3))
-    repeats = 20 if size <= 1024 else 5
-    return 2 * size**3 / statistics.median(timed(lambda: torch.mm(left, right, out=out), warm=2, repeats=repeats)) / 1e9
+    return {precision: speed.peak_gflops(precision) for precision in ("fp32", "bf16")}
 
 
 def _cpu(field: str) -> str | None:

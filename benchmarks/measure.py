@@ -155,10 +155,11 @@ def wall(
     return time.perf_counter() - start
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-    """Run a command to its end. Raises CellError where it fails or takes too long."""
+def run(command: Sequence[str], *, env: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> str:
+    """What a command prints until its end. Raises CellError where it fails or takes too long."""
     try:
-        subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_seconds, check=True)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_seconds, check=True)
+        return done.stdout
     except subprocess.TimeoutExpired:
         raise CellError(f"took more than {timeout_seconds:g} s") from None
     except subprocess.CalledProcessError as error:

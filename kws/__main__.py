@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from kws import streams
+
 # By default Python looks for cycles after 700 new objects, again and again through all that PyTorch brings along: a
 # third of the time of listing 12,000 clips.
 ALLOCATIONS = 200_000
@@ -16,7 +18,11 @@ HELP = Path(__file__).parent / "cli" / "help.txt"
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, whatever becomes of what it prints (see kws.streams)."""
+    streams.run(_run)
+
+
+def _run() -> None:
     if sys.argv[1:] == ["--help"] and "_KWS_COMPLETE" not in os.environ:
         sys.stdout.write(HELP.read_text(encoding="utf-8"))
         return

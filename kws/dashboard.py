@@ -20,7 +20,7 @@ from rich.text import Text
 
 from kws.braille import Curve, chart
 from kws.display import duration, percent, visible
-from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, Epoch
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, Epoch, described
 from kws.reports.progress import Progress, series, summary
 
 # Those of kws.reports.drawing, which imports matplotlib; for its black stands what the terminal writes in.
@@ -163,16 +163,23 @@ def time_left(row: Progress, *, wide: bool = True) -> str:
         return f"stalled, no epoch for {duration(silent)}" if wide else f"stalled {_clock(silent)}"
     if row.last is None:
         return f"in its first epoch for {duration(silent)}" if wide else "first epoch"
-    return "in its test"
+    return "at its end"
 
 
 def _status(row: Progress, *, wide: bool) -> Text:
     run = row.run
     style = Style(color=_STATUS_COLOURS.get(run.status, "default"))
     if row.running:
-        text = time_left(row, wide=wide)
-        return Text(f"running, {text}" if wide else text, style=Style(color="#E69F00") if row.stalled else style)
-    about = percent(run.test_accuracy) + " on the test split" if run.status == FINISHED else visible(run.error or "")
+        text = f"last seen {run.last_seen[11:19]}" if run.last_seen else time_left(row, wide=wide)
+        shown = described(run) if run.last_seen else f"running, {text}"
+        late = row.stalled or bool(run.last_seen)
+        return Text(visible(shown) if wide else visible(text), style=Style(color="#E69F00") if late else style)
+    if run.awaits_test:
+        about = "not tested"
+    elif run.status == FINISHED:
+        about = percent(run.test_accuracy) + " on the test split"
+    else:
+        about = visible(run.error or "")
     return Text(f"{visible(run.status)}, {about}" if wide and about else visible(run.status), style=style)
 
 

@@ -1,12 +1,14 @@
 """Drawing on the terminal: where results and messages go, and progress; kws.screens has the results themselves.
 
 Text from outside (names, notes, paths) is never read as rich's markup. Where stderr is no terminal, progress is a plain
-line an epoch; where stdout is none, tables are as wide as they need to be.
+line an epoch; where stdout is none, tables are as wide as they need to be. FORCE_COLOR asks for colours in a file or a
+pipe, as CI services do, and for nothing else: what is redrawn, and so moves the cursor, needs a terminal.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -34,8 +36,25 @@ T = TypeVar("T")
 
 
 def _console(stream: Any, *, stderr: bool) -> Console:
-    plain: dict[str, Any] = {} if stream.isatty() else {"width": 1000}
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False, **plain)
+    is_terminal = stream is not None and stream.isatty()
+    about: dict[str, Any] = {"force_terminal": is_terminal and os.environ.get("TTY_COMPATIBLE") != "0"}
+    if not is_terminal:
+        about |= {"force_interactive": False, "width": 1000, "color_system": _forced_colours()}
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False, **about)
+
+
+def _forced_colours() -> str | None:
+    """The colours that whoever reads a file or a pipe has asked for, as rich calls them; None for none."""
+    if not os.environ.get("FORCE_COLOR") and os.environ.get("TTY_COMPATIBLE") != "1":
+        return None
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return "256" if os.environ.get("TERM", "").endswith("256color") else "standard"
+
+
+def shows_bold(console: Console) -> bool:
+    """Whether what is printed in bold can be told from what is not."""
+    return console.color_system is not None
 
 
 def out() -> Console:
@@ -59,16 +78,21 @@ def visible(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout, exactly as it is."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - rich would wrap it
+    """JSON on stdout, exactly as it is; letters that its encoding lacks are JSON's own escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)  # noqa: T201 - rich would wrap it
 
 
 def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
     """A progress bar around an iterable (see kws.speech.progress); without a terminal, a line when it begins."""
     console = err()
-    if not console.is_terminal:
+    if not console.is_interactive:
         size = f"{total / 1e6:,.0f} MB" if unit == "bytes" else f"{total:,} {unit}"
-        console.print(f"{what} ({size}) ...")
+        console.print(f"{what} ({size}) ...", soft_wrap=True)
         yield from items
         return
     done: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
@@ -108,6 +132,12 @@ def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard)
 def training_end(run: Run, card: DataCard) -> str:
     """How a run ended, and what to type next."""
     epochs = f"{run.epochs_done} epoch{'' if run.epochs_done == 1 else 's'}"
+    if run.test_accuracy is None:
+        return (
+            f"run {run.id} finished: validation accuracy {percent(run.validation_accuracy)} of {run.data_source}, "
+            f"{epochs} in {duration(run.seconds)}; it is not tested\n"
+            f"next: kws plot {run.id}   kws eval {run.id} --split validation   kws test {run.id}"
+        )
     return (
         f"run {run.id} finished: test accuracy {percent(run.test_accuracy)} on {sum(card.counts['test']):,} clips "
         f"of {run.data_source}, validation {percent(run.validation_accuracy)}, {epochs} in {duration(run.seconds)}\n"
@@ -129,7 +159,7 @@ class TrainingProgress:
         self._losses = "starting"
 
     def __enter__(self) -> TrainingProgress:
-        if self._shown and self._console.is_terminal:
+        if self._shown and self._console.is_interactive:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
@@ -165,7 +195,7 @@ class TrainingProgress:
         else:
             each = (time.perf_counter() - self._start) / (event.epoch - self._done)
             left = (self._recipe.epochs - event.epoch) * each
-            self._console.print(f"{self._text(event.epoch)}  {duration(left)} left")
+            self._console.print(f"{self._text(event.epoch)}  {duration(left)} left", soft_wrap=True)
 
     def _text(self, epoch: int) -> str:
         width = len(str(self._recipe.epochs))

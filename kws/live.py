@@ -37,7 +37,7 @@ def view(where: str) -> Iterator[View]:
     When the body has ended the terminal is as before, and if it ended by itself, the last that it showed stays there.
     """
     console = out()
-    if not console.is_terminal or console.is_dumb_terminal or console.options.ascii_only:
+    if not console.is_interactive or console.options.ascii_only:
         yield Lines()
         return
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
@@ -123,6 +123,10 @@ def epoch_line(row: Progress, number: int) -> str:
 def end_line(row: Progress) -> str:
     """What is told of a run that has ended where there is no terminal."""
     run, done = row.run, f"after {row.run.epochs_done} of {row.run.recipe.epochs} epochs"
+    if run.awaits_test:
+        return visible(
+            f"{_who(row)} finished {done}: validation accuracy {percent(run.validation_accuracy)}, not tested"
+        )
     if run.status == FINISHED:
         return visible(f"{_who(row)} finished {done}: test accuracy {percent(run.test_accuracy)}")
     error = f": {run.error}" if run.error else ""

@@ -1,8 +1,10 @@
 """Process: who trains a run, so that any reader can tell whether it still does.
 
-Standard library only. On one machine a process is known by its number, when it was started and since which boot; its
-number alone is used again. On another machine only its heartbeat tells. A machine is named by a hash, for a registry is
-there to be passed on; containers that do not share process numbers are different machines.
+Standard library only. Where machine, boot and process numbers are the same, a process is looked at: it is known by its
+number and when it was started, for its number alone is used again. Anywhere else it cannot be seen: two machines made
+from one image are alike but for their boot, and a clock elsewhere is not ours. Such a process is taken to be gone only
+after a silence that whoever asks has watched (see Watch), by a clock of its own that nothing sets. A machine is named
+by a hash, for a registry is there to be passed on; containers that do not share process numbers are different machines.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ import hashlib
 import os
 import platform
 import subprocess
+import time
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-SILENCE = timedelta(minutes=10)  # after which a process of another machine is taken to be gone
 HEARTBEAT_SECONDS = 20.0
+SILENT_SECONDS = 90.0  # four heartbeats: one may wait for a lock for 30 s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +37,38 @@ class Process:
         """This process."""
         return cls(host=_host(), boot=_boot(), pid=os.getpid(), started=_started(os.getpid()))
 
-    def is_gone(self, heartbeat: datetime, now: datetime) -> bool:
-        """Whether this process no longer runs: seen from its own machine surely, from another by its heartbeat."""
-        if self.host != _host():
-            return now - heartbeat > SILENCE
-        if self.boot != _boot():
-            return True
+    def is_alive(self) -> bool | None:
+        """Whether this process runs; None where it cannot be seen from here."""
+        if (self.host, self.boot) != (_host(), _boot()):
+            return None
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
-            return True
+            return False
         except PermissionError:
             pass  # another user's
         started = _started(self.pid)
-        return started != self.started if started else now - heartbeat > SILENCE
+        return None if None in (started, self.started) else started == self.started
+
+
+@dataclass
+class Watch:
+    """How long processes that cannot be seen have been silent while this watched them, by what they are told by."""
+
+    _since: dict[object, tuple[object, float]] = field(default_factory=dict)
+
+    def seconds(self, who: object, sign: object) -> float:
+        """Take the last sign of life of a process; seconds since that was first seen here, 0 for a new one."""
+        now = time.monotonic()
+        known, since = self._since.get(who, (None, now))
+        if known != sign:
+            since = now
+        self._since[who] = (sign, since)
+        return now - since
+
+    def forget(self, who: object) -> None:
+        """The process is no longer asked for."""
+        self._since.pop(who, None)
 
 
 @cache

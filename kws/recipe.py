@@ -8,11 +8,13 @@ without convolutions, or one with its own default).
 import hashlib
 import json
 import math
+import unicodedata
 from dataclasses import asdict, dataclass
 
 from kws.errors import RecipeError
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
+MOST_THREADS = 4096  # above that, a process may not get the memory for them
 SELECTIONS = (FINAL, BEST)
 BITS_ALONE = ("threads", "slice_size", "device")  # fields that decide the last bits of a result and nothing else
 _NOT_OF_A_CELL = ("seed", "data", *BITS_ALONE)
@@ -63,6 +65,8 @@ class Recipe:
             raise RecipeError("`maps` (=()) must hold a number of feature maps for each convolution, or be left out")
         for maps in self.maps or ():
             at_least("maps", maps, 1)
+            if maps >= 2**31:
+                raise RecipeError(f"`maps` (={maps}) must be below 2^31")
 
     def cell_digest(self) -> str:
         """What runs of one cell of a table have in common on the same data: all but seed, path and bits; 16 letters."""
@@ -83,9 +87,17 @@ def at_least(field: str, value: int, least: int) -> None:
         raise RecipeError(f"`{field}` (={value}) must be at least {least}")
 
 
+def usable_threads(value: int) -> int:
+    """Processor threads that a command was given. Raises RecipeError for none, or more than a process can have."""
+    at_least("threads", value, 1)
+    if value > MOST_THREADS:
+        raise RecipeError(f"`threads` (={value}) must be at most {MOST_THREADS:,}")
+    return value
+
+
 def parse_words(text: str) -> tuple[str, ...]:
-    """The keywords in "yes,no". Raises RecipeError for none, an empty or repeated one, or "other"."""
-    words = tuple(word.strip() for word in text.split(","))
+    """The keywords in "yes,no", letters composed. Raises RecipeError for none, an empty or repeated one, or "other"."""
+    words = tuple(unicodedata.normalize("NFC", word.strip()) for word in text.split(","))
     if not all(words):
         raise RecipeError(f"`words` (={text!r}) must be words with a comma between them, as in --words yes,no")
     if len(set(words)) < len(words):

@@ -5,6 +5,7 @@ Like kws.display, which this draws with, it never reads text from outside as ric
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -12,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kws.data_card import SPLITS, DataCard
-from kws.display import duration, out, percent, say, visible
+from kws.display import duration, out, percent, say, shows_bold, visible
 from kws.events import Evaluation
-from kws.registry.runs import Epoch, Run
+from kws.registry.runs import Epoch, Run, described
 from kws.reports.grids import grids
 from kws.reports.table1 import Table as Table1
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from kws.speech.checks import Report
     from kws.speech.sources import Entry
     from kws.speed import Speed
+
+
+_JUDGED = 5  # splits that are listed
 
 
 def loss_text(evaluation: Evaluation) -> str:
@@ -41,16 +45,16 @@ def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
         drawn = table_of(*map(visible, grid.columns), title=f"Table {number + 1}")
         for i, row in enumerate(grid.rows):
             cells = ((visible(text), (i, j) in grid.bold) for j, text in enumerate(row))
-            drawn.add_row(*(_bold(text, terminal=console.is_terminal) if bold else Text(text) for text, bold in cells))
+            drawn.add_row(*(_bold(text, shown=shows_bold(console)) if bold else Text(text) for text, bold in cells))
         console.print(drawn)
         console.print(visible(grid.caption), soft_wrap=not console.is_terminal)
         for note in grid.notes:
             console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
 
 
-def _bold(text: str, *, terminal: bool) -> Text:
+def _bold(text: str, *, shown: bool) -> Text:
     """Bold, or between asterisks where there is no bold."""
-    return Text(text, style="bold") if terminal else Text(f"**{text}**")
+    return Text(text, style="bold") if shown else Text(f"**{text}**")
 
 
 def print_runs(runs: list[Run], *, chosen: bool) -> None:
@@ -59,7 +63,7 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
     rows.extend(
         (
             visible(run.id),
-            visible(run.status),
+            visible(described(run)),
             visible(run.recipe.arch),
             visible(run.recipe.opt),
             str(run.recipe.seed),
@@ -81,11 +85,13 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
         say("no runs yet; `kws train --arch cnn --opt adam` makes one")
 
 
-def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]) -> None:
-    """All of one run."""
+def print_run(
+    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
+) -> None:
+    """All of one run; `judged` is how many recipes its test split has judged."""
     console = out()
     facts = table_of("", "", title=f"Run {run.id}", header=False)
-    rows = {"status": run.status + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
+    rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
     rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
     rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
     rows |= {"parameters": f"{run.parameters:,}"}
@@ -93,6 +99,8 @@ def print_run(run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evalua
     for split in SPLITS:
         counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
         rows[f"  {split}"] = counts
+    rows["recipes judged"] = f"{judged:,} by this test split so far"
+    rows["test"] = f"not tested; `kws test {run.id}` does it, once" if run.awaits_test else None
     rows |= {f"recipe {name}": _plain(value) for name, value in vars(run.recipe).items() if value is not None}
     rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
     for name, value in rows.items():
@@ -136,6 +144,13 @@ def print_info(info: dict[str, Any]) -> None:
     runs = ", ".join(f"{count:,} {status}" for status, count in info["runs"].items() if count) or "none"
     drawn.add_row("runs", runs + (f"; {info['deleted_runs']:,} deleted" if info["deleted_runs"] else ""))
     drawn.add_row("rows", ", ".join(f"{table} {count:,}" for table, count in info["rows"].items()))
+    for place, judged in enumerate(info["judged"][:_JUDGED]):
+        split = f"{visible(str(judged['split']))} split {visible(str(judged['fingerprint']))[:12]}"
+        counted = f"{judged['recipes']:,} recipe{'' if judged['recipes'] == 1 else 's'}"
+        looks = f"{judged['evaluations']:,} evaluation{'' if judged['evaluations'] == 1 else 's'}"
+        drawn.add_row("" if place else "judged", f"{split}: {counted}, {looks}")
+    if (more := len(info["judged"]) - _JUDGED) > 0:
+        drawn.add_row("", f"and {more:,} more split{'' if more == 1 else 's'}, which --json lists")
     out().print(drawn)
 
 
@@ -187,11 +202,23 @@ def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
     console = out()
     drawn = table_of("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
     for speed in speeds:
-        figures = (f"{speed.clips_per_second:,.0f}", f"{speed.gflops:,.0f}", f"{speed.peak_gflops:,.0f}")
-        drawn.add_row(speed.precision, *figures, f"{100 * speed.share:.0f} %")
+        peak, share = _figure(speed.peak_gflops), f"{100 * speed.share:.0f} %"
+        if speed.peak_is_lower_bound:
+            peak, share = f"at least {peak}", "not known"
+        drawn.add_row(speed.precision, f"{speed.clips_per_second:,.0f}", _figure(speed.gflops), peak, share)
     console.print(drawn)
+    for speed in speeds:
+        if speed.peak_is_lower_bound:
+            console.print(
+                f"{speed.precision}: training was faster than every product of matrices that was tried, so its peak is "
+                "not known; it is at least that"
+            )
     fastest = max(speeds, key=lambda speed: speed.clips_per_second)
     console.print(f"fastest here: --precision {fastest.precision}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def print_sources(sources: list[Entry], chosen: str) -> None:
@@ -207,29 +234,62 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 
 def print_check(report: Report) -> None:
     """What a source holds, and the clips that are not in order."""
+    from kws.speech import sentences
+    from kws.speech.splits import LISTS
+
     console = out()
     drawn = table_of("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
     for word, counts in report.counts.items():
-        drawn.add_row(Text(word), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
+        drawn.add_row(Text(visible(word)), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
     drawn.add_section()
     totals = [sum(counts[split] for counts in report.counts.values()) for split in SPLITS]
     drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
-    drawn.add_row("speakers", *(f"{report.speakers.get(split, 0):,}" for split in SPLITS), "")
+    told = report.speakers
+    drawn.add_row("speakers", *("unknown" if told is None else f"{told.get(split, 0):,}" for split in SPLITS), "")
     console.print(drawn)
+
+    def show(line: str) -> None:
+        console.print(visible(line), soft_wrap=not console.is_terminal)
+
+    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
+    if line := sentences.no_words(report.counts):
+        show(line)
+    by_lists = " and ".join(f"{LISTS[split]}" for split in report.lists)
+    rest = "the official rule" if told else "the official rule on the clips' names"
+    show(f"splits: by {by_lists or rest}" + (f", else {rest}" if len(report.lists) == 1 else ""))
     shortest, mean, longest = report.seconds
-    console.print(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average")
-    duplicated = [" = ".join(names) for names in report.duplicated]
+    rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
+    show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
+    for what, names in (
+        *((f"not used ({reason})", paths) for reason, paths in report.unused.items()),
+        ("folders that are one word", [" = ".join(words) for words in report.one_word]),
+    ):
+        if names:
+            show(_first(what, names))
+    show(f"longer than 1 s (the rest is not heard): {report.longer:,}")
     for what, names in (
         ("shorter than 1 s (padded with silence)", report.short),
-        ("silent", report.silent),
+        ("louder after the second that is heard", report.late),
+        ("silent as they are heard", report.silent),
+        ("channels that cancel each other", report.channels_cancel),
         ("clipped", report.clipped),
-        ("the same samples", duplicated),
-        ("named by a list but not there", report.missing),
+        ("far beyond full scale", report.beyond_full_scale),
+        ("the same sound", [" = ".join(names) for names in report.duplicated]),
+        ("THE SAME SOUND IN TWO SPLITS", [" = ".join(names) for names in report.in_two_splits]),
+        ("THE SAME SOUND UNDER TWO WORDS", [" = ".join(names) for names in report.in_two_words]),
+        ("NAMED BY A LIST BUT NOT THERE", report.missing),
         ("UNREADABLE", [f"{clip} ({why})" for clip, why in report.unreadable.items()]),
-        ("SPEAKERS IN TWO SPLITS", report.shared_speakers),
     ):
-        some = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
-        console.print(f"{what}: {len(names):,}{some}", soft_wrap=not console.is_terminal)
+        show(_first(what, names))
+    if report.shared_speakers is None:
+        show(f"{sentences.UNKNOWN}; --speakers tells them")
+    else:
+        show(_first("SPEAKERS IN TWO SPLITS", report.shared_speakers))
+
+
+def _first(what: str, names: Sequence[str]) -> str:
+    """How many there are, and the first of them."""
+    return f"{what}: {len(names):,}" + (f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else "")
 
 
 def table_of(*columns: str, title: str = "", header: bool = True) -> Table:

@@ -16,22 +16,54 @@ from kws.reports.inference import Interval, over_clips
 from kws.screens import loss_text, table_of
 
 if TYPE_CHECKING:
+    from kws.reports.coverage import Coverage
     from kws.reports.scores import Scores
 
 _FALSE_ACCEPTS = 0.01
 _ALL_BUT_SURE = 0.9999
 
 
-def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> None:
-    """Accuracy, loss, confusion matrix and scores a class."""
-    console = out()
-    right = sum(report.confusion[i][i] for i in range(len(report.scores)))
-    accuracy = _with(evaluation.accuracy, over_clips(right, evaluation.clips))
-    console.print(
+def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
+    """Accuracy and loss in a line."""
+    right = sum(label == answer for label, answer in zip(evaluation.labels, evaluation.predictions, strict=True))
+    return (
         f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
-        f"{visible(card.source)}, {evaluation.clips:,} clips: accuracy {accuracy}, {loss_text(evaluation)}",
-        soft_wrap=not console.is_terminal,
+        f"{visible(card.source)}, {evaluation.clips:,} clips: "
+        f"accuracy {_with(evaluation.accuracy, over_clips(right, evaluation.clips))}, {loss_text(evaluation)}"
     )
+
+
+def judged_line(recipes: int) -> str:
+    """How many recipes a split has judged, which makes the best of them look better than it is."""
+    return f"this split has now judged {recipes:,} recipe{'' if recipes == 1 else 's'}"
+
+
+def coverage_lines(coverage: Coverage) -> list[str]:
+    """How many clips were trained on, how many of the data's were used, and what that does to the figures."""
+    clips = f"{coverage.clips:,} clips"
+    if coverage.trained_on is None:
+        trained = f"how many of these {clips} it was trained on is not known"
+    else:
+        trained = f"{coverage.trained_on:,} of these {clips} were trained on"
+    used = f"used {coverage.clips:,} of {coverage.offered:,} clips"
+    if coverage.left_out:
+        used += f": {', '.join(f'{count:,} {visible(reason)}' for reason, count in coverage.left_out.items())}"
+    if not coverage.is_whole:
+        used += "; what its folder held besides is not recorded"
+    lines = [trained, used]
+    if coverage.flatters:
+        lines.append(
+            "silence, noise and unknown words that are left out would have been false accepts at times, so false "
+            "accepts look better here than they are"
+        )
+    return lines
+
+
+def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport, coverage: Coverage) -> None:
+    """Accuracy, loss, what was evaluated, confusion matrix and scores a class."""
+    console = out()
+    for line in (headline(run, card, evaluation), *coverage_lines(coverage)):
+        console.print(line, soft_wrap=not console.is_terminal)
     names = [visible(name) for name in card.classes]
     confusion = table_of("said \\ heard as", *names, title="Confusion matrix")
     for i, row in enumerate(report.confusion):
@@ -48,8 +80,10 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
     console.print(scores)
 
 
-def print_scores(scores: Scores, names: Sequence[str], *, most: int) -> None:
-    """Each class told from the rest, calibration, and the clips most surely wrong."""
+def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:
+    """Each class told from the rest, calibration, and the clips most surely wrong; nothing without the outputs."""
+    if scores is None:
+        return
     console = out()
     title = "Each class told from the rest by its score"
     at = f"misses at {100 * _FALSE_ACCEPTS:g} % false accepts"

@@ -1,8 +1,9 @@
 """The live page's server: Starlette and uvicorn, on this machine only, for reading only.
 
 Decisions:
-- It listens on 127.0.0.1, and answers only to requests that name this machine and its port as their Host: a page from
-  elsewhere whose name is made to point here (DNS rebinding) is refused. GET and HEAD are all there is.
+- It listens on 127.0.0.1, and answers only to requests that name this machine as their Host: a page from elsewhere
+  whose name is made to point here (DNS rebinding) is refused. The port may be any, since a tunnel (ssh -L) has its own
+  on the machine of the browser. GET and HEAD are all there is.
 - Every answer has a strict content security policy, is never kept, and tells no other site where it came from.
 - The page asks for /state.json every two seconds and renews itself when its ETag, a digest of all runs, is another.
 - uvicorn's own loop and parser are named, so that it does not matter what else is installed.
@@ -10,6 +11,7 @@ Decisions:
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ from kws.reports.page import html
 from kws.reports.page.live import Live
 
 MOST_RUNS = 100  # in one request
-_THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
+_THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _HEADERS = {
     "Content-Security-Policy": html.LIVE_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -67,14 +69,13 @@ def serve(path: Location, listener: socket.socket) -> None:
     """Serve the registry's page until a signal ends it."""
     live = Live(path)
     threading.Thread(target=live.warm_up, daemon=True).start()
-    server(live, listener).run(sockets=[listener])
+    server(live).run(sockets=[listener])
 
 
-def server(live: Live, listener: socket.socket) -> uvicorn.Server:
+def server(live: Live) -> uvicorn.Server:
     """The server of a registry's page, which does not run yet."""
-    app = application(live, listener.getsockname()[1])
     config = uvicorn.Config(
-        app,
+        application(live),
         loop="asyncio",
         http="h11",
         ws="none",
@@ -87,8 +88,8 @@ def server(live: Live, listener: socket.socket) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def application(live: Live, port: int) -> ASGIApp:
-    """The ASGI application of a registry's page at that port."""
+def application(live: Live) -> ASGIApp:
+    """The ASGI application of a registry's page."""
 
     def state(request: Request) -> Response:
         digest, overview = live.now()
@@ -128,7 +129,7 @@ def application(live: Live, port: int) -> ASGIApp:
         routes=[Route(where, endpoint, methods=["GET"]) for where, endpoint in routes.items()],
         exception_handlers={KwsError: _refusal},
     )
-    return _Guard(made, port)
+    return _Guard(made)
 
 
 def _asked(request: Request) -> list[str]:
@@ -150,9 +151,8 @@ def _refusal(request: Request, error: Exception) -> Response:
 class _Guard:
     """Refuses requests that do not name this machine, or want more than to read; puts our headers on every answer."""
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._hosts = {f"{name}:{port}" for name in _THIS_MACHINE} | (set(_THIS_MACHINE) if port == 80 else set())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
@@ -167,9 +167,13 @@ class _Guard:
         await (refused or self._app)(scope, receive, with_headers)
 
     def _refused(self, scope: Scope) -> Response | None:
-        hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return PlainTextResponse("this page is for this machine only; open it by the address kws ui printed", 403)
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not _THIS_MACHINE.fullmatch(hosts[0]):
+            return PlainTextResponse(
+                "this page is for this machine only; open it as http://localhost and the port that kws ui printed, "
+                "or that a tunnel to it has",
+                403,
+            )
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("this page only reads", 405, headers={"Allow": "GET, HEAD"})
         return None

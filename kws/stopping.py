@@ -1,8 +1,14 @@
-"""How a command is ended from outside: Ctrl-C and SIGTERM are alike, but for the exit code."""
+"""How a command is ended from outside: Ctrl-C, SIGTERM and SIGHUP are alike, but for the exit code.
+
+The first of them ends it. SIGTERM and SIGHUP that follow at once change nothing: a terminal that is closed sends SIGHUP
+twice, some supervisors send both, and what is recorded meanwhile must not be cut off. A second Ctrl-C is somebody who
+cannot wait.
+"""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,26 +18,49 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
 
+class HungUp(KeyboardInterrupt):
+    """SIGHUP came: the terminal was closed."""
+
+
+def exit_code(stop: BaseException | None) -> int:
+    """The exit code of a command that a signal ended: 128 and the signal's number."""
+    return 143 if isinstance(stop, Terminated) else 129 if isinstance(stop, HungUp) else 130
+
+
 class Stopped(BaseException):
     """A run was interrupted, the registry has it, and the command ends with this exit code."""
 
     def __init__(self, stop: KeyboardInterrupt) -> None:
-        self.exit_code = 143 if isinstance(stop, Terminated) else 130
+        self.exit_code = exit_code(stop)
+
+
+_RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
+_AGAIN_SECONDS = 5.0  # after the first signal, until another is taken for a new one: the first may have been lost
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM ends the body as Ctrl-C does."""
+    """SIGTERM ends the body as Ctrl-C does, and so does SIGHUP unless it is ignored, as under nohup."""
+    last = float("-inf")
 
-    def stop(*_: Any) -> None:
-        raise Terminated
+    def stop(number: int, _: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if number == signal.SIGINT or now - last > _AGAIN_SECONDS:
+            last = now
+            raise _RAISED[signal.Signals(number)]
 
+    before: dict[signal.Signals, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        for number in _RAISED:
+            is_now = signal.getsignal(number)
+            if number == signal.SIGTERM or is_now in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, stop)
     except ValueError:  # not the main thread, which alone hears signals
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,6 +7,7 @@ says `waiting NAME PID RUN` and, at the end, `ended NAME CODE`.
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ def train(folder: Path, name: str, arguments: list[str]) -> None:
             time.sleep(60)
 
     os.dup2(os.open(folder / f"{name}.txt", os.O_WRONLY | os.O_CREAT), 2)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     session.CHECKPOINT_SECONDS = session._SHARE = 0
     Registry.record = record_and_wait
     sys.argv[1:] = [*arguments, "--db", str(folder / f"{name}.db")]

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import functools
 import hashlib
@@ -244,6 +245,23 @@ def test_a_server_that_fails_leaves_a_sentence_and_nothing_else(server, cache, m
     assert list(cache.iterdir()) == []
 
 
+def test_a_word_in_an_error_is_no_timeout():
+    import requests
+    from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
+
+    told = archives._reason(requests.ConnectionError("the host timed-out.example said: timed out"), 0)
+    assert told == "no connection"
+    for inner in (
+        ReadTimeoutError(None, "/", "silence"),
+        ProtocolError("broken", TimeoutError()),
+        MaxRetryError(None, "/", ReadTimeoutError(None, "/", "silence")),
+    ):
+        assert archives._reason(requests.ConnectionError(inner), 10).startswith("no answer within")
+    assert archives._reason(requests.ConnectionError(ProtocolError("broken", ConnectionResetError())), 10) == (
+        "it broke off before its end"
+    )
+
+
 def test_an_archive_that_is_not_on_the_server_is_named(server, cache):
     archive = server.archive(b"")
     server.files.clear()
@@ -403,6 +421,73 @@ def test_a_file_in_the_way_of_the_folder_is_one_sentence(server, cache):
 def test_an_empty_folder_of_that_name_is_not_taken_for_the_archive(server, cache):
     (cache / "words").mkdir(parents=True)
     assert contents(folder(server.archive(tar_of(CLIPS)), cache)) == CLIPS
+
+
+WORDS = {"words": ("yes", "no", "up", "down")}
+WORDLESS = {
+    "other words": {"seven/a.wav": b"RIFF", "eight/b.wav": b"RIFF"},
+    "a note": {"README.md": b"the clips are elsewhere"},
+    "empty words": {"yes/README.md": b"", "no/._a.wav": b""},
+    "deeper": {"clips/more/yes/a.wav": b"RIFF", "clips/README.md": b""},
+    "a word that is a file": {"yes": b"RIFF", "no": b"RIFF"},
+}
+
+
+@both_kinds
+@pytest.mark.parametrize("members", WORDLESS.values(), ids=WORDLESS)
+def test_an_archive_that_holds_none_of_the_words_is_refused_and_never_there(server, cache, ending, members):
+    archive = dataclasses.replace(by_hand(MAKE[ending](members), cache, ending), **WORDS)
+    message = refusal(archive, cache)
+    assert "holds no recordings of yes, no, up or any other of its 4 words; put the right archive there" in message
+    assert str(place(archive, cache)) in message
+    assert not is_there(archive, cache)
+    assert [path.name for path in cache.iterdir()] == [f"words{ending}"]
+    downloaded = dataclasses.replace(server.archive(MAKE[ending](members), ending), **WORDS)
+    (cache / f"words{ending}").unlink()
+    assert "holds no recordings of" in refusal(downloaded, cache)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("members", WORDLESS.values(), ids=WORDLESS)
+def test_a_folder_in_the_archives_place_with_none_of_the_words_is_not_the_archive(server, cache, members):
+    for name, content in members.items():
+        (cache / "words" / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / "words" / name).write_bytes(content)
+    archive = dataclasses.replace(server.archive(tar_of(CLIPS)), **WORDS)
+    assert not is_there(archive, cache)
+    assert "has no recordings of yes, no, up or any other of its 4 words; move it away" in refusal(archive, cache)
+    assert server.requests == []
+    (cache / "words").rename(cache / "away")
+    assert contents(folder(archive, cache)) == CLIPS
+
+
+@both_kinds
+@pytest.mark.parametrize("name", ["up/a.wav", "down/b.FLAC", "top/yes/c.ogg"])
+def test_an_archive_with_a_recording_of_one_of_the_words_is_there(cache, ending, name):
+    archive = dataclasses.replace(by_hand(MAKE[ending]({name: b"RIFF"}), cache, ending), **WORDS)
+    assert not is_there(archive, cache)
+    folder(archive, cache)
+    assert is_there(archive, cache)
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_the_list_of_sources_says_what_is_there(cache, monkeypatch, name):
+    """As `kws data list` does, of a folder that somebody has put in the archive's place."""
+    from kws.speech import sources
+
+    monkeypatch.setenv("KWS_CACHE", str(cache))
+
+    def there():
+        return {entry.name: entry.is_there for entry in sources.catalogue()}[name]
+
+    assert len(set(ARCHIVES[name].words)) == int(re.search(r"(\d+) words", ARCHIVES[name].title)[1])
+    (cache / name / "LICENSE").parent.mkdir(parents=True)
+    (cache / name / "LICENSE").write_text("CC BY 4.0")
+    assert not there()
+    (cache / name / "yes").mkdir()
+    assert not there()
+    (cache / name / "yes" / "a.wav").write_bytes(b"RIFF")
+    assert there()
 
 
 @both_kinds

@@ -124,6 +124,87 @@ def test_framed_pickles_of_numpy_1_are_read(course, protocol):
     check(course)
 
 
+def by_python_2(array: np.ndarray, protocol: int) -> bytes:
+    """What Python 2's pickle (and cPickle) wrote of an array by protocol 0, 1 or 2: its strings are bytes."""
+    dtype, raw = array.dtype, array.tobytes("F" if not array.flags.c_contiguous else "C")
+    fortran = int(not array.flags.c_contiguous)
+    order = b"<" if dtype.itemsize > 1 else b"|"
+    code = f"{dtype.kind}{dtype.itemsize}".encode()
+    if protocol == 0:
+        shape = b"(" + b"".join(b"I%d\n" % n if i % 2 else b"L%dL\n" % n for i, n in enumerate(array.shape)) + b"t"
+        return (
+            b"cnumpy.core.multiarray\n_reconstruct\np0\n(cnumpy\nndarray\np1\n(I0\ntp2\nS'b'\np3\ntp4\nRp5\n(I1\n"
+            + shape + b"p6\ncnumpy\ndtype\np7\n(S'" + code + b"'\np8\nI0\nI1\ntp9\nRp10\n(I3\nS'" + order
+            + b"'\np11\nNNNI-1\nI-1\nI0\ntp12\nbI%02d\nS" % fortran + repr(raw)[1:].encode() + b"\np13\ntp14\nb."
+        )  # fmt: skip
+    shape = b"(" + b"".join(b"J" + struct.pack("<i", n) for n in array.shape) + b"t"
+    flag = (b"I01\n" if fortran else b"I00\n") if protocol == 1 else (b"\x88" if fortran else b"\x89")
+    return (
+        (b"\x80\x02" if protocol == 2 else b"")
+        + b"cnumpy.core.multiarray\n_reconstruct\nq\x01(cnumpy\nndarray\nq\x02(K\x00tU\x01btRq\x03(K\x01" + shape
+        + b"cnumpy\ndtype\nq\x04(U" + bytes([len(code)]) + code + b"K\x00K\x01tRq\x05(K\x03U\x01" + order
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb" + flag + b"T" + struct.pack("<i", len(raw)) + raw + b"tb."
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+@pytest.mark.parametrize("array", [X, np.asfortranarray(X)], ids=["C", "Fortran"])
+def test_pickles_of_python_2_are_read(course, protocol, array):
+    for x_name, y_name in FILES.values():
+        (course / x_name).write_bytes(by_python_2(array, protocol))
+        (course / y_name).write_bytes(by_python_2(Y, protocol))
+    assert (pickle.loads((course / x_name).read_bytes(), encoding="latin1") == X).all(), "they are what they should be"
+    check(course)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f2", "f8", "b1"])
+def test_labels_of_python_2_are_read_in_any_type(course, protocol, dtype):
+    (course / "Y_valid.p").write_bytes(by_python_2(Y.astype(dtype), protocol))
+    check(course)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"S'x'\n.",
+        b"U\x01x.",
+        b"T\x01\x00\x00\x00x.",
+        b"S'x",
+        b"S'x'",
+        b"T\xff\xff\xff\xffx.",
+        b"T\xff\xff\xff\x7fx.",
+        b"cposix\nsystem\n(S'touch it ran'\ntR.",
+        b"c__builtin__\neval\n(S'1'\ntR.",
+        b"cnumpy.core.multiarray\nscalar\n(S'x'\ntR.",
+        b"ccopy_reg\n_reconstructor\n(S'x'\ntR.",
+        b"cnumpy\ndtype\n(S'O8'\ntR.",
+        b"cnumpy\ndtype\n(S'V8'\ntR.",
+        b"cnumpy\ndtype\n(S'\\xff'\ntR.",
+        by_python_2(X, 2).replace(b"U\x02f4", b"U\x02O8"),
+        by_python_2(X, 2)[:-1000],
+        by_python_2(X, 0)[:-1000],
+        by_python_2(X, 2).replace(b"J\x04\x00\x00\x00", b"J\x05\x00\x00\x00"),
+        by_python_2(X, 0).replace(b"numpy\ndtype", b"numpy\nload"),
+    ],
+    ids=range(19),
+)
+def test_strings_of_python_2_open_no_door(course, tmp_path, content):
+    assert "cannot be read as one NumPy array" in refusal(course, "X_valid.p", content)
+    assert not list(tmp_path.glob("it*"))
+
+
+def test_features_with_an_axis_of_one_behind_are_features(course):
+    for x_name, _ in FILES.values():
+        (course / x_name).write_bytes(dumped(X[..., None]))
+    check(course)
+
+
+@pytest.mark.parametrize("shape", [(4, 101, 40, 2), (4, 101, 40, 1, 1), (4, 101, 1, 40), (4, 101, 40, 0)])
+def test_features_with_any_other_axis_are_not(course, shape):
+    assert "shape" in refusal(course, "X_train.p", np.ones(shape, np.float32))
+
+
 @pytest.mark.parametrize(
     "labels", [Y, Y.astype(bool), Y.astype(np.int8), LABELS, LABELS.astype(float), LABELS.astype(np.uint8)]
 )
@@ -282,7 +363,7 @@ VALID = {
     f"{kind} {order}": dumped(array, kind) if kind != "npy" else saved(array)
     for kind in (*PROTOCOLS, "npy")
     for order, array in (("X", X), ("Y", Y), ("labels", LABELS))
-}
+} | {f"{kind} by Python 2": by_python_2(X, kind) for kind in (0, 1, 2)}
 
 
 @st.composite

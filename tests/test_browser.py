@@ -78,7 +78,7 @@ def served(db: Path) -> Iterator[str]:
     live = Live(db)
     live.warm_up()
     with serving.listening(0) as listener:
-        server = serving.server(live, listener)
+        server = serving.server(live)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("kws.reports.page.html.POLL_MS", 200)

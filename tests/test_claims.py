@@ -41,7 +41,7 @@ def test_the_first_to_claim_has_it_and_the_second_is_told_who_runs(registry):
     first, second = claim(registry), claim(registry)
     assert (first.mine, first.before) == (True, None)
     assert (second.mine, second.before, second.run) == (False, RUNNING, first.run)
-    assert second.sign
+    assert second.sign is None  # it can be seen to live, however silent it is
     assert [run.id for run in registry.runs()] == [first.run]
 
 
@@ -108,9 +108,36 @@ def test_of_equal_runs_the_one_that_is_furthest_counts(registry):
         assert [run.id for run in reader.known()[key_of(make_recipe())]] == [second.run, first.run]
 
 
+def elsewhere(registry):
+    """Let every session's process be where it cannot be seen."""
+    sql(registry.path, "UPDATE sessions SET boot = 'another'")
+
+
+def test_a_run_that_can_be_seen_to_live_is_never_taken_over(registry):
+    with Claimer(registry.path) as other:
+        first = claim(other)
+        sign = other.sighting(first.run).sign
+        assert claim(registry, silent=sign).mine is False
+        assert claim(registry, silent=None).mine is False
+        other.record(first.run, make_epochs(1)[0])
+
+
+def test_a_run_elsewhere_is_left_alone_and_its_last_sign_told(registry):
+    with Claimer(registry.path) as other:
+        first = claim(other)
+        elsewhere(registry)
+        again = claim(registry)
+        assert (again.run, again.mine, again.before) == (first.run, False, RUNNING)
+        assert again.sign.split()[1] == again.last_seen
+    with PlanReader(registry.path) as reader:
+        (known,) = reader.known()[key_of(make_recipe())]
+    assert (known.status, known.last_seen) == (RUNNING, again.last_seen)
+
+
 def test_a_silent_run_is_taken_over_and_its_process_is_told(registry):
     with Claimer(registry.path) as other:
         first = claim(other)
+        elsewhere(registry)
         sign = claim(registry).sign
         assert claim(registry, silent="an older one").mine is False
         assert claim(registry, silent=sign).mine
@@ -122,6 +149,7 @@ def test_a_silent_run_is_taken_over_and_its_process_is_told(registry):
 def test_a_heartbeat_since_then_keeps_it(registry):
     with Claimer(registry.path) as other:
         first = claim(other)
+        elsewhere(registry)
         sign = claim(registry).sign
         sql(registry.path, "UPDATE sessions SET heartbeat_at = '2026-01-01T00:00:00+00:00'")
         assert claim(registry, silent=sign).mine is False

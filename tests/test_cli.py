@@ -143,7 +143,7 @@ def test_eval_on_other_data_normalises_as_in_training(run, task, tmp_path):
     result = kws("eval", run["run"], "--data", tmp_path / "other", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["clips"] == 12
-    assert "not the clips that run" in result.stderr
+    assert "this is other data than run" in result.stderr
     everything = json.loads(ok("eval", run["run"], "--data", tmp_path / "other", "--split", "all", "--json"))
     assert everything["clips"] == 3 + 3 + 12
 
@@ -231,11 +231,55 @@ def test_an_unreadable_clip_is_named_and_can_be_left_out(task):
         (["--words", "yes,other"], "may not hold 'other'"),
         (["--maps", "8,4"], "is not for fc"),
         (["--maps", "eight"], "must be numbers"),
+        (["--maps", f"{2**70},1"], "`maps` (=1180591620717411303424) must be below 2^31"),
+        (["--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
+        (["--data", ""], "--data is empty; name a folder or a source"),
+        (["--data", " "], "--data is empty; name a folder or a source"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_in_one_sentence(options, sentence):
     assert sentence in refused("train", "--arch", "fc", "--opt", "adam", *options)
     assert not Path(os.environ["KWS_DB"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sweep", "--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
+        (["sweep", "--seeds", ""], "`seeds` (='') must be values with a comma between them"),
+        (["sweep", "--epochs", ""], "`epochs` (='') must be values with a comma between them"),
+        (["sweep", "--maps", ""], "`maps` (='') must be numbers"),
+        (["train", "--maps", ""], "`maps` (='') must be numbers"),
+        (["tune", "--maps", ""], "`maps` (='') must be numbers"),
+        (["tune", "--batch-size", ""], "`batch_size` (='') must be a range as in 16:256"),
+        (["tune", "--learning-rate", ""], "`learning_rate` (='') must be a range as in 0.001:0.1"),
+        (["sweep", "--maps", "2", "--dry-run"], "`maps` (=2) must be 2 numbers, as in --maps 32,16"),
+        (["sweep", "--maps", f"{2**70},1", "--dry-run"], "must be below 2^31"),
+        (["sweep", "--data", ""], "--data is empty"),
+        (["sweep", "--address", "here:6379"], "--address here:6379 is for a Ray cluster; add --engine ray"),
+        (["sweep", "--momentum", "0.9"], "`momentum` (=0.9) is not for adam"),
+        (["sweep", "--learning-rate", "0.1,nan", "--dry-run"], "`learning_rate` (=nan) must be a number above 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_one_sentence(arguments, sentence):
+    assert sentence in refused(*arguments, "--arch", "cnn", "--opt", "adam")
+    assert not Path(os.environ["KWS_DB"]).exists()
+
+
+def test_empty_networks_and_optimizers_are_refused_not_taken_from_a_preset():
+    for option in ("--arch", "--opt", "--seeds", "--epochs"):
+        said = refused("sweep", "--preset", "table1", "--dry-run", option, "")
+        assert f"`{option[2:]}` (='') must be " in said
+
+
+@pytest.mark.parametrize("threads", [0, -1, 100_000, 2**40])
+def test_threads_that_cannot_be_are_refused_by_bench(threads):
+    assert f"`threads` (={threads}) must be at " in refused("bench", "--arch", "fc", "--threads", threads)
+
+
+def test_an_address_in_the_environment_is_for_sweeps_by_ray_alone(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "here:6379")
+    ok("sweep", "--arch", "cnn", "--opt", "adam", "--dry-run")
 
 
 @pytest.mark.parametrize(
@@ -427,9 +471,8 @@ def test_only_the_program_itself_offers_to_install_completion(command):
 def test_bf16_is_probed_recorded_and_has_a_table_of_its_own(task, run, monkeypatch):
     from kws import speed
 
-    measure = speed.measure  # with fewer clips, for bfloat16 takes seconds where the processor has none
-    monkeypatch.setattr(speed, "measure", lambda recipe, clips, repeats: measure(recipe, clips=8, repeats=repeats))
-    monkeypatch.setattr(speed, "_PEAK_SIZE", 64)
+    timed = speed.clips_per_second  # with fewer clips, for bfloat16 takes seconds where the processor has none
+    monkeypatch.setattr(speed, "clips_per_second", lambda recipe, clips, repeats: timed(recipe, clips=8, repeats=2))
     result = kws(*TRAIN, "--data", task, "--precision", "bf16", "--json")
     assert result.exit_code == 0
     assert re.search(r"bf16 trains \d+\.\d\d times as fast as fp32 on this processor", result.stderr)
@@ -457,16 +500,36 @@ def test_bench_tells_speed_share_and_precision(monkeypatch):
 
     made = []
     measure = speed.measure
-    monkeypatch.setattr(speed, "_PEAK_SIZE", 64)
+    monkeypatch.setattr(speed, "_PEAK_SECONDS", 0.01)
     monkeypatch.setattr(speed, "measure", lambda recipe, clips: made.append(measure(recipe, clips=64)) or made[-1])
     record = json.loads(ok("bench", "--arch", "fc", "--threads", 1, "--json"))
     assert [speed["precision"] for speed in record["speeds"]] == ["fp32", "bf16"]
     for each in record["speeds"]:
         assert each["clips_per_second"] > 0
-        assert each["share"] == pytest.approx(each["gflops"] / each["peak_gflops"])
+        assert 0 < each["share"] == pytest.approx(each["gflops"] / each["peak_gflops"])
+        assert each["share"] <= 1
     monkeypatch.setattr(speed, "measure", lambda recipe, clips: made[recipe.precision == "bf16"])
     fastest = max(made, key=lambda each: each.clips_per_second)
     assert f"fastest here: --precision {fastest.precision}" in ok("bench", "--arch", "fc", "--threads", 1)
+
+
+def test_a_share_above_the_peak_is_never_printed(monkeypatch):
+    """Training that is faster than any product of matrices says that the peak is not known."""
+    from kws import speed
+
+    monkeypatch.setattr(speed, "peak_gflops", lambda precision, device: 1e-3 if precision == "bf16" else 1e9)
+    measure = speed.measure
+    monkeypatch.setattr(speed, "measure", lambda recipe, clips: measure(recipe, clips=16, repeats=2))
+    said = ok("bench", "--arch", "fc", "--threads", 1)
+    assert max(int(share) for share in re.findall(r"(\d+) %", said)) <= 100
+    line = next(line for line in said.splitlines() if line.split()[:1] == ["bf16"])
+    assert "at least " in line and "not known" in line
+    assert "bf16: training was faster than every product of matrices that was tried" in said
+    told = {
+        each["precision"]: each for each in json.loads(ok("bench", "--arch", "fc", "--threads", 1, "--json"))["speeds"]
+    }
+    assert (told["bf16"]["share"], told["bf16"]["peak_is_lower_bound"]) == (1, True)
+    assert told["fp32"]["share"] < 1e-3 and not told["fp32"]["peak_is_lower_bound"]
 
 
 def test_the_version_is_printed():

@@ -292,7 +292,7 @@ def test_opening_a_new_file_waits_for_another_process_that_is_making_it(db):
 
 @pytest.mark.sqlite_file
 def test_a_new_file_that_another_program_keeps_locked_is_told(db, monkeypatch):
-    monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("kws.registry.files.BUSY_SECONDS", 0.05)
     with closing(sqlite3.connect(db, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert "locked by another program" in refusal(db, create=True)
@@ -337,7 +337,7 @@ def test_four_writers_beside_a_reader_lose_nothing(db):
 
 @pytest.mark.sqlite_file
 def test_a_registry_that_another_program_keeps_locked_is_told(db, monkeypatch):
-    monkeypatch.setattr("kws.registry.connection._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("kws.registry.files.BUSY_SECONDS", 0.05)
     make_registry(db)
     with Registry(db) as registry, closing(sqlite3.connect(db, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

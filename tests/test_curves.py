@@ -124,6 +124,131 @@ def test_more_runs_than_colours_are_drawn():
     assert len(figure(runs).axes[0].lines) == 18
 
 
+def many(count, **recipe):
+    """Runs that differ in their learning rates, of as many digits as a search draws."""
+    return [
+        (make_run(f"run{i:05}", learning_rate=0.00012345678901234567 * (1 + i / 7), **recipe), EPOCHS)
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("style", [SCREEN, PAPER], ids=["screen", "paper"])
+@pytest.mark.parametrize("count", [1, 2, 5, 16, 26, 60])
+def test_a_legend_hides_no_curve_and_leaves_the_panels_their_size(count, style):
+    drawn = figure(many(count), style)
+    with style.applied():
+        drawn.draw_without_rendering()
+        legends = [axes.get_legend() for axes in drawn.axes if axes.get_legend()] + drawn.legends
+        boxes = [legend.get_window_extent() for legend in legends]
+        whole = drawn.get_tightbbox()
+    assert 0 <= whole.x0 < whole.x1 <= drawn.get_figwidth()
+    assert 0 <= whole.y0 < whole.y1 <= drawn.get_figheight()
+    for axes in drawn.axes:
+        panel = axes.get_window_extent()
+        assert panel.height / drawn.dpi > (3.2 if style is SCREEN else 1.2)
+        assert panel.width / drawn.dpi > (3.8 if style is SCREEN else 2.2)
+        if count > 4 or style is PAPER:
+            assert all(box.y1 <= panel.y0 for box in boxes)
+    (entries,) = {tuple(" ".join(text.get_text().split()) for text in legend.get_texts()) for legend in legends}
+    assert len(set(entries)) == len(entries) == max(count, 2)
+
+
+def test_no_two_of_many_runs_look_the_same():
+    drawn = figure(many(130))
+    for axes in drawn.axes:
+        looks = [
+            (line.get_color(), line.get_linestyle(), line.get_marker(), line.get_markevery()) for line in axes.lines
+        ]
+        assert len(set(looks[1::2])) == 130
+    (key,) = drawn.legends
+    assert [handle.get_color() for handle in key.legend_handles] == [
+        line.get_color() for line in drawn.axes[0].lines[1::2]
+    ]
+    assert all("0.00012345678901234567" not in text.get_text() for text in key.get_texts())
+
+
+def test_of_many_runs_the_seeds_of_a_recipe_share_a_look_and_a_line_of_the_legend():
+    runs = [
+        (make_run(f"{arch}{opt}{seed}", arch=arch, opt=opt, seed=seed), EPOCHS)
+        for arch in ("fc", "cnn")
+        for opt in ("sgd", "adam")
+        for seed in range(4)
+    ]
+    drawn = figure(runs)
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == [
+        "Fully-connected, SGD", "Fully-connected, Adam", "Convolutional, SGD", "Convolutional, Adam"
+    ]  # fmt: skip
+    validation = drawn.axes[0].lines[1::2]
+    assert len({line.get_color() for line in validation}) == 4
+    assert {len({line.get_color() for line in validation[i : i + 4]}) for i in range(0, 16, 4)} == {1}
+    title = " ".join(drawn.get_suptitle().split())
+    assert title.startswith("16 runs of 4 recipes on clips: ") and title.endswith("the seeds of a recipe alike")
+    assert len(figure(runs[:12]).legends[0].get_texts()) == 12
+
+
+def test_more_runs_than_can_be_told_apart_are_refused_in_a_sentence():
+    with pytest.raises(RegistryError, match=r"225 curves cannot be told apart in one figure, 224 can; name fewer runs"):
+        figure(many(225))
+
+
+@pytest.mark.parametrize("style", [SCREEN, PAPER], ids=["screen", "paper"])
+def test_runs_on_different_data_have_panels_of_their_own(style):
+    cards = make_card("clips"), make_card("other clips"), make_card("clips", clips=9)
+    runs = [
+        (make_run(f"run{seed}{i}", card=card, seed=seed), EPOCHS) for i, card in enumerate(cards) for seed in (0, 1)
+    ]
+    drawn = figure(runs, style)
+    shown = [axes for axes in drawn.axes if axes.axison]
+    titles = [" ".join(axes.get_title().split()) for axes in shown]
+    called = [f"clips ({cards[0].fingerprint[:8]})", "other clips", f"clips ({cards[2].fingerprint[:8]})"]
+    assert titles == [f"{quantity} on {data}" for data in called for quantity in ("Accuracy", "Loss")]
+    assert [len(axes.lines) for axes in shown] == [4] * 6
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == [
+        "Convolutional, Adam, seed 0", "Convolutional, Adam, seed 1"
+    ]  # fmt: skip
+    assert "alike" not in drawn.get_suptitle()
+
+
+def test_runs_on_more_data_sets_than_there_is_room_for_are_refused_in_a_sentence():
+    runs = [(make_run(f"run{i}", card=make_card(f"clips {i}")), EPOCHS) for i in range(9)]
+    with pytest.raises(RegistryError, match=r"these 9 runs are on 9 data sets, and a figure has room for 8; name runs"):
+        figure(runs)
+
+
+@pytest.mark.parametrize("style", [SCREEN, PAPER], ids=["screen", "paper"])
+def test_a_loss_after_a_softmax_is_never_in_one_panel_with_one_without(style):
+    runs = [(make_run(f"run{softmax}", softmax=softmax), EPOCHS) for softmax in (False, True)]
+    accuracy, plain, after = figure(runs, style).axes
+    assert [len(axes.lines) for axes in (accuracy, plain, after)] == [4, 2, 2]
+    units = [" ".join(axes.get_ylabel().split()) for axes in (accuracy, plain, after)]
+    assert units == ["accuracy (%)", "cross-entropy (nats)", "cross-entropy after a softmax (nats)"]
+    assert [axes.get_title() for axes in (plain, after)] == ["Loss", "Loss after a softmax"]
+    assert plain.lines[1].get_color() == accuracy.lines[1].get_color()
+    assert after.lines[1].get_color() == accuracy.lines[3].get_color()
+
+
+def test_the_axis_of_a_single_run_says_that_its_loss_is_after_a_softmax():
+    _, loss = figure([(make_run(softmax=True), EPOCHS)]).axes
+    assert loss.get_ylabel() == "cross-entropy after a softmax (nats)"
+    assert legend(loss) == ["training, per iteration", "validation, per epoch"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ({"opt": "sgd", "momentum": 0.8}, {"opt": "sgd", "momentum": 0.9}, ["momentum 0.8", "momentum 0.9"]),
+        ({"weight_decay": 0.1}, {"weight_decay": 0.0}, ["weight decay 0.1", "weight decay 0"]),
+        ({"epochs": 3}, {"epochs": 4}, ["epochs 3", "epochs 4"]),
+        ({"precision": "bf16"}, {}, ["precision bf16", "precision fp32"]),
+        ({"selection": "best"}, {}, ["selection best", "selection final"]),
+        ({"batch_size": 64}, {}, ["batch size 64", "batch size 1024"]),
+    ],
+)
+def test_the_legend_says_whatever_differs(one, other, names):
+    runs = [(make_run("bbbbbbbb", **one), EPOCHS), (make_run("cccccccc", **other), EPOCHS)]
+    assert [name.split(", ", 2)[2] for name in legend(figure(runs).axes[0])] == names
+
+
 def test_the_title_names_network_optimizer_seed_data_accuracy_and_run(drawing):
     title = drawing.get_suptitle()
     assert title == "Convolutional, Adam, seed 0, on clips, test accuracy 90.00 % [run bcdfghjk]"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from recordings import SPLITS, noise, write, write_folder
+from recordings import SPLITS, noise, write, write_folder, write_lists
 
 from kws.data_card import DataCard
 from kws.errors import ClipError, DataError
@@ -301,11 +301,37 @@ def test_the_manifest_has_every_clip_of_a_split_with_its_sound_and_speaker(folde
             assert manifest.seconds[place] == pytest.approx(soundfile.info(folder / path).duration, abs=1e-6)
 
 
-def test_one_name_without_a_speaker_makes_the_speakers_of_its_split_unknown(folder):
+def test_one_name_without_a_speaker_makes_the_speakers_of_the_whole_folder_unknown(folder):
     (folder / "yes" / "train0_nohash_0.wav").rename(folder / "yes" / "mine.wav")
     (folder / "validation_list.txt").write_text((folder / "validation_list.txt").read_text() + "yes/mine.wav\n")
     manifests = load(str(folder), WORDS).card.manifests
-    assert [manifests[split].speakers is None for split in SPLITS] == [False, True, False]
+    assert [manifests[split].speakers for split in SPLITS] == [None, None, None]
+
+
+def test_where_speakers_are_unknown_those_of_a_split_without_clips_are_too(tmp_path):
+    for name in ("yes/a", "yes/b", "no/a", "no/b"):
+        write(tmp_path / "data" / f"{name}.wav", noise(len(name)))
+    write_lists(tmp_path / "data", {"validation": [], "test": ["yes/a.wav", "no/a.wav"]})
+    manifests = load(str(tmp_path / "data"), WORDS).card.manifests
+    assert [manifests[split].speakers for split in SPLITS] == [None, None, None]
+
+
+def test_speakers_who_are_told_are_in_the_manifest_and_decide_the_splits(tmp_path):
+    folder = tmp_path / "data"
+    for number in range(24):
+        for word in WORDS:
+            write(folder / word / f"speaker{number % 12}_{number}.wav", noise(number, seconds=0.1))
+    unknown, told = load(str(folder), WORDS), load(str(folder), WORDS, speakers="{speaker}_{n}")
+    assert unknown.card.fingerprint != told.card.fingerprint
+    assert {each.speakers for each in unknown.card.manifests.values()} == {None}
+    of = {split: set(told.card.manifests[split].speakers) for split in SPLITS}
+    assert set.union(*of.values()) == {f"speaker{i}" for i in range(12)} and sum(map(len, of.values())) == 12
+    assert_same(load(str(folder), WORDS, speakers="{speaker}_{n}", track=refuse_to_track), told)
+
+
+def test_speakers_are_not_for_arrays(course):
+    with pytest.raises(DataError, match=r"`speakers` \(=\{speaker\}\) is about recordings"):
+        load(str(course), WORDS, speakers="{speaker}")
 
 
 def test_the_content_is_the_same_under_other_names_and_the_fingerprint_is_not(folder, tmp_path):
@@ -331,17 +357,91 @@ def test_one_folder_in_the_cache_is_one_data_set(original, tmp_path):
 
 def test_features_found_by_their_listings_name_are_not_listed_again(folder, monkeypatch):
     first = load(str(folder), WORDS)
-    key = list_source(str(folder), WORDS).key
-    monkeypatch.setattr("kws.speech.listing.list_clips", None)
-    assert_same(load(str(folder), WORDS, key=key), first)
+    found = list_source(str(folder), WORDS).found()
+    monkeypatch.setattr("kws.speech.listing.read_folder", None)
+    assert_same(load(str(folder), WORDS, found=found), first)
 
 
 def test_what_a_listing_names_and_is_not_there_is_computed(folder, tmp_path):
-    key = list_source(str(folder), WORDS).key
-    first = load(str(folder), WORDS, key=key)
-    assert [place.name for place in cached(tmp_path)] == [key]
-    assert_same(load(str(folder), WORDS, key="0" * 32), first)
-    assert [place.name for place in cached(tmp_path)] == [key]
+    found = list_source(str(folder), WORDS).found()
+    first = load(str(folder), WORDS, found=found)
+    assert [place.name for place in cached(tmp_path)] == [found["key"]]
+    assert_same(load(str(folder), WORDS, found=found | {"key": "0" * 32}), first)
+    assert [place.name for place in cached(tmp_path)] == [found["key"]]
+
+
+def test_what_is_not_used_is_told_as_it_is_now_though_features_are_cached(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    drawn = {"not drawn for 'other'": 8}
+    assert load(str(folder), WORDS).card.unused == drawn
+    for name in ("yes/notes.txt", "no/.hidden.wav", "_background_noise_/hum.wav", "up/new.m4a"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "nothing").mkdir()
+    expected = drawn | {
+        "not audio": 1,
+        "hidden": 1,
+        "in _background_noise_": 1,
+        "of a kind that is not read (.m4a)": 1,
+        "empty folders": 1,
+    }
+    assert load(str(folder), WORDS, track=refuse_to_track).card.unused == expected
+    assert load(str(folder), WORDS, found=list_source(str(folder), WORDS).found()).card.unused == expected
+    assert load(str(copy), WORDS).card.unused == drawn
+
+
+def test_clips_that_are_not_drawn_or_cannot_be_read_are_counted(folder):
+    for number in range(20):
+        write(folder / "up" / f"more{number}_nohash_0.wav", noise(100 + number, seconds=0.1))
+    (folder / "no" / "train3_nohash_0.wav").write_text("not audio")
+    loaded = load(str(folder), WORDS, skip_unreadable=True)
+    there = len(list(folder.rglob("*.wav")))
+    assert loaded.card.unused == {"not drawn for 'other'": there - sum(map(sum, TAKEN.values())), "unreadable": 1}
+    assert sum(map(len, loaded.card.labels.values())) + sum(loaded.card.unused.values()) == there
+
+
+def test_a_listed_clip_that_is_not_there_is_an_error_that_names_it(folder):
+    (folder / "no" / "test0_nohash_0.wav").unlink()
+    with pytest.raises(DataError, match=r"name no/test0_nohash_0\.wav, of a word that is there, .*`kws data check"):
+        load(str(folder), WORDS)
+
+
+def test_listed_clips_of_words_that_are_not_there_are_counted(folder):
+    shutil.rmtree(folder / "left")
+    loaded = load(str(folder), WORDS)
+    assert loaded.elsewhere == COUNTS["left"][1] + COUNTS["left"][2]
+    assert load(str(folder), WORDS, found=list_source(str(folder), WORDS).found()).elsewhere == loaded.elsewhere
+
+
+def test_clips_in_folders_below_their_words_are_used_and_keep_their_speakers(folder):
+    flat = load(str(folder), WORDS)
+    for split in SPLITS:
+        for path in sorted((folder / "yes").glob(f"{split}*.wav")):
+            target = folder / "yes" / "session2" / path.name
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+    for name in ("validation_list.txt", "testing_list.txt"):
+        (folder / name).write_text((folder / name).read_text().replace("yes/", "yes/session2/"))
+    deep = load(str(folder), WORDS)
+    assert deep.card.content == flat.card.content and deep.card.unused == flat.card.unused
+    assert deep.card.manifests["test"].paths[0] == "yes/session2/test0_nohash_0.wav"
+    assert deep.card.manifests["test"].speakers == flat.card.manifests["test"].speakers
+
+
+@pytest.mark.parametrize("bad", ["wav", "flac"])
+def test_of_two_files_that_differ_in_their_endings_alone_one_is_the_clip(folder, bad):
+    samples, rate = soundfile.read(folder / "yes" / "test0_nohash_0.wav")
+    write(folder / "yes" / "test0_nohash_0.flac", samples, rate)
+    (folder / "yes" / f"test0_nohash_0.{bad}").write_text("not audio")
+    loaded = load(str(folder), WORDS, skip_unreadable=True)
+    paths = loaded.card.manifests["test"].paths
+    assert ("yes/test0_nohash_0.wav" in paths) == (bad == "flac")
+    assert "yes/test0_nohash_0.flac" not in paths and loaded.card.unused["named like another clip"] == 1
+    for split in SPLITS:
+        manifest = loaded.card.manifests[split]
+        assert len(manifest.paths) == len(loaded.splits[split])
+        for place, path in enumerate(manifest.paths):
+            assert manifest.digest(place) == hashlib.sha256(read_waveform(folder / path).tobytes()).digest()
 
 
 def rewrite_later(folder: Path) -> None:

@@ -102,7 +102,7 @@ FOREIGN = {
     ],
 )
 def test_the_doctor_names_what_is_not_in_order_and_mends_what_can_be(runs, db, damage, problem, mended):
-    sql(db, "UPDATE sessions SET boot = 'an earlier one'")
+    sql(db, "UPDATE sessions SET process_started = 'earlier'")
     assert ok("db", "doctor") == f"{db} is in order\n"
     sql(db, damage)
     before = dump(db)
@@ -187,7 +187,7 @@ def test_what_can_be_mended_is_mended_beside_what_cannot(runs, db):
 
 def test_a_lost_run_that_was_mended_is_interrupted_and_can_go_on(registry, db):
     run_id = start(registry)
-    sql(db, "UPDATE sessions SET boot = 'an earlier one'")
+    sql(db, "UPDATE sessions SET process_started = 'earlier'")
     assert f"run {run_id} is lost; go on with kws train --resume {run_id}" in kws("db", "doctor").stdout
     ok("db", "doctor", "--fix")
     run = registry.run(run_id)

@@ -77,8 +77,8 @@ class Scores:
         self.logits = np.frombuffer(logits, "<f2").reshape(len(labels), len(classes)).astype(float)
 
     @classmethod
-    def of(cls, logits, labels, classes) -> Scores:
-        return cls(logits, labels, classes)
+    def of(cls, evaluation, classes) -> Scores:
+        return cls(evaluation.logits, evaluation.labels, classes)
 
     def detection(self, k):
         scores, own = self.logits[:, k], self.labels == k
@@ -283,7 +283,7 @@ def test_det_has_normal_deviates_of_the_rates_and_marks_where_they_are_equal(led
     run_id = ids["cnn", "adam", 1]
     (axes,) = draw("det", path, run_id).axes
     with RegistryReader(path) as registry:
-        found = Scores.of(registry.logits(run_id, CARD.fingerprint, "test"), CARD.labels["test"], CARD.classes)
+        found = Scores.of(registry.evaluation(run_id, CARD.fingerprint, "test"), CARD.classes)
     quantile = statistics.NormalDist().inv_cdf
     for k, word in enumerate(("yes", "no")):
         detection = found.detection(k)
@@ -316,6 +316,45 @@ def test_det_is_drawn_from_the_scores_of_a_run(ledger, monkeypatch):
     path, ids = ledger
     (axes,) = draw("det", path, ids["cnn", "adam", 1]).axes
     assert all(len(line.get_xdata()) for line in axes.lines)
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize("keywords", [1, 2])
+def test_det_of_a_run_without_a_mistake_is_drawn(tmp_path, keywords, style):
+    """No rate is between 0 and 1, so there is no curve, and axes all the same."""
+    card = make_card(clips=12, classes=(*("yes", "no")[:keywords], "other"))
+    outputs = np.eye(len(card.classes))[list(card.labels["test"])]
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        run_id = start(registry, make_recipe(epochs=1), card)
+        registry.record(run_id, make_epochs(1)[0])
+        evaluation = dataclasses.replace(make_evaluation(card, wrong=0), logits=outputs.astype("<f2").tobytes())
+        registry.finish(run_id, evaluation, card, WEIGHTS)
+    (axes,) = draw("det", tmp_path / "runs.db", run_id, style=style).axes
+    shown = [tick.get_text() for tick in axes.get_xticklabels() if tick.get_text()]
+    assert shown[0] == "10" and shown[-1] == "40"
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize("kind", ["optimizers", "convergence", "size", "det"])
+def test_figures_of_many_recipes_keep_their_size_and_their_looks_apart(tmp_path, kind, style):
+    rates = [0.00012345678901234567 * (1 + i / 7) for i in range(30)]
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        ids = [record(registry, make_recipe("cnn", "sgd", learning_rate=rate, epochs=2), [0.4, 0.6]) for rate in rates]
+    drawn = draw(kind, tmp_path / "runs.db", *(ids if kind == "det" else ()), style=style)
+    with style.applied():
+        drawn.draw_without_rendering()
+        whole, legend = drawn.get_tightbbox(), drawn.legends[0].get_window_extent()
+    assert 0 <= whole.x0 < whole.x1 <= drawn.get_figwidth()
+    assert 0 <= whole.y0 < whole.y1 <= drawn.get_figheight()
+    for axes in drawn.axes:
+        assert axes.get_window_extent().height / drawn.dpi > (2.5 if style is SCREEN else 0.9)
+        assert legend.y1 <= axes.get_window_extent().y0
+    handles = drawn.legends[0].legend_handles[: len(rates)]
+    looks = {
+        (h.get_color(), h.get_linestyle(), h.get_marker(), h.get_fillstyle(), h.get_markerfacecolor()) for h in handles
+    }
+    assert len(looks) == len(rates)
+    assert not any("0.00012345678901234567" in text.get_text() for text in texts(drawn))
 
 
 HOSTILE = ["$ab$", r"$\frac{$", "<b>&amp;", "\x1b[31m\x07", "a\nb語", "\udcff", "x" * 400]
@@ -486,3 +525,24 @@ def test_a_missing_run_and_a_run_too_many_are_told(db):
     assert "try `kws plot last --kind det`" in refused("plot", "--kind", "det", "--where", "1")
     assert "is named; leave out one of them" in refused("plot", "last", "--kind", "size", "--tag", "a")
     assert "'pie'" in kws("plot", "last", "--kind", "pie").stderr
+
+
+def test_the_file_of_many_runs_has_a_name_that_fits_and_is_theirs_alone(tmp_path, ledger):
+    from kws.cli.plot import _name
+
+    path, ids = ledger
+    named = [ids["cnn", opt, seed] for opt in ("sgd", "adam") for seed in SEEDS]
+    written = ok("plot", *named, "--db", path).strip()
+    assert written == f"{_name('curves', named)}.png" and written.startswith("curves-6-runs-")
+    assert (tmp_path / written).is_file()
+    sixty = [f"{i:08}" for i in range(60)]
+    assert len(_name("curves", sixty)) < 50
+    assert len({_name("curves", ids) for ids in (sixty, sixty[::-1], sixty[:-1], named)}) == 4
+    assert _name("det", sixty[:4]) == f"det-{'-'.join(sixty[:4])}"
+    assert _name("size", []) == "size"
+
+
+def test_a_name_that_is_too_long_is_one_sentence(ledger):
+    path, ids = ledger
+    said = refused("plot", ids["cnn", "adam", 0], "--db", path, "--out", f"{'x' * 300}.png")
+    assert "cannot be written (File name too long)" in said

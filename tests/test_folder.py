@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from recordings import noise, write, write_folder, write_lists
 
 from kws.data_card import SPLITS
 from kws.errors import DataError
-from kws.speech.folder import Clip, draw_classes, list_clips
+from kws.speech.folder import Clip, draw_classes, read_folder
 
 WORDS = ("yes", "no")
 HERE = Path("here")
@@ -24,6 +25,11 @@ def folder(tmp_path_factory) -> Path:
     """Two keywords, three other words, both lists; nobody changes it."""
     counts = {"yes": (4, 2, 1), "no": (6, 1, 2), "up": (4, 2, 3), "down": (3, 1, 2), "left": (5, 2, 1)}
     return write_folder(tmp_path_factory.mktemp("folder") / "data", counts, seconds=0.01)
+
+
+def list_clips(folder: Path) -> list[Clip]:
+    """The clips of a folder."""
+    return read_folder(folder).clips
 
 
 def clips_of(word: str, split: str, count: int) -> list[Clip]:
@@ -160,14 +166,15 @@ def test_folders_with_an_underscore_or_a_dot_in_front_are_left_out(tmp_path, nam
     assert [clip.word for clip in list_clips(tmp_path)] == ["yes"]
 
 
-def test_only_recordings_are_listed(tmp_path):
-    for name in ("a.wav", "b.WAV", "c.flac", "d.Ogg"):
+def test_recordings_of_any_kind_and_depth_are_listed_and_nothing_else(tmp_path):
+    for name in ("a.wav", "b.WAV", "c.flac", "d.Ogg", "f.mp3", "g.AIFF", "h.opus", "i.au"):
         touch(tmp_path / "yes" / name)
-    for name in ("README", "a.txt", "a.mp3", ".hidden.wav", ".wav", "a.wav.part", "wav"):
+    for name in ("README", "a.txt", "a.mp3", ".hidden.wav", ".wav", "a.wav.part", "wav", "k.m4a"):
         touch(tmp_path / "yes" / name)
     touch(tmp_path / "loose.wav")
-    touch(tmp_path / "yes" / "deeper" / "e.wav")
-    assert [clip.file_name for clip in list_clips(tmp_path)] == ["a.wav", "b.WAV", "c.flac", "d.Ogg"]
+    touch(tmp_path / "yes" / "deeper" / "still" / "e.wav")
+    found = [clip.file_name for clip in list_clips(tmp_path)]
+    assert found == ["a.wav", "b.WAV", "c.flac", "d.Ogg", "deeper/still/e.wav", "f.mp3", "g.AIFF", "h.opus", "i.au"]
 
 
 def test_a_word_without_recordings_is_no_word(tmp_path):
@@ -183,9 +190,61 @@ def test_a_missing_keyword_is_named_with_what_is_there(folder):
 
 
 def test_a_keyword_is_matched_by_its_whole_name(folder):
-    for word in ("ye", "Yes", "yes "):
+    for word in ("ye", "yess", "yes "):
         with pytest.raises(DataError, match="no recordings of"):
             draw_classes(list_clips(folder), ("no", word), folder)
+
+
+NFC, NFD = (unicodedata.normalize(form, "größer") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(
+    ("folders", "word"),
+    [(["Yes", "yes"], "yes"), (["YES"], "yes"), (["yes"], "Yes"), ([NFD], NFC), ([NFC], NFD), ([NFD, NFC], NFC)],
+)
+def test_folders_that_differ_in_case_or_composition_alone_are_one_word(tmp_path, folders, word):
+    for number, name in enumerate([*folders, "no", "up"]):
+        for i in range(8):
+            touch(tmp_path / name / f"{number}{i}_nohash_0.wav")
+    there = {path.name for path in tmp_path.iterdir()}
+    classes, taken = draw_classes(list_clips(tmp_path), (word, "no"), tmp_path)
+    assert classes == (word, "no", "other")
+    assert {clip.word for clip in taken if clip.label == 0} == there - {"no", "up"}
+    assert {clip.word for clip in taken if clip.label == 2} == {"up"}
+
+
+def test_words_that_differ_in_case_alone_are_two_where_both_are_asked_for(tmp_path):
+    for name in ("Weg", "weg", "WEG"):
+        touch(tmp_path / name / "a.wav")
+    classes, taken = draw_classes(list_clips(tmp_path), ("Weg", "weg"), tmp_path)
+    assert classes == ("Weg", "weg", "other")
+    assert {clip.word: clip.label for clip in taken} == {"Weg": 0, "weg": 1, "WEG": 2}
+
+
+def test_letters_that_are_not_the_same_letter_make_two_words(tmp_path):
+    for name in ("Masse", "Maße", "schön", "schon"):
+        touch(tmp_path / name / "a.wav")
+    _, taken = draw_classes(list_clips(tmp_path), ("Masse", "schon"), tmp_path)
+    assert {clip.word: clip.label for clip in taken if clip.label < 2} == {"Masse": 0, "schon": 1}
+
+
+@pytest.mark.parametrize("name", ["_unknown_", "_silence_"])
+def test_what_is_no_keyword_takes_part_in_other_or_is_a_class_if_it_is_asked_for(tmp_path, name):
+    for word in ("yes", "no", name):
+        touch(tmp_path / word / "a.wav")
+    classes, taken = draw_classes(list_clips(tmp_path), WORDS, tmp_path)
+    assert classes == (*WORDS, "other") and {clip.word: clip.label for clip in taken}[name] == 2
+    classes, taken = draw_classes(list_clips(tmp_path), (*WORDS, name), tmp_path)
+    assert classes == (*WORDS, name) and {clip.word: clip.label for clip in taken}[name] == 2
+
+
+def test_words_that_lie_deeper_are_named_with_the_folder_to_give(tmp_path):
+    touch(tmp_path / "train" / "audio" / "yes" / "a.wav")
+    with pytest.raises(DataError, match=r"no recordings of 'yes'.* lie in train/audio: give --data"):
+        draw_classes(list_clips(tmp_path), WORDS, tmp_path)
+    touch(tmp_path / "test" / "Yes" / "a.wav")
+    with pytest.raises(DataError, match=r"lie in test, train/audio.*; splits are told by validation_list\.txt"):
+        draw_classes(list_clips(tmp_path), WORDS, tmp_path)
 
 
 @pytest.mark.parametrize("words", [("yes", "no"), ("yes", "no", "up")])
@@ -238,12 +297,19 @@ def test_a_link_back_up_does_not_hang(tmp_path):
     assert [clip.name for clip in list_clips(tmp_path)] == ["yes/a"]
 
 
-def test_a_link_to_itself_is_refused_by_name_and_a_dangling_one_is_no_word(tmp_path):
-    touch(tmp_path / "yes" / "a.wav")
-    (tmp_path / "dangling").symlink_to("nowhere")
-    assert [clip.name for clip in list_clips(tmp_path)] == ["yes/a"]
-    (tmp_path / "loop").symlink_to("loop")
-    assert str(tmp_path / "loop") in refusal(tmp_path)
+def test_links_back_to_what_was_entered_or_lies_above_are_entered_once(tmp_path):
+    data = tmp_path / "above" / "data"
+    touch(data / "yes" / "a.wav")
+    touch(data / "yes" / "session" / "b.wav")
+    touch(tmp_path / "above" / "elsewhere" / "c.wav")
+    for name, target in (("twin", "session"), ("self", "."), ("up", ".."), ("far", "../.."), ("farther", tmp_path)):
+        (data / "yes" / name).symlink_to(target)
+    (data / "yes" / "session" / "back").symlink_to("..")
+    (data / "no").symlink_to("../elsewhere")
+    read = read_folder(data)
+    assert [clip.name for clip in read.clips][:2] == ["no/c", "yes/a"]
+    assert {clip.name.rpartition("/")[2] for clip in read.clips} == {"a", "b", "c"} and len(read.clips) == 3
+    assert len(read.unused["folders that are linked again"]) == 6
 
 
 @pytest.mark.parametrize("target", ["nowhere.wav", "b.wav"], ids=["dangling", "loop"])

@@ -91,7 +91,7 @@ def test_what_has_not_changed_is_not_read_again(registry, follower):
 def test_a_process_that_is_killed_is_seen_though_nothing_in_the_file_changes(registry, follower, monkeypatch):
     run_id = start(registry)
     assert [each.run.status for each in follower.look(at(0))] == [RUNNING]
-    monkeypatch.setattr(Process, "is_gone", lambda *_: True)
+    monkeypatch.setattr(Process, "is_alive", lambda *_: False)
     assert [(each.run.id, each.run.status) for each in follower.look(at(1))] == [(run_id, LOST)]
     monkeypatch.undo()  # as if another had gone on with it
     assert [each.run.status for each in follower.look(at(2))] == [RUNNING]

@@ -12,10 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ledger import ENVIRONMENT, Cards, make_card, make_run
 
+from kws.reports.cells import Cell
 from kws.reports.formats import FORMATS, as_json, comma_separated, latex, markdown
 from kws.reports.grids import cell_text
 from kws.reports.metrics import METRICS
-from kws.reports.table1 import Cell, Table, tables
+from kws.reports.table1 import Table, tables
 
 FINGERPRINT = make_card().fingerprint
 COMMIT = ENVIRONMENT.git_commit

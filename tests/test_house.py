@@ -15,8 +15,8 @@ LEARNING = {
 }  # fmt: skip
 LEDGER = {"registry", "reports"}
 EDGE = {
-    "display", "session", "sweeps", "screens", "screens_evaluation", "dashboard", "live", "braille", "serving", "cli",
-    "__init__", "__main__",
+    "streams", "display", "session", "sweeps", "screens", "screens_evaluation", "dashboard", "live", "braille",
+    "serving", "cli", "__init__", "__main__",
 }  # fmt: skip
 MAY_IMPORT = {
     "vocabulary": set(),

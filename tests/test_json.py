@@ -7,26 +7,32 @@ from commands import TRAIN, kws, ok_json, sql
 from sounds import write_task
 
 RUN = {
-    *("schema", "run", "status", "error", "name", "note", "tags", "rerun_of", "deleted_at", "arch", "opt", "seed"),
+    *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at", "arch"),
+    *("opt", "seed"),
     *("softmax", "epochs", "epochs_planned", "parameters", "multiply_accumulates", "selection", "data"),
     *("data_fingerprint", "validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 }
-EVALUATION = {
+BASICS = {
     *("schema", "run", "split", "data", "data_fingerprint", "clips", "accuracy", "accuracy_interval", "loss"),
-    *("classes", "confusion_matrix", "detection", "calibration", "surely_wrong"),
+    *("objective", "classes", "confusion_matrix"),
+}
+EVALUATION = BASICS | {
+    *("detection", "calibration", "surely_wrong", "trained_on", "clips_offered", "left_out", "left_out_is_known"),
+    *("stored", "recipes_judged", "front_end_doubt"),
 }
 KEYS = {
     ("train", "--resume", "cut"): RUN,
     ("rerun", "last"): {
         *("schema", "same", "first", "again", "first_epoch", "answers_differ", "weights_differ", "differences"),
     },
+    ("test", "last"): BASICS | {"tested_at", "tested_now", "recipes_judged"},
     ("eval", "last"): EVALUATION,
     ("compare", "--format", "json"): {"schema", "tables"},
     ("runs", "list"): {"schema", "runs"},
-    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations"},
+    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations", "recipes_judged"},
     ("runs", "diff", "last", "last"): {"schema", "runs", "differ", "same"},
     ("db", "info"): {
-        *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows"),
+        *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows", "judged"),
     },
     ("db", "doctor"): {"schema", "found", "left", "copy"},
     ("db", "query", "SELECT id FROM runs"): {"schema", "columns", "rows", "cut"},
@@ -34,7 +40,9 @@ KEYS = {
     ("data", "list"): {"schema", "sources"},
     ("data", "check", "task"): {
         *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),
-        *("missing", "unreadable", "shared_speakers", "unusable"),
+        *("missing", "unreadable", "shared_speakers", "unusable", "files", "used", "unused", "lists", "elsewhere"),
+        *("one_word", "rates_hz", "longer", "beyond_full_scale", "channels_cancel", "late", "in_two_splits"),
+        "in_two_words",
     },
     ("summary", "--arch", "cnn"): {
         *("schema", "arch", "title", "input_size", "layers", "parameters", "multiply_accumulates"),
@@ -69,5 +77,5 @@ def test_a_command_that_prints_json_prints_these_keys(place, monkeypatch, comman
     arguments = [cut if argument == "cut" else argument for argument in command]
     result = kws(*arguments, *([] if "--format" in command else ["--json"]))
     printed = json.loads(result.stdout)
-    assert printed["schema"] == 1
+    assert printed["schema"] == (2 if command[:2] == ("data", "check") else 1)
     assert set(printed) == KEYS[command]

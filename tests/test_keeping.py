@@ -148,7 +148,7 @@ def test_info_counts_what_is_there(registry, db):
     cut_off(registry)
     start(registry)
     lost = start(registry)
-    sql(db, "UPDATE sessions SET boot = 'earlier' WHERE run_key = (SELECT max(key) FROM runs)")
+    sql(db, "UPDATE sessions SET process_started = 'earlier' WHERE run_key = (SELECT max(key) FROM runs)")
     assert registry.run("last").id == lost
     info = ok_json("db", "info")
     assert info["runs"] == {"running": 1, "finished": 3, "failed": 0, "interrupted": 1, "lost": 1}
@@ -231,7 +231,7 @@ def test_a_run_that_is_still_running_is_not_deleted(registry, db):
     before = dump(db)
     assert f"run {running} is still running; stop it first" in refused("runs", "delete", running)
     assert dump(db) == before
-    sql(db, "UPDATE sessions SET boot = 'an earlier one'")
+    sql(db, "UPDATE sessions SET process_started = 'earlier'")
     ok("runs", "delete", running)
     assert registry.runs() == []
 

@@ -97,7 +97,7 @@ def test_a_process_that_cannot_work_ends_all_with_its_sentence():
 
 
 def test_what_somebody_else_trains_is_asked_for_again_until_it_is_there(clock):
-    running = [{"status": RUNNING, "run": "r", "sign": f"1 {second}"} for second in range(5)]
+    running = [{"status": RUNNING, "run": "r", "sign": f"1 {second}", "last_seen": "x"} for second in range(5)]
     engine = Scripted(seed0=running)
     ended = trained(engine, 3)
     assert [seed for seed, _ in ended][:2] == [1, 2]  # what can be trained is not kept waiting
@@ -106,7 +106,7 @@ def test_what_somebody_else_trains_is_asked_for_again_until_it_is_there(clock):
 
 
 def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
-    answers = [{"status": RUNNING, "run": "r", "sign": "1 now"}] * 500
+    answers = [{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 500
     engine = Scripted(seed0=list(answers))
 
     class Sees(Scripted):
@@ -122,3 +122,24 @@ def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
     assert set(asked[:-1]) == {None}
     assert len(asked) > lines.SILENT_SECONDS / 10  # the clock above goes on a few seconds a look
     assert clock[0] > lines.SILENT_SECONDS
+
+
+def test_what_can_be_seen_to_live_is_waited_for_however_long_it_is_silent(clock):
+    answers = [{"status": RUNNING, "run": "r", "sign": None}] * 200
+    engine = Scripted(seed0=list(answers))
+    assert dict(trained(engine, 1))[0]["status"] == FINISHED
+    assert {silent for _, silent in engine.asked} == {None}
+    assert clock[0] > 3 * lines.SILENT_SECONDS
+
+
+def test_what_is_waited_for_is_told_with_how_long(clock):
+    engine = Scripted(seed0=[{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 60)
+    plan = [make_recipe(seed=0)]
+    line = Line(engine, plan, {(plan[0].data, plan[0].words): "f"})
+    told = [line.unseen["r"] for each in line.ended() if each is None and line.unseen]
+    assert {last_seen for last_seen, _ in told} == {"now"}
+    assert told[0][1] == lines.SILENT_SECONDS
+    left = [seconds for _, seconds in told]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    assert line.unseen == {}

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from commands import clone, kws, ok, ok_json, refused, spoken, sql, state
-from ledger import make_recipe, make_registry
+from ledger import cut_off, make_recipe, make_registry
 
 from kws.location import Location, ServerUrl
 from kws.registry import queries
+from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")
 COUNTING = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)"  # without end
@@ -284,6 +285,51 @@ def test_many_large_values_end_in_one_sentence_before_the_memory_does(db):
     done = subprocess.run([sys.executable, "-c", program, text], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert [line[:5] for line in done.stderr.splitlines()] == ["kws: "], done.stderr[-500:]
+
+
+# What happened is told by the database's code, and not by words, which may be anybody's
+
+WORDS = (
+    *("interrupted", "not authorized", "statement timeout", "database is locked", "database or disk is full"),
+    *("disk I/O error", "attempt to write a readonly database", "unable to open database file", "out of memory"),
+    "string or blob too big",
+)
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]], ids=["table", "json", "csv"])
+def test_an_answer_may_hold_any_word(db, word, form):
+    assert word in query(f"SELECT '{word}' AS \"{word}\"", *form)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_mistake_beside_such_a_word_is_told_as_that_mistake(db, word):
+    said = refused("db", "query", f'SELECT "{word}" FROM nothing')
+    assert "the query cannot be run (" in said
+    assert "nothing" in said
+    assert "only reading is allowed" not in refused("db", "query", f'SELECT runs."{word}" FROM runs')
+
+
+def test_runs_that_were_interrupted_are_listed(db):
+    with Registry(db) as registry:
+        cut_off(registry)
+    assert {"interrupted", "finished"} <= set(query("SELECT id, status FROM runs").split())
+
+
+@pytest.mark.sqlite_file
+@pytest.mark.parametrize("statement", ["DELETE FROM epochs", "PRAGMA user_version = 9", "COMMIT"])
+def test_what_sqlite_may_not_do_is_told_by_its_code(db, statement):
+    assert "the query cannot be run (only reading is allowed)" in refused("db", "query", statement)
+
+
+def test_a_statement_that_somebody_else_ends_did_not_take_too_long():
+    class CancelledError(Exception):
+        sqlstate = "57014"
+
+    now = time.monotonic()
+    assert queries.was_stopped(CancelledError(), now - 1)
+    assert not queries.was_stopped(CancelledError(), now + 60)
+    assert not queries.was_stopped(RuntimeError("interrupted"), now - 1)
 
 
 def test_a_query_that_was_stopped_leaves_the_registry_as_it_was(db):

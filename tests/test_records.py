@@ -13,7 +13,7 @@ from kws.reports.classes import ClassReport
 from kws.reports.records import evaluation_record, full_record, run_record
 
 RUN_KEYS = [
-    *("schema", "run", "status", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
+    *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
     *("arch", "opt", "seed", "softmax", "epochs", "epochs_planned"),
     *("parameters", "multiply_accumulates", "selection", "data", "data_fingerprint"),
     *("validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
@@ -49,11 +49,12 @@ def test_a_run_that_has_only_started_has_no_accuracies(tmp_path):
 @pytest.fixture
 def full():
     run, card = make_run(words=("yes", "no"), maps=(8, 4)), make_card()
-    return full_record(run, card, [(card, make_evaluation(card, wrong=2))], read_back(make_epochs(3)))
+    return full_record(run, card, [(card, make_evaluation(card, wrong=2))], read_back(make_epochs(3)), judged=4)
 
 
 def test_a_full_record_has_a_runs_keys_and_all_else(full):
-    assert set(full) == {*RUN_KEYS, "recipe", "environment", "evaluations"}
+    assert set(full) == {*RUN_KEYS, "recipe", "environment", "evaluations", "recipes_judged"}
+    assert full["recipes_judged"] == 4
 
 
 def test_a_full_record_lists_the_epochs_with_their_iterations(full):
@@ -89,7 +90,7 @@ def test_a_full_record_describes_the_data_split_by_split(full):
 def test_a_record_of_what_was_read_from_the_registry_has_the_splits_in_their_order(tmp_path):
     with Registry(tmp_path / "runs.db", create=True) as registry:
         run = registry.run(start(registry))
-        record = full_record(run, registry.card(run.data_fingerprint), [], [])
+        record = full_record(run, registry.card(run.data_fingerprint), [], [], judged=0)
     assert list(record["data"]["splits"]) == ["train", "validation", "test"]
 
 

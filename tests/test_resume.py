@@ -22,7 +22,7 @@ from kws.registry.store import Registry
 PATIENT = Path(__file__).parent / "patient.py"
 EPOCHS = 4
 ITERATIONS = 3  # an epoch: 36 clips in minibatches of 16
-ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,10 @@ def test_a_run_that_a_signal_ended_goes_on_to_the_same_bits(cut, places, task, n
     assert sql(db, "SELECT count(*) FROM checkpoints") == [(0,)]
 
 
-def test_the_way_that_sigterm_had_is_as_before_after_a_run(task):
-    before = signal.getsignal(signal.SIGTERM)
+def test_the_ways_that_signals_had_are_as_before_after_a_run(task):
+    before = [signal.getsignal(number) for number in ENDS]
     ok(*TRAIN, "--data", task, "--epochs", 1)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in ENDS] == before
 
 
 # Cut off anywhere

@@ -8,14 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
+from kws.events import Evaluation
 from kws.reports.scores import Scores
 
 NAMES = ("yes", "no", "up", "other")
 
 
-def scores(logits, labels) -> Scores:
-    values = np.asarray(logits, "<f2")
-    return Scores.of(values.tobytes(), bytes(labels), NAMES[: values.shape[1]])
+def scores(logits, labels, answers=None) -> Scores:
+    """As the registry keeps them; the answers are the largest logits before they are rounded, or those given."""
+    exact = np.asarray(logits, np.float64)
+    predictions = bytes(exact.argmax(axis=1).tolist() if answers is None else answers)
+    right = np.mean([a == b for a, b in zip(predictions, labels, strict=True)])
+    evaluation = Evaluation(
+        split="test",
+        loss=None,
+        objective=1.0,
+        accuracy=float(right),
+        predictions=predictions,
+        labels=bytes(labels),
+        logits=exact.astype("<f2").tobytes(),
+    )
+    return Scores.of(evaluation, NAMES[: exact.shape[1]])
 
 
 def drawn(seed: int, clips: int, k: int, *, levels: int = 0) -> Scores:
@@ -137,6 +150,37 @@ def test_the_most_surely_wrong_come_first_and_no_right_answer_among_them():
     assert [(w.clip, w.label, w.prediction) for w in wrong] == [(0, 1, 0), (1, 0, 1), (3, 2, 0)]
     assert wrong[0].probability == pytest.approx(np.exp(4) / (np.exp(4) + 2))
     assert made.most_surely_wrong(1) == wrong[:1]
+
+
+# Logits of two committed runs' test clips as they are kept: "no" was taken for "other", and both are equally large.
+ROUNDED_TIES = ([-4.484375, 2.00195312, 2.00195312], [-19.359375, 8.7734375, 8.7734375])
+
+
+@pytest.mark.parametrize("logits", ROUNDED_TIES, ids=["fc", "cnn"])
+@pytest.mark.parametrize("answer", [1, 2])
+def test_where_rounding_made_two_logits_equal_the_recorded_prediction_is_the_answer(logits, answer):
+    made = scores([logits], [1], [answer])
+    (only,) = made.calibration().bins
+    assert (only.clips, only.right) == (1, float(answer == 1))
+    assert only.probability == pytest.approx(0.5, abs=1e-3)
+    assert [wrong.prediction for wrong in made.most_surely_wrong(5)] == ([] if answer == 1 else [2])
+
+
+@given(st.integers(0, 10_000), st.integers(20, 200), st.integers(2, 4))
+@settings(max_examples=25, deadline=None)
+def test_however_logits_are_rounded_as_many_answers_are_right_as_were_recorded(seed, clips, k):
+    """Outputs so close together that float16 cannot tell many of them apart."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(k, size=clips).tolist()
+    exact = 30 + 0.01 * draw.normal(size=(clips, k))
+    assert (exact.astype("<f2").argmax(axis=1) != exact.argmax(axis=1)).any()
+    made = scores(exact, labels)
+    right = int((exact.argmax(axis=1) == labels).sum())
+    calibration = made.calibration()
+    assert round(sum(b.right * b.clips for b in calibration.bins)) == right
+    wrong = made.most_surely_wrong(clips)
+    assert {w.clip for w in wrong} == set(np.flatnonzero(exact.argmax(axis=1) != labels).tolist())
+    assert all(w.prediction == exact[w.clip].argmax() for w in wrong)
 
 
 def test_logits_as_large_as_half_precision_holds_do_not_overflow():

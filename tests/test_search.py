@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from ledger import make_run
+from ledger import make_recipe, make_run
 
 from kws.errors import RecipeError
 from kws.recipe import BEST
-from kws.registry.runs import FAILED, FINISHED, INTERRUPTED
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
 optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
 
@@ -32,7 +32,7 @@ def space():
 
 
 def begun(space, **more):
-    return Search(space, **{"random": False, "prune": True, "seed": 0, "epochs": 10, "jobs": 1, **more})
+    return Search(space, **{"random": False, "prune": True, "seed": 0, "epochs": 10, **more})
 
 
 def ended(recipe, status=FINISHED, **more):
@@ -113,16 +113,165 @@ def test_a_trial_that_falls_behind_is_given_up_after_the_first_ones(space):
     assert not any(stubborn.gives_up(trial, epoch, 0.1) for epoch in range(1, 11))
 
 
-def test_one_that_diverged_or_was_given_up_is_known_as_such(space):
+DIVERGED = "the training loss became nan in iteration 3 (epoch 1); try a --learning-rate below 10"
+
+
+def test_each_trial_is_known_as_what_became_of_it(space):
     search = begun(space)
-    recipes = trials(begun(space), 3)
+    recipes = trials(begun(space), 6)
     search.add(ended(recipes[0]), [0.7] * 10)
-    search.add(ended(recipes[1], FAILED), [])
+    search.add(ended(recipes[1], FAILED, error=DIVERGED), [])
     search.add(ended(recipes[2], INTERRUPTED, error=f"stopped after epoch 2: {PRUNED}"), [0.1, 0.2])
-    assert [trial.state.name for trial in search.trials] == ["COMPLETE", "PRUNED", "PRUNED"]
+    search.add(ended(recipes[3], FAILED, error="the disk is full"), [0.8])
+    search.add(ended(recipes[4], FAILED, error=f"stopped after epoch 2: {PRUNED}"), [0.8])
+    search.add(ended(recipes[5], INTERRUPTED, error="somebody wrote: it did not promise to be better"), [0.9])
+    told = [(trial.state.name, trial.value) for trial in search.trials]
+    assert told == [("COMPLETE", 0.7), ("COMPLETE", 0.0), ("PRUNED", None), *[("FAIL", None)] * 3]
     assert search.trials[2].intermediate_values == {1: 0.1, 2: 0.2}
     assert searches.has_ended(ended(recipes[1], FAILED))
     assert not searches.has_ended(ended(recipes[1], INTERRUPTED))
+
+
+@pytest.mark.parametrize("status", [FINISHED, FAILED, INTERRUPTED, RUNNING, LOST])
+def test_only_what_was_given_up_is_told_as_given_up(space, status):
+    search = begun(space)
+    trial, recipe = search.begin()
+    search.end(trial, ended(recipe, status, error="for another reason"), [0.9])
+    assert search.trials[0].state.name == ("COMPLETE" if status == FINISHED else "FAIL")
+    trial, recipe = search.begin()
+    search.end(trial, ended(recipe, INTERRUPTED, error=f"stopped after epoch 1: {PRUNED}"), [])
+    assert search.trials[1].state.name == "PRUNED"
+
+
+@pytest.mark.parametrize("rate", [1e4, 1e30])
+def test_a_run_that_diverges_is_told_by_the_whole_sentence_that_it_ends_with(rate):
+    """So that a change of that sentence is not forgotten here."""
+    import torch
+
+    from kws import training
+    from kws.errors import DivergedError
+    from kws.speech.dataset import Split
+
+    split = Split(torch.randn(16, 101, 40) * 1e3, torch.arange(16) % 3)
+    recipe = make_recipe("cnn", "sgd", learning_rate=rate, maps=(2, 1), batch_size=8, epochs=50)
+    with pytest.raises(DivergedError) as diverged:
+        list(training.fit(training.Training.begin(recipe, 3), split, split, recipe))
+    assert searches.has_diverged(ended(recipe, FAILED, error=str(diverged.value)))
+    assert searches.has_diverged(
+        ended(recipe, FAILED, error="the validation loss became inf in epoch 7; try a --learning-rate below 0.1")
+    )
+    assert not searches.has_diverged(ended(recipe, INTERRUPTED, error=str(diverged.value)))
+    assert not searches.has_diverged(ended(recipe, FAILED, error="so it diverged"))
+
+
+def few(**ranges):
+    """A space over lists of values."""
+    kinds = {"batch_size": int}
+    searched = {name: searches.values(name, text, kinds.get(name, float)) for name, text in ranges.items()}
+    return Space(searched=searched, fixed={"opt": "adam", "weight_decay": 0.0, "batch_size": 64, **FIXED})
+
+
+@pytest.mark.parametrize("random", [False, True])
+@pytest.mark.parametrize(
+    ("ranges", "count"),
+    [
+        ({"learning_rate": "0.001,0.01,0.1,1"}, 4),
+        ({"batch_size": "16:19"}, 4),
+        ({"batch_size": "16:18", "learning_rate": "0.1,0.2,0.3"}, 9),
+        ({}, 1),
+    ],
+)
+def test_few_recipes_are_all_tried_and_none_twice(ranges, count, random):
+    search = begun(few(**ranges), random=random)
+    made = trials(search, count)
+    assert len(set(made)) == count
+    assert search.begin() is None
+    assert len(few(**ranges).listed()) == count
+
+
+def test_what_an_optimizer_does_not_have_makes_no_other_recipe():
+    searched = {"opt": optuna.distributions.CategoricalDistribution(["sgd", "adam"])}
+    searched |= {"momentum": searches.values("momentum", "0.8,0.9", float)}
+    space = Space(searched=searched, fixed={"learning_rate": 0.1, "weight_decay": 0.0, "batch_size": 64, **FIXED})
+    search = begun(space)
+    assert {(recipe.opt, recipe.momentum) for recipe in trials(search, 3)} == {
+        ("sgd", 0.8), ("sgd", 0.9), ("adam", None)
+    }  # fmt: skip
+    assert search.begin() is None
+
+
+def test_draws_that_repeat_do_not_change_what_is_tried_when_the_search_goes_on():
+    space = few(batch_size="16:23", learning_rate="0.1,0.2")
+    unbroken = trials(begun(space), 16)
+    assert len(set(unbroken)) == 16
+    for known in (1, 6, 11):
+        again = begun(space)
+        for recipe in unbroken[:known]:
+            again.add(ended(recipe), curve(recipe))
+        assert trials(again, 16 - known) == unbroken[known:]
+
+
+def test_a_space_without_end_is_not_listed(space):
+    assert space.listed() is None
+    assert few(batch_size="1:1000000").listed() is None
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("learning_rate", "nan:1"), ("learning_rate", "0.001:inf"), ("learning_rate", "-1:0.1"),
+        ("learning_rate", "0:0.1"), ("learning_rate", "0.1:0.001"), ("learning_rate", "nan"),
+        ("learning_rate", "0.1,-0.1"), ("learning_rate", "1e-400:1"), ("learning_rate", "1:1e400"),
+        ("learning_rate", ":"), ("learning_rate", "a:b"), ("learning_rate", "0.1;0.2"), ("learning_rate", "0.1,"),
+        ("weight_decay", "-1:0.1"), ("weight_decay", "0:inf"), ("weight_decay", "nan,0"), ("weight_decay", "0,0.0"),
+        ("momentum", "0.8:1"), ("momentum", "-0.1:0.5"), ("momentum", "nan:0.9"), ("momentum", "1"),
+        ("batch_size", "0:64"), ("batch_size", "-4:64"), ("batch_size", "16:99999999999"), ("batch_size", "1.5:3"),
+        ("batch_size", "64:16"), ("batch_size", "64,64"), ("batch_size", "1e3"), ("batch_size", "nan:64"),
+    ],
+)  # fmt: skip
+def test_ranges_and_values_that_no_recipe_can_have_are_refused(field, text):
+    with pytest.raises(RecipeError, match=f"`{field}`") as told:
+        searches.values(field, text, int if field == "batch_size" else float)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("learning_rate", "5e-324:1e308"),
+        ("weight_decay", "0:1e308"),
+        ("batch_size", f"1:{2**31 - 1}"),
+        ("momentum", "0:0.999"),
+    ],
+)
+def test_the_widest_ranges_can_be_drawn_from(field, text):
+    fixed = {"opt": "sgd", "learning_rate": 0.1, "weight_decay": 0.0, "batch_size": 64, "momentum": 0.9, **FIXED}
+    search = begun(
+        Space(searched={field: searches.values(field, text, int if field == "batch_size" else float)}, fixed=fixed)
+    )
+    assert len(set(trials_of(search, 8))) == 8
+
+
+def trials_of(search, count):
+    """Recipes drawn, each of which ends with 0.5."""
+    made = []
+    for _ in range(count):
+        trial, recipe = search.begin()
+        search.end(trial, ended(recipe), [0.5])
+        made.append(recipe)
+    return made
+
+
+def test_a_recipe_that_the_ranges_do_not_hold_is_none_of_the_search(space):
+    recipe = trials(begun(space), 1)[0]
+    assert space.holds(recipe)
+    assert space.holds(replace(recipe, data="elsewhere"))
+    assert space.holds(replace(recipe, slice_size=7))
+    for changes in (
+        {"learning_rate": 0.5}, {"batch_size": 128}, {"epochs": 11}, {"seed": 1}, {"softmax": True}, {"arch": "cnn"},
+        {"opt": "rmsprop"}, {"precision": "bf16"}, {"threads": 2},
+    ):  # fmt: skip
+        assert not space.holds(replace(recipe, **changes)), changes
 
 
 def test_what_counts_is_the_epoch_that_the_recipe_selects(space):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from ledger import cut_off, make_card, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
 from kws.location import Location
-from kws.registry import queries
 from kws.registry.runs import FAILED
 from kws.registry.selection import Selection, parse_since
 from kws.registry.store import Registry
@@ -34,7 +35,7 @@ def six_runs(new_place) -> Location:
         registry.end(start(registry), FAILED, "no reason")
         lost, running = start(registry), start(registry)
         keys = {run.id: key for key, run in enumerate(registry.runs(), 1)}
-        sql(path, "UPDATE sessions SET boot = 'earlier' WHERE run_key = ?", values=(keys[lost],))
+        sql(path, "UPDATE sessions SET process_started = 'earlier' WHERE run_key = ?", values=(keys[lost],))
         for key, name in enumerate(NAMES, 1):
             values = (name, f"2026-03-0{key}T12:00:00.000+00:00", key)
             sql(path, "UPDATE runs SET name = ?, started_at = ? WHERE key = ?", values=values)
@@ -129,13 +130,34 @@ def test_an_expression_that_closes_the_bracket_shows_runs_of_the_list_at_most_an
 
 
 def test_where_without_end_stops(db, monkeypatch):
-    monkeypatch.setattr(
-        "kws.registry.selection.only_reading", lambda connection, seconds: queries.only_reading(connection, seconds=0.1)
-    )
-    endless = "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c)"
+    monkeypatch.setattr("kws.registry.selection._SECONDS", 0.1)
+    endless = "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c) > 0"
     before = time.monotonic()
-    assert "--where" in refused("runs", "list", "--where", endless)
+    said = refused("runs", "list", "--where", endless)
+    assert "took more than 0.1 s and was stopped" in said
+    assert "not understood" not in said
     assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("word", ["interrupted", "locked", "not authorized", "statement timeout"])
+def test_an_expression_may_hold_any_word(db, word):
+    assert chosen("--where", f"'{word}' = '{word}'") == chosen()
+    assert "is not understood (" in refused("runs", "list", "--where", f"'{word}' = nothing")
+
+
+@pytest.mark.sqlite_file
+def test_a_registry_that_is_locked_is_not_an_expression_that_is_not_understood(db, monkeypatch):
+    @contextmanager
+    def locked(connection, seconds):
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY_SNAPSHOT
+        raise error
+        yield
+
+    monkeypatch.setattr("kws.registry.selection.only_reading", locked)
+    said = refused("runs", "list", "--where", "seed = 1")
+    assert "was locked by another program" in said
+    assert "not understood" not in said
 
 
 def test_after_an_expression_the_registry_can_be_written_again(db):

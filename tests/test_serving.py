@@ -58,7 +58,7 @@ def live(db) -> Live:
 
 @pytest.fixture
 def ask(live):
-    app = serving.application(live, PORT)
+    app = serving.application(live)
 
     def asked(address: str, method: str = "GET", host: str | None = HERE, **headers: str) -> Answer:
         path, _, query = address.partition("?")
@@ -99,15 +99,21 @@ def train_one(path: Path) -> None:
 # Who may ask, and what
 
 
-@pytest.mark.parametrize("host", [HERE, f"localhost:{PORT}", f"[::1]:{PORT}", f"LOCALHOST:{PORT}"])
-def test_this_machine_may_ask(ask, host):
+@pytest.mark.parametrize(
+    "host",
+    [HERE, f"localhost:{PORT}", f"[::1]:{PORT}", f"LOCALHOST:{PORT}", "localhost:9000", "127.0.0.1:1", "[::1]:65535",
+     "127.0.0.1", "localhost", "[::1]"],
+)  # fmt: skip
+def test_this_machine_may_ask_by_whatever_port_a_tunnel_has(ask, host):
     assert ask("/", host=host).status == 200
 
 
 @pytest.mark.parametrize(
     "host",
-    [None, "", "127.0.0.1", "localhost:80", "evil.example", f"evil.example:{PORT}", f"localhost.evil.example:{PORT}",
-     f"{HERE}.evil.example", f"127.0.0.1:{PORT}@evil.example", f"0.0.0.0:{PORT}"],
+    [None, "", "evil.example", f"evil.example:{PORT}", f"localhost.evil.example:{PORT}", "localhost.evil.example",
+     f"{HERE}.evil.example", f"127.0.0.1:{PORT}@evil.example", f"0.0.0.0:{PORT}", "127.0.0.1.nip.io", "[::1].example",
+     "localhost:evil.example", "localhost:80:evil.example", "evil.example:localhost", "127.0.0.1\n", "localhost:\u0661",
+     "192.168.0.1", "[::2]", "127x0x0x1"],
 )  # fmt: skip
 def test_a_request_that_names_another_host_is_refused(ask, host):
     for address in ("/", "/state.json", "/static/page.js", "/nothing"):
@@ -192,7 +198,7 @@ def test_a_run_whose_process_is_gone_is_lost_though_the_file_is_as_it_was(live, 
     with Registry(db) as registry:
         run_id = start(registry)
     assert f'data-run="{run_id}" data-seen="running' in live.page()
-    monkeypatch.setattr("kws.process.Process.is_gone", lambda *_: True)
+    monkeypatch.setattr("kws.process.Process.is_alive", lambda *_: False)
     monkeypatch.setattr("kws.reports.page.live._LOOK_AGAIN", 0)
     assert f'data-run="{run_id}" data-seen="lost' in live.page()
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
+import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import allow, dump, refuse, sql
+from commands import allow, dump, ok, ok_json, refuse, sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start, train
 
 from kws.errors import RegistryError
 from kws.events import IterationEnd
-from kws.process import Process
+from kws.process import SILENT_SECONDS, Process
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Checkpoint
 from kws.registry.store import Registry
+from kws.session import wait_for_silence
 
 fork = multiprocessing.get_context("fork")
 CHECKPOINT = b"a checkpoint"
 
 
 def lose(db: Path) -> None:
-    """As if the machine had been started anew since."""
-    sql(db, "UPDATE sessions SET boot = 'an earlier one'")
+    """As if the process had ended, and another had its number by now."""
+    sql(db, "UPDATE sessions SET process_started = 'earlier'")
 
 
 def go_on(registry: Registry, run_id: str, epochs: int = 5) -> None:
@@ -150,14 +153,89 @@ def test_a_run_whose_process_is_gone_is_lost_and_the_file_is_not_changed_by_seei
     assert sql(db, "SELECT status FROM runs WHERE id = ?", values=(run_id,)) == [("running",)]
 
 
-def test_a_run_on_another_machine_is_lost_ten_minutes_after_its_heartbeat(registry, db):
+ELSEWHERE = ["host = 'another'", "boot = 'another'", "host = 'another', boot = NULL"]
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+@pytest.mark.parametrize("minutes", [-11, 0, 11, 100_000])  # of a clock that is behind or ahead, or of a silence
+def test_a_run_that_cannot_be_seen_from_here_is_running_and_was_last_seen_then(registry, db, elsewhere, minutes):
     run_id = start(registry)
+    heartbeat = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
+    sql(db, f"UPDATE sessions SET {elsewhere}, heartbeat_at = '{heartbeat}'")
+    run = registry.run(run_id)
+    assert (run.status, run.last_seen) == (RUNNING, heartbeat)
+    (listed,) = (line for line in ok("runs", "list").splitlines() if line.startswith(run_id))
+    assert f"running, last seen at {heartbeat[:19]}Z" in listed
+    assert f"running, last seen at {heartbeat[:19]}Z" in " ".join(ok("runs", "show", run_id).split())
+    assert [ok_json("runs", "show", run_id)[key] for key in ("status", "last_seen")] == [RUNNING, heartbeat]
+    with pytest.raises(RegistryError, match=f"run {run_id} is still running"):
+        go_on(registry, run_id)
+    with pytest.raises(RegistryError, match=f"run {run_id} is still running"):
+        registry.delete(run_id)
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+def test_only_its_last_sign_of_life_permits_to_take_over_a_run_that_cannot_be_seen(registry, db, elsewhere):
+    run_id = start(registry)
+    sign = registry.sighting(run_id).sign
+    with Registry(db) as other:
+        with pytest.raises(RegistryError, match="still running"):  # it can be seen, and lives
+            other.go_on(run_id, epochs=5, environment=ENVIRONMENT, silent=sign)
+        sql(db, f"UPDATE sessions SET {elsewhere}")
+        with pytest.raises(RegistryError, match="still running"):
+            other.go_on(run_id, epochs=5, environment=ENVIRONMENT, silent="1 earlier")
+        assert other.sighting(run_id).unseen
+        other.go_on(run_id, epochs=5, environment=ENVIRONMENT, silent=sign)
+        with pytest.raises(RegistryError, match="no longer this process's"):
+            registry.record(run_id, make_epochs(1)[0])
+        other.record(run_id, make_epochs(1)[0])
+
+
+@pytest.fixture
+def minute(monkeypatch):
+    """A clock that goes on as long as is slept, and nothing that is set; what happens at each second of it."""
+    now, happens = [0.0], {}
+
+    def sleep(seconds):
+        now[0] += seconds
+        happens.pop(round(now[0]), lambda: None)()
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    return now, happens
+
+
+def test_who_goes_on_with_a_run_elsewhere_waits_for_a_sign_and_says_so(registry, db, minute, capsys):
+    run_id = start(registry)
+    sql(db, "UPDATE sessions SET boot = 'another'")
+    sign = registry.sighting(run_id).sign
+    assert wait_for_silence(registry, run_id) == sign
+    assert SILENT_SECONDS <= minute[0][0] <= SILENT_SECONDS + 2
+    said = capsys.readouterr().err
+    assert f"last seen at {sign.split()[1]}" in said
+    assert f"waiting {SILENT_SECONDS:.0f} s for a sign of life" in said
+    assert re.search(rf"no sign of run {run_id} for 3\d s; waiting 5\d s more", said)
+
+
+def test_a_sign_of_life_while_it_waits_is_told_whatever_that_clock_says(registry, db, minute):
+    run_id = start(registry)
+    sql(db, "UPDATE sessions SET boot = 'another'")
+    minute[1][80] = lambda: sql(db, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
+    with pytest.raises(RegistryError, match=f"run {run_id} is still running.*sign of life at 2001-01-01"):
+        wait_for_silence(registry, run_id)
+    assert minute[0][0] < SILENT_SECONDS
+
+
+def test_nobody_waits_for_a_run_that_can_be_seen_or_ends_meanwhile(registry, db, minute):
+    run_id = start(registry)
+    assert wait_for_silence(registry, run_id) is None
+    lose(db)
+    assert wait_for_silence(registry, run_id) is None
+    assert minute[0][0] == 0
     sql(db, "UPDATE sessions SET host = 'another'")
-    assert registry.run(run_id).status == RUNNING
-    for minutes, status in ((9, RUNNING), (11, LOST)):
-        heartbeat = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
-        sql(db, "UPDATE sessions SET heartbeat_at = ?", values=(heartbeat,))
-        assert registry.run(run_id).status == status
+    minute[1][5] = lambda: sql(db, "UPDATE runs SET status = 'finished'")
+    assert wait_for_silence(registry, run_id) is None
+    assert minute[0][0] <= 6
 
 
 def test_a_running_run_without_a_session_is_lost(registry, db):

@@ -455,3 +455,14 @@ def test_what_should_be_equal_and_is_not_is_noted():
         "runs differ in numbers of threads: 1, 2",
     )
     assert only_table(make_run(slice_size=32), make_run(arch="fc", slice_size=1024)).notes == ()
+
+
+def test_processors_of_one_name_and_other_vector_extensions_are_noted():
+    def run(seed, extensions):
+        made = make_run(f"{seed}", seed=seed)
+        return replace(made, environment=replace(made.environment, instruction_set=extensions))
+
+    assert only_table(run(0, "avx avx2"), run(1, "avx avx2"), run(2, None)).notes == ()
+    assert only_table(run(0, "avx avx2"), run(1, "avx avx2 avx512f")).notes == (
+        "runs differ in the vector extensions of their processors",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -265,3 +266,16 @@ def test_a_card_that_was_imported_wrong_is_not_taken_for_the_clips_that_a_run_he
         except RegistryError:
             return
         assert registry.card(registry.run(run_id).data_fingerprint) == true
+
+
+@pytest.mark.sqlite_file
+def test_a_registry_that_cannot_be_read_just_now_is_not_one_that_is_not_whole(runs, db, tmp_path, monkeypatch):
+    def locked(*_):
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    monkeypatch.setattr(transfer, "read_rows", locked)
+    said = refused("runs", "export", runs[0], tmp_path / "one.db", "--db", db)
+    assert f"{db} could not be read (database is locked); try again" in said
+    assert "no whole registry" not in said

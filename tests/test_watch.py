@@ -129,7 +129,7 @@ def test_a_run_that_is_stalled_before_its_first_epoch_or_in_its_test_says_so():
     assert "stalled, no epoch for 2 min 0 s" in drawn([stalled], 160, 40)[2]
     assert "stalled 2:00" in drawn([stalled])[2]
     assert "first epoch" in drawn([row(epochs=0)])[2]
-    assert "in its test" in drawn([row(epochs=50)])[2]
+    assert "at its end" in drawn([row(epochs=50)])[2]
 
 
 def test_names_from_outside_can_do_nothing_to_the_terminal():
@@ -239,7 +239,7 @@ def test_a_pipe_gets_a_line_for_each_new_epoch_and_the_end(registry, monkeypatch
 @pytest.mark.parametrize("status", [FAILED, INTERRUPTED, LOST])
 def test_it_ends_when_the_run_has_ended_however_it_has(registry, monkeypatch, status):
     run_id = start(registry)
-    acts = {LOST: lambda: sql(registry.path, "UPDATE sessions SET boot = 'an earlier one'")}
+    acts = {LOST: lambda: sql(registry.path, "UPDATE sessions SET process_started = 'earlier'")}
     meanwhile(monkeypatch, acts.get(status, lambda: registry.end(run_id, status, "no reason")))
     (line,) = ok("watch", run_id[:4]).splitlines()
     why = "" if status == LOST else ": no reason"

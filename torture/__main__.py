@@ -1,4 +1,4 @@
-"""`python -m torture [kills sweeps writers disk fuzz] [--quick]`: torture kws, and print the table.
+"""`python -m torture [kills sweeps replaced writers disk fuzz] [--quick]`: torture kws, and print the table.
 
 It is written to torture/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try the
 harness; their figures are only printed.
@@ -14,12 +14,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from torture import disk, fuzz, kills, machine, sweeps, writers
+from torture import disk, fuzz, kills, machine, replaced, sweeps, writers
 from torture.common import say
 from torture.report import markdown, merged, record
 
-PARTS = {"kills": kills.run, "sweeps": sweeps.run, "writers": writers.run, "disk": disk.run, "fuzz": fuzz.run}
-_FILES = {"latest": PARTS.keys() - {"sweeps"}, "sweeps": {"sweeps"}}  # tables of their own
+PARTS = {
+    "kills": kills.run,
+    "sweeps": sweeps.run,
+    "replaced": replaced.run,
+    "writers": writers.run,
+    "disk": disk.run,
+    "fuzz": fuzz.run,
+}
+_OWN = {"sweeps", "replaced"}  # tables of their own
+_FILES = {"latest": PARTS.keys() - _OWN, **{name: {name} for name in sorted(_OWN)}}
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,17 +44,22 @@ def build(name: str, *, classes: int, maps: tuple[int, ...] | None = None) -> nn
     network = importlib.import_module(f"{__name__}.{name}").Network
     if maps is None:
         return network(classes)
-    given = ",".join(map(str, maps))
-    wanted = inspect.signature(network).parameters.get("maps")
-    if wanted is None:
-        raise RecipeError(f"`maps` (={given}) is not for {name}, which has no feature maps")
-    if len(maps) != len(wanted.default):
-        example = ",".join(map(str, wanted.default))
-        raise RecipeError(f"`maps` (={given}) must be {len(wanted.default)} numbers, as in --maps {example}")
+    require_maps(name, maps)
     try:
         return network(classes, maps=maps)
     except (RuntimeError, MemoryError):  # what PyTorch raises where memory does not suffice
+        given = ",".join(map(str, maps))
         raise RecipeError(f"`maps` (={given}) makes a network that does not fit into memory; try fewer") from None
+
+
+def require_maps(name: str, maps: tuple[int, ...]) -> None:
+    """Raise RecipeError where the network has no feature maps, or another number of them. Imports no torch."""
+    given, usual = ",".join(map(str, maps)), _constant(name, "MAPS")
+    if usual is None:
+        raise RecipeError(f"`maps` (={given}) is not for {name}, which has no feature maps")
+    if len(maps) != len(usual):
+        example = ",".join(map(str, usual))
+        raise RecipeError(f"`maps` (={given}) must be {len(usual)} numbers, as in --maps {example}")
 
 
 def has_maps(name: str) -> bool:

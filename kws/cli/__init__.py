@@ -1,12 +1,12 @@
 """The command line: one file a command; a command parses, calls, and shows.
 
 Results go to stdout; messages and progress go to stderr. Exit codes: 0 done; 1 what a KwsError says, or a check that a
-command was asked for does not hold; 2 a mistake in the command line; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
+command was asked for does not hold, or a result that could not be printed; 2 a mistake in the command line; 129 ended
+by SIGHUP; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 Whatever takes long to import is imported inside the commands.
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -17,10 +17,24 @@ from typer.core import TyperGroup
 import kws
 from kws.errors import KwsError
 from kws.location import mask
-from kws.stopping import Stopped
+from kws.stopping import Stopped, exit_code
 
 _NAMES = (
-    *("train", "sweep", "tune", "rerun", "eval", "compare", "plot", "watch", "report", "ui", "summary", "bench"),
+    *(
+        "train",
+        "sweep",
+        "tune",
+        "rerun",
+        "test",
+        "eval",
+        "compare",
+        "plot",
+        "watch",
+        "report",
+        "ui",
+        "summary",
+        "bench",
+    ),
     *("runs", "db", "data"),
 )
 _FILES = {"eval": "evaluate"}  # where a command's module and function are not called as it is
@@ -80,10 +94,16 @@ class _Commands(TyperGroup):
             if not message.startswith("Usage: ") and context is not None:
                 message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
             code = _say(message, error.exit_code)
+        except OSError as error:
+            if not isinstance(error.filename, str | bytes):
+                raise
+            from kws.speech.cache import unusable
+
+            code = _say(str(unusable(error)), 1)
         except Stopped as stop:
             code = stop.exit_code
-        except typer.Abort:
-            code = _say("stopped", 130)
+        except typer.Abort as abort:
+            code = _say("stopped", exit_code(abort.__cause__))
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
@@ -121,10 +141,5 @@ def _kws(
 
 
 def main() -> None:
-    """The `kws` program."""
-    try:
-        app()
-    except BrokenPipeError:
-        # Whoever read our output has stopped; Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    """The `kws` program, on streams that kws.__main__ has guarded."""
+    app()

@@ -7,7 +7,7 @@ import typer
 from kws import architectures, optimizers
 from kws.cli import options
 from kws.environment import cores
-from kws.recipe import Recipe
+from kws.recipe import Recipe, usable_threads
 
 
 def bench(
@@ -17,8 +17,8 @@ def bench(
 ) -> None:
     """Measure training speed on this machine, in each precision.
 
-    Shows clips a second, operations a second, their share of what the processor reaches in a product of large matrices,
-    and which precision to choose.
+    Shows clips a second, operations a second, their share of the processor's peak, which is the fastest of several
+    products of matrices with as many threads, and which precision to choose.
 
     Example: kws bench --arch cnn
     """
@@ -29,7 +29,7 @@ def bench(
             arch=arch.value,
             opt="adam",
             learning_rate=optimizers.defaults("adam")["learning_rate"],
-            threads=cores() if threads is None else threads,
+            threads=cores() if threads is None else usable_threads(threads),
             slice_size=architectures.slice_size(arch.value, Recipe.batch_size, precision=precision),
             precision=precision,
         )

@@ -46,11 +46,16 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Check the table in a .tex, .md or .csv file, number by number; exit code 1 where one is not the "
-            "registry's.",
+            help="Check the tables in a .tex, .md, .txt or .csv file and their captions: all that they say; exit code "
+            "1 where anything is not the registry's.",
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where a table has notes.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="End with exit code 1 where a table has notes, or --check finds what it cannot check."
+        ),
+    ] = False,
     format: Annotated[Format, typer.Option(help="For the terminal, a README, a paper, a spreadsheet, a program.")] = (  # noqa: A002
         Format.TABLE
     ),
@@ -80,16 +85,16 @@ def compare(
             rows=rows.value,
             columns=columns.value,
             metric=metrics.metric(metric.value, reach=reach),
-            test=test and check is None,
+            test=test or check is not None,
         )
-        if paper and check is None:
+        if paper or check is not None:
             from kws.reports.paper import beside
 
             found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
-            if found and not any(table.paper for table in found):
+            if paper and found and not any(table.paper for table in found):
                 typer.echo("note: no table here is about the report's networks under its conditions", err=True)
     if check:
-        _check(found, check, as_json=format is Format.JSON)
+        _check(found, check, as_json=format is Format.JSON, strict=strict)
         return
     if format is Format.TABLE:
         from kws import screens
@@ -97,7 +102,11 @@ def compare(
         screens.print_tables(found, with_runs=runs)
     else:
         typer.echo(formats.FORMATS[format.value](found, with_runs=runs), nl=False)
-    if not found:
+    awaiting = sum(run.awaits_test for run in chosen)
+    if awaiting:
+        runs_are = "1 finished run is" if awaiting == 1 else f"{awaiting:,} finished runs are"
+        typer.echo(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once", err=True)
+    if not found and not awaiting:
         asked = any(option is not None for option in (where, tag, data, since))
         what = "no finished runs that these options choose" if asked else "no finished runs yet"
         typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)
@@ -105,22 +114,33 @@ def compare(
         raise typer.Exit(1)
 
 
-def _check(tables: list[Table], path: Path, *, as_json: bool) -> None:
-    """Compare a file's numbers with these tables' and print those that differ; raises Exit(1) for any that do."""
+def _check(tables: list[Table], path: Path, *, as_json: bool, strict: bool) -> None:
+    """Compare a file's tables with these and print what differs and what could not be compared.
+
+    Raises Exit(1) for anything that differs, and where `strict` for what could not be compared, too.
+    """
     from kws import display
     from kws.reports import checking, table_files
 
-    compared = checking.check(tables, table_files.read(path))
-    differing = [each for each in compared if not each.agrees]
+    found = checking.check(tables, table_files.read(path))
     if as_json:
-        records = [dataclasses.asdict(each) | {"agrees": each.agrees} for each in compared]
-        display.print_json({"schema": 1, "file": str(path), "compared": records, "differ": len(differing)})
+        display.print_json(
+            {
+                "schema": 1,
+                "file": str(path),
+                "compared": [each.record() for each in found.compared],
+                "differ": len(found.differing),
+                "unchecked": [each.record() for each in found.unchecked],
+            }
+        )
     else:
         name = display.visible(str(path))
-        for each in differing:
-            where = display.visible(", ".join(part for part in (each.row, each.column) if part))
-            here = display.visible(each.registry) or "nothing"
-            typer.echo(f"{where}: {each.what} is {display.visible(each.file)} in {name}, {here} in the registry")
-        typer.echo(f"{len(compared) - len(differing)} of {len(compared)} figures in {name} are the registry's")
-    if differing:
+        for each in found.differing:
+            where, file, there = (display.visible(text) for text in (each.where, each.file, each.registry))
+            typer.echo(f"{where}: {each.what} is {file or 'nothing'} in {name}, {there or 'nothing'} in the registry")
+        for each in found.unchecked:
+            said = f"{each.file} in {each.where}" if each.file else f"{each.what} {each.registry} is not in {name}"
+            typer.echo(f"unchecked: {display.visible(said)}")
+        typer.echo(found.sentence(name))
+    if found.differing or (strict and found.unchecked):
         raise typer.Exit(1)

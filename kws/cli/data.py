@@ -30,12 +30,14 @@ def list_sources(json: options.Json = False) -> None:
 @app.command("check")
 def check(
     data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data.")] = None,
+    speakers: options.Speakers = None,
     json: options.Json = False,
 ) -> None:
     """Count clips, and name those that are not in order.
 
-    Counts are a word and split, with speakers and durations. The exit code is 1 where a clip cannot be read or a
-    speaker is in two splits.
+    Counts are a word and split, with speakers and durations, and files that are not used, by reason. Clips are read as
+    training reads them. The exit code is 1 where a clip cannot be read, a speaker is in two splits, or a list names a
+    clip that is not there. --json names all that the text names the first of.
 
     Example: kws data check path/to/recordings
     """
@@ -43,7 +45,7 @@ def check(
     from kws.speech import checks, sources
 
     source = sources.locate(options.chosen_data(data), track=display.track)
-    report = checks.check(source, track=display.track)
+    report = checks.check(source, speakers or None, track=display.track)
     if json:
         display.print_json(report.record())
     else:

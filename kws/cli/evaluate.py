@@ -1,18 +1,44 @@
-"""`kws eval`: a run's network on a split of its data, or of other data."""
+"""`kws eval`: a run's network on a split of its data, or of other data; from the registry where that has it."""
+
+from __future__ import annotations
 
 import dataclasses
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kws.cli import options
-from kws.data_card import ALL, SPLITS, TEST
+from kws.data_card import ALL, SPLITS, TEST, TRAIN, DataCard, Manifest
+from kws.errors import DataError, RegistryError
+from kws.events import Evaluation
 from kws.recipe import Recipe
+from kws.registry.runs import Run
+
+if TYPE_CHECKING:
+    from kws.registry.store import Registry
+    from kws.reports.front_ends import Lowest
+    from kws.speech.dataset import Dataset
+    from kws.speech.dataset import Split as Clips
 
 Split = StrEnum("Split", {name: name for name in (*SPLITS, ALL)})  # type: ignore[misc]
 TEST_SPLIT = Split(TEST)
 _MOST = 10  # clips most surely wrong
+_SILENT_SHARE = 1e-4  # of all cells, from which on those at the lowest value are digital silence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """A network's answers on a split of the data that `card` describes, and what is to be said of them.
+
+    `manifests` are those of that data, as far as they are known. `doubt` is why its front end may be another one.
+    """
+
+    evaluation: Evaluation
+    card: DataCard
+    manifests: dict[str, Manifest]
+    stored: bool
+    doubt: str | None = None
 
 
 def evaluate(
@@ -20,7 +46,8 @@ def evaluate(
     split: Annotated[
         Split, typer.Option(help="The split; `all` is every clip, for data not made to be split.")
     ] = TEST_SPLIT,
-    data: options.Data = None,
+    data: options.DataOfRun = None,
+    speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -28,54 +55,171 @@ def evaluate(
     """Evaluate a run on a split of its data, or of other data.
 
     Shows accuracy, loss, the confusion matrix, precision, recall and F1 a class; the equal error rate and the area
-    under the ROC curve of each class against the rest; whether its probabilities can be believed; and the clips most
-    surely wrong. Without --data the run's own data is used. The result is kept in the registry, if that can be written.
+    under the ROC curve of each class against the rest; whether its probabilities can be believed; the clips most surely
+    wrong; and how many of the clips it was trained on. Without --data the run's own data is used: from the registry
+    where its answers on that split are recorded, which needs neither weights nor clips, and else anew. With --data the
+    network is always evaluated anew. The result is kept in the registry, if that can be written.
 
     Example: kws eval last --split validation
     """
-    from kws import architectures, display, screens_evaluation, training, weights
-    from kws.errors import DataError
+    from kws import display, screens_evaluation
     from kws.registry.store import Registry
-    from kws.reports import records
+    from kws.reports import coverage, records
     from kws.reports.classes import ClassReport
     from kws.reports.scores import Scores
-    from kws.speech import dataset
 
     with Registry(db) as registry:
         found = registry.run(run)
-        blob = registry.weights(found.id)
-        card = registry.card(found.data_fingerprint)
-        source, words = data or found.recipe.data, found.recipe.words
-        loaded = dataset.load(source, words, skip_unreadable=skip_unreadable, track=display.track)
-        if loaded.card.classes != card.classes:
-            raise DataError(
-                f"run {found.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "
-                f"{', '.join(loaded.card.classes)}"
-            )
-        clips = loaded.split(split.value).renormalised(loaded.card, card)
-        if not len(clips):
-            raise DataError(f"{loaded.card.source} has no clips in its {split.value} split; try --split all")
-        recipe = dataclasses.replace(found.recipe, device="cpu")  # evaluated where it is asked for, not where trained
-        recipe = dataclasses.replace(
-            recipe, slice_size=architectures.slice_size(recipe.arch, recipe.batch_size), precision=Recipe.precision
-        )
-        training.set_up(recipe)
-        model = architectures.build(found.recipe.arch, classes=len(card.classes), maps=found.recipe.maps)
-        weights.load(model, blob)
-        evaluation = training.evaluate(model, clips, split.value, recipe)
-        if registry.is_writable():
-            registry.keep_evaluation(found.id, evaluation, loaded.card)
+        if data is None:
+            answers = _recorded(registry, found, split.value, skip_unreadable)
         else:
-            display.say(f"note: {db} cannot be written, so this evaluation is not kept")
-    scores = Scores.of(evaluation.logits, evaluation.labels, card.classes)
-    names = dataset.clip_names(loaded, split.value)
+            answers = _computed(registry, found, split.value, data, speakers, skip_unreadable)
+        card, evaluation = answers.card, answers.evaluation
+        own = registry.card(found.data_fingerprint)
+        train = registry.manifest(own.fingerprint, TRAIN)
+        if train is None and card.fingerprint == own.fingerprint:
+            train = answers.manifests.get(TRAIN)
+        known = coverage.trained_on(own, card, split.value, train, answers.manifests)
+        whole = coverage.of(card, split.value, has_manifests=bool(answers.manifests), trained_on=known)
+        judged = max(registry.recipes_judged(card.split_fingerprints[part]) for part in coverage.parts_of(split.value))
+    if card.fingerprint != own.fingerprint:
+        display.say(f"note: this is other data than run {found.id}'s own ({found.data_source})")
+    if answers.doubt:
+        source = display.visible(card.source)
+        display.say(f"WARNING: {source} does not look like features of run {found.id}'s front end: {answers.doubt}")
     report = ClassReport.of(evaluation, card.classes)
-    same = loaded.card.fingerprint == found.data_fingerprint
-    if not same:
-        display.say(f"note: these are not the clips that run {found.id} was trained beside ({found.data_source})")
+    scores = Scores.of(evaluation, card.classes) if evaluation.logits else None
+    names = _names(answers, split.value)
     if json:
-        of_answers = records.evaluation_record(found, loaded.card, evaluation, report)
-        display.print_json(of_answers | records.scores_record(scores, names, most=_MOST))
+        record = records.evaluation_record(found, card, evaluation, report)
+        record |= records.scores_record(scores, names, most=_MOST) | records.coverage_record(whole)
+        about = {"stored": answers.stored, "recipes_judged": judged, "front_end_doubt": answers.doubt}
+        display.print_json(record | about)
     else:
-        screens_evaluation.print_evaluation(found, loaded.card, evaluation, report)
+        screens_evaluation.print_evaluation(found, card, evaluation, report, whole)
         screens_evaluation.print_scores(scores, names, most=_MOST)
+    display.say(screens_evaluation.judged_line(judged))
+
+
+def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -> _Answers:
+    """The answers on a run's own data: those that the registry has, or else new ones.
+
+    Raises RegistryError where there are neither answers nor weights, and DataError where there are no clips for new
+    ones.
+    """
+    from kws import display
+
+    _require_tested(run, split)
+    card = registry.card(run.data_fingerprint)
+    evaluation = registry.evaluation(run.id, card.fingerprint, split)
+    if evaluation is None or not evaluation.logits:  # an older registry has none, which are made where that can be
+        try:
+            return _computed(registry, run, split, run.recipe.data, run.recipe.speakers, skip_unreadable)
+        except (DataError, RegistryError) as error:
+            if evaluation is None:
+                hint = "" if isinstance(error, RegistryError) else _there_is(registry, run, card)
+                raise type(error)(f"{error}{hint}") from None
+            display.say(f"note: the network's outputs were not kept and cannot be made ({error})")
+    at = registry.evaluated_at(run.id, card.fingerprint, split)[:19].replace("T", " ")
+    display.say(f"from the answers recorded at {at}; --data {display.visible(run.recipe.data)} evaluates anew")
+    manifests = {part: known for part in SPLITS if (known := registry.manifest(card.fingerprint, part))}
+    return _Answers(evaluation=evaluation, card=card, manifests=manifests, stored=True)
+
+
+def _there_is(registry: Registry, run: Run, card: DataCard) -> str:
+    """What to look at instead: the splits of its own data that the run's answers are recorded on."""
+    splits = [each.split for on, each in registry.evaluations(run.id) if on.fingerprint == card.fingerprint]
+    if not splits:
+        return ""
+    return f"; its answers on the {splits[0]} split are recorded: `kws eval {run.id} --split {splits[0]}`"
+
+
+def _require_tested(run: Run, split: str) -> None:
+    """Raise RegistryError for a look at the test split of a run's own data that is to be its test."""
+    if run.awaits_test and split in (TEST, ALL):
+        raise RegistryError(
+            f"run {run.id} is not tested; `kws test {run.id}` does it, once, and --split validation looks at others"
+        )
+
+
+def _computed(
+    registry: Registry, run: Run, split: str, data: str, speakers: str | None, skip_unreadable: bool
+) -> _Answers:
+    """New answers, which are recorded where the registry can be written.
+
+    Raises RegistryError where the weights are not there, and DataError for data that it cannot be evaluated on.
+    """
+    from kws import architectures, display, training, weights
+    from kws.reports import front_ends
+    from kws.speech import dataset
+
+    card = registry.card(run.data_fingerprint)
+    try:
+        blob = registry.weights(run.id)
+    except RegistryError as error:
+        raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
+    loaded = dataset.load(
+        data, run.recipe.words, speakers=speakers or None, skip_unreadable=skip_unreadable, track=display.track
+    )
+    if loaded.card.fingerprint == card.fingerprint:
+        _require_tested(run, split)
+    _require_alike(run, card, loaded)
+    clips = loaded.split(split)
+    if not len(clips):
+        raise DataError(f"{loaded.card.source} has no clips in its {split} split; try --split all")
+    lowest = None if loaded.card.front_end else _lowest(clips, loaded.card)
+    clips = clips.renormalised(loaded.card, card)
+    recipe = dataclasses.replace(run.recipe, device="cpu")  # evaluated where it is asked for, not where trained
+    recipe = dataclasses.replace(
+        recipe, slice_size=architectures.slice_size(recipe.arch, recipe.batch_size), precision=Recipe.precision
+    )
+    training.set_up(recipe)
+    model = architectures.build(run.recipe.arch, classes=len(card.classes), maps=run.recipe.maps)
+    weights.load(model, blob)
+    evaluation = training.evaluate(model, clips, split, recipe)
+    if registry.is_writable():
+        registry.keep_evaluation(run.id, evaluation, loaded.card)
+    else:
+        display.say(f"note: {registry.path} cannot be written, so this evaluation is not kept")
+    return _Answers(
+        evaluation=evaluation,
+        card=loaded.card,
+        manifests=dict(loaded.card.manifests),
+        stored=False,
+        doubt=front_ends.doubt(card, loaded.card, lowest),
+    )
+
+
+def _require_alike(run: Run, card: DataCard, loaded: Dataset) -> None:
+    """Raise DataError for data with other classes than a run's, or of a front end that is known to be another one."""
+    from kws.reports import front_ends
+
+    if loaded.card.classes != card.classes:
+        raise DataError(
+            f"run {run.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "
+            f"{', '.join(loaded.card.classes)}"
+        )
+    if differing := front_ends.differing(card, loaded.card):
+        raise DataError(
+            f"the features of {loaded.card.source} are made in another way than those that run {run.id} was trained on "
+            f"({', '.join(differing)}); train on them, or evaluate by the kws that made the run"
+        )
+
+
+def _lowest(clips: Clips, card: DataCard) -> Lowest:
+    """The lowest feature of these clips, as it was before they were normalised."""
+    from kws.reports.front_ends import Lowest
+
+    least = float(clips.features.min())
+    share = float((clips.features <= least + 1e-4).float().mean())
+    return Lowest(least * card.std + card.mean, share >= _SILENT_SHARE)
+
+
+def _names(answers: _Answers, split: str) -> list[str]:
+    """What the clips are called: their paths, or else their place in the split, from 0."""
+    from kws.reports.coverage import parts_of
+
+    parts = parts_of(split)
+    if all(part in answers.manifests for part in parts):
+        return [path for part in parts for path in answers.manifests[part].paths]
+    return [f"clip {place}" for place in range(answers.evaluation.clips)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kws import architectures, optimizers
-from kws.errors import RegistryError
+from kws.errors import DataError, RegistryError
 from kws.location import Location, locate
 from kws.recipe import BEST, FINAL, Recipe
 from kws.registry.ids import beginning_with
@@ -57,6 +57,12 @@ def place(text: str | Location) -> Location:
         raise typer.BadParameter(str(error)) from None
 
 
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, and is no default and no environment variable's."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def number(value: float) -> float:
     """What lies in an option's range; `nan` is not below its least, nor above its most, and is a mistake as well."""
     if value != value:
@@ -76,16 +82,22 @@ Db = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+_SOURCE = "A folder of recordings or of the course's arrays, or a source that `kws data list` names; "
 Data = Annotated[
     str | None,
-    typer.Option(
-        metavar="SOURCE",
-        help="A folder of recordings or of the course's arrays, or a source that `kws data list` names; "
-        "else $KWS_DATA, else the built-in synthetic speech.",
-    ),
+    typer.Option(metavar="SOURCE", help=f"{_SOURCE}else $KWS_DATA, else the built-in synthetic speech."),
 ]
+DataOfRun = Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{_SOURCE}else the run's own.")]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Go on without recordings that cannot be read.")
+]
+Speakers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN|FILE",
+        help="Who speaks in each clip: a pattern of its path below its word's folder, as {speaker}_{n} or "
+        "{speaker}/{n}, or a file of paths and speakers. By default as Speech Commands names clips, else unknown.",
+    ),
 ]
 Words = Annotated[str, typer.Option(help="The keywords; all other words together are the class 'other'.")]
 
@@ -104,7 +116,9 @@ RunsOrAll = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help=_R
 
 
 def chosen_data(data: str | None) -> str:
-    """What --data says, else $KWS_DATA, else the built-in source."""
+    """What --data says, else $KWS_DATA, else the built-in source. Raises DataError where --data says nothing."""
+    if data is not None and not data.strip():
+        raise DataError("--data is empty; name a folder or a source that `kws data list` shows, or leave it out")
     return data or os.environ.get("KWS_DATA") or "synthetic"
 
 

@@ -1,5 +1,6 @@
 """`kws plot`: figures of one or several runs, or of all there are."""
 
+import hashlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from kws.reports.figures import KINDS
 
 Kind = StrEnum("Kind", {name: name for name in KINDS})  # type: ignore[misc]
 CURVES = Kind("curves")
+_NAMED = 4  # runs whose ids stand in a file's name
 
 
 class Style(StrEnum):
@@ -27,7 +29,9 @@ def plot(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="PNG, SVG or PDF by the file's ending; by default KIND-RUN.png, or KIND.png."
+            metavar="FILE",
+            help="PNG, SVG or PDF by the file's ending; by default KIND-RUN.png, or KIND.png; of many RUNs, "
+            "KIND-N-runs-DIGEST.png.",
         ),
     ] = None,
     where: options.Where = None,
@@ -65,9 +69,16 @@ def plot(
             selection = options.selection(where=where, tags=tag, data=data, since=since)
             named = {run.id: run for run in registry.runs(selection)}
         drawn = figures.draw(kind.value, registry, list(named.values()), drawing.STYLES[style.value])
-    path = out or Path(f"{'-'.join([kind.value, *(named if runs else ())])}.png")
+    path = out or Path(f"{_name(kind.value, list(named) if runs else [])}.png")
     drawing.save(drawn, path, drawing.STYLES[style.value])
     typer.echo(path)
+
+
+def _name(kind: str, runs: list[str]) -> str:
+    """What a figure of these runs is called: by their ids, or where these are many by a digest of them."""
+    if len(runs) <= _NAMED:
+        return "-".join([kind, *runs])
+    return f"{kind}-{len(runs)}-runs-{hashlib.sha256(' '.join(runs).encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 plot.__doc__ = (plot.__doc__ or "").replace(

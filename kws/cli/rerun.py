@@ -1,7 +1,7 @@
 """`kws rerun`: the same recipe again, and whether it came out the same."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from kws.cli import options
 
 def rerun(
     run: options.Run,
-    data: options.Data = None,
+    data: options.DataOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
     note: Annotated[str | None, typer.Option(help="A note to keep with the new run.")] = None,
     db: options.Db = options.DEFAULT_DB,
@@ -21,8 +21,8 @@ def rerun(
     The same means to the last bit.
 
     Compared are every epoch's figures, the answers on the test split, and the weights. Where they differ, it says from
-    which epoch on, and which versions, threads or processor do; the exit code is then 1. --data names the same clips
-    where they lie elsewhere.
+    which epoch on, and which versions, threads or processor do; the exit code is then 1. A run that was not tested is
+    not tested again, either. --data names the same clips where they lie elsewhere.
 
     Example: kws rerun last
     """
@@ -38,7 +38,8 @@ def rerun(
         if first.status != FINISHED:
             raise RegistryError(f"run {first.id} is {first.status}; only a finished run can be trained again")
     recipe = replace(first.recipe, data=data or first.recipe.data)
-    again = session.start(recipe, db=db, name=first.name, note=note, skip_unreadable=skip_unreadable, again=first)
+    about: dict[str, Any] = {"name": first.name, "note": note, "skip_unreadable": skip_unreadable}
+    again = session.start(recipe, db=db, **about, again=first, test=not first.awaits_test)
     with RegistryReader(db) as registry:
         result = compare(registry, first, again)
     if json:

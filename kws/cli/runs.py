@@ -51,9 +51,12 @@ def list_runs(
 def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: options.Json = False) -> None:
     """Show all of one run: recipe, data, environment, evaluations and epochs.
 
+    It says how many recipes the run's test split has judged so far, too: the best of many looks better than it is.
+
     Example: kws runs show last
     """
     from kws import display, screens
+    from kws.data_card import TEST
     from kws.registry.reader import RegistryReader
     from kws.reports import records
 
@@ -62,10 +65,11 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
         card = registry.card(found.data_fingerprint)
         evaluations = registry.evaluations(found.id)
         epochs = registry.epochs(found.id)
+        judged = registry.recipes_judged(card.split_fingerprints[TEST])
     if json:
-        display.print_json(records.full_record(found, card, evaluations, epochs))
+        display.print_json(records.full_record(found, card, evaluations, epochs, judged=judged))
     else:
-        screens.print_run(found, card, evaluations, epochs)
+        screens.print_run(found, card, evaluations, epochs, judged=judged)
 
 
 @app.command("diff")
@@ -133,11 +137,12 @@ def delete_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None
 
     Example: kws runs delete bcdf
     """
+    from kws import session
     from kws.registry.store import Registry
 
     with Registry(db) as registry:
         for run_id in [registry.run(run).id for run in runs]:
-            registry.delete(run_id)
+            registry.delete(run_id, silent=session.wait_for_silence(registry, run_id))
             typer.echo(f"{run_id} deleted; kws runs restore {run_id} brings it back")
 
 
@@ -196,7 +201,7 @@ def export_run(
 
     with RegistryReader(db) as registry:
         found = registry.run(run)
-    if found.status == RUNNING:
+    if found.status == RUNNING and not found.last_seen:
         raise RegistryError(f"run {found.id} is still running; wait for it, or stop it and try again")
     export(db, [found.id], file)
     typer.echo(file)

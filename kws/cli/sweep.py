@@ -13,13 +13,14 @@ import typer
 from kws import architectures, optimizers
 from kws.cli import options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, at_least, parse_maps, parse_words
+from kws.recipe import Recipe, at_least, parse_maps, parse_words, usable_threads
 from kws.sweeps import plan as planning
 
 _SEVERAL = "One or several, with a comma between them."
 
 
 def sweep(
+    context: typer.Context,
     arch: Annotated[str | None, typer.Option(help="Networks, with a comma between them.", show_default=False)] = None,
     opt: Annotated[str | None, typer.Option(help="Optimizers, with a comma between them.", show_default=False)] = None,
     seeds: Annotated[
@@ -41,6 +42,7 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="WORD,WORD", help=f"The keywords; may be repeated. By default {options.DEFAULT_WORDS}."),
     ] = None,
+    speakers: options.Speakers = None,
     softmax: Annotated[str, typer.Option(help="A softmax before cross-entropy: no, yes, or both.")] = "no",
     skip_unreadable: options.SkipUnreadable = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or both.")] = Recipe.precision,
@@ -65,6 +67,9 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Train runs that failed before, too.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests a run later, once.")
+    ] = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
@@ -75,22 +80,27 @@ def sweep(
 
     Example: kws sweep --arch fc,cnn --opt sgd,adam --seeds 5
     """
-    at_least("threads", threads, 1)
+    usable_threads(threads)
     if jobs is not None:
         at_least("jobs", jobs, 1)
+    if engine != "ray" and options.was_typed(context, "address"):
+        raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
     of: dict[str, str] = planning.TABLE1 if preset else {}
-    arch, opt, epochs = arch or of.get("arch"), opt or of.get("opt"), epochs or of.get("epochs") or str(Recipe.epochs)
+    arch, opt = of.get("arch") if arch is None else arch, of.get("opt") if opt is None else opt
+    epochs = of.get("epochs", str(Recipe.epochs)) if epochs is None else epochs
+    seeds = of.get("seeds", "1") if seeds is None else seeds
     for value, option in ((arch, "--arch"), (opt, "--opt")):
         if value is None:
             raise RecipeError(f"{option} is missing; name one or several, or take --preset table1")
-    assert arch and opt
+    assert arch is not None and opt is not None
 
     def maybe(field: str, text: str | None) -> list[Any]:
         return [None] if text is None else [*planning.values(field, text, float)]
 
     axes: dict[str, list[Any]] = {
-        "data": data or [options.chosen_data(None)],
+        "data": [options.chosen_data(each) for each in data] if data else [options.chosen_data(None)],
         "words": [parse_words(each) for each in words or [options.DEFAULT_WORDS]],
+        "speakers": [speakers or None],
         "device": [device],
         "threads": [threads],
         "arch": planning.values("arch", arch, str, architectures.names()),
@@ -104,7 +114,7 @@ def sweep(
         "momentum": maybe("momentum", momentum),
         "weight_decay": maybe("weight_decay", weight_decay),
         "opt": planning.values("opt", opt, str, optimizers.names()),
-        "seed": planning.seeds(seeds or of.get("seeds", "1")),
+        "seed": planning.seeds(seeds),
     }
     from kws.registry.connection import is_new
     from kws.sweeps import engines
@@ -113,7 +123,7 @@ def sweep(
     new = is_new(db)  # a place that cannot be written is told at once
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
-        about = About.here(db, skip_unreadable=skip_unreadable, retry=retry)
+        about = About.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
         chosen = engines.choose(about, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 

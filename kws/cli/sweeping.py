@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -11,6 +12,7 @@ from kws import display
 from kws.display import duration, visible
 from kws.location import Location
 from kws.recipe import Recipe
+from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.records import SCHEMA
 from kws.stopping import Stopped, stoppable
@@ -20,6 +22,7 @@ from kws.sweeps.shown import Shown, named
 from kws.sweeps.standing import Kind, Standing
 from kws.sweeps.trainer import as_question
 
+_TELL_SECONDS = 30.0  # between two words about the same run
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
@@ -54,13 +57,13 @@ def run(
             seconds = standing.estimate(engine.jobs, timed, retry=retry)
             _show(standing, engine.jobs, engine.where, seconds)
             line = Line(engine, standing.left(retry=retry), standing.fingerprints)
+            waiting = _Waiting()
             with Shown(len(line.plan), db, standing.tell, seconds) as shown:
                 for recipe in line.plan:
                     shown.expect(recipe, standing.seconds(recipe, timed) or float(recipe.epochs))
                 for each in line.ended():
                     if each is None:
-                        others = line.elsewhere
-                        shown.waiting = f"waiting for {others} that other processes train" if others else ""
+                        waiting.tell(line, shown)
                         shown.passed()
                         continue
                     ended[each.recipe] = each
@@ -70,6 +73,7 @@ def run(
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
         display.say("the sweep was interrupted; the same command goes on with it")
+    _tell_untested(db, [*(run.id for run in standing.found if run), *(e.answer.get("run") for e in ended.values())])
     failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
     _tell_failed(failed, standing.tell)
     if stopped:
@@ -78,6 +82,30 @@ def run(
         _print(standing, ended, dry_run=False)
     if failed:
         raise typer.Exit(1)
+
+
+@dataclass
+class _Waiting:
+    """What a sweep says of the runs that it waits for: of each that cannot be seen at once, and then now and then."""
+
+    _told: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def tell(self, line: Line, shown: Shown) -> None:
+        """Say what is new."""
+        others = line.elsewhere
+        shown.waiting = f"waiting for {others} that other processes train" if others else ""
+        for run, (last_seen, left) in line.unseen.items():
+            seen, until = self._told.get(run, ("", 0.0))
+            if seen == last_seen and left > until - _TELL_SECONDS:
+                continue
+            self._told[run] = last_seen, left
+            if seen != last_seen:
+                shown.note(
+                    f"run {run} runs where it cannot be seen from here, last seen at {last_seen}; "
+                    f"it is gone on with if it gives no sign of life for {left:.0f} s"
+                )
+            elif left:
+                shown.note(f"no other sign of run {run} yet; waiting {left:.0f} s more for one")
 
 
 def _look(
@@ -121,6 +149,18 @@ def _tell_failed(failed: list[Ended], tell: Callable[[Recipe], str]) -> None:
         display.say("runs that failed before were left alone; --retry trains them again")
     elif failed:
         display.say("the same command with --retry trains what failed again")
+
+
+def _tell_untested(db: Location, ids: Iterable[str | None]) -> None:
+    """Say how many of these runs are finished but not tested: a search's trials, or those of a --no-test."""
+    asked = set(ids) - {None}
+    if not asked:
+        return
+    with RegistryReader(db) as registry:
+        untested = [run.id for run in registry.runs() if run.id in asked and run.awaits_test]
+    if untested:
+        these = "1 of these runs is" if len(untested) == 1 else f"{len(untested):,} of these runs are"
+        display.say(f"note: {these} finished and not tested; `kws test {untested[0]}` tests one")
 
 
 def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) -> None:

@@ -8,7 +8,7 @@ from kws import architectures, optimizers
 from kws.cli import options
 from kws.environment import cores
 from kws.errors import RecipeError
-from kws.recipe import Recipe, parse_maps, parse_words
+from kws.recipe import Recipe, parse_maps, parse_words, usable_threads
 from kws.registry.runs import Run
 
 
@@ -29,6 +29,7 @@ def train(
     ] = None,
     data: options.Data = None,
     words: options.Words = options.DEFAULT_WORDS,
+    speakers: options.Speakers = None,
     softmax: Annotated[
         bool,
         typer.Option("--softmax", help="Put a softmax before cross-entropy: the mistake that the report corrects."),
@@ -48,6 +49,9 @@ def train(
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; part of what decides a run's bits. By default all cores.")
     ] = None,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests the run later, once.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
     note: Annotated[str | None, typer.Option(help="A note to keep with the run.")] = None,
     resume: Annotated[
@@ -64,7 +68,8 @@ def train(
     """Train a network and keep the run in the registry.
 
     Kept are the recipe, every epoch, the test accuracy and the weights. The defaults are the report's. The test split
-    is used once, after the last epoch. A run that was cut off goes on with --resume, to the same bits.
+    is used once, after the last epoch, or with --no-test not at all until `kws test`. A run that was cut off goes on
+    with --resume, to the same bits; one that was begun with --no-test is not tested then, either.
 
     Example: kws train --arch cnn --opt adam --epochs 50
     """
@@ -86,10 +91,11 @@ def train(
         batch_size=batch_size,
         seed=seed,
         softmax=softmax,
-        maps=architectures.normal_maps(arch.value, parse_maps(maps)) if maps else None,
+        maps=None if maps is None else architectures.normal_maps(arch.value, parse_maps(maps)),
         words=parse_words(words),
         data=options.chosen_data(data),
-        threads=cores() if threads is None else threads,
+        speakers=speakers or None,
+        threads=cores() if threads is None else usable_threads(threads),
         slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
         precision=precision.value,
         device=chosen,
@@ -100,7 +106,7 @@ def train(
     )
     from kws import session
 
-    _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable), json)
+    _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable, test=not no_test), json)
 
 
 def _show(run: Run, json: bool) -> None:
@@ -123,7 +129,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
     }
     with RegistryReader(given.get("db", context.params["db"])) as registry:
         run = registry.run(reference)
-    for name in given.keys() - {"resume", "epochs", "db", "json", "skip_unreadable"}:
+    for name in given.keys() - {"resume", "epochs", "db", "json", "skip_unreadable", "no_test"}:
         option = f"--{name.replace('_', '-')}"
         if not hasattr(run.recipe, name):
             raise RecipeError(f"{option} is for a new run; run {run.id} has its own")
@@ -138,6 +144,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
         db=context.params["db"],
         epochs=given.get("epochs"),
         skip_unreadable=context.params["skip_unreadable"],
+        test=not context.params["no_test"],
     )
 
 

@@ -7,7 +7,8 @@ import typer
 from kws import optimizers
 from kws.cli import options
 from kws.environment import cores
-from kws.recipe import Recipe, at_least, parse_maps, parse_words
+from kws.errors import RecipeError
+from kws.recipe import Recipe, at_least, parse_maps, parse_words, usable_threads
 
 _RANGE = "A range as in 0.001:0.1, or values with a comma between them."
 
@@ -20,12 +21,15 @@ def tune(
     learning_rate: Annotated[str, typer.Option(help=_RANGE)] = "0.0001:0.1",
     batch_size: Annotated[str, typer.Option(help=_RANGE)] = "64,128,256,512,1024",
     weight_decay: Annotated[str, typer.Option(help=_RANGE)] = "1e-6:0.01",
-    momentum: Annotated[str, typer.Option(help=f"{_RANGE} sgd only.")] = "0.8:0.99",
+    momentum: Annotated[
+        str | None, typer.Option(help=f"{_RANGE} By default 0.8:0.99; sgd only.", show_default=False)
+    ] = None,
     maps: Annotated[
         str | None, typer.Option(metavar="N,N", help="Feature maps of the convolutions, for all trials; cnn only.")
     ] = None,
     data: options.Data = None,
     words: options.Words = options.DEFAULT_WORDS,
+    speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
     selection: Annotated[
         options.Selected,
@@ -48,13 +52,15 @@ def tune(
     """Search for hyperparameters by validation accuracy.
 
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
-    given up when its validation accuracy falls behind. The test split plays no part in it. Stop it at any moment and
-    type it again: it goes on. It ends with the command that trains the best recipe with other seeds.
+    given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and type it again: it
+    goes on. It ends with the command that trains the best recipe with other seeds, which are tested.
 
     Example: kws tune --arch cnn --trials 50
     """
-    for field, value in (("trials", trials), ("threads", threads), ("epochs", epochs)):
-        at_least(field, value, 1)
+    at_least("trials", trials, 1)
+    usable_threads(threads)
+    if name is not None and not name.strip():
+        raise RecipeError("--name is empty; give the search a name, or leave it out")
     jobs = max(cores() // threads, 1) if jobs is None else jobs
     at_least("jobs", jobs, 1)
     from kws.cli import tuning
@@ -71,11 +77,12 @@ def tune(
         fixed={
             "epochs": epochs,
             "seed": seed,
-            "maps": parse_maps(maps) if maps else None,
+            "maps": None if maps is None else parse_maps(maps),
             "words": parse_words(words),
             "data": options.chosen_data(data),
             "threads": threads,
             "selection": selection.value,
+            **({"speakers": speakers} if speakers else {}),
         },
         trials=trials,
         random=random,

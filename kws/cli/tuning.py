@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kws import architectures, display, optimizers
@@ -14,21 +14,26 @@ from kws.location import Location
 from kws.recipe import Recipe
 from kws.registry.connection import is_new
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, Run
+from kws.registry.runs import FINISHED, STATUSES
 from kws.registry.selection import Selection
 from kws.reports.page import recipes
 from kws.reports.records import SCHEMA
 from kws.stopping import Stopped, stoppable
-from kws.sweeps.line import DEATHS, LOOK_SECONDS, Ended, ask
-from kws.sweeps.plan import values
+from kws.sweeps.line import ask
+from kws.sweeps.plan import complete, values
 from kws.sweeps.pool import Pool
-from kws.sweeps.shown import Shown
-from kws.sweeps.trainer import DIED, REFUSED, About, Question, as_question
+from kws.sweeps.trainer import About
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from kws.sweeps.search import Space
 
-    from kws.sweeps.search import Search, Space
+_ENDS = (FINISHED, "given up", *(status for status in STATUSES if status != FINISHED))
+DEFAULTS = {
+    "learning_rate": "0.0001:0.1",
+    "batch_size": "64,128,256,512,1024",
+    "weight_decay": "1e-6:0.01",
+    "momentum": "0.8:0.99",
+}
 
 
 def chosen(opt: str, names: Sequence[str]) -> list[str]:
@@ -40,7 +45,7 @@ def run(
     *,
     arch: str,
     opts: list[str],
-    ranges: Mapping[str, str],
+    ranges: Mapping[str, str | None],
     fixed: Mapping[str, Any],
     trials: int,
     random: bool,
@@ -58,145 +63,65 @@ def run(
         raise KwsError('kws tune needs Optuna, which is not installed: pip install "kws[tune]"') from None
     is_new(db)  # a place that cannot be written is told at once
     space = _space(arch, opts, ranges, fixed)
-    about = About.here(db, skip_unreadable=skip_unreadable)
+    from kws.sweeps.trials import Trials
+
+    about = About.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
         with stoppable(), Pool(jobs, about) as engine:
-            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, data=fixed["data"], words=fixed["words"])
-            tag = space.tag(name, ask(engine, "look", first)["fingerprint"], fixed["seed"])
-            search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"], jobs=jobs)
-            _Trials(engine, search, db, tag).until(trials)
+            of: dict[str, Any] = {name: fixed.get(name) for name in ("data", "words", "speakers")}
+            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, **of)
+            fingerprint = ask(engine, "look", first)["fingerprint"]
+            tag = space.tag(name, fingerprint, fixed["seed"])
+            search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
+            Trials(engine, search, db, tag, fingerprint).until(trials)
     except KeyboardInterrupt as stop:
         display.say("the search was interrupted; the same command goes on with it")
         raise Stopped(stop) from None
-    _tell(db, tag, space, json=json)
+    _tell(db, tag, space, fingerprint, json=json)
 
 
-def _space(arch: str, opts: list[str], ranges: Mapping[str, str], fixed: Mapping[str, Any]) -> Space:
-    """Where is searched; what has one value is no matter of a search."""
+def _space(arch: str, opts: list[str], ranges: Mapping[str, str | None], fixed: Mapping[str, Any]) -> Space:
+    """Where is searched; what has one value is no matter of a search.
+
+    Raises RecipeError for a range or a value that cannot be, and for one that none of the optimizers takes.
+    """
     from optuna.distributions import CategoricalDistribution
 
     from kws.sweeps import search
 
     searched: dict[str, Any] = {"opt": CategoricalDistribution(opts)}
-    for field, text in ranges.items():
-        if any(field in optimizers.defaults(opt) for opt in opts) or field == "batch_size":
-            searched[field] = search.values(field, text, int if field == "batch_size" else float)
-    same = {field: d.choices[0] for field, d in searched.items() if d.single() and hasattr(d, "choices")}
-    maps = architectures.normal_maps(arch, fixed["maps"])
+    for field, given in ranges.items():
+        distribution = search.values(
+            field, DEFAULTS[field] if given is None else given, int if field == "batch_size" else float
+        )
+        if field == "batch_size" or any(field in optimizers.defaults(opt) for opt in opts):
+            searched[field] = distribution
+        elif given is not None:
+            takes = ", ".join(optimizers.defaults(opts[0]))
+            raise RecipeError(f"`{field}` (={given}) is not for {' or '.join(opts)}, which has {takes}")
+        if search.is_linear(field, distribution):
+            display.say(
+                f"note: {field.replace('_', ' ')} is drawn evenly, and not by powers of ten, for it begins at 0"
+            )
+    same = {field: search.only_value(d) for field, d in searched.items() if d.single()}
     if fixed["maps"] and not architectures.has_maps(arch):
         raise RecipeError(f"`maps` is not for {arch}, which has no feature maps")
-    return search.Space(
+    maps = architectures.normal_maps(arch, fixed["maps"])
+    space = search.Space(
         searched={field: d for field, d in searched.items() if field not in same},
         fixed={**fixed, **same, "maps": maps, "arch": arch, "precision": Recipe.precision, "device": "cpu"},
     )
+    complete({"opt": opts[0], "batch_size": 1, **space.fixed})  # what cannot be is told before the work
+    return space
 
 
-@dataclass
-class _OnItsWay:
-    trial: Trial
-    recipe: Recipe
-    told: int = 0  # the last epoch that the search was told of
-    deaths: int = 0
-
-
-class _Trials:
-    """Trials of a search, from those that the registry has to as many as are wanted."""
-
-    def __init__(self, engine: Pool, search: Search, db: Location, tag: str) -> None:
-        self._engine, self._search, self._db, self._tag = engine, search, db, tag
-        self._on_their_way: dict[int, _OnItsWay] = {}
-
-    def until(self, trials: int) -> None:
-        """Go on until there are so many. Raises KwsError where the processes cannot work."""
-        from kws.sweeps.search import has_ended
-
-        with RegistryReader(self._db) as registry:
-            there = registry.runs(Selection(tags=(self._tag,)))
-            for run in there:
-                if has_ended(run):
-                    self._search.add(run, registry.validation_accuracies(run.id))
-        again = [run.recipe for run in there if not has_ended(run)]
-        left = trials - (len(there) - len(again))
-        counted = f"{len(there) - len(again):,} there, {len(again):,} to go on with" if there else "none there yet"
-        display.say(f"search {self._tag}: {trials:,} trials ({counted}), {self._engine.jobs} at once")
-        begun = 0
-        with Shown(max(left, 0), self._db, _called) as shown:
-            while begun < left or self._on_their_way:
-                while begun < left and self._engine.room() > 0:
-                    shown.expect(self._begin(again.pop(0) if again else None))
-                    begun += 1
-                for question, answer in self._engine.answers(LOOK_SECONDS):
-                    if (ended := self._take(question, answer)) is not None:
-                        shown.ended(ended)
-                shown.passed()
-
-    def _begin(self, again: Recipe | None) -> Recipe:
-        trial, recipe = self._search.begin(again)
-        self._on_their_way[trial.number] = _OnItsWay(trial, again or recipe)
-        self._ask(trial.number)
-        return again or recipe
-
-    def _ask(self, number: int) -> None:
-        recipe = self._on_their_way[number].recipe
-        self._engine.ask(as_question(recipe, ask="train", at=number, tags=[self._tag], epochs_told=True))
-
-    def _take(self, question: Question, answer: dict[str, Any]) -> Ended | None:
-        """What a process said: an epoch, which is answered, or a trial's end."""
-        number = question["at"]
-        one = self._on_their_way[number]
-        if "epoch" in answer:
-            self._engine.reply(question, go_on=not self._gives_up(one, answer))
-            return None
-        if answer["status"] == REFUSED:
-            raise KwsError(answer["error"])
-        if answer["status"] == DIED and one.deaths < DEATHS:
-            one.deaths += 1
-            self._ask(number)
-            return None
-        del self._on_their_way[number]
-        if answer.get("run") is None:
-            raise KwsError(f"{_called(one.recipe)}: {answer.get('error') or f'its process died {DEATHS} times'}")
-        with RegistryReader(self._db) as registry:
-            run = registry.by_id(answer["run"])
-            self._search.end(one.trial, run, registry.validation_accuracies(run.id))
-        shown = {"validation_accuracy": run.validation_accuracy, "seconds": run.seconds, "error": run.error}
-        return Ended(recipe=one.recipe, answer={"status": _state(run), "run": run.id, **shown})
-
-    def _gives_up(self, one: _OnItsWay, answer: dict[str, Any]) -> bool:
-        epoch = answer["epoch"]
-        if one.told < epoch - 1:  # it goes on: what it had before it was cut off counts, too
-            for earlier, accuracy in enumerate(self._known(one)[one.told : epoch - 1], one.told + 1):
-                self._search.gives_up(one.trial, earlier, accuracy)
-        if epoch <= one.told:  # after its process died
-            return False
-        one.told = epoch
-        return self._search.gives_up(one.trial, epoch, answer["validation_accuracy"])
-
-    def _known(self, one: _OnItsWay) -> list[float]:
-        with RegistryReader(self._db) as registry:
-            runs = [run for run in registry.runs(Selection(tags=(self._tag,))) if run.recipe == one.recipe]
-            return registry.validation_accuracies(runs[-1].id) if runs else []
-
-
-def _called(recipe: Recipe) -> str:
-    names = ("learning_rate", "batch_size", "weight_decay", "momentum")
-    parts = [(name.replace("_", " "), getattr(recipe, name)) for name in names]
-    more = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in parts if value]
-    return ", ".join((recipe.opt, *more))
-
-
-def _state(run: Run) -> str:
-    from kws.sweeps.search import was_given_up
-
-    return "given up" if was_given_up(run) else run.status
-
-
-def _tell(db: Location, tag: str, space: Space, *, json: bool) -> None:
-    """The best trials, and what to type next."""
+def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool) -> None:
+    """The best trials, what became of the others, and what to type next."""
     from kws.sweeps.search import score
+    from kws.sweeps.trials import called, of_search, state
 
     with RegistryReader(db) as registry:
-        runs = registry.runs(Selection(tags=(tag,)))
+        runs = of_search(registry.runs(Selection(tags=(tag,))), space, fingerprint)
         scores = {
             run.id: score(run.recipe, registry.validation_accuracies(run.id)) for run in runs if run.status == FINISHED
         }
@@ -211,7 +136,7 @@ def _tell(db: Location, tag: str, space: Space, *, json: bool) -> None:
                 "trials": [
                     {
                         "run": run.id,
-                        "status": _state(run),
+                        "status": state(run),
                         "validation_accuracy": scores.get(run.id),
                         "epochs": run.epochs_done,
                         **{name: getattr(run.recipe, name) for name in (*space.searched, *space.fixed)},
@@ -221,12 +146,13 @@ def _tell(db: Location, tag: str, space: Space, *, json: bool) -> None:
             }
         )
         return
+    counts = Counter(map(state, runs))
+    ended = ", ".join(f"{counts[each]} {each}" for each in _ENDS if counts[each])
     if best is None:
-        raise KwsError("no trial was finished; look at `kws runs list`, or search elsewhere")
-    given_up = sum(_state(run) == "given up" for run in runs)
+        raise KwsError(f"no trial was finished ({ended}); look at `kws runs list --tag {tag}`, or search elsewhere")
     display.say(
-        f"best of {len(runs)} trials ({len(ranked)} finished, {given_up} given up): run {best.id}, "
-        f"validation accuracy {percent(scores[best.id])}, {visible(_called(best.recipe))}"
+        f"best of {len(runs)} trials ({ended}): run {best.id}, "
+        f"validation accuracy {percent(scores[best.id])}, {visible(called(best.recipe))}"
     )
     display.say(f"next: {_command(best.recipe)}")
 

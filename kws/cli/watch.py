@@ -23,12 +23,12 @@ def watch(
 ) -> None:
     """Watch runs while they train: progress, time left, curves.
 
-    It ends when the given runs have ended; without any it goes on, and shows new runs too, until Ctrl-C. Where stdout
-    is no terminal, it prints a line for each new epoch.
+    It ends when the given runs have ended; without any it goes on, and shows new runs too, until Ctrl-C or until
+    nobody sees it any more. Where stdout is no terminal, it prints a line for each new epoch.
 
     Example: kws watch last
     """
-    from kws import live
+    from kws import live, streams
     from kws.registry.following import Follower
     from kws.reports.progress import progress
     from kws.stopping import Stopped, stoppable
@@ -44,6 +44,8 @@ def watch(
                     view.show(rows)
                     if runs and not any(row.running for row in rows):
                         break
+                    if streams.stdout_has_no_reader() or (streams.stdout_is_gone() and not runs):
+                        break  # with runs, others may wait for their end
                     view.wait(POLL_SECONDS)
     except KeyboardInterrupt as stop:
         raise Stopped(stop) from None

@@ -54,6 +54,12 @@ class Connection(Protocol):
 class Backend(Protocol):
     """An opened registry; for one thread at a time. Every method raises RegistryError where it cannot be used."""
 
+    generation: int  # another one whenever it was opened anew, be it that another file is at its path
+
+    @property
+    def identity(self) -> object:
+        """What tells the file at its path from others; the same while that is the same."""
+
     def reading(self) -> AbstractContextManager[Connection]:
         """One state of the registry for as long as this lasts; within another transaction, that one's."""
 
@@ -77,6 +83,21 @@ class Backend(Protocol):
 
     def vacuum(self) -> None:
         """Give back all space that is free."""
+
+    def hold(self, run: str, session: int) -> None:
+        """From now on this process records a run, until release(): no other database may take this one's place."""
+
+    def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
+        """Make sure that a commit is where others look for it: one that set the heartbeat of a run on hold.
+
+        Raises kws.registry.binding.ReplacedError where it is not.
+        """
+
+    def release(self, run: str) -> None:
+        """The run is no longer recorded."""
+
+    def abandon(self) -> None:
+        """Leave a database that is no longer the one at its place."""
 
     def close(self) -> None:
         """Close it."""

@@ -15,9 +15,8 @@ from kws.data_card import DataCard
 from kws.environment import Environment
 from kws.recipe import Recipe
 from kws.registry import rows
-from kws.registry.backend import Connection
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
 from kws.registry.store import Registry
 
 _FIELDS = tuple(field.name for field in fields(Recipe) if field.name != "data")
@@ -25,7 +24,6 @@ _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _COLUMNS = ", ".join(("key", "id", "status", "error", "milliseconds", "data", "data_fingerprint", *_FIELDS))
 _KNOWN = f"SELECT {_COLUMNS} FROM runs WHERE deleted_at IS NULL"  # noqa: S608 - our names
 _ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND arch = :arch AND opt = :opt AND seed = :seed"
-_SIGN = "SELECT session, heartbeat_at FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
 Key = tuple[Any, ...]
 
 
@@ -43,6 +41,7 @@ class Known:
     arch: str
     threads: int
     epochs: int
+    last_seen: str | None = None
 
 
 def key_of(recipe: Recipe) -> Key:
@@ -58,9 +57,9 @@ class PlanReader(RegistryReader):
         """All runs by their recipes, those that are furthest first; the registry is read once."""
         found: dict[Key, list[Known]] = {}
         with self.reading() as connection:
-            statuses = self._statuses(connection)
+            sightings = self._sightings(connection)
             for row in connection.execute(_KNOWN):
-                run = _known(row, statuses)
+                run = _known(row, sightings)
                 found.setdefault(run.recipe, []).append(run)
         for runs in found.values():
             runs.sort(key=lambda run: _ORDER.index(run.status))
@@ -71,7 +70,8 @@ class PlanReader(RegistryReader):
 class Claim:
     """What a claim came to: the run that counts, how it was before (None: it is new), and whether it is ours now.
 
-    `sign` is the last sign of life of a run that another process trains: that of one that still lives changes.
+    `sign` is the last sign of life of a run that another process trains, and `last_seen` when that was, both only where
+    that process cannot be seen from here.
     """
 
     run: str
@@ -79,6 +79,7 @@ class Claim:
     mine: bool
     error: str | None = None
     sign: str | None = None
+    last_seen: str | None = None
 
 
 class Claimer(Registry):
@@ -98,42 +99,44 @@ class Claimer(Registry):
     ) -> Claim:
         """Take a recipe on: it is this process's if there was no equal run, or one that was cut off.
 
-        With `retry` also if it had failed; and if it is running, but its last sign of life is still `silent`, for
-        whoever asks knows that this is too long ago. A process that was taken for dead is told so at its next epoch.
+        With `retry` also if it had failed; and if its process cannot be seen from here and its last sign of life is
+        still `silent`, for whoever asks has watched it for long enough. A process that was taken for dead is told so at
+        its next epoch.
         """
         with self._database.writing() as connection:
-            statuses = self._statuses(connection)
+            sightings = self._sightings(connection)
             values = rows.of_recipe(recipe) | {"fingerprint": card.fingerprint}
             wanted = tuple(values[name] for name in _FIELDS)
-            alike = [_known(row, statuses) for row in connection.execute(_ALIKE, values).fetchall()]
+            alike = [_known(row, sightings) for row in connection.execute(_ALIKE, values).fetchall()]
             equal = [run for run in alike if run.recipe == wanted]
-            if not equal:
+            if equal:
+                known = min(equal, key=lambda run: _ORDER.index(run.status))
+                self._tag(connection, known.id, tags)
+                seen = self._sighting(connection, self._key(connection, known.id))
+                mine = (
+                    known.status in (INTERRUPTED, LOST)
+                    or (retry and known.status == FAILED)
+                    or (seen.unseen and seen.sign == silent)
+                )
+                about = {"before": known.status, "error": known.error, "last_seen": seen.last_seen}
+                claim = Claim(run=known.id, mine=mine, sign=seen.sign if seen.unseen else None, **about)
+                if mine:
+                    self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
+            else:
                 size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
                 new = self._start(connection, recipe, card, environment, **size)
                 self._tag(connection, new, tags)
-                return Claim(run=new, before=None, mine=True)
-            known = min(equal, key=lambda run: _ORDER.index(run.status))
-            self._tag(connection, known.id, tags)
-            sign = self._sign(connection, known.id) if known.status == RUNNING else None
-            mine = (
-                known.status in (INTERRUPTED, LOST)
-                or (retry and known.status == FAILED)
-                or (known.status == RUNNING and sign == silent)
-            )
-            if mine:
-                self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
-            return Claim(run=known.id, before=known.status, mine=mine, error=known.error, sign=sign)
-
-    def _sign(self, connection: Connection, run_id: str) -> str:
-        """A run's last sign of life."""
-        row = connection.execute(_SIGN, {"key": self._key(connection, run_id)}).fetchone()
-        return f"{row['session']} {row['heartbeat_at']}"
+                claim = Claim(run=new, before=None, mine=True)
+        if claim.mine:
+            self._hold(claim.run)
+        return claim
 
 
-def _known(row: rows.Row, statuses: dict[int, str]) -> Known:
+def _known(row: rows.Row, sightings: dict[int, Sighting]) -> Known:
+    seen = sightings.get(row["key"], Sighting(status=row["status"]))
     return Known(
         id=row["id"],
-        status=statuses.get(row["key"], row["status"]),
+        status=seen.status,
         error=row["error"],
         seconds=row["milliseconds"] / 1000,
         data=row["data"],
@@ -142,4 +145,5 @@ def _known(row: rows.Row, statuses: dict[int, str]) -> Known:
         arch=row["arch"],
         threads=row["threads"],
         epochs=row["epochs"],
+        last_seen=seen.last_seen,
     )

@@ -8,6 +8,8 @@ Decisions:
 - A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another; sqlite3's own transactions,
   which begin late and can leave half a change behind, are switched off.
 - A registry in a folder that cannot be written, or that was opened for reading only, is read as it lies there.
+- Every transaction is on the file that the path leads to: where that is another one than before, it is opened anew, but
+  for a run that is being recorded, which fails (see kws.registry.binding).
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ import os
 import shutil
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
+from kws.registry import files
+from kws.registry.binding import Binding
+from kws.registry.files import is_writable, open_file, primary, real_path
 
 if TYPE_CHECKING:
     from kws.registry.backend import Connection
@@ -34,9 +38,11 @@ SCHEMA_VERSION = 4
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
 
 Tell = Callable[[str], object]
-_BUSY_SECONDS = 30
+_MOVING_SECONDS = 1.0  # for which a file may be missing that is just being replaced
+_AGAIN_SECONDS = 0.05
+_SMALLEST = 512  # bytes, of the smallest page
+_WRITE = "BEGIN IMMEDIATE"
 _LITTLE_BYTES = 64 * 1024  # less than this, and SQLite cannot make the file that its readers share
-_HEADER = b"SQLite format 3\x00"
 
 
 class LostConnectionError(RegistryError):
@@ -56,49 +62,118 @@ class Database:
     """
 
     def __init__(self, path: Path, *, create: bool, tell: Tell = _say) -> None:
-        self.path = path
-        new = is_new(path)
+        self.path, self._tell = path, tell
+        self.generation = 0  # another number for each file that was opened
+        self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
+        self._open(create=create)
+
+    def _open(self, *, create: bool) -> None:
+        """Open the file that the path leads to now."""
+        new = is_new(self.path)
         if new and not create:
-            raise RegistryError(f"there is no registry at {path}; `kws train` makes one, or name another with --db")
-        if path.is_dir():
-            raise RegistryError(f"{path} is a folder; --db names a registry file, such as experiments.db")
-        if not new and not _looks_like_sqlite(path):
-            raise RegistryError(f"{path} is not a SQLite database; name a registry with --db")
+            raise RegistryError(
+                f"there is no registry at {self.path}; `kws train` makes one, or name another with --db"
+            )
+        if self.path.is_dir():
+            raise RegistryError(f"{self.path} is a folder; --db names a registry file, such as experiments.db")
+        if not new and self.path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty one
+            raise RegistryError(f"{self.path} is not a SQLite database; name a registry with --db")
+        if not os.access(self.path, os.R_OK) and not new:
+            raise RegistryError(f"{self.path} cannot be read; ask for the permission to, or name another with --db")
         with self._translated():
-            self._connection = open_file(path)
+            self._connection = open_file(self.path)
             try:
                 if new or (create and self._is_bare()):
                     self._make()
                 if self._check() < SCHEMA_VERSION:
-                    self._upgrade(tell)
+                    self._upgrade(self._tell)
             except BaseException:
                 self.close()
                 raise
+        self.generation += 1
 
     def close(self) -> None:
         """Close the file; the last to do so leaves nothing beside it."""
-        self._connection.close()
+        if self._connection.is_current() and not self._connection.is_as_it_was():
+            self._connection.leave()  # and open it once more, which tells whether the log is the file's own
+            with suppress(RegistryError, sqlite3.Error):
+                self._connection = open_file(self.path)
+        self._connection.leave()
+
+    def hold(self, run: str, session: int) -> None:
+        """From now on a run is recorded, and this file and no other must be at the path, until release()."""
+        self._bindings[run] = Binding(run, session)
+
+    def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
+        """Make sure that what was just committed with this heartbeat is in the file at the path; for a run on hold.
+
+        Raises ReplacedError where it is not.
+        """
+        if binding := self._bindings.get(run):
+            binding.beats.append(beat)
+            self._confirm(binding, thoroughly=thoroughly)
+
+    def release(self, run: str) -> None:
+        """A run is no longer recorded."""
+        self._bindings.pop(run, None)
+
+    def abandon(self) -> None:
+        """Leave a file that is no longer the one at the path, and let go of all that was recorded in it."""
+        self._bindings.clear()
+        with self._translated():
+            self._connection.leave(written_over=self._connection.is_current())
+
+    def _confirm(self, binding: Binding, *, thoroughly: bool) -> None:
+        if not thoroughly and binding.is_sure(self._connection):
+            return
+        if binding.confirm(self._connection, thoroughly=thoroughly):
+            self._connection.leave()
+            self._open(create=False)
+            binding.looked = ()
+        self._connection.trust()
+
+    def _follow(self, *, writing: bool) -> None:
+        """Have the file open that the path leads to now; where a run is recorded, it must be the one that is open."""
+        if self._bindings:
+            for binding in [each for each in self._bindings.values() if writing and each.beats]:
+                self._confirm(binding, thoroughly=False)
+            return
+        if self._connection.is_current() and self._connection.is_as_it_was():
+            return
+        until = time.monotonic() + _MOVING_SECONDS
+        while not self.path.exists() and time.monotonic() < until:
+            time.sleep(_AGAIN_SECONDS)
+        self._connection.leave()
+        self._open(create=False)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One state of the file for as long as this lasts; within another transaction, that one's."""
-        if self._connection.in_transaction:
+        if self._connection.stamps and self._connection.in_transaction:
             yield self._connection
             return
+        self._follow(writing=False)
         with self._transaction("BEGIN"):
             yield self._connection
 
     @contextmanager
     def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
         """A transaction that has the write lock, the file's only one; it is kept whole or not at all."""
-        with self._transaction("BEGIN IMMEDIATE"):
+        self._follow(writing=True)
+        with self._transaction(_WRITE):
             yield self._connection
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:
         """The connection as it is, for what SQLite does not do in a transaction."""
+        self._follow(writing=True)
         with self._translated():
             yield self._connection
+
+    @property
+    def identity(self) -> object:
+        """Device and inode of the file."""
+        return self._connection.stamps[0][:2]
 
     def is_writable(self) -> bool:
         """Whether the file, and what SQLite puts beside it, can be written."""
@@ -106,7 +181,7 @@ class Database:
 
     def version(self, connection: Connection) -> object:
         """What is another number whenever another connection has changed something."""
-        return connection.execute("PRAGMA data_version").fetchone()[0]
+        return self.generation, connection.execute("PRAGMA data_version").fetchone()[0]
 
     def size(self, connection: Connection) -> tuple[int, int | None]:
         """The file's bytes, and how many of them are in free pages."""
@@ -144,6 +219,8 @@ class Database:
             try:
                 yield
                 self._connection.execute("COMMIT")
+                if begin == _WRITE:
+                    self._connection.trust()  # a commit may write the log into the file
             except BaseException:
                 self._connection.rollback()
                 raise
@@ -153,30 +230,39 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
+            self._require_bound()
             raise _failure(self.path, error) from None
         except UnicodeDecodeError as error:
             raise RegistryError(f"{self.path} is damaged: a text in it is not UTF-8 ({error.reason})") from None
         except UnicodeEncodeError as error:
             raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
+    def _require_bound(self) -> None:
+        """After an error: where a run is recorded, raise ReplacedError if that is due to another file at the path."""
+        for binding in self._bindings.values():
+            if binding.beats:
+                binding.confirm(self._connection, thoroughly=False)
+
     def _make(self) -> None:
         """Make the tables in one transaction; of several processes that do so at once, one makes them."""
-        until = time.monotonic() + _BUSY_SECONDS
+        until = time.monotonic() + files.BUSY_SECONDS
         self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a checkpoint's pages can be given back
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError as error:  # SQLite does not wait here, whatever its timeout
-                if "locked" not in str(error) or time.monotonic() > until:
+                if primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(0.01)
-        with self.writing() as connection:
+        with self._transaction(_WRITE):
+            connection = self._connection
             if self._is_bare():
                 for statement in SCHEMA.read_text(encoding="utf-8").split(";"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._connection.bind()  # to the log, which has only now been made
 
     def _is_bare(self) -> bool:
         """Whether the file is a database without anything in it: one that another process has only begun to make."""
@@ -185,7 +271,7 @@ class Database:
 
     def _check(self) -> int:
         """The file's schema."""
-        with self.reading():  # one state of it, for another process may just be making it
+        with self._transaction("BEGIN"):  # one state of it, for another process may just be making it
             application, bare, schema = self._pragma("application_id"), self._is_bare(), self._pragma("user_version")
         if application != APPLICATION_ID:
             if bare:  # another process has only begun to make it
@@ -234,88 +320,41 @@ def is_new(path: Location) -> bool:
             return False
     except OSError as error:
         raise RegistryError(f"{path} cannot be read ({error.strerror}); choose another --db") from None
-    if not path.parent.is_dir():
+    real = real_path(path)
+    if not real.parent.is_dir():
         raise RegistryError(f"the folder of {path} does not exist; make it, or choose another --db")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if not os.access(real if real.exists() else real.parent, os.W_OK):
         raise RegistryError(f"{path} cannot be written; check its and its folder's permissions, or choose another --db")
     return True
 
 
-def is_writable(path: Path) -> bool:
-    """Whether the file, and what SQLite puts beside it, can be written."""
-    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-
-
-def open_file(path: Path) -> sqlite3.Connection:
-    """A connection to the file, which is not looked at yet. Raises sqlite3.Error."""
-    writable = is_writable(path)
-    # Beside a live writer (its -wal is there) SQLite can share that; without one it would have to make a file.
-    live = Path(f"{path}-wal").exists()
-    mode = "rwc" if writable else "ro" if live else "ro&immutable=1"
-    # Path.as_uri quotes what a file's name may hold and a URI may not.
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may hold more than tables
-    return connection
-
-
-@contextmanager
-def new_file(to: Path) -> Iterator[Path]:
-    """A temporary path beside `to`, which takes that name when the body ends: whole, or not at all.
-
-    Raises RegistryError where there is something at `to`, or it cannot be written.
-    """
-    temporary = to.parent / f".new-{os.getpid()}-{threading.get_ident()}.db"
-    try:
-        if to.exists() or to.is_symlink():
-            raise RegistryError(f"{to} is already there; give a name that is free")
-        temporary.touch(exist_ok=False)
-        yield temporary
-        os.link(temporary, to)  # unlike a rename, never over what has appeared there meanwhile
-    except OSError as error:
-        raise RegistryError(f"{to} cannot be written ({error.strerror})") from None
-    finally:
-        for ending in ("", "-wal", "-shm"):
-            with suppress(OSError):
-                Path(f"{temporary}{ending}").unlink()
-
-
-def free_name(path: Path, why: str) -> Path:
-    """A name beside a file for a copy of it that nothing has yet."""
-    copy, number = path.with_name(f"{path.stem}.{why}{path.suffix}"), 1
-    while copy.exists():
-        number += 1
-        copy = path.with_name(f"{path.stem}.{why}-{number}{path.suffix}")
-    return copy
-
-
-def back_up_beside(path: Path, why: str) -> Path:
-    """A copy of the registry beside it under a name that was free; returns its path."""
-    copy = free_name(path, why)
-    with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
-        here.backup(there)
-    return copy
-
-
 def _failure(path: Path, error: sqlite3.Error) -> RegistryError:
-    """What went wrong in the database, in one sentence."""
-    reason = str(error)
-    if "locked" in reason:
-        return RegistryError(f"{path} was locked by another program for {_BUSY_SECONDS} s; try again when it is done")
-    if "full" in reason or ("I/O" in reason and _is_disk_full(path)):
+    """What went wrong in the database, in one sentence, by SQLite's code of it."""
+    code, reason = primary(error), str(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return RegistryError(
+            f"{path} was locked by another program for {files.BUSY_SECONDS} s; try again when it is done"
+        )
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_disk_full(path)):
         return RegistryError(f"{path} cannot grow: the disk is full; free some space and run the command again")
-    if "readonly" in reason or "unable to open" in reason:
+    if code == sqlite3.SQLITE_NOTADB:
+        return RegistryError(f"{path} is not a SQLite database; name a registry with --db")
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return RegistryError(
+            f"{path} cannot be read here, for a write to it was cut short and cannot be undone where nothing may be "
+            "written; copy it and its -journal to where that can be"
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return RegistryError(
             f"{path} cannot be written; check its and its folder's permissions, or choose another --db"
         )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return RegistryError(
+            f"{path} cannot be opened, or what SQLite keeps beside it; check its and its folder's permissions, "
+            "or choose another --db"
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return RegistryError(f"{path} is damaged ({reason}); put a copy of it back that is whole")
     return RegistryError(f"{path} cannot be used as a registry ({reason})")
 
 
@@ -324,11 +363,3 @@ def _is_disk_full(path: Path) -> bool:
         return shutil.disk_usage(path.parent).free < _LITTLE_BYTES
     except OSError:
         return False
-
-
-def _looks_like_sqlite(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_HEADER)) == _HEADER
-    except OSError as error:
-        raise RegistryError(f"{path} cannot be read ({error.strerror})") from None

@@ -11,7 +11,7 @@ from kws.data_card import TEST
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
 from kws.registry.backend import open_database
-from kws.registry.connection import back_up_beside, free_name
+from kws.registry.files import back_up_beside, free_name
 from kws.registry.keeping import back_up
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
@@ -95,6 +95,8 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
         outputs = registry.logits(run_id, run.data_fingerprint, TEST) if own else None
     except RegistryError as error:
         return [Finding(run_id, f"has answers that cannot be read ({error})")]
+    if not own and accuracy is None and not registry.was_tested(run):
+        return []  # it awaits its test
     if not own:
         return [Finding(run_id, "is finished but has no answers on its test split")]
     answers, labels = own[0].predictions, own[0].labels

@@ -1,20 +1,22 @@
 """Follower: a reader that looks at runs again and again while other processes train them.
 
 A look is one short transaction. What no other process has changed since the last look is not read again; only whether
-the processes of running runs are still there is asked each time, for a process that was killed changes nothing.
+the processes of running runs are still there is asked each time, for a process that was killed changes nothing. One
+that cannot be seen from here is taken to be gone when it gave no sign for as long as SILENT_SECONDS of looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kws.location import Location
+from kws.process import SILENT_SECONDS, Watch
 from kws.registry import rows
 from kws.registry.backend import Connection, Row
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, Epoch, Run
+from kws.registry.runs import LOST, RUNNING, Epoch, Run, Sighting
 
 _RUN = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"
 _SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
@@ -22,6 +24,8 @@ _EPOCHS = """
 SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds
 FROM epochs WHERE run_key = :key AND epoch >= :first ORDER BY epoch
 """
+_NEW = "SELECT key FROM runs WHERE key > :last AND started_at >= :since AND deleted_at IS NULL"
+_YOUNG = timedelta(hours=1)
 _NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}
 
 
@@ -50,13 +54,19 @@ class Followed:
 
 
 class Follower(RegistryReader):
-    """A registry, opened to follow runs: every one that is running at a look, unless follow() names others."""
+    """A registry, opened to follow runs: every one that is running at a look, or has run since the look before.
+
+    Or those that follow() names. Where another file has taken the registry's place, it is begun anew with that.
+    """
 
     def __init__(self, path: Location) -> None:
         super().__init__(path)
         self._ids: tuple[str, ...] | None = None
         self._version: object = None
         self._followed: dict[int, Followed] = {}  # by key
+        self._watch = Watch()
+        self._identity = self._database.identity
+        self._last_key: int | None = None  # of the runs at the last look
 
     def follow(self, ids: Iterable[str]) -> None:
         """Follow the runs with these ids and no others."""
@@ -65,27 +75,42 @@ class Follower(RegistryReader):
     def look(self, now: datetime) -> list[Followed]:
         """The followed runs as they are, the oldest first; one that has ended stays, one that was purged does not."""
         with self.reading() as connection:
-            statuses = self._statuses(connection)
+            sightings = self._sightings(connection)
             version = self._database.version(connection)
+            if self._identity != self._database.identity:
+                self._followed, self._last_key, self._identity = {}, None, self._database.identity
             if version != self._version:
-                read = {key: self._read(connection, key, statuses, now) for key in self._wanted(connection, statuses)}
+                wanted = self._wanted(connection, sightings, now)
+                read = {key: self._read(connection, key, sightings, now) for key in wanted}
                 self._followed = {key: found for key, found in sorted(read.items()) if found}
                 self._version = version
         for key, known in self._followed.items():
-            status = statuses.get(key, known.run.status)
+            status = self._status(key, known.run.status, sightings)
             if status != known.run.status:  # its process is gone
                 self._followed[key] = replace(known, run=replace(known.run, status=status))
         return list(self._followed.values())
 
-    def _wanted(self, connection: Connection, statuses: dict[int, str]) -> set[int]:
+    def _status(self, key: int, recorded: str, sightings: dict[int, Sighting]) -> str:
+        """A run's true status; one that cannot be seen from here is lost when it was silent for long enough."""
+        seen = sightings.get(key)
+        if seen is None:
+            return recorded
+        silent = self._watch.seconds(key, seen.sign) if seen.unseen else 0.0
+        return LOST if silent > SILENT_SECONDS else seen.status
+
+    def _wanted(self, connection: Connection, sightings: dict[int, Sighting], now: datetime) -> set[int]:
         """The keys of the runs to follow."""
         if self._ids is None:
-            return {*self._followed, *(key for key, status in statuses.items() if status == RUNNING)}
+            since = (now - _YOUNG).isoformat(timespec="milliseconds")  # others were only imported now
+            new = connection.execute(_NEW, {"last": self._last_key, "since": since}).fetchall()
+            (self._last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM runs").fetchone()
+            running = (key for key, seen in sightings.items() if seen.status == RUNNING)
+            return {*self._followed, *running, *(row["key"] for row in new)}
         asked = {f"id{number}": run_id for number, run_id in enumerate(self._ids)}
         places = ", ".join(f":{name}" for name in asked)
         return {row["key"] for row in connection.execute(f"SELECT key FROM runs WHERE id IN ({places})", asked)}  # noqa: S608
 
-    def _read(self, connection: Connection, key: int, statuses: dict[int, str], now: datetime) -> Followed | None:
+    def _read(self, connection: Connection, key: int, sightings: dict[int, Sighting], now: datetime) -> Followed | None:
         row = connection.execute(_RUN, {"key": key}).fetchone()
         known = self._followed.get(key)
         if row is None:
@@ -94,7 +119,8 @@ class Follower(RegistryReader):
             known = None
         with self._naming(row["id"]):
             session = _session(connection.execute(_SESSION, {"key": key}).fetchone())
-            run = rows.run(row, status=statuses.get(key, row["status"]))
+            seen = sightings.get(key, Sighting(status=row["status"]))
+            run = replace(rows.run(row, status=seen.status), last_seen=seen.last_seen)
             epochs = self._epochs_of(connection, key, known.epochs if known else ())
         arrived = known.arrived if known and _number(known.session) == _number(session) else None
         if known and epochs and epochs != known.epochs:

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
-from kws.registry.connection import open_file
+from kws.registry.files import open_file
 
 _IDS = "SELECT id FROM runs WHERE substr(id, 1, length(:beginning)) = :beginning ORDER BY key DESC"
 

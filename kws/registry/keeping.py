@@ -12,26 +12,32 @@ from typing import Any
 from kws.location import Location, ServerUrl
 from kws.recipe import Recipe
 from kws.registry.backend import open_database
-from kws.registry.connection import SCHEMA_VERSION, Database, new_file
+from kws.registry.connection import SCHEMA_VERSION, Database
 from kws.registry.copying import copy_all
+from kws.registry.files import new_file
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.selection import Selection
 from kws.registry.transfer import BELONGINGS, OF_DATA
 
+_JUDGED = """
+SELECT split, split_fingerprint AS fingerprint, count(DISTINCT recipe) AS recipes, count(*) AS evaluations FROM tests
+GROUP BY split, split_fingerprint ORDER BY recipes DESC, evaluations DESC, split_fingerprint
+"""
 _KEY = "SELECT key FROM runs WHERE id = :id"
 
 
 def info(path: Location) -> dict[str, Any]:
-    """A registry's size, schema and runs by status."""
+    """A registry's size, schema and runs by status, and what each split has judged, the most recipes first."""
     with RegistryReader(path) as registry:
         runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
         with registry.reading() as connection:
             size, free = registry.size()
             tables = {
                 table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
-                for table in ("data", "runs", *BELONGINGS)
+                for table in ("data", "runs", *BELONGINGS, "tests")
             }
+            judged = [dict(row) for row in connection.execute(_JUDGED)]
     return {
         "path": str(path),
         "registry_schema": SCHEMA_VERSION,
@@ -40,6 +46,7 @@ def info(path: Location) -> dict[str, Any]:
         "runs": {status: sum(run.status == status and not run.deleted_at for run in runs) for status in STATUSES},
         "deleted_runs": sum(run.deleted_at is not None for run in runs),
         "rows": tables,
+        "judged": judged,
     }
 
 

@@ -45,6 +45,8 @@ SCHEMA = Path(__file__).parent / "schema_postgresql.sql"  # the tables of kws.re
 LOCK_SECONDS = 30
 AGAIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10
+_CONNECTION = "08"  # the class of SQLSTATEs about connections
+_SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03")  # by an administrator, a crash, or for idling too long
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
@@ -60,6 +62,10 @@ class ServerDatabase:
 
     Raises RegistryError where there is no registry, or it cannot be reached, or is newer than this version of kws.
     """
+
+    generation = 0
+    identity = None
+    _writes = False  # whether it was being written last
 
     def __init__(self, url: ServerUrl, *, create: bool) -> None:
         self.path = url
@@ -100,6 +106,18 @@ class ServerDatabase:
         with self._transaction(_WRITE, locks) as connection:
             yield connection
 
+    def hold(self, run: str, session: int) -> None:
+        """Nothing: a database is known by its name, and what a server says is kept is there."""
+
+    def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
+        """Nothing, as above."""
+
+    def release(self, run: str) -> None:
+        """Nothing, as above."""
+
+    def abandon(self) -> None:
+        """Nothing, as above."""
+
     def is_writable(self) -> bool:
         """Whether this user may write, and the server is no standby."""
         with self.reading() as connection:
@@ -132,6 +150,7 @@ class ServerDatabase:
     @contextmanager
     def _transaction(self, begin: str, locks: dict[int, bool] | None = None) -> Iterator[Connection]:
         with self._translated():
+            self._writes = begin == _WRITE
             self._begin(begin, locks or {})
             try:
                 yield ServerConnection(self._raw)
@@ -244,24 +263,31 @@ class ServerDatabase:
         reason = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
         for secret in self.path.secrets():
             reason = reason.replace(secret, "***")
-        opened = getattr(self, "_raw", None)
-        if opened is None:
+        if getattr(self, "_raw", None) is None:
             return RegistryError(f"{self.path} cannot be reached ({reason})")
-        if opened.closed:
+        if _is_lost(error):
             return LostConnectionError(f"the connection to {self.path} was lost ({reason}); try again when it is there")
         if isinstance(error, psycopg.errors.LockNotAvailable):
             return RegistryError(
                 f"{self.path} was locked by another program for {LOCK_SECONDS} s; try again when it is done"
             )
         if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
+            act = "written" if self._writes else "read"
             return RegistryError(
-                f"{self.path} cannot be written ({reason}); ask for the right to, or choose another --db"
+                f"{self.path} cannot be {act} ({reason}); ask for the right to, or choose another --db"
             )
-        if "NUL" in reason:
+        if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # psycopg's own, of a text it cannot send
             return RegistryError(f"a text with a NUL character cannot be kept in {self.path}; leave that out")
         if isinstance(error, psycopg.errors.DiskFull):
             return RegistryError(f"{self.path} cannot grow: the server's disk is full; free some space there")
         return RegistryError(f"{self.path} cannot be used as a registry ({reason})")
+
+
+def _is_lost(error: psycopg.Error) -> bool:
+    """Whether an error says that the connection is no more, by its SQLSTATE or that it is libpq's own."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_CONNECTION) or error.sqlstate in _SHUT_DOWN
 
 
 def is_new_on_server(url: ServerUrl) -> bool:

@@ -21,6 +21,14 @@ _LARGEST_VALUE = 100_000_000  # bytes
 _LARGEST_ANSWER = 200_000_000  # bytes, of all its texts and blobs
 _GRACE_SECONDS = 0.5
 _INSTRUCTIONS = 10_000  # of SQLite's virtual machine between two looks at the clock
+_CANCELED = "57014"  # the SQLSTATE of a statement that its timeout ended, or somebody else
+_TIMER_SECONDS = 0.01  # by which a server's timer and our clock may differ
+# Results of SQLite that are of the file or the disk, and not of the statement or of what is stored.
+_OF_THE_PLACE = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR),
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL),
+}
+_LIMIT_EXCEEDED = "54"  # the class of SQLSTATEs of a statement that is too complex
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ def only_reading(connection: Connection, *, seconds: float) -> Iterator[None]:
             yield
         return
     until = time.monotonic() + seconds
-    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY)
+    connection.set_authorizer(_authorize)
     connection.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
     largest = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
     try:
@@ -49,6 +57,12 @@ def only_reading(connection: Connection, *, seconds: float) -> Iterator[None]:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, largest)
         connection.set_progress_handler(None, 0)
         connection.set_authorizer(None)
+
+
+def _authorize(action: int, _: str | None, name: str | None, *__: str | None) -> int:
+    """Whether SQLite may do this; functions are told by their names, and one of them loads code."""
+    loads = action == sqlite3.SQLITE_FUNCTION and name == "load_extension"
+    return sqlite3.SQLITE_OK if action in _ALLOWED and not loads else sqlite3.SQLITE_DENY
 
 
 def refusals(*more: type[Exception]) -> tuple[type[Exception], ...]:
@@ -60,7 +74,35 @@ def refusals(*more: type[Exception]) -> tuple[type[Exception], ...]:
 
 def reason(error: Exception) -> str:
     """Why, without the statement that a server repeats."""
-    return getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    return getattr(getattr(error, "diag", None), "message_primary", None) or str(error) or type(error).__name__
+
+
+def was_stopped(error: Exception, until: float) -> bool:
+    """Whether a statement was ended since it took longer than `until`, by time.monotonic().
+
+    That is told by the database's code, never by its words: these may be the user's own.
+    """
+    if isinstance(error, sqlite3.Error):
+        return _code(error) == sqlite3.SQLITE_INTERRUPT
+    return getattr(error, "sqlstate", None) == _CANCELED and time.monotonic() > until - _TIMER_SECONDS
+
+
+def is_of_the_place(error: Exception) -> bool:
+    """Whether it is the file, the disk or the server that failed, and not a statement or what is stored."""
+    if isinstance(error, sqlite3.Error):
+        return _code(error) in _OF_THE_PLACE
+    server = sys.modules.get("psycopg")
+    if server is None or not isinstance(error, server.OperationalError):
+        return False
+    return not str(getattr(error, "sqlstate", None) or "").startswith(_LIMIT_EXCEEDED)
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; None where the error is Python's own."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def query(path: Location, sql: str, *, seconds: float, limit: int) -> Answer:
@@ -76,7 +118,7 @@ def query(path: Location, sql: str, *, seconds: float, limit: int) -> Answer:
     def work() -> None:
         try:
             with database.untransacted() as connection, only_reading(connection, seconds=seconds):
-                ended.append(_answer(connection, sql, limit))
+                ended.append(_answer(connection, sql, seconds, limit))
         except BaseException as error:
             ended.append(error)
 
@@ -84,7 +126,7 @@ def query(path: Location, sql: str, *, seconds: float, limit: int) -> Answer:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds + _GRACE_SECONDS)
-    if not ended or "interrupted" in str(ended[0]):
+    if not ended:
         raise _too_long(seconds)
     database.close()
     (result,) = ended
@@ -98,15 +140,16 @@ def _too_long(seconds: float) -> RegistryError:
 
 
 def _ask_server(url: ServerUrl, sql: str, seconds: float, limit: int) -> Answer:
-    with closing(open_database(url, create=False)) as database:
-        try:
-            with database.reading() as connection, only_reading(connection, seconds=seconds):
-                return _answer(connection, sql, limit)
-        except RegistryError as error:
-            raise _too_long(seconds) if "statement timeout" in str(error) else error from None
+    with (
+        closing(open_database(url, create=False)) as database,
+        database.reading() as connection,
+        only_reading(connection, seconds=seconds),
+    ):
+        return _answer(connection, sql, seconds, limit)
 
 
-def _answer(connection: Connection, sql: str, limit: int) -> Answer:
+def _answer(connection: Connection, sql: str, seconds: float, limit: int) -> Answer:
+    until = time.monotonic() + seconds
     rows: list[tuple[Any, ...]] = []
     size = 0
     try:
@@ -122,7 +165,10 @@ def _answer(connection: Connection, sql: str, limit: int) -> Answer:
             if size > _LARGEST_ANSWER:
                 raise RegistryError(f"the query's answer is larger than {_LARGEST_ANSWER // 10**6} MB; ask for less")
     except refusals() as error:
-        why = "only reading is allowed" if "not authorized" in str(error) else reason(error)
+        if was_stopped(error, until):
+            raise _too_long(seconds) from None
+        denied = isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_AUTH
+        why = "only reading is allowed" if denied else reason(error)
         raise RegistryError(f"the query cannot be run ({why})") from None
     if cursor.description is None:
         raise RegistryError("the query is empty; give a SELECT")

@@ -10,16 +10,17 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import Self
 
-from kws.data_card import DataCard, Manifest
+from kws.data_card import TEST, DataCard, Manifest
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import Evaluation
 from kws.location import Location
 from kws.registry import rows
 from kws.registry.backend import Connection, open_database
-from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run
+from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
 _ALL = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint"
@@ -30,6 +31,12 @@ _KEY = "SELECT key FROM runs WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
+_EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
+_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
+_LOOKED_AT = """
+SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
+WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
+"""
 _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
@@ -45,7 +52,6 @@ _SPEAKERS = """
 SELECT speakers, clips FROM manifests JOIN splits USING (data_fingerprint, split)
 WHERE data_fingerprint = :fingerprint AND split = :split
 """
-_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
@@ -55,7 +61,7 @@ class RegistryReader:
     def __init__(self, path: Location, *, create: bool = False) -> None:
         self.path = path
         self._database = open_database(path, create=create)
-        self._keys: dict[str, int] = {}
+        self._keys: dict[tuple[int, str], int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +72,8 @@ class RegistryReader:
     def runs(self, selection: Selection = ALL_RUNS) -> list[Run]:
         """The runs of a selection, the oldest first; those that were deleted only where it asks for them."""
         with self.reading() as connection:
-            statuses = self._statuses(connection)
-            keys = selection.keys(connection, statuses)
+            sightings = self._sightings(connection)
+            keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
             tags: dict[int, list[str]] = {}
             for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
                 tags.setdefault(row["run_key"], []).append(str(row["tag"]))
@@ -76,8 +82,7 @@ class RegistryReader:
                 key = row["key"]
                 if keys is None or key in keys:
                     with self._naming(row["id"]):
-                        status = statuses.get(key, row["status"])
-                        found.append(rows.run(row, status=status, tags=tuple(sorted(tags.get(key, ())))))
+                        found.append(_run(row, sightings, tuple(sorted(tags.get(key, ())))))
         return [run for run in found if selection.takes(run)]
 
     def by_id(self, run_id: str) -> Run:
@@ -88,9 +93,9 @@ class RegistryReader:
             if row is None:
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
             tags = [str(tag["tag"]) for tag in connection.execute(_TAGS, {"key": key})]
-            status = self._statuses(connection).get(key, row["status"])
+            sightings = self._sightings(connection)
             with self._naming(run_id):
-                return rows.run(row, status=status, tags=tuple(sorted(tags)))
+                return _run(row, sightings, tuple(sorted(tags)))
 
     def run(self, reference: str, *, deleted: bool = False) -> Run:
         """The run that a reference names: its id, an unambiguous beginning of it, or `last`.
@@ -134,6 +139,37 @@ class RegistryReader:
                 (cards[row["data_fingerprint"]], rows.evaluation(row, cards[row["data_fingerprint"]])) for row in found
             ]
 
+    def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
+        """A run's evaluation on one split of a data set, with its logits where they were kept; None for none."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            row = connection.execute(_EVALUATION, about).fetchone()
+            if row is None:
+                return None
+            found = rows.evaluation(row, _card(connection, fingerprint))
+            return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
+
+    def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
+        """When a run's evaluation on one split of a data set was recorded."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
+
+    def was_tested(self, run: Run) -> bool:
+        """Whether the ledger has it that a run's own test split was looked at for it."""
+        with self.reading() as connection:
+            about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
+            return connection.execute(_LOOKED_AT, about).fetchone() is not None
+
+    def recipes_judged(self, split_fingerprint: str) -> int:
+        """How many recipes were evaluated on a split so far; runs that differ in seed or bits alone have one recipe.
+
+        Purged runs count as well.
+        """
+        with self.reading() as connection:
+            (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
+            return int(judged)
+
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's outputs on a split of a data set, little-endian float16 (N, K); None where they were not kept."""
         with self.reading() as connection:
@@ -158,11 +194,6 @@ class RegistryReader:
         with self.reading() as connection:
             row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
             return rows.speakers(row["speakers"], row["clips"]) if row else None
-
-    def recipes_judged(self, split_fingerprint: str) -> int:
-        """How many recipes, whatever their seeds, were ever evaluated on the split with this fingerprint."""
-        with self.reading() as connection:
-            return int(connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()[0])
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""
@@ -219,29 +250,41 @@ class RegistryReader:
 
     def _key(self, connection: Connection, run_id: str) -> int:
         """The integer that a run's epochs hang on."""
-        if run_id not in self._keys:
+        known = self._database.generation, run_id
+        if known not in self._keys:
             row = connection.execute(_KEY, {"id": run_id}).fetchone()
             if row is None:
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
-            self._keys[run_id] = row["key"]
-        return self._keys[run_id]
+            self._keys[known] = row["key"]
+        return self._keys[known]
 
-    def _status(self, connection: Connection, key: int) -> str:
-        """A run's true status."""
+    def sighting(self, run_id: str) -> Sighting:
+        """What is known of the process that works on a run; for one that is not recorded as running its status."""
+        with self.reading() as connection:
+            return self._sighting(connection, self._key(connection, run_id))
+
+    def _sighting(self, connection: Connection, key: int) -> Sighting:
         (recorded,) = connection.execute("SELECT status FROM runs WHERE key = :key", {"key": key}).fetchone()
-        return self._statuses(connection).get(key, recorded)
+        return self._sightings(connection).get(key, Sighting(status=recorded))
 
-    def _statuses(self, connection: Connection) -> dict[int, str]:
-        """The true status of runs recorded as running, by key: still so, or lost."""
-        statuses, now = {}, datetime.now(UTC)
+    def _sightings(self, connection: Connection) -> dict[int, Sighting]:
+        """What is known of the runs recorded as running, by key: still so, lost, or not to be seen from here."""
+        found = {}
         for row in connection.execute(_RUNNING):
             if row["session"] is None:
-                statuses[row["key"]] = LOST
+                found[row["key"]] = Sighting(status=LOST)
                 continue
+            sign = f"{row['session']} {row['heartbeat_at']}"
             with self._naming(row["id"]):
-                gone = rows.process(row).is_gone(datetime.fromisoformat(row["heartbeat_at"]), now)
-                statuses[row["key"]] = LOST if gone else RUNNING
-        return statuses
+                alive = rows.process(row).is_alive()
+                seen = datetime.fromisoformat(row["heartbeat_at"])
+            if alive is None:
+                found[row["key"]] = Sighting(
+                    status=RUNNING, unseen=True, sign=sign, last_seen=seen.isoformat(timespec="milliseconds")
+                )
+            else:
+                found[row["key"]] = Sighting(status=RUNNING if alive else LOST, sign=sign)
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -259,6 +302,12 @@ class RegistryReader:
             yield
         except _UNREADABLE as error:
             raise RegistryError(f"{self.path} is damaged: run {run_id} cannot be read ({error})") from None
+
+
+def _run(row: rows.Row, sightings: dict[int, Sighting], tags: tuple[str, ...]) -> Run:
+    seen = sightings.get(row["key"], Sighting(status=row["status"]))
+    run = rows.run(row, status=seen.status, tags=tags)
+    return replace(run, last_seen=seen.last_seen) if seen.last_seen else run
 
 
 def _card(connection: Connection, fingerprint: str) -> DataCard:

@@ -12,6 +12,7 @@ from kws.recipe import Recipe
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 LOST = "lost"  # recorded as running, but its process is gone; never in the file, seen when it is read
 STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED, LOST)
+UNTESTED = "untested"  # the tag of a run that is not tested at its end, until `kws test` does it
 
 
 def require_cut_off(run_id: str, status: str) -> None:
@@ -23,10 +24,26 @@ def require_cut_off(run_id: str, status: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """What is known of a run recorded as running: its true status, and its process's last sign of life.
+
+    `unseen` is whether that process cannot be seen from here, so that its status is only what was recorded; then
+    `last_seen` is the time of its last sign, by its own clock.
+    """
+
+    status: str
+    unseen: bool = False
+    sign: str = ""  # another one for each sign of life
+    last_seen: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One training as the registry has it; accuracies are fractions, None where there is none yet.
 
-    `validation_accuracy` is that of the last epoch, `test_accuracy` that of the run's own test split after it.
+    `validation_accuracy` is that of the last epoch, `test_accuracy` that of the run's own test split after it; a
+    finished run without one has not been tested. One that is recorded as running, and whose process cannot be seen from
+    here, has `last_seen`: its last sign of life, by the clock of its machine.
     """
 
     id: str
@@ -39,6 +56,7 @@ class Run:
     deleted_at: str | None = None
     started_at: str
     ended_at: str | None
+    last_seen: str | None = None
     parameters: int
     multiply_accumulates: int | None = None
     data_fingerprint: str
@@ -49,6 +67,16 @@ class Run:
     seconds: float
     validation_accuracy: float | None
     test_accuracy: float | None
+
+    @property
+    def awaits_test(self) -> bool:
+        """Whether it is finished and not tested, which `kws test` makes up for."""
+        return self.status == FINISHED and self.test_accuracy is None
+
+
+def described(run: Run) -> str:
+    """A run's status as it is told: one that cannot be seen from here with its last sign of life."""
+    return f"{run.status}, last seen at {run.last_seen[:19]}Z" if run.last_seen else run.status
 
 
 @dataclass(frozen=True, kw_only=True)

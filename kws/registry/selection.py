@@ -6,15 +6,17 @@ An expression in it is the database's own SQL, over the columns of `runs`.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kws.errors import RegistryError
 from kws.registry.backend import Connection, columns
-from kws.registry.queries import only_reading, reason, refusals
+from kws.registry.queries import is_of_the_place, only_reading, reason, refusals, was_stopped
 from kws.registry.runs import Run
 
 _AGO = re.compile(r"(\d+)\s*(min|h|d|w)")
+_SECONDS = 10.0  # that an expression may take
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -54,10 +56,17 @@ class Selection:
             "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM runs) "
             f"SELECT key FROM seen WHERE ({self.where}\n)"
         )
+        until = time.monotonic() + _SECONDS
         try:
-            with only_reading(connection, seconds=10):
+            with only_reading(connection, seconds=_SECONDS):
                 return {row["key"] for row in connection.execute(query)}
         except refusals() as error:
+            if was_stopped(error, until):
+                raise RegistryError(
+                    f"--where {self.where!r} took more than {_SECONDS:g} s and was stopped; ask for less"
+                ) from None
+            if is_of_the_place(error):
+                raise  # what it is, is said by whoever opened the registry
             raise RegistryError(
                 f"--where {self.where!r} is not understood ({reason(error)}); "
                 "it is SQL over the columns of runs, as in \"arch = 'cnn' and test_accuracy > 0.9\""

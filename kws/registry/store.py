@@ -7,12 +7,13 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kws.data_card import ALL, SPLITS, DataCard
+from kws.data_card import ALL, SPLITS, TEST, DataCard
 from kws.environment import Environment
 from kws.errors import RegistryError
 from kws.events import EpochEnd, Evaluation
@@ -22,8 +23,9 @@ from kws.recipe import Recipe
 from kws.registry import rows
 from kws.registry.backend import Connection
 from kws.registry.connection import LostConnectionError
+from kws.registry.kept import Kept
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, RUNNING, require_cut_off
+from kws.registry.runs import FINISHED, RUNNING, UNTESTED, require_cut_off
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
 _ID_LENGTH = 8
@@ -52,6 +54,14 @@ SELECT 1 FROM runs JOIN weights ON run_key = key WHERE key = :key AND status = '
 _DROP = "DELETE FROM checkpoints WHERE run_key = :key"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
 _HAS_MANIFESTS = "SELECT 1 FROM manifests WHERE data_fingerprint = :fingerprint"
+# The first answers on its own test split are a finished run's test, whatever command gave them.
+_TESTED = """
+UPDATE runs SET test_accuracy = (
+    SELECT accuracy FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = runs.data_fingerprint
+    AND split = :split
+) WHERE key = :run_key AND data_fingerprint = :data_fingerprint AND status = 'finished' AND test_accuracy IS NULL
+"""
+_NOT_UNTESTED = "DELETE FROM tags WHERE run_key = :run_key AND tag = :tag"
 _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
 AND predictions = :predictions
@@ -78,11 +88,16 @@ def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class Registry(RegistryReader):
-    """A registry, opened for writing too; with `create` it is made where there is none."""
+    """A registry, opened for writing too; with `create` it is made where there is none.
 
-    def __init__(self, path: Location, *, create: bool = False) -> None:
+    Runs that are started with `tests` False have the tag `untested`: they are not tested at their end.
+    """
+
+    def __init__(self, path: Location, *, create: bool = False, tests: bool = True) -> None:
         super().__init__(path, create=create)
+        self._tests = tests
         self._sessions: dict[str, int] = {}  # those of this process, by run
+        self._kept: dict[str, Kept] = {}  # of the runs that this process records
 
     def start(
         self,
@@ -100,7 +115,9 @@ class Registry(RegistryReader):
         with self._database.writing() as connection:
             about = {"name": name, "note": note, "rerun_of": rerun_of}
             size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-            return self._start(connection, recipe, card, environment, **about, **size)
+            run_id = self._start(connection, recipe, card, environment, **about, **size)
+        self._hold(run_id)
+        return run_id
 
     def _start(
         self, connection: Connection, recipe: Recipe, card: DataCard, environment: Environment, **columns: Any
@@ -117,23 +134,59 @@ class Registry(RegistryReader):
         _keep_card(connection, card)
         _insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
         self._begin_session(connection, run_id, first_epoch=1)
+        if not self._tests:
+            self._tag(connection, run_id, [UNTESTED])
         return run_id
 
-    def go_on(self, run_id: str, *, epochs: int, environment: Environment) -> None:
+    def go_on(self, run_id: str, *, epochs: int, environment: Environment, silent: str | None = None) -> None:
         """Record that this process goes on with a run, up to so many epochs.
 
-        Raises RegistryError where that run is finished, or another process works on it.
+        Raises RegistryError where that run is finished, or another process works on it; one that cannot be seen from
+        here does, unless its last sign of life is still `silent`, for whoever asks has watched it for long enough.
         """
         with self._database.writing() as connection:
-            require_cut_off(run_id, self._status(connection, self._key(connection, run_id)))
+            seen = self._sighting(connection, self._key(connection, run_id))
+            if not (seen.unseen and seen.sign == silent):
+                require_cut_off(run_id, seen.status)
             self._take_over(connection, run_id, epochs=epochs, environment=environment)
+        self._hold(run_id)
 
     def _take_over(self, connection: Connection, run_id: str, *, epochs: int, environment: Environment) -> None:
         key = self._key(connection, run_id)
         checkpoint = self.checkpoint(run_id)
         first_epoch = checkpoint.epoch + 1 if checkpoint else 1
-        self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
         _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
+        self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
+
+    def _hold(self, run_id: str) -> None:
+        """From now on, what is recorded of a run that this process has just begun must come to be at the path."""
+        self._database.hold(run_id, self._sessions[run_id])
+        self._database.confirm(run_id, self._kept[run_id].sessions[-1]["heartbeat_at"])
+
+    @contextmanager
+    def _recording(self, run_id: str, *, thoroughly: bool = False) -> Iterator[Connection]:
+        """A transaction about a run of this process's own, whose heartbeat it renews.
+
+        Raises RegistryError where another process has gone on with the run meanwhile, and ReplacedError where the path
+        leads to another file, before or after the transaction.
+        """
+        with self._database.writing(run=run_id) as connection:
+            beat = self._beat(connection, run_id)
+            yield connection
+        self._database.confirm(run_id, beat, thoroughly=thoroughly)
+
+    def _release(self, run_id: str) -> None:
+        self._database.release(run_id)
+        self._kept.pop(run_id, None)
+
+    def kept(self, run_id: str) -> Kept:
+        """What is remembered of a run that this process records."""
+        return self._kept[run_id]
+
+    def abandon(self) -> None:
+        """Leave a file that the path does not lead to any more, and all that was recorded in it."""
+        self._database.abandon()
+        self._kept.clear()
 
     @_begun_anew
     def record(self, run_id: str, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:
@@ -143,42 +196,52 @@ class Registry(RegistryReader):
         is not (on another machine), it and those after it are replaced. Raises RegistryError where another process has
         gone on with the run meanwhile.
         """
-        with self._database.writing(run=run_id) as connection:
-            key = self._key(connection, run_id)
-            self._beat(connection, run_id)
-            row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
-            known = connection.execute(_EPOCH, row).fetchone()
-            if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
-                connection.execute(_FORGET, row)
-                connection.execute(_TIME_LEFT, row)
-                known = None
-            if not known:
-                _insert(connection, "epochs", row)
-                connection.execute(_PROGRESS, row)
-            if checkpoint is not None:
-                digest = hashlib.sha256(checkpoint).hexdigest()
-                values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
-                _insert(connection, "checkpoints", values, anew="run_key")
+        row: dict[str, Any] | None = None
+        try:
+            with self._recording(run_id) as connection:
+                key = self._key(connection, run_id)
+                row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
+                known = connection.execute(_EPOCH, row).fetchone()
+                if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
+                    connection.execute(_FORGET, row)
+                    connection.execute(_TIME_LEFT, row)
+                    known = None
+                if not known:
+                    _insert(connection, "epochs", row)
+                    connection.execute(_PROGRESS, row)
+                if checkpoint is not None:
+                    digest = hashlib.sha256(checkpoint).hexdigest()
+                    values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
+                    _insert(connection, "checkpoints", values, anew="run_key")
+        finally:  # also where it could not be recorded, for it is to be kept elsewhere then
+            if kept := self._kept.get(run_id):
+                kept.record(row or rows.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
 
     @_begun_anew
     def beat(self, run_id: str) -> None:
         """Record that this process still works on a run; for epochs that take long."""
-        with self._database.writing(run=run_id) as connection:
-            self._beat(connection, run_id)
+        with self._recording(run_id):
+            pass
 
     @_begun_anew
-    def finish(self, run_id: str, evaluation: Evaluation, card: DataCard, weights: bytes) -> None:
-        """Record the end of a run: its answers on the test split and its weights, in one transaction."""
-        with self._database.writing(run=run_id) as connection:
+    def finish(self, run_id: str, evaluation: Evaluation | None, card: DataCard, weights: bytes) -> None:
+        """Record the end of a run: its weights and its answers on the test split, in one transaction.
+
+        One that is not tested has none, and no test accuracy. When this returns, a look through the path has found the
+        end in the file. Raises ReplacedError where it has not.
+        """
+        dropped = 0
+        with self._recording(run_id, thoroughly=True) as connection:
             key = self._key(connection, run_id)
-            self._beat(connection, run_id)
             digest = hashlib.sha256(weights).hexdigest()
-            if connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
-                return  # by this very call, whose COMMIT was not answered
-            _keep_evaluation(connection, key, evaluation, card)
-            _insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
-            _change_run(connection, key, status=FINISHED, ended_at=_now(), test_accuracy=evaluation.accuracy)
-            dropped = connection.execute(_DROP, {"key": key}).rowcount
+            if not connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
+                _insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
+                _change_run(connection, key, status=FINISHED, ended_at=_now())
+                if evaluation:
+                    _keep_evaluation(connection, key, evaluation, card)
+                dropped = connection.execute(_DROP, {"key": key}).rowcount
+            # else it was finished by this very call, whose COMMIT was not answered
+        self._release(run_id)
         if dropped:
             self._database.trim()
 
@@ -186,27 +249,41 @@ class Registry(RegistryReader):
     def end(self, run_id: str, status: str, error: str | None = None) -> None:
         """Record that this process's run ended before its last epoch, and why; one that is finished stays so.
 
-        Raises RegistryError where another process has gone on with it meanwhile.
+        Raises RegistryError where another process has gone on with it meanwhile, and ReplacedError where the path leads
+        to another file.
         """
-        with self._database.writing(run=run_id) as connection:
-            self._beat(connection, run_id)
+        with self._recording(run_id, thoroughly=True) as connection:
             key = self._key(connection, run_id)
-            if self._status(connection, key) != FINISHED:
+            if self._sighting(connection, key).status != FINISHED:
                 _change_run(connection, key, status=status, ended_at=_now(), error=error)
+        self._release(run_id)
+
+    @_begun_anew
+    def keep_card(self, card: DataCard) -> None:
+        """Record a data set."""
+        with self._database.writing() as connection:
+            _keep_card(connection, card)
 
     @_begun_anew
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
-        """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay."""
+        """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay.
+
+        On its own test split they are its test.
+        """
         with self._database.writing(run=run_id) as connection:
             _keep_card(connection, card)
             _keep_evaluation(connection, self._key(connection, run_id), evaluation, card)
 
     @_begun_anew
-    def delete(self, run_id: str) -> None:
-        """Take a run out of every table, until it is restored or purged. Raises RegistryError for one that runs."""
+    def delete(self, run_id: str, *, silent: str | None = None) -> None:
+        """Take a run out of every table, until it is restored or purged.
+
+        Raises RegistryError for one that runs; for one that cannot be seen from here see go_on().
+        """
         with self._database.writing() as connection:
             key = self._key(connection, run_id)
-            if self._status(connection, key) == RUNNING:
+            seen = self._sighting(connection, key)
+            if seen.status == RUNNING and not (seen.unseen and seen.sign == silent):
                 raise RegistryError(f"run {run_id} is still running; stop it first")
             _change_run(connection, key, deleted_at=_now())
 
@@ -252,12 +329,15 @@ class Registry(RegistryReader):
             "environment": json.dumps(dataclasses.asdict(environment)) if environment else None,
         }
         _insert(connection, "sessions", values | rows.of_process(Process.here()))
+        self._kept[run_id] = Kept.of(connection, key)
 
-    def _beat(self, connection: Connection, run_id: str) -> None:
-        """Renew the heartbeat of this process's session, which must be the run's last."""
-        mine = {"key": self._key(connection, run_id), "session": self._sessions.get(run_id), "now": _now()}
+    def _beat(self, connection: Connection, run_id: str) -> str:
+        """Renew the heartbeat of this process's session, which must be the run's last; returns it."""
+        now = _now()
+        mine = {"key": self._key(connection, run_id), "session": self._sessions.get(run_id), "now": now}
         if not connection.execute(_BEAT, mine).rowcount:
             raise RegistryError(f"run {run_id} is no longer this process's: another one has gone on with it")
+        return now
 
 
 def _new_id() -> str:
@@ -307,6 +387,8 @@ def _keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, c
     values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": _now()}
     _insert(connection, "evaluations", values, known=True)
     _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
+    if evaluation.split == TEST and connection.execute(_TESTED, values).rowcount:
+        connection.execute(_NOT_UNTESTED, {"run_key": key, "tag": UNTESTED})
     if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
         _insert(connection, "logits", rows.of_logits(key, evaluation, card), known=True)
 

@@ -14,8 +14,8 @@ from typing import Any
 from kws.errors import RegistryError
 from kws.location import Location
 from kws.registry.backend import Connection, columns, open_database
-from kws.registry.connection import new_file
-from kws.registry.queries import reason, refusals
+from kws.registry.files import new_file
+from kws.registry.queries import is_of_the_place, reason, refusals
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import STATUSES, Run
 from kws.registry.selection import Selection
@@ -90,6 +90,8 @@ def copy_runs(
         try:
             run, belongings, data = _read(there, run_id, names)
         except refusals(IndexError, RegistryError) as error:
+            if is_of_the_place(error):
+                raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
             raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
         for table, rows in data.items():
             put(here, table, rows)

@@ -15,7 +15,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, StaticPool, create_engine, text
 
-from kws.registry.connection import SCHEMA_VERSION, back_up_beside, open_file
+from kws.registry.connection import SCHEMA_VERSION
+from kws.registry.files import back_up_beside, open_file
 
 if TYPE_CHECKING:
     import psycopg

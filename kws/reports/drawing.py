@@ -11,6 +11,8 @@ Decisions:
 
 from __future__ import annotations
 
+import itertools
+import math
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PLAIN_LOOKS = math.lcm(len(COLOURS), len(DASHES))  # lines that differ in colour or dash
+LOOKS = PLAIN_LOOKS * (1 + len(MARKERS))
+_NARROW = 20  # letters of long names that a legend's column must have room for
+_HANDLE = 0.6  # inches of a legend's column beside its names
 ENDINGS = (".png", ".svg", ".pdf")
 
 
@@ -107,14 +113,17 @@ PAPER = Style(
 STYLES = {style.name: style for style in (SCREEN, PAPER)}
 
 
-def panels(style: Style, count: int, *, square: bool = False, **shared: Any) -> tuple[Figure, list[Axes]]:
+def panels(
+    style: Style, count: int, *, square: bool = False, columns: int | None = None, **shared: Any
+) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, filled row by row, high enough to be `square` where they must.
 
-    `shared` is what matplotlib's subplots() takes.
+    As many stand side by side as the style has `columns`, unless that is given. `shared` is what matplotlib's
+    subplots() takes.
     """
     from matplotlib.figure import Figure
 
-    columns = style.columns_of(count)
+    columns = columns or style.columns_of(count)
     rows = -(-count // columns)
     width = style.alone[0] if count == 1 else style.panel[0]
     height = style.alone[1] if count == 1 or (square and not style.titled) else style.panel[1]
@@ -137,17 +146,25 @@ def label_outer(found: list[Axes]) -> None:
 def explain(drawing: Figure, style: Style, about: str, handles: Sequence[Artist] = (), *, columns: int = 2) -> None:
     """Say what a figure shows, in its title or over its legend; it grows by what is written outside its panels.
 
-    The legend stands below the panels. A figure that has neither legend nor title has the text there.
+    The legend stands below the panels, in as many `columns` as its names leave room for. A figure that has neither
+    legend nor title has the text there.
     """
     width = drawing.get_figwidth()
     text = wrapped(about, style, width)
-    side_by_side = min(columns, len(handles)) if style.titled else 1
-    for handle in handles:
-        handle.set_label(wrapped(str(handle.get_label()), style, width / side_by_side - 0.6))
     lines = text.count("\n") + (0 if style.titled else 1)
-    for beside in range(0, len(handles), side_by_side or 1):
-        lines += max(str(handle.get_label()).count("\n") + 1 for handle in handles[beside : beside + side_by_side])
-    drawing.set_figheight(drawing.get_figheight() + lines * 1.45 * style.points / 72)
+    side_by_side, height = 1, lines * 1.45 * style.points
+    if handles:
+        names = [str(handle.get_label()) for handle in handles]
+        most = min(columns, len(names)) if style.titled else 1
+        room = min(max(map(len, names)), _NARROW)  # letters
+        fitting = [number for number in range(most, 1, -1) if _letters(width / number - _HANDLE, style) >= room]
+        side_by_side = min([*fitting, 1], key=lambda number: _lines(names, style, width, number))
+        legend, _ = _lines(names, style, width, side_by_side)
+        entries = -(-len(names) // side_by_side)
+        height += max(legend * 1.45 * style.points, (legend * 1.23 + entries * 0.5) * style.small)
+        for handle, name in zip(handles, names, strict=True):
+            handle.set_label(wrapped(name, style, width / side_by_side - _HANDLE))
+    drawing.set_figheight(drawing.get_figheight() + height / 72)
     if style.titled:
         drawing.suptitle(text)
     if handles:
@@ -163,10 +180,22 @@ def explain(drawing: Figure, style: Style, about: str, handles: Sequence[Artist]
         drawing.supxlabel(text, fontsize=style.small)
 
 
+def _lines(names: Sequence[str], style: Style, width: float, columns: int) -> tuple[int, int]:
+    """How many lines a legend of these names has, in so many columns of a figure so wide, and its longest name."""
+    heights = [wrapped(name, style, width / columns - _HANDLE).count("\n") + 1 for name in names]
+    larger, rest = divmod(len(heights), columns)
+    ends = list(itertools.accumulate((larger + (column < rest) for column in range(columns)), initial=0))
+    return max(sum(heights[start:end]) for start, end in itertools.pairwise(ends)), max(heights)
+
+
 def wrapped(text: str, style: Style, inches: float) -> str:
     """The text, made printable, in lines no wider than so many inches; the rest of a text without end is left out."""
-    letters = max(8, int(inches * 72 / (0.62 * style.points)))
+    letters = max(8, _letters(inches, style))
     return "\n".join(textwrap.wrap(plain(text), letters, max_lines=8, placeholder=" ...", break_on_hyphens=False))
+
+
+def _letters(inches: float, style: Style) -> int:
+    return int(inches * 72 / (0.62 * style.points))
 
 
 def plain(text: str) -> str:
@@ -175,8 +204,13 @@ def plain(text: str) -> str:
 
 
 def look(number: int) -> dict[str, Any]:
-    """The colour and the dash of the line with that number, from 0."""
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+    """The colour and the dash of the line with that number, from 0; no two of LOOKS lines look the same.
+
+    Where colours and dashes do not suffice, a line has a marker as well, here and there.
+    """
+    line = {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+    again = number // PLAIN_LOOKS
+    return {**line, "marker": MARKERS[(again - 1) % len(MARKERS)], "markevery": 0.13} if again else line
 
 
 def save(drawing: Figure, path: Path, style: Style = SCREEN) -> None:

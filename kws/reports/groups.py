@@ -49,6 +49,8 @@ def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
     """
     finished = [run for run in runs if run.status == FINISHED]
     found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
+    if not found and finished:
+        raise RegistryError(f"no run for this figure is tested; `kws test {finished[-1].id}` tests one of them")
     if not found:
         raise RegistryError(
             f"{registry.path} has no finished runs for this figure; `kws runs list` shows what it has, "
@@ -85,7 +87,9 @@ def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]
 
 
 def require_finished(run: Run) -> None:
-    """Raise RegistryError for a run that did not finish, and so was never tested."""
+    """Raise RegistryError for a run that did not finish, and so was never tested, or that is yet to be tested."""
+    if run.awaits_test:
+        raise RegistryError(f"run {run.id} is not tested, so it has no answers to draw; `kws test {run.id}` tests it")
     if run.status != FINISHED or run.test_accuracy is None:
         raise RegistryError(
             f"run {run.id} ({run.status}) has no answers on its test split; `kws runs show {run.id}` says more"

@@ -16,7 +16,6 @@ _ENVIRONMENT = {
     "kws_version": "versions of kws",
     "torch_version": "versions of PyTorch",
     "cpu": "processors",
-    "instruction_set": "vector extensions",
     "git_commit": "commits",
 }
 
@@ -38,6 +37,9 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
         if len(values) > 1:
             shown = sorted("unknown" if value is None else str(value)[:12] for value in values)
             found.append(f"runs differ in {called}: {', '.join(shown)}")
+    known = {extensions for run in runs if (extensions := run.environment.instruction_set)}
+    if len(known) > 1:
+        found.append("runs differ in the vector extensions of their processors")
     dirty = sum(bool(run.environment.git_dirty) for run in runs)
     if dirty:
         found.append(f"{dirty} of {len(runs)} runs were made by code that differs from its commit")

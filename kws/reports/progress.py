@@ -31,7 +31,7 @@ class Progress:
     """A run's line: how far it is, and how long it will take.
 
     `epoch` of `epochs` are recorded, `last` is the last of them. `seconds_an_epoch` is None before the first one;
-    `seconds_left` as well, and where the run is stalled, in its test, or at its end. `seconds_silent` is how long no
+    `seconds_left` as well, and where the run is stalled or at its end. `seconds_silent` is how long no
     epoch has come, for a running run, and None for others.
     """
 

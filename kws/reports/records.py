@@ -14,6 +14,7 @@ from kws.reports.classes import ClassReport
 from kws.reports.inference import Interval, over_clips
 
 if TYPE_CHECKING:
+    from kws.reports.coverage import Coverage
     from kws.reports.scores import Detection, Scores
 
 SCHEMA = 1
@@ -28,6 +29,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": run.id,
         "status": run.status,
+        "last_seen": run.last_seen,
         "error": run.error,
         "name": run.name,
         "note": run.note,
@@ -54,9 +56,12 @@ def run_record(run: Run) -> dict[str, Any]:
 
 
 def full_record(
-    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch]
+    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
 ) -> dict[str, Any]:
-    """What `kws runs show --json` says: the run's record, and all else; `epochs` is a list here."""
+    """What `kws runs show --json` says: the run's record, and all else; `epochs` is a list here.
+
+    `judged` is how many recipes its test split has judged.
+    """
     return run_record(run) | {
         "recipe": dataclasses.asdict(run.recipe),
         "data": _card_record(card),
@@ -66,6 +71,7 @@ def full_record(
             for on, evaluation in evaluations
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "recipes_judged": judged,
     }
 
 
@@ -114,8 +120,20 @@ def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: 
     }
 
 
-def scores_record(scores: Scores, names: Sequence[str], most: int) -> dict[str, Any]:
-    """What `kws eval --json` says beside that: how surely the network answered."""
+def coverage_record(coverage: Coverage) -> dict[str, Any]:
+    """What `kws eval --json` says of what was evaluated: clips trained on, and clips left out."""
+    return {
+        "trained_on": coverage.trained_on,
+        "clips_offered": coverage.offered,
+        "left_out": dict(coverage.left_out),
+        "left_out_is_known": coverage.is_whole,
+    }
+
+
+def scores_record(scores: Scores | None, names: Sequence[str], most: int) -> dict[str, Any]:
+    """What `kws eval --json` says beside that: how surely the network answered; None where its outputs are not kept."""
+    if scores is None:
+        return {"detection": None, "calibration": None, "surely_wrong": None}
     calibration = scores.calibration()
     return {
         "detection": {found.name: _detection(found) for found in map(scores.detection, range(len(scores.classes)))},

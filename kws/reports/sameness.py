@@ -6,10 +6,20 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from kws.data_card import TEST
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 
-_BITS = ("torch_version", "python_version", "kws_version", "platform", "cpu", "git_commit", "git_dirty")
+_BITS = (
+    "torch_version",
+    "python_version",
+    "kws_version",
+    "platform",
+    "cpu",
+    "instruction_set",
+    "git_commit",
+    "git_dirty",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +29,7 @@ class Sameness:
     first: str
     again: str
     first_epoch: int | None
-    answers_differ: bool
+    answers_differ: bool | None  # None where one of the runs has not been tested
     weights_differ: bool | None  # None where one of the runs no longer has its weights
     differences: dict[str, tuple[Any, Any]]  # of the environments and recipes, by field
 
@@ -32,8 +42,13 @@ class Sameness:
     def sentence(self) -> str:
         """The result, as people read it."""
         if self.same:
-            what = "epochs and answers" if self.weights_differ is None else "epochs, answers and weights"
-            left = "; one of them no longer has its weights" if self.weights_differ is None else ""
+            compared = ["epochs"]
+            compared += [] if self.answers_differ is None else ["answers"]
+            compared += [] if self.weights_differ is None else ["weights"]
+            *others, last = compared
+            what = f"{', '.join(others)} and {last}" if others else last
+            left = "; their answers are not compared, since not both are tested" if self.answers_differ is None else ""
+            left += "; one of them no longer has its weights" if self.weights_differ is None else ""
             return f"run {self.again} is run {self.first} again, bit for bit: the same {what}{left}"
         where = (
             f"from epoch {self.first_epoch} on"
@@ -69,12 +84,13 @@ def compare(registry: RegistryReader, first: Run, again: Run) -> Sameness:
         }
         for run in (first, again)
     ]
+    both = answers[0].keys() & answers[1].keys()
     digests = [registry.weights_digest(run.id) for run in (first, again)]
     return Sameness(
         first=first.id,
         again=again.id,
         first_epoch=next(differing, shorter),
-        answers_differ=any(answers[0][split] != answers[1][split] for split in answers[0].keys() & answers[1].keys()),
+        answers_differ=any(answers[0][split] != answers[1][split] for split in both) if TEST in both else None,
         weights_differ=None if None in digests else digests[0] != digests[1],
         differences=_differences(first, again),
     )

@@ -7,6 +7,8 @@ Decisions:
   equal error rate is taken on the straight line between the two neighbouring thresholds.
 - Calibration is that of the answer given: ten bins of equal width over its probability, the expected calibration error
   (Guo et al., ICML 2017), and Brier's score over all classes (Monthly Weather Review 78, 1950).
+- An answer is the class that the registry has as predicted. Logits are kept as float16, in which the two largest may
+  be equal where they were not, so their largest does not always say which one it was.
 - Intervals are over resamples of the clips; see kws.reports.inference.
 """
 
@@ -19,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.events import Evaluation
 from kws.reports.inference import RESAMPLES, Interval, over_clips, percentiles
 
 Floats = NDArray[np.float64]
@@ -83,23 +86,31 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Scores:
-    """A network's logits (N, K) on clips with labels (N,), indices into `classes`."""
+    """A network's logits (N, K) and answers (N,) on clips with labels (N,), both indices into `classes`."""
 
     classes: tuple[str, ...]
     logits: Floats
+    answers: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, logits: bytes, labels: bytes, classes: tuple[str, ...]) -> Scores:
-        """From what the registry keeps: float16 little-endian (N, K), and a byte a clip."""
-        outputs = np.frombuffer(logits, "<f2").astype(np.float64).reshape(len(labels), len(classes))
-        return cls(classes, outputs, np.frombuffer(labels, np.uint8))
+    def of(cls, evaluation: Evaluation, classes: tuple[str, ...]) -> Scores:
+        """From an evaluation that has its logits."""
+        shape = (evaluation.clips, len(classes))
+        outputs = np.frombuffer(evaluation.logits, "<f2").astype(np.float64).reshape(shape)
+        answers, labels = (np.frombuffer(each, np.uint8) for each in (evaluation.predictions, evaluation.labels))
+        return cls(classes, outputs, answers, labels)
 
     @cached_property
     def probabilities(self) -> Floats:
         """The softmax of the logits (N, K)."""
         exponents = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
         return exponents / exponents.sum(axis=1, keepdims=True)
+
+    @property
+    def _probability(self) -> Floats:
+        """That of each answer (N,)."""
+        return self.probabilities[np.arange(len(self.answers)), self.answers]
 
     def detection(self, k: int) -> Detection:
         """Class k against all others."""
@@ -140,9 +151,8 @@ class Scores:
 
     def calibration(self) -> Calibration:
         """Whether the probabilities of the answers mean what they say."""
-        answers = self.logits.argmax(axis=1)
-        probability = self.probabilities[np.arange(len(answers)), answers]
-        right = (answers == self.labels).astype(float)
+        probability = self._probability
+        right = (self.answers == self.labels).astype(float)
         place = np.minimum((probability * BINS).astype(int), BINS - 1)
         distances = ((self.probabilities - np.eye(len(self.classes))[self.labels]) ** 2).sum(axis=1)
         member = np.equal.outer(place, np.arange(BINS)).astype(float)  # (N, BINS)
@@ -174,15 +184,14 @@ class Scores:
 
     def most_surely_wrong(self, most: int) -> list[Wrong]:
         """The clips taken for another class with the greatest probability, the surest first."""
-        answers = self.logits.argmax(axis=1)
-        probability = self.probabilities[np.arange(len(answers)), answers]
-        wrong = np.flatnonzero(answers != self.labels)
+        probability = self._probability
+        wrong = np.flatnonzero(self.answers != self.labels)
         surest = wrong[np.argsort(-probability[wrong], kind="stable")][:most]
         return [
             Wrong(
                 clip=int(clip),
                 label=int(self.labels[clip]),
-                prediction=int(answers[clip]),
+                prediction=int(self.answers[clip]),
                 probability=float(probability[clip]),
             )
             for clip in surest

@@ -106,8 +106,10 @@ def _table(
     by_cell: dict[Place, dict[int, Run]] = {}
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
+    numbers = titles.numbers_of(runs)
     for run in runs:
-        row, column = titles.title(run, rows, other=columns), titles.title(run, columns, other=rows)
+        row = titles.title(run, rows, other=columns, numbers=numbers)
+        column = titles.title(run, columns, other=rows, numbers=numbers)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
         order_of_rows[row], order_of_columns[column] = titles.place(run, rows), titles.place(run, columns)
     values = {

@@ -6,19 +6,26 @@ default is said, so that runs of different recipes never have one title.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kws import architectures, optimizers
 from kws.registry.runs import Run
+from kws.reports import digits
+
+Numbers = Mapping[str, Mapping[float, str]]  # how each is written, by field
 
 
-def title(run: Run, field: str, *, other: str) -> str:
-    """The row or column of a run: the report's wording, "Fully-connected (567171 params)", and what is not usual."""
-    about = [_name(run, field)]
+def title(run: Run, field: str, *, other: str, numbers: Numbers | None = None) -> str:
+    """The row or column of a run: the report's wording, "Fully-connected (567171 params)", and what is not usual.
+
+    Numbers are written as `numbers` says, else with all their digits.
+    """
+    about = [_name(run, field, numbers or {})]
     if field == "arch" or (field != "opt" and other == "opt"):
         about += [text for name, text in _of_network(run).items() if name != other and name != field]
     if field == "opt" or (field != "arch" and other == "arch"):
-        about += [text for name, text in _of_optimizer(run).items() if name != other and name != field]
+        about += [text for name, text in _of_optimizer(run, numbers or {}).items() if name != other and name != field]
     if {field, other}.isdisjoint({"arch"}) and field != "opt":
         about.append(architectures.title(run.recipe.arch))
     if {field, other}.isdisjoint({"opt"}) and field != "arch":
@@ -29,7 +36,7 @@ def title(run: Run, field: str, *, other: str) -> str:
     return f"{first} ({', '.join(rest)})" if rest else first
 
 
-def _name(run: Run, field: str) -> str:
+def _name(run: Run, field: str, numbers: Numbers) -> str:
     value = getattr(run.recipe, field)
     if field == "arch":
         return architectures.title(value)
@@ -37,7 +44,7 @@ def _name(run: Run, field: str) -> str:
         return optimizers.title(value)
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"{field.replace('_', ' ')} {_plain(value) if isinstance(value, float) else value}"
+    return f"{field.replace('_', ' ')} {_plain(value, numbers.get(field)) if isinstance(value, float) else value}"
 
 
 def _of_network(run: Run) -> dict[str, str]:
@@ -49,13 +56,13 @@ def _of_network(run: Run) -> dict[str, str]:
     return about
 
 
-def _of_optimizer(run: Run) -> dict[str, str]:
+def _of_optimizer(run: Run, numbers: Numbers) -> dict[str, str]:
     """The hyperparameters that are not the optimizer's defaults."""
     name = run.recipe.opt
     defaults = optimizers.defaults(name) if name in optimizers.names() else {}
     given = run.recipe.hyperparameters()
     return {
-        field: f"{field.replace('_', ' ')} {_plain(given[field])}"
+        field: f"{field.replace('_', ' ')} {_plain(given[field], numbers.get(field))}"
         for field in given
         if given[field] != defaults.get(field)
     }
@@ -76,6 +83,15 @@ def _rank(name: str, names: tuple[str, ...]) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def _plain(value: float) -> str:
-    """The shortest text that is this number and no other, so that no two columns have one title."""
-    return repr(value).removesuffix(".0")
+def numbers_of(runs: Iterable[Run]) -> Numbers:
+    """How numbers are written in the titles of runs that stand beside each other, by the fields that have them."""
+    found: dict[str, set[float]] = {}
+    for run in runs:
+        for field, value in run.recipe.hyperparameters().items():
+            found.setdefault(field, set()).add(value)
+    return {field: digits.texts(values) for field, values in found.items()}
+
+
+def _plain(value: float, texts: Mapping[float, str] | None) -> str:
+    """A number as titles have it: never so that two columns have one title."""
+    return (texts or {}).get(value) or repr(value).removesuffix(".0")

@@ -1,4 +1,4 @@
-"""The archives of recordings that can be downloaded, and how each becomes a folder of clips on first use.
+"""How an archive of recordings that can be downloaded becomes a folder of clips on first use.
 
 Decisions:
 
@@ -11,6 +11,7 @@ Decisions:
   and nowhere else. Links, devices, absolute paths, `..`, a file given twice and more than MAX_BYTES or MAX_MEMBERS are
   refused. Files are written by this module rather than by tarfile or zipfile, so that both kinds obey the same rules
   and no owner, mode or link of the archive reaches the disk.
+- An archive that holds none of its words, or a folder in its place that does, is refused and not said to be there.
 - If everything lies in one top folder, its content becomes the folder; what macOS adds (__MACOSX, ._*, .DS_Store) is
   left out. So `folder(...)/<word>/*.wav` holds for every archive.
 """
@@ -28,13 +29,15 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple, cast
 
 from kws.errors import DownloadError
+from kws.speech.decode import SUFFIXES
 from kws.speech.progress import Track, untracked
+from kws.speech.published import ARCHIVES as ARCHIVES
+from kws.speech.published import Archive as Archive
 
 MAX_BYTES = 8 * 2**30  # Speech Commands unpacks to 3.3 GB
 MAX_MEMBERS = 200_000  # Speech Commands has 105,835 clips of words
@@ -46,49 +49,27 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, 
 _BROKEN = (*_DAMAGED, EOFError, ValueError, RuntimeError)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A downloadable archive (.zip or .tar.gz); `sha256` and `bytes` are None where nobody publishes them."""
-
-    name: str
-    url: str
-    sha256: str | None
-    bytes: int | None
-    title: str
-
-
-# mini-speech-commands is published without a checksum: that it is the right file is not checked beyond HTTPS, a
-# complete transfer (Content-Length) and the CRC-32 that a zip archive holds of each of its files.
-ARCHIVES: dict[str, Archive] = {
-    archive.name: archive
-    for archive in (
-        Archive(
-            name="speech-commands",
-            url="https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
-            sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
-            bytes=2_428_923_189,
-            title="Google Speech Commands v0.02: 35 words, about 105,000 clips of one second (2.4 GB)",
-        ),
-        Archive(
-            name="mini-speech-commands",
-            url="https://storage.googleapis.com/download.tensorflow.org/data/mini_speech_commands.zip",
-            sha256=None,
-            bytes=None,
-            title="An excerpt of Speech Commands: 8 words, 1,000 clips of each (0.2 GB; checksum not checked)",
-        ),
-    )
-}
-
-
 def place(archive: Archive, cache: Path) -> Path:
     """Where the archive file lies below `cache`, or may be put by hand."""
     return cache / archive.url.rsplit("/", 1)[-1]
 
 
 def is_there(archive: Archive, cache: Path) -> bool:
-    """Whether the archive is unpacked below `cache`; an empty folder of that name does not count."""
+    """Whether the archive is unpacked below `cache`; a folder of that name with none of its words does not count."""
+    return _holds_words(archive, cache / archive.name)
+
+
+def _holds_words(archive: Archive, unpacked: Path) -> bool:
+    """Whether a folder has a recording of one of the archive's words; anything at all where it names none."""
     try:
-        return any((cache / archive.name).iterdir())
+        if not archive.words:
+            return any(unpacked.iterdir())
+        return any(
+            file.name.lower().endswith(SUFFIXES) and file.name[0] != "." and file.is_file()
+            for word in archive.words
+            if (unpacked / word).is_dir()
+            for file in (unpacked / word).iterdir()
+        )
     except OSError:  # absent, a file, or closed to this user
         return False
 
@@ -105,6 +86,10 @@ def folder(archive: Archive, cache: Path, *, track: Track = untracked) -> Path:
     try:
         if is_there(archive, cache):
             return unpacked
+        if unpacked.is_dir() and any(unpacked.iterdir()):
+            raise DownloadError(
+                f"{unpacked} has no recordings of {_some(archive)}; move it away, and {archive.name} takes its place"
+            )
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache, prefix=f".{archive.name}-") as temporary:
             by_hand = path.exists()
@@ -201,7 +186,7 @@ def _reason(error: Exception, received: int) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     # requests raises a plain ConnectionError where a server falls silent in the middle of its answer
-    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+    if isinstance(error, requests.Timeout) or _holds_timeout(error):
         return f"no answer within {TIMEOUT_S:g} s"
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate is not trusted"
@@ -210,6 +195,17 @@ def _reason(error: Exception, received: int) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return type(error).__name__
+
+
+def _holds_timeout(error: BaseException) -> bool:
+    """Whether an error is of a timeout, or was made of one: requests and urllib3 put one error into another."""
+    from urllib3.exceptions import NewConnectionError
+    from urllib3.exceptions import TimeoutError as NoAnswer
+
+    if isinstance(error, NewConnectionError):  # a NoAnswer for urllib3, though nobody may have waited
+        return isinstance(error.__cause__, TimeoutError)
+    inside = [each for each in (*error.args, getattr(error, "reason", None)) if isinstance(each, BaseException)]
+    return isinstance(error, TimeoutError | NoAnswer) or any(map(_holds_timeout, inside))
 
 
 class _Member(NamedTuple):
@@ -252,7 +248,18 @@ def _unpack(archive: Archive, path: Path, target: Path, track: Track) -> Path:
     if not any(item.is_file() for item in target.rglob("*")):
         raise DownloadError(f"{path} holds no file at all; try again with a fresh copy")
     top = list(target.iterdir())
-    return top[0] if len(top) == 1 and top[0].is_dir() else target
+    content = top[0] if len(top) == 1 and top[0].is_dir() else target
+    if archive.words and _holds_words(archive, target):  # though there may be one word alone
+        content = target
+    if not _holds_words(archive, content):
+        raise DownloadError(f"{path} holds no recordings of {_some(archive)}; put the right archive there")
+    return content
+
+
+def _some(archive: Archive) -> str:
+    """The first of an archive's words, for a sentence."""
+    first = ", ".join(archive.words[:3])
+    return f"{first} or any other of its {len(archive.words)} words" if len(archive.words) > 3 else first
 
 
 def _explained(steps: Iterator[range], path: Path, target: Path) -> Iterator[range]:

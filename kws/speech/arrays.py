@@ -2,8 +2,9 @@
 
     X_train.p  Y_train.p  X_valid.p  Y_valid.p  X_test.p  Y_test.p
 
-Each is what `pickle.dump(array, file)` wrote, by any protocol and by NumPy 1 or 2, or what `numpy.save` wrote, whatever
-its ending. X is (N, 101, 40), Y is one-hot (N, K) or labels 0 to K - 1 (N,).
+Each is what `pickle.dump(array, file)` wrote, by any protocol, Python 2 or 3 and NumPy 1 or 2, or what `numpy.save`
+wrote, whatever its ending. X is (N, 101, 40), or (N, 101, 40, 1) as convolutions in other libraries want it; Y is
+one-hot (N, K) or labels 0 to K - 1 (N,).
 
 Decisions:
 
@@ -11,7 +12,7 @@ Decisions:
   that it mentions are known, and those names lead to stand-ins in this module, never to NumPy: its own __setstate__
   believes what a file says about flags and sizes. A stand-in only ever interprets bytes that are in the file as
   numbers. So no code of the file runs, no object but an array comes out, and no file makes kws allocate much more
-  than it is long.
+  than it is long. Strings of Python 2 are bytes here, as they were there: nothing is decoded.
 - Numbers of any width and byte order are accepted and become float32 (features) and int64 (labels). Objects, strings,
   complex numbers and records are refused.
 - Only 101 frames of 40 mel bands are accepted: the networks are built for them.
@@ -24,7 +25,8 @@ import math
 import pickle
 import pickletools
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -79,10 +81,12 @@ def read(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _features(path: Path) -> np.ndarray:
-    """The features in the file at `path`, float32 (N, T, M), finite."""
+    """The features in the file at `path`, float32 (N, T, M), finite; an axis of length 1 behind them is dropped."""
     import numpy as np
 
     array = _load(path)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
     if array.ndim != 3 or array.shape[1:] != (FRAMES, MELS):
         raise DataError(f"{path} has shape {array.shape}, but (clips, {FRAMES} frames, {MELS} mel bands) is wanted")
     with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
@@ -170,21 +174,50 @@ def _array(buffer: _Buffer, dtype: np.dtype, shape: tuple[int, ...], *, fortran:
 _OPERATIONS = frozenset(  # as words, for a line each would be a page
     """PROTO FRAME STOP MARK TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2
     LONG LONG1 LONG4 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
+    STRING BINSTRING SHORT_BINSTRING
     PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""".split()  # noqa: SIM905
 )
+_BY_CODE = {operation.code: operation for operation in pickletools.opcodes}
 _MAX_MEMO = 1_000  # an array's pickle remembers about 15 objects; the memo is a list as long as the largest index
 
 
 def _from_pickle(data: bytes) -> np.ndarray:
-    for operation, argument, _ in pickletools.genops(data):
-        if operation.name not in _OPERATIONS:
-            raise ValueError(f"operation {operation.name} makes Python objects, not numbers")
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > _MAX_MEMO:
+    for operation, argument in _operations(io.BytesIO(data)):
+        if operation not in _OPERATIONS:
+            raise ValueError(f"operation {operation} makes Python objects, not numbers")
+        if operation in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > _MAX_MEMO:
             raise ValueError(f"index {argument} where some 15 objects are expected")
-    loaded = _ArrayUnpickler(io.BytesIO(data)).load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes that are none, in damaged strings of Python 2
+        loaded = _ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
     if not isinstance(loaded, _Array) or loaded.array is None:
         raise ValueError("it holds something else")
     return loaded.array
+
+
+def _operations(file: io.BytesIO) -> Iterator[tuple[str, Any]]:
+    """Each operation's name and argument, as pickletools.genops() has them; but for Python 2's quoted strings.
+
+    Those are passed over, for they are bytes, and it takes them for ASCII.
+    """
+    while code := file.read(1):
+        operation = _BY_CODE.get(code.decode("latin1"))
+        if operation is None:
+            raise ValueError(f"at position {file.tell() - 1}, operation {code!r} is unknown")
+        if operation.name == "STRING":
+            if not file.readline().endswith(b"\n"):
+                raise ValueError("it ends within a string")
+            yield operation.name, None
+        else:
+            yield operation.name, operation.arg.reader(file) if operation.arg else None
+        if operation.name == "STOP":
+            return
+    raise ValueError("it ends before it stops")
+
+
+def _text(written: str | bytes) -> str:
+    """A name as Python 3 wrote it, or Python 2, whose strings are bytes."""
+    return written.decode("ascii") if isinstance(written, bytes) else written
 
 
 class _DType:
@@ -192,16 +225,17 @@ class _DType:
 
     __slots__ = ("dtype",)
 
-    def __init__(self, name: str, *_: object) -> None:
+    def __init__(self, name: str | bytes, *_: object) -> None:
         import numpy as np
 
+        name = _text(name)
         # No other names: dtype() would also take records and objects, and "M8" with units.
         if not re.fullmatch("[biuf][0-9]{1,2}", name):
             raise ValueError(f"it holds {name!r}, not numbers")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.dtype = self.dtype.newbyteorder(state[1])
+        self.dtype = self.dtype.newbyteorder(_text(state[1]))  # type: ignore[arg-type]
 
 
 class _Array:
@@ -236,7 +270,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
         return known[module, name]
 
-    def _dtype(self, name: str, *rest: object) -> _DType:
+    def _dtype(self, name: str | bytes, *rest: object) -> _DType:
         return _DType(name, *rest)
 
     def _encode(self, text: str, encoding: str) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +14,83 @@ from pathlib import Path
 
 from kws.errors import DataError
 
+_HOMELESS = "the cache folder cannot be found, for this user has no home"
+
 
 def cache_folder() -> Path:
-    """$KWS_CACHE, else the user's cache folder for kws."""
+    """$KWS_CACHE, else the user's cache folder for kws, else, where there is none to be used, a temporary folder.
+
+    Where it is the temporary folder, a note on stderr says so, once for this process and for all that it starts. Raises
+    DataError for a chosen folder that is closed to this user, and where not even a temporary folder can be made.
+    """
     if chosen := os.environ.get("KWS_CACHE"):
-        return Path(chosen)
+        folder = Path(chosen)
+        if why := _closed(folder):
+            raise DataError(f"the cache folder {folder} cannot be used ({why}); choose another with KWS_CACHE")
+        return folder
     import platformdirs
 
-    return platformdirs.user_cache_path("kws")
+    try:
+        folder = platformdirs.user_cache_path("kws")
+        if folder.is_absolute():
+            why = _closed(folder) or _cannot_be_made(folder)
+            if not why:
+                return folder
+            why = f"the cache folder {folder} cannot be used ({why})"
+        else:
+            why = _HOMELESS
+    except RuntimeError:
+        why = _HOMELESS
+    instead = _temporary(why)
+    os.environ["KWS_CACHE"] = str(instead)
+    sys.stderr.write(f"note: {why}; downloads and features go to {instead}, unless KWS_CACHE names another folder\n")
+    return instead
+
+
+def _closed(folder: Path) -> str | None:
+    """Why a folder that is there cannot be looked into."""
+    try:
+        (folder / ".").stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+    return None if os.access(folder, os.R_OK) else os.strerror(errno.EACCES)
+
+
+def _cannot_be_made(folder: Path) -> str | None:
+    """Why a folder that is not there cannot be made."""
+    above = folder
+    while not above.exists():
+        above = above.parent
+    return None if above == folder or os.access(above, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+
+
+def _temporary(why: str) -> Path:
+    """This user's own folder where temporary files go, the same each time. Raises DataError where that cannot be.
+
+    Anybody may have made a folder of that name there, and could put features of other clips into it.
+    """
+    try:
+        folder = Path(tempfile.gettempdir()) / f"kws-{os.geteuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise FileExistsError(errno.EEXIST, f"{folder} is not this user's own")
+    except OSError as error:
+        raise DataError(
+            f"{why}, and no temporary folder can either ({error.strerror}); name a folder with KWS_CACHE"
+        ) from None
+    return folder
+
+
+def unusable(error: OSError) -> DataError:
+    """What a file that cannot be used is said to be; of the cache's, that another can be chosen."""
+    file = os.fsdecode(error.filename)
+    chosen = os.environ.get("KWS_CACHE")
+    is_cached = Path(file).is_relative_to(chosen or cache_folder())
+    advice = "; choose another cache folder with KWS_CACHE" if is_cached else ""
+    return DataError(f"{file} cannot be used ({error.strerror}){advice}")
 
 
 @contextmanager

@@ -1,38 +1,52 @@
-"""Whether the recordings of a source are in order: counts, speakers, durations, and the clips that stand out.
+"""Whether the recordings of a source are in order: what is used, counts, speakers, durations, and what stands out.
 
-Every file is decoded. A clip is short below one second, silent where no sample reaches -60 dB of full scale, clipped
-where over 0.1 % of its samples stand at full scale, and duplicated where another one has the same samples.
+Every clip is read as training reads it, so what is said of its sound is said of the second that the network hears: the
+first one, its channels averaged, at 16 kHz. A clip is short below one second; silent where that second never reaches
+-60 dB of full scale; clipped where over 0.1 % of its samples stand at full scale; far beyond full scale where one is at
+twice that or more, as in files of floats that were meant to be integers. Channels cancel where their mean has less than
+a hundredth of their power, as in stereo of one microphone with a phase turned. A clip begins late where a later second,
+of the ten that follow, has twice the level of the first or more. The same sound is the same second, whatever the files
+are called and however they are encoded.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kws.data_card import SPLITS
-from kws.errors import DataError
-from kws.speech.folder import Clip, list_clips
+from kws.errors import ClipError, DataError
+from kws.speech.decode import Recording, energies, read_recording
+from kws.speech.folder import Clip, Folder, read_folder
+from kws.speech.names import folded, one_word, without_ending
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source
-from kws.speech.splits import read_lists, shared_speakers, speaker_of
+from kws.speech.splits import shared_speakers
+from kws.speech.walk import FOLDERS
 
-SHORT_S, SILENT_PEAK, CLIPPED_SHARE = 1.0, 1e-3, 1e-3
+SCHEMA = 2  # of the record: since 2, what is said of a sound is said of the second that is heard; null is not known
+SHORT_S, SILENT_PEAK, CLIPPED_SHARE, BEYOND_PEAK, CANCELLED, LATE = 1.0, 1e-3, 1e-3, 2.0, 1e-2, 4.0
+_LATER_S = 10  # seconds after the first in which a word is looked for
 _BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """What decoding one clip told; `error` is set where it could not be decoded."""
+    """What the network hears of one clip; `error` is set where that is nothing."""
 
-    seconds: float = 0.0
-    peak: float = 0.0
+    seconds: float = 0.0  # of the whole recording
+    rate_hz: int = 0
+    peak: float = 0.0  # of the second that is heard
+    loudest: float = 0.0  # of any sample in that second, as it is in the file
     clipped_share: float = 0.0
+    cancels: bool = False
+    late: bool = False
     digest: bytes = b""
     error: str | None = None
 
@@ -43,66 +57,120 @@ class Report:
 
     source: str
     folder: str
+    files: int  # clips that are used, and files that are not
+    used: int
+    unused: dict[str, list[str]]  # reason -> paths
+    lists: list[str]  # splits whose list is there; the others are by the official rule
+    elsewhere: int  # clips that the lists name, of words that are not there
+    one_word: list[list[str]]  # folders whose names are one word
     counts: dict[str, dict[str, int]]  # word -> split -> clips
-    speakers: dict[str, int]  # split -> speakers
+    speakers: dict[str, int] | None  # split -> speakers; None where they are not known
     seconds: tuple[float, float, float]  # the shortest, the mean and the longest clip
+    rates_hz: dict[int, int]  # rate -> clips
+    longer: int  # clips of over a second, of which the first is used
     short: list[str]
     silent: list[str]
     clipped: list[str]
+    beyond_full_scale: list[str]
+    channels_cancel: list[str]
+    late: list[str]
     duplicated: list[list[str]]
+    in_two_splits: list[list[str]]  # the same sound
+    in_two_words: list[list[str]]
     unreadable: dict[str, str]  # clip -> why
-    shared_speakers: list[str]
-    missing: list[str]  # named by a list, but not there
+    shared_speakers: list[str] | None  # None where they are not known
+    missing: list[str]  # named by a list, of a word that is there, but not there
 
     @property
     def unusable(self) -> bool:
         """Whether training on it would fail, or give figures that mean nothing."""
-        return bool(self.unreadable or self.shared_speakers)
+        return bool(self.unreadable or self.shared_speakers or self.missing)
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
-        return {"schema": 1, "unusable": self.unusable} | vars(self)
+        return {"schema": SCHEMA, "unusable": self.unusable} | vars(self)
 
 
-def check(source: Source, *, track: Track = untracked) -> Report:
-    """Decode every recording of a source and report. Raises DataError for a source that is not recordings."""
+def check(source: Source, speakers: str | None = None, *, track: Track = untracked) -> Report:
+    """Read every recording of a source and report; `speakers` tells whose they are (see kws.speech.speakers).
+
+    Raises DataError for a source that is not recordings.
+    """
     if source.is_arrays:
         raise DataError(
             f"{source.folder} holds arrays, not recordings; `kws train --data` checks them as it reads them"
         )
-    clips = list_clips(source.folder)
+    folder = read_folder(source.folder, speakers)
+    words = one_word(clip.word for clip in folder.clips)
     counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
-    by_digest: dict[bytes, list[str]] = defaultdict(list)
-    short, silent, clipped, unreadable, seconds = [], [], [], {}, []
-    for clip, sound in track(_sounds(clips), total=len(clips), what="Checking clips"):
-        counts[clip.word][clip.split] += 1
+    heard: list[tuple[Clip, Sound]] = []
+    unreadable = {}
+    for clip, sound in track(_sounds(folder.clips), total=len(folder.clips), what="Checking clips"):
+        counts[words[clip.word]][clip.split] += 1
         if sound.error:
             unreadable[clip.name] = sound.error
-            continue
-        seconds.append(sound.seconds)
-        by_digest[sound.digest].append(clip.name)
-        if sound.seconds < SHORT_S:
-            short.append(clip.name)
-        if sound.peak < SILENT_PEAK:
-            silent.append(clip.name)
-        if sound.clipped_share > CLIPPED_SHARE:
-            clipped.append(clip.name)
-    there = {clip.name for clip in clips}
-    listed = set().union(*read_lists(source.folder).values())
+        else:
+            heard.append((clip, sound))
+    seconds = [sound.seconds for _, sound in heard]
+    same = _same_sounds(heard)
+
+    def where(is_so: Callable[[Sound], bool]) -> list[str]:
+        return [clip.name for clip, sound in heard if is_so(sound)]
+
     return Report(
         source=source.name,
         folder=str(source.folder),
+        files=len(folder.clips) + sum(len(paths) for why, paths in folder.unused.items() if why not in FOLDERS),
+        used=len(folder.clips),
+        unused={reason: sorted(folder.unused[reason]) for reason in folder.unused_counts()},
+        lists=list(folder.lists),
+        elsewhere=folder.splits.elsewhere,
+        one_word=_variants(folder.clips),
         counts=dict(counts),
-        speakers=dict(Counter(split for split, _ in {(clip.split, speaker_of(clip.file_name)) for clip in clips})),
+        speakers=_speakers(folder),
         seconds=(min(seconds, default=0), sum(seconds) / max(len(seconds), 1), max(seconds, default=0)),
-        short=short,
-        silent=silent,
-        clipped=clipped,
-        duplicated=sorted(names for names in by_digest.values() if len(names) > 1),
+        rates_hz=dict(Counter(sound.rate_hz for _, sound in heard).most_common()),
+        longer=sum(each > SHORT_S for each in seconds),
+        short=where(lambda sound: sound.seconds < SHORT_S),
+        silent=where(lambda sound: sound.peak < SILENT_PEAK),
+        clipped=where(lambda sound: sound.clipped_share > CLIPPED_SHARE and sound.loudest < BEYOND_PEAK),
+        beyond_full_scale=where(lambda sound: sound.loudest >= BEYOND_PEAK),
+        channels_cancel=where(lambda sound: sound.cancels),
+        late=where(lambda sound: sound.late),
+        duplicated=[[clip.name for clip in clips] for clips in same],
+        in_two_splits=[_with_splits(clips) for clips in same if len({clip.split for clip in clips}) > 1],
+        in_two_words=[[clip.name for clip in clips] for clips in same if len({words[clip.word] for clip in clips}) > 1],
         unreadable=unreadable,
-        shared_speakers=shared_speakers((clip.split, clip.file_name) for clip in clips),
-        missing=sorted(listed - there),
+        shared_speakers=(
+            shared_speakers((clip.split, str(clip.speaker)) for clip in folder.clips) if folder.has_speakers else None
+        ),
+        missing=sorted(map(without_ending, folder.splits.missing)),
     )
+
+
+def _speakers(folder: Folder) -> dict[str, int] | None:
+    if not folder.has_speakers:
+        return None
+    return dict(Counter(split for split, _ in {(clip.split, clip.speaker) for clip in folder.clips}))
+
+
+def _variants(clips: Sequence[Clip]) -> list[list[str]]:
+    by_spelling: dict[str, set[str]] = defaultdict(set)
+    for word in {clip.word for clip in clips}:
+        by_spelling[folded(word)].add(word)
+    return sorted(sorted(words) for words in by_spelling.values() if len(words) > 1)
+
+
+def _same_sounds(heard: Sequence[tuple[Clip, Sound]]) -> list[list[Clip]]:
+    """The clips of each sound that is there more than once."""
+    by_digest: dict[bytes, list[Clip]] = defaultdict(list)
+    for clip, sound in heard:
+        by_digest[sound.digest].append(clip)
+    return sorted(clips for clips in by_digest.values() if len(clips) > 1)
+
+
+def _with_splits(clips: Sequence[Clip]) -> list[str]:
+    return [f"{clip.name} ({clip.split})" for clip in clips]
 
 
 def _sounds(clips: list[Clip]) -> Iterator[tuple[Clip, Sound]]:
@@ -116,22 +184,41 @@ def _sounds(clips: list[Clip]) -> Iterator[tuple[Clip, Sound]]:
 
 def _listen(path: str) -> Sound:
     import numpy as np
-    import soundfile
 
-    if not Path(path).is_file():
-        return Sound(error="not a file")
     try:
-        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-        return Sound(error=str(error).rsplit(": ", 1)[-1].rstrip("."))
-    if not samples.size:
-        return Sound(error="no samples")
-    if not np.isfinite(samples).all():
-        return Sound(error="samples that are not finite numbers")
-    loudness = np.abs(samples)
+        recording = read_recording(Path(path))
+        late = recording.seconds > SHORT_S and _is_late(energies(Path(path), 1 + _LATER_S))
+    except ClipError as error:
+        return Sound(error=_reason(str(error).removeprefix(f"{path} ")))
+    used = np.abs(recording.samples[: recording.rate_hz])
     return Sound(
-        seconds=len(samples) / rate,
-        peak=float(loudness.max()),
-        clipped_share=float((loudness >= 32767 / 32768).mean()),
-        digest=hashlib.sha256(samples).digest(),
+        seconds=recording.seconds,
+        rate_hz=recording.rate_hz,
+        peak=float(np.abs(recording.waveform).max()),
+        loudest=float(used.max()),
+        clipped_share=float((used >= 32767 / 32768).mean()),
+        cancels=_cancels(recording),
+        late=late,
+        digest=hashlib.sha256(recording.waveform.data).digest(),
     )
+
+
+def _reason(told: str) -> str:
+    """Why a clip cannot be read, without the verb."""
+    inner = re.fullmatch(r"cannot be read as audio \((.*)\)", told, re.DOTALL)
+    return inner[1] if inner else re.sub("^(holds|is) ", "", told)
+
+
+def _is_late(levels: Sequence[float]) -> bool:
+    """Whether a later second, with these mean squares, is louder than the first by so much, and not itself silent."""
+    return max(levels[1:], default=0.0) > max(LATE * levels[0], SILENT_PEAK**2)
+
+
+def _cancels(recording: Recording) -> bool:
+    import numpy as np
+
+    samples = recording.samples[: recording.rate_hz]
+    if samples.shape[1] == 1:
+        return False
+    power = float(np.square(samples, dtype=np.float64).mean())
+    return power > SILENT_PEAK**2 and float(np.square(samples.mean(axis=1)).mean()) < CANCELLED * power

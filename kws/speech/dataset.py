@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from kws.data_card import ALL, DRAWN_BY_NAMES, NOT_DRAWN, SPLITS, DataCard, Mani
 from kws.errors import DataError
 from kws.speech import prepare
 from kws.speech.cache import published
-from kws.speech.folder import OTHER
+from kws.speech.folder import OTHER, UNREADABLE
 from kws.speech.front_end import FRONT_END
 from kws.speech.listing import features_folder, list_source
 from kws.speech.progress import Track, untracked
@@ -56,11 +57,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The splits by name, their card, and the names of clips that were left out as unreadable."""
+    """The splits by name, their card, and the names of clips that were left out as unreadable.
+
+    `elsewhere` is how many clips the folder's lists name of words that are not there.
+    """
 
     card: DataCard
     splits: Mapping[str, Split]
     left_out: Sequence[str] = ()
+    elsewhere: int = 0
 
     def split(self, name: str) -> Split:
         """The split by that name; `all` is the three together."""
@@ -74,23 +79,25 @@ def load(
     data: str,
     words: tuple[str, ...],
     *,
+    speakers: str | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
-    key: str | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """The data set that `data` names (see kws.speech.sources), from the cache where it is there.
 
-    With the `key` of a listing that was just made, clips are listed again only if there are no features by that name.
+    `speakers` tells whose clips they are (see kws.speech.speakers). With what a listing that was just made has `found`,
+    clips are listed again only if there are no features by that name.
     Raises DataError for what cannot be used; an unreadable clip is named, or left out with `skip_unreadable`.
     """
-    if key is not None:
+    if found is not None:
         with suppress(*_DAMAGED):
-            return _read(features_folder(key), locate(data, track=track))
-    listing = list_source(data, words, skip_unreadable=skip_unreadable, track=track)
+            return _read(locate(data, track=track), found)
+    listing = list_source(data, words, speakers, skip_unreadable=skip_unreadable, track=track)
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):
-            return _read(folder, source)
+            return _read(source, listing.found())
         shutil.rmtree(folder, ignore_errors=True)  # it appeared whole, so someone damaged it since
     if not folder.exists():
         with published(folder) as temporary:
@@ -112,7 +119,7 @@ def load(
                 (temporary / f"{split}-digests.bin").write_bytes(manifest.digests)
                 names = {name: value for name, value in vars(manifest).items() if name != "digests"}
                 (temporary / f"{split}-manifest.json").write_text(json.dumps(names), encoding="utf-8")
-    return _read(folder, source)
+    return _read(source, listing.found())
 
 
 def clip_names(loaded: Dataset, split: str) -> list[str]:
@@ -141,7 +148,9 @@ def _array_classes(count: int, words: tuple[str, ...], source: Path) -> tuple[st
     )
 
 
-def _read(folder: Path, source: Source) -> Dataset:
+def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
+    """The data set whose features are in the cache by the key that a listing has found."""
+    folder = features_folder(found["key"])
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     splits, counts, labels, manifests = {}, {}, {}, {}
     for split in SPLITS:
@@ -172,8 +181,10 @@ def _read(folder: Path, source: Source) -> Dataset:
             std=card["std"],
             draw=card["draw"],
             band_means=tuple(card["band_means"]) or None,
+            unused=found["unused"] | ({UNREADABLE: len(card["left_out"])} if card["left_out"] else {}),
             manifests=manifests,
         ),
         splits,
         card["left_out"],
+        found["elsewhere"],
     )

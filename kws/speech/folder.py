@@ -1,11 +1,13 @@
 """A folder in the Speech Commands layout: a folder a word, in it the recordings.
 
 Decisions:
-- `words` become classes in the order given; all other words together become the last class, "other".
+- `words` become classes in the order given; all other words together become the last class, "other". Folders whose
+  names differ in case or composition alone ("Yes" beside "yes") are one word.
 - "other" is as large, in each split, as the keywords are on average. Which clips it takes is decided by their names
   alone (the smallest SHA-256 first), so every run and every machine draws the same ones.
-- Folders that begin with "_" (background noise) or "." are left out.
+- "_unknown_" and "_silence_" take part in "other" like any word, or are classes where `words` names them.
 - A folder with nothing but the keywords in it makes a task without "other".
+- What is not used is kept with the reason (see kws.speech.walk): nothing is left out unsaid.
 """
 
 from __future__ import annotations
@@ -13,25 +15,33 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kws.data_card import SPLITS
 from kws.errors import DataError
-from kws.speech.decode import SUFFIXES
 from kws.speech.digests import Stamp
-from kws.speech.splits import read_lists, speaker_in, split_of, without_ending
+from kws.speech.names import Finder, labels_of, without_ending
+from kws.speech.speakers import speakers_file, speakers_of
+from kws.speech.splits import LISTS, Splits, read_lists, split_clips
+from kws.speech.walk import NO_AUDIO, Walk
 
 OTHER = "other"
+OTHER_LIST = f"not read as lists of clips (only {' and '.join(LISTS.values())} are)"
+UNREADABLE, NOT_DRAWN = "unreadable", "not drawn for 'other'"
+_TEXT = (".txt", ".csv", ".tsv")
+_LOOKED_AT = 2_000  # letters of a text, to see whether it is a list of clips
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(NamedTuple):
     """One recording of a folder, not yet decoded."""
 
     path: str
-    word: str
-    file_name: str
+    word: str  # the folder's name
+    file_name: str  # with the folders between, as in "session2/a.wav"
     split: str
     stamp: Stamp
     speaker: str | None = None  # None where it is not known
@@ -43,59 +53,92 @@ class Clip:
         return without_ending(f"{self.word}/{self.file_name}")
 
     def labelled(self, label: int) -> Clip:
-        """The same clip with its class; a third of the time of dataclasses.replace, and there are many clips."""
+        """The same clip with its class."""
         return Clip(self.path, self.word, self.file_name, self.split, self.stamp, self.speaker, label)
 
 
-def list_clips(folder: Path) -> list[Clip]:
-    """Every recording in the folder with its word and split, ordered by word and name.
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """What a folder holds: clips, ordered by word and name, and what is not used, by reason."""
 
+    clips: list[Clip]
+    unused: dict[str, list[str]]  # paths below the folder
+    lists: tuple[str, ...]  # the splits whose list is there
+    splits: Splits
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether the speaker of every clip is known."""
+        return bool(self.clips) and self.clips[0].speaker is not None
+
+    def unused_counts(self) -> dict[str, int]:
+        """How many files and folders are not used, by reason, the most first."""
+        return dict(Counter({reason: len(paths) for reason, paths in self.unused.items()}).most_common())
+
+
+def read_folder(folder: Path, speakers: str | None = None) -> Folder:
+    """Every recording in the folder with its word, split and speaker, and what else is there.
+
+    `speakers` is a pattern or a file that tells them (see kws.speech.speakers).
     Raises DataError for a folder that is missing, no folder, unreadable, or without any recordings.
     """
     lists = read_lists(folder) if folder.is_dir() else {}
-    clips = []
+    walk = Walk(os.fspath(folder))
     try:
-        with os.scandir(folder) as words:
-            for word in sorted((w for w in words if w.is_dir() and w.name[0] not in "_."), key=lambda w: w.name):
-                with os.scandir(word.path) as files:
-                    for file in files:
-                        if file.name.lower().endswith(SUFFIXES) and file.name[0] != ".":
-                            split = split_of(word.name, file.name, lists)
-                            stamp, speaker = Stamp.of(_about(file)), speaker_in(file.name)
-                            clips.append(Clip(file.path, word.name, file.name, split, stamp, speaker))
+        files, names = walk.files()
     except OSError as error:
         what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DataError(
             f"the data folder {error.filename or folder} {what}; `kws data list` shows what can be used"
         ) from None
-    if not clips:
+    if not files:
         raise DataError(
-            f"{folder} has no recordings ({', '.join(SUFFIXES)}) in folders named after their words; "
+            f"{folder} has no recordings (.wav, .flac, .ogg, .mp3 ...) in folders named after their words; "
             "`kws data list` shows what can be used"
         )
-    return sorted(clips, key=lambda clip: (clip.word, clip.file_name))
+    _find_lists(folder, walk.unused, names, speakers)
+    told = speakers_of(names, speakers, folder)
+    each_told: Sequence[str | None] = told or [None] * len(files)
+    splits = split_clips(names, told, lists, folder)
+    each = zip(files, splits.of, each_told, strict=True)
+    return Folder(
+        clips=[Clip(one.path, one.word, one.file_name, split, one.stamp, speaker) for one, split, speaker in each],
+        unused=walk.unused,
+        lists=tuple(lists),
+        splits=splits,
+    )
 
 
-def _about(file: os.DirEntry[str]) -> os.stat_result:
-    """Size and time of a file, or of the link itself where that leads nowhere: reading it then says so."""
-    try:
-        return file.stat()
-    except OSError:
-        return file.stat(follow_symlinks=False)
+def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str], speakers: str | None) -> None:
+    """Tell lists of clips that are not read from other texts beside the words' folders; the speakers' file is used."""
+    told = speakers_file(speakers, folder) if speakers else None
+    texts = [path for path in unused.get(NO_AUDIO, ()) if os.sep not in path and path.lower().endswith(_TEXT)]
+    finder = Finder(names if texts else ())
+    for path in texts:
+        unused[NO_AUDIO].remove(path)
+        if told and os.path.realpath(folder / path) == os.path.realpath(told):
+            continue
+        beginning = ""
+        if (folder / path).is_file():
+            with suppress(OSError), (folder / path).open(encoding="utf-8", errors="replace") as file:
+                beginning = file.read(_LOOKED_AT)
+        is_list = any(finder.find(line) for line in beginning.splitlines())
+        unused.setdefault(OTHER_LIST if is_list else NO_AUDIO, []).append(path)
+    if unused.get(NO_AUDIO) == []:
+        del unused[NO_AUDIO]
 
 
-def draw_classes(clips: list[Clip], words: tuple[str, ...], folder: Path) -> tuple[tuple[str, ...], list[Clip]]:
+def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], folder: Path) -> tuple[tuple[str, ...], list[Clip]]:
     """The classes, and the clips that take part with their labels, ordered by split, label and name.
 
     Raises DataError where the folder lacks a keyword, or fewer than two classes come out.
     """
     there = sorted({clip.word for clip in clips})
-    for word in words:
-        if word not in there:
-            raise DataError(
-                f"{folder} has no recordings of {word!r}; it has {', '.join(there)}; choose among them with --words"
-            )
-    counts = Counter((clip.split, clip.word in words) for clip in clips)
+    labels = labels_of(there, words)
+    for label, word in enumerate(words):
+        if label not in labels.values():
+            raise DataError(f"{folder} has no recordings of {word!r}; {_hint(clips, words, there)}")
+    counts = Counter((clip.split, clip.word in labels) for clip in clips)
     classes = (*words, OTHER) if any(not keyword for _, keyword in counts) else words
     if len(classes) < 2:
         raise DataError(
@@ -104,12 +147,27 @@ def draw_classes(clips: list[Clip], words: tuple[str, ...], folder: Path) -> tup
     taken: list[Clip] = []
     for split in SPLITS:
         mine = [clip for clip in clips if clip.split == split]
-        keyword = [c.labelled(words.index(c.word)) for c in mine if c.word in words]
-        others = sorted((c for c in mine if c.word not in words), key=lambda c: _draw(c.name))
+        keyword = [c.labelled(labels[c.word]) for c in mine if c.word in labels]
+        others = sorted((c for c in mine if c.word not in labels), key=lambda c: _draw(c.name))
         drawn = others[: round(len(keyword) / len(words))]
         keyword += [c.labelled(len(words)) for c in drawn]
         taken += sorted(keyword, key=lambda clip: (clip.label, clip.word, clip.file_name))
     return classes, taken
+
+
+def _hint(clips: Sequence[Clip], words: tuple[str, ...], there: Sequence[str]) -> str:
+    """Where the words' folders are if they lie deeper, else which words are there."""
+    above = set()
+    for clip in clips:
+        parts = clip.name.split("/")[:-1]
+        for place in range(1, len(parts)):
+            if parts[place : place + 1] and labels_of([parts[place]], words):
+                above.add("/".join(parts[:place]))
+    if above:
+        some = ", ".join(sorted(above)[:3])
+        lists = f"; splits are told by {' and '.join(LISTS.values())} there" if len(above) > 1 else ""
+        return f"folders of such a name lie in {some}: give --data the folder that holds the words' folders{lists}"
+    return f"it has {', '.join(there)}; choose among them with --words"
 
 
 def _draw(name: str) -> bytes:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from kws.errors import DataError
 from kws.speech import digests
 from kws.speech.cache import cache_folder
-from kws.speech.folder import Clip, draw_classes, list_clips
+from kws.speech.folder import NOT_DRAWN, Clip, Folder, draw_classes, read_folder
 from kws.speech.front_end import FRONT_END
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
@@ -33,18 +34,53 @@ class Listing:
     classes: tuple[str, ...]
     clips: Sequence[Clip]
     key: str
+    unused: Mapping[str, int] = field(default_factory=dict)  # files and folders not used, by reason
+    elsewhere: int = 0  # clips that the lists name, of words that are not there
+
+    def found(self) -> dict[str, Any]:
+        """What another process needs to load the same data without listing it again, as plain values."""
+        return {"key": self.key, "unused": dict(self.unused), "elsewhere": self.elsewhere}
 
 
 def list_source(
-    data: str, words: tuple[str, ...], *, skip_unreadable: bool = False, track: Track = untracked
+    data: str,
+    words: tuple[str, ...],
+    speakers: str | None = None,
+    *,
+    skip_unreadable: bool = False,
+    track: Track = untracked,
 ) -> Listing:
-    """What the source that `data` names holds. Raises DataError for what cannot be used."""
+    """What the source that `data` names holds; `speakers` tells whose clips they are (see kws.speech.speakers).
+
+    Raises DataError for what cannot be used.
+    """
     source = locate(data, track=track)
     if source.is_arrays:
+        if speakers is not None:
+            raise DataError(
+                f"`speakers` (={speakers}) is about recordings, and {source.folder} holds arrays; leave it out"
+            )
         return Listing(source, (), (), _key_of_files(source.folder, words, track))
-    classes, clips = draw_classes(list_clips(source.folder), words, source.folder)
+    folder = read_folder(source.folder, speakers)
+    require_listed(folder, source.folder)
+    classes, clips = draw_classes(folder.clips, words, source.folder)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in clips], track=track)
-    return Listing(source, classes, clips, _key_of_clips(classes, clips, held, skip_unreadable))
+    unused = folder.unused_counts()
+    if len(clips) < len(folder.clips):
+        unused[NOT_DRAWN] = len(folder.clips) - len(clips)
+    key = _key_of_clips(classes, clips, held, skip_unreadable)
+    return Listing(source, classes, clips, key, unused, folder.splits.elsewhere)
+
+
+def require_listed(folder: Folder, place: Path) -> None:
+    """Raise DataError where a list names a clip that is not there, of a word that is."""
+    missing = folder.splits.missing
+    if missing:
+        more = f" and {len(missing) - 1:,} more clips" if len(missing) > 1 else ""
+        raise DataError(
+            f"the lists of {place} name {missing[0]}{more}, of a word that is there, but no such clip is; "
+            f"put it there or delete its line (`kws data check {place}` names all)"
+        )
 
 
 def features_folder(key: str) -> Path:

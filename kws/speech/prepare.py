@@ -145,10 +145,11 @@ def from_clips(clips: Sequence[Clip], source: Path, folder: Path, *, skip_unread
 
     for _ in track(written(), total=len(clips), what="Computing features"):
         pass
+    known = all(clip.speaker is not None for clip in clips)
     return _finished(
         writers,
         fingerprints={split: digest.hexdigest() for split, digest in fingerprints.items()},
-        manifests={split: _manifest(source, clips_used) for split, clips_used in used.items()},
+        manifests={split: _manifest(source, clips_used, has_speakers=known) for split, clips_used in used.items()},
         left_out=left_out,
     )
 
@@ -194,12 +195,11 @@ def _finished(
     )
 
 
-def _manifest(source: Path, used: Sequence[tuple[Clip, bytes, float]]) -> Manifest:
-    speakers = [clip.speaker for clip, _, _ in used if clip.speaker is not None]
+def _manifest(source: Path, used: Sequence[tuple[Clip, bytes, float]], *, has_speakers: bool) -> Manifest:
     return Manifest(
         paths=tuple(os.path.relpath(clip.path, source) for clip, _, _ in used),
         digests=b"".join(digest for _, digest, _ in used),
-        speakers=tuple(speakers) if len(speakers) == len(used) else None,
+        speakers=tuple(str(clip.speaker) for clip, _, _ in used) if has_speakers else None,
         modified_ns=tuple(clip.stamp.modified_ns for clip, _, _ in used),
         seconds=tuple(round(seconds, 6) for _, _, seconds in used),
     )
@@ -223,7 +223,7 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
     read, waveforms, durations = [], [], []
     for clip in clips:
         try:
-            waveform, seconds = read_recording(Path(clip.path))
+            recording = read_recording(Path(clip.path))
         except ClipError as error:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
@@ -231,8 +231,8 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
         if Stamp.of(Path(clip.path).stat()) != clip.stamp:  # its features would be kept as those of what it was
             raise DataError(f"{clip.path} was changed while it was being read; run the command again")
         read.append(clip)
-        waveforms.append(waveform)
-        durations.append(seconds)
+        waveforms.append(recording.waveform)
+        durations.append(recording.seconds)
     if not read:
         return _Batch([], [], [], np.empty(0, np.float32), [])
     digests = [hashlib.sha256(waveform.data).digest() for waveform in waveforms]

@@ -2,32 +2,53 @@
 
 The rule is that of Speech Commands (Warden, arXiv:1804.03209, section 6): all clips of a speaker share a split, and
 a speaker's split never changes when clips are added. The published code takes the hash modulo 2^27; with 2^27 - 1, as
-it is sometimes described, 4,031 of 11,916 clips of the official lists come out in another split.
+it is sometimes described, 4,031 of 11,916 clips of the official lists come out in another split. Where the speaker is
+not known, the clip's own name takes his place, and one speaker's clips may be in several splits.
+
+A list that is there is complete: a clip that it does not name is not in its split. A line that names a clip which is
+not there, of a word that is, means that something is wrong with the list or the folder.
 """
 
+import codecs
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.errors import DataError
+from kws.speech.names import Finder, without_ending
 
 LISTS = {VALIDATION: "validation_list.txt", TEST: "testing_list.txt"}
 VALIDATION_PERCENT, TEST_PERCENT = 10, 10
 _HASHES = 2**27
+_MARK = "_nohash_"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as PowerShell writes text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """The split of each clip, and what the lists name that is not there."""
+
+    of: Sequence[str]  # in the order of the clips
+    missing: Sequence[str]  # lines that name a clip which is not there, of a word that is
+    elsewhere: int  # how many lines name clips of words that are not there
 
 
 def speaker_of(file_name: str) -> str:
-    """The speaker in a file's name: what stands before "_nohash_"; the whole name where that is missing."""
+    """What stands for the speaker in the official rule: all before "_nohash_"; the whole name where that is missing."""
+    if "\n" not in file_name:
+        return file_name.partition(_MARK)[0]
     return re.sub(r"_nohash_.*$", "", file_name)
 
 
-def speaker_in(file_name: str) -> str | None:
-    """The speaker in a file name made as Speech Commands makes it; None for any other name."""
-    speaker, mark, _ = file_name.partition("_nohash_")
-    return speaker if mark and speaker else None
+def speaker_in(stem: str) -> str | None:
+    """The speaker in a file name, without its ending, made as Speech Commands makes it: SPEAKER_nohash_N; else None."""
+    speaker, _, number = stem.partition(_MARK)
+    return speaker if speaker and number.isascii() and number.isdigit() else None
 
 
 @cache
@@ -43,49 +64,80 @@ def official_split(speaker: str) -> str:
     return TEST if share < VALIDATION_PERCENT + TEST_PERCENT else TRAIN
 
 
-def read_lists(folder: Path) -> dict[str, frozenset[str]]:
-    """The clips that each list in the folder names, as "word/file" without the ending, by split.
+def split_by_name(name: str) -> str:
+    """The split by the official rule of a clip whose speaker is told by nothing but its name (word/.../file).
 
-    A split without a list is absent from the result. Raises DataError for a list that cannot be read, or two lists
-    that name the same clip.
+    Of a name made as Speech Commands makes it, the speaker counts; of any other one all that stands below the word.
     """
-    lists: dict[str, frozenset[str]] = {}
+    below = name.partition("/")[2]
+    file_name = below.rpartition("/")[2]
+    return official_split(speaker_of(f"{file_name if _MARK in file_name else below}.wav"))
+
+
+def read_lists(folder: Path) -> dict[str, list[str]]:
+    """The lines of each list in the folder, by split; a split without a list is absent from the result.
+
+    Raises DataError for a list that cannot be read.
+    """
+    lists = {}
     for split, name in LISTS.items():
+        path = list_path(folder, name)
         try:
-            lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
+            data = path.read_bytes()
+            text = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{folder / name} cannot be read as a list of clips ({error})") from None
-        lists[split] = frozenset(without_ending(line.strip()) for line in lines if line.strip())
-    twice = lists.get(VALIDATION, frozenset()) & lists.get(TEST, frozenset())
-    if twice:
-        raise DataError(
-            f"{min(twice)} and {len(twice) - 1} more clips stand in both {' and '.join(LISTS.values())} of {folder}; "
-            "a clip can be in one split only"
-        )
+            raise DataError(f"{path} cannot be read as a list of clips ({error})") from None
+        lists[split] = [line for line in text.splitlines() if line.strip()]
     return lists
 
 
-def split_of(word: str, file_name: str, lists: dict[str, frozenset[str]]) -> str:
-    """The split of a clip: that of the list which names it; where a split has no list, the official rule."""
-    clip = without_ending(f"{word}/{file_name}")
-    for split, clips in lists.items():
-        if clip in clips:
-            return split
-    by_rule = TRAIN if len(lists) == len(LISTS) else official_split(speaker_of(without_ending(file_name) + ".wav"))
-    return TRAIN if by_rule in lists else by_rule
+def list_path(folder: Path, name: str) -> Path:
+    """The file of that name in the folder, or the one whose name differs in case alone."""
+    if not (folder / name).exists():
+        with suppress(OSError):
+            return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), folder / name)
+    return folder / name
 
 
-def without_ending(name: str) -> str:
-    """A clip's name without its ending, so that a list of .wav files also fits the same clips kept as FLAC."""
-    stem, dot, _ = name.rpartition(".")
-    return stem if dot else name
+def split_clips(
+    names: Sequence[str], speakers: Sequence[str] | None, lists: dict[str, list[str]], folder: Path
+) -> Splits:
+    """The split of each of these clips, given their speakers where they are known, and the lines of the lists.
+
+    Raises DataError where two lists name the same clip.
+    """
+    finder = Finder(names)
+    listed: dict[int, str] = {}
+    missing, twice, absent = [], set(), {split: set[str]() for split in lists}
+    for split, lines in lists.items():
+        for line in lines:
+            found = finder.find(line)
+            twice |= {names[place] for place in found if listed.setdefault(place, split) != split}
+            if not found and not line.startswith("#"):
+                if finder.has_word(line):
+                    missing.append(line.strip())
+                else:
+                    absent[split].add(without_ending(line.strip()))
+    twice |= absent.get(VALIDATION, set()) & absent.get(TEST, set())
+    if twice:
+        more = f" and {len(twice) - 1:,} more clips stand" if len(twice) > 1 else " stands"
+        raise DataError(
+            f"{min(twice)}{more} in both {' and '.join(LISTS.values())} of {folder}; a clip can be in one split only"
+        )
+    if len(lists) == len(LISTS):
+        of = [listed.get(place, TRAIN) for place in range(len(names))]
+    else:
+        rule = map(split_by_name, names) if speakers is None else map(official_split, speakers)
+        by_rule = [TRAIN if split in lists else split for split in rule]
+        of = [listed.get(place, split) for place, split in enumerate(by_rule)]
+    return Splits(of=of, missing=missing, elsewhere=sum(map(len, absent.values())))
 
 
 def shared_speakers(clips: Iterable[tuple[str, str]]) -> list[str]:
-    """The speakers, of (split, file name) pairs, whose clips are in more than one split."""
+    """The speakers, of (split, speaker) pairs, whose clips are in more than one split."""
     seen: dict[str, set[str]] = {}
-    for split, file_name in clips:
-        seen.setdefault(speaker_of(file_name), set()).add(split)
+    for split, speaker in clips:
+        seen.setdefault(speaker, set()).add(split)
     return sorted(speaker for speaker, splits in seen.items() if len(splits) > 1)

@@ -3,8 +3,8 @@
 A question is a task. Ray keeps a process for the next task, and with it what a Trainer holds: torch, the data, the
 registry's connection. A task whose process or node died is tried again elsewhere, by Ray; it then finds its run in the
 registry and goes on from its last checkpoint. So the registry must be one that all nodes see: of a file, they show it
-by a mark that the sweep leaves beside it. Ray prints what happens to its nodes on stdout, and takes SIGTERM for itself;
-here stdout is for results alone, and SIGTERM ends the sweep.
+by a mark that the sweep leaves beside it. Ray prints what happens to its nodes on stdout, takes SIGTERM for itself, and
+makes of any signal a Ctrl-C; here stdout is for results alone, and each signal ends the sweep in its own way.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import socket
 import time
 import uuid
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from kws import display
+from kws import display, streams
 from kws.errors import KwsError
 from kws.registry.runs import FAILED
-from kws.stopping import Stopped, Terminated, stoppable
+from kws.stopping import Stopped, stoppable
 from kws.sweeps.trainer import DIED, REFUSED, About, Answer, Question, Trainer, answer
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Cluster:
         self._places: list[int] = []  # of each node that has any
         self._looked = float("-inf")
         self._mark: str | None = None
-        self._terminated = False
+        self._stop: KeyboardInterrupt | None = None  # what a signal raised here
         self._left = ExitStack()  # what is undone at the end
 
     def __enter__(self) -> Self:
@@ -67,11 +69,14 @@ class Cluster:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         warnings.filterwarnings("ignore", module="ray")
         local = {"num_cpus": (self._most or 1) * self._threads, "include_dashboard": False}
-        self._left.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        for number, handler in handlers.items():
+            self._left.callback(signal.signal, number, handler)
         self._left.enter_context(redirect_stdout(self._left.enter_context(Path(os.devnull).open("w"))))
         try:
             self._ray.init(**quiet, **({"address": self._address} if self._address else {"address": "local", **local}))
-            signal.signal(signal.SIGTERM, self._terminate)
+            for number, handler in handlers.items():
+                signal.signal(number, self._noting(handler) if callable(handler) else handler)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             self._left.close()
             where = f"the Ray cluster at {self._address}" if self._address else "a Ray cluster on this machine"
@@ -124,9 +129,17 @@ class Cluster:
         nodes = len(self._room_of_nodes())
         return f" on {nodes} node{'' if nodes == 1 else 's'} of Ray"
 
-    def _terminate(self, *_: object) -> None:
-        self._terminated = True
-        raise Terminated
+    def _noting(self, handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
+        """The same handler of a signal, but that what it raises is known here."""
+
+        def noting(number: int, frame: FrameType | None) -> None:
+            try:
+                handler(number, frame)
+            except KeyboardInterrupt as stop:
+                self._stop = stop
+                raise
+
+        return noting
 
     def _room_of_nodes(self) -> list[int]:
         """How many tasks each node has room for that has room for any; looked at every few seconds, for nodes join."""
@@ -161,7 +174,7 @@ class Cluster:
         try:
             ended, _ = self._ray.wait([*self._questions], num_returns=1, timeout=seconds, fetch_local=True)
         except KeyboardInterrupt as stop:  # which Ray makes of any signal
-            raise (Terminated() if self._terminated else stop) from None
+            raise (self._stop or stop) from None
         found = []
         for reference in ended:
             try:
@@ -194,6 +207,7 @@ def _trainer(about: About) -> Trainer:
 
 def _work(about: About, question: Question, mark: str | None) -> Answer:
     """What a task does, in a process of some node; one that is told to end, for its node does, counts as dead."""
+    streams.guard()  # Ray keeps what it prints in files of its own, whose disk may be full
     if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels a task by it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -216,7 +230,8 @@ def _work(about: About, question: Question, mark: str | None) -> Answer:
 def _cannot_work(error: str) -> str:
     """What a task's own error comes to, of which Ray tells the whole traceback."""
     why = error.strip().splitlines()[-1].strip()
-    about = "; install the same kws there, with all it needs" if "ModuleNotFoundError" in error else ""
+    # Ray keeps the class of what a task's import raised only as the first word of that line.
+    about = "; install the same kws there, with all it needs" if why.startswith("ModuleNotFoundError:") else ""
     return f"a node of the cluster cannot work for the sweep ({why}){about}"
 
 

@@ -3,6 +3,7 @@
 A recipe whose process died goes back to its head, DEATHS times at most. One that a process of somebody else trains is
 asked for again and again, until it is finished or can be taken over: at once where its process is seen to be gone, and
 where that cannot be seen, for it is on another machine, when it has given no sign for SILENT_SECONDS of our own clock.
+What is waited for is said.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from kws import display
 from kws.errors import KwsError
-from kws.process import HEARTBEAT_SECONDS
+from kws.process import SILENT_SECONDS, Watch
 from kws.recipe import Recipe
 from kws.registry.runs import FAILED, RUNNING
 from kws.sweeps.trainer import DIED, REFUSED, Answer, Question, as_question
 
 DEATHS = 5
-SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 LOOK_SECONDS = 0.25
 _ASK_AGAIN_SECONDS = 1.0
 
@@ -62,22 +63,29 @@ class Ended:
 
 @dataclass
 class _Other:
-    """A run that somebody else's process trains: its last sign, since when it is that, and when to ask again."""
+    """A run that somebody else's process trains, when to ask again, and its last sign where it cannot be seen."""
 
     question: Question
+    run: str
     sign: str | None
-    since: float
+    last_seen: str | None
+    silent: float
     due: float = field(default_factory=lambda: time.monotonic() + _ASK_AGAIN_SECONDS)
 
 
 @dataclass
 class Line:
-    """Recipes to train, on data with these fingerprints by (data, words); `elsewhere` are those of others now."""
+    """Recipes to train, on data with these fingerprints by (data, words).
+
+    `elsewhere` is how many others train now, and `unseen` says of each of those that cannot be seen from here, by its
+    run's id, when it gave its last sign and in how many seconds it is gone on with if it gives no other.
+    """
 
     engine: Engine
     plan: Sequence[Recipe]
     fingerprints: Mapping[tuple[str, tuple[str, ...]], str]
     elsewhere: int = 0
+    unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def ended(self) -> Iterator[Ended | None]:
         """Each recipe as it ends, and None whenever some time has passed. Raises KwsError where nobody can work."""
@@ -86,19 +94,20 @@ class Line:
             for i, recipe in enumerate(self.plan)
         )
         others: dict[int, _Other] = {}
+        watch = Watch()
         deaths: dict[int, int] = {}
         asked = 0
         while left or others or asked:
             now = time.monotonic()
             for other in others.values():
                 if other.due <= now and self.engine.room() > len(left):  # never before what is surely left to do
-                    silent = other.sign if now - other.since > SILENT_SECONDS else None
+                    silent = other.sign if other.sign and other.silent > SILENT_SECONDS else None
                     left.append({**other.question, "silent": silent})
                     other.due = float("inf")
             while left and self.engine.room() > 0:
                 self.engine.ask(left.popleft())
                 asked += 1
-            self.elsewhere = len(others)
+            self._tell(others)
             for question, answer in self.engine.answers(LOOK_SECONDS):
                 asked -= 1
                 at, status = question["at"], answer["status"]
@@ -111,14 +120,20 @@ class Line:
                         continue
                     answer = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
                 if status == RUNNING:
-                    known = others.get(at)
-                    since = known.since if known and known.sign == answer["sign"] else time.monotonic()
-                    others[at] = _Other(question, answer["sign"], since)
+                    sign, run = answer["sign"], answer["run"]
+                    others[at] = _Other(question, run, sign, answer.get("last_seen"), watch.seconds(at, sign))
                     continue
                 others.pop(at, None)
-                self.elsewhere = len(others)
+                self._tell(others)
                 yield Ended(recipe=self.plan[at], answer=answer)
             yield None
+
+    def _tell(self, others: Mapping[int, _Other]) -> None:
+        self.elsewhere = len(others)
+        unseen = {other.run: other for other in others.values() if other.sign}
+        self.unseen = {
+            run: (other.last_seen or "", max(SILENT_SECONDS - other.silent, 0.0)) for run, other in unseen.items()
+        }
 
 
 def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
@@ -128,7 +143,10 @@ def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
 
 
 def wait(engine: Engine) -> Answer:
-    """The answer to the only question that was asked. Raises KwsError where the process refuses, or always dies."""
+    """The answer to the only question that was asked, after saying what it tells.
+
+    Raises KwsError where the process refuses, or always dies.
+    """
     for death in range(DEATHS):
         while not (found := engine.answers(LOOK_SECONDS)):
             pass
@@ -136,6 +154,8 @@ def wait(engine: Engine) -> Answer:
         if answer.get("status") in (REFUSED, FAILED):
             raise KwsError(answer["error"])
         if answer.get("status") != DIED:
+            for told in answer.get("told", ()):
+                display.say(display.visible(told))
             return answer
         if death + 1 < DEATHS:
             engine.ask(question)

@@ -80,6 +80,8 @@ def complete(fields: Mapping[str, Any]) -> Recipe:
     chosen = {name: value for name, value in fields.items() if name not in OF_OPTIMIZERS}
     chosen |= optimizers.hyperparameters(opt, **{name: fields.get(name) for name in own})
     maps = fields["maps"] if architectures.has_maps(arch) else None
+    if maps:
+        architectures.require_maps(arch, maps)
     size = architectures.slice_size(
         arch, max(fields["batch_size"], 1), precision=fields["precision"], device=fields["device"]
     )

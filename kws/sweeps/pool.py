@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
+from kws.speech.cache import cache_folder
 from kws.sweeps.trainer import DIED, About, Answer, Question
 
 STOP_SECONDS = 8.0
@@ -29,8 +30,9 @@ class Pool:
         self.jobs, self._about = jobs, about
         self._workers: list[subprocess.Popen[bytes]] = []
         self._asked: dict[int, Question] = {}  # by process number
-        self._listed: dict[tuple[str, tuple[str, ...]], str] = {}  # the features' names by (data, words)
+        self._listed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}  # what was found, by (data, words)
         self._selector = selectors.DefaultSelector()
+        cache_folder()  # where the user's cannot be used, this says so, and chooses for all processes
         self._begin()
 
     def __enter__(self) -> Self:
@@ -61,7 +63,7 @@ class Pool:
         """
         of = question["recipe"]["data"], question["recipe"]["words"]
         if question["ask"] == "look":
-            self._list(*of)
+            self._list(*of, question["recipe"]["speakers"])
         idle = [worker for worker in self._workers if worker.pid not in self._asked]
         worker = idle[0] if idle else self._begin()
         self._asked[worker.pid] = question
@@ -89,12 +91,13 @@ class Pool:
             if self._asked.get(worker.pid) is question:
                 self._tell(worker, go_on)
 
-    def _list(self, data: str, words: tuple[str, ...]) -> None:
+    def _list(self, data: str, words: tuple[str, ...], speakers: str | None) -> None:
         from kws.speech import sources
         from kws.speech.listing import list_source
 
         if data not in sources.names():
-            self._listed[data, words] = list_source(data, words, skip_unreadable=self._about.skip_unreadable).key
+            listing = list_source(data, words, speakers, skip_unreadable=self._about.skip_unreadable)
+            self._listed[data, words] = listing.found()
 
     def _begin(self) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(

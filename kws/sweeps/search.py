@@ -5,17 +5,23 @@ Decisions:
   it whenever the search goes on.
 - What counts is the validation accuracy of the epoch that the recipe selects; the test split plays no part.
 - Trial k is drawn with the seed + k, so that it depends on the trials before it and on nothing else.
-- A run that diverged counts as one that was given up without any accuracy: not to be tried again nearby.
+- No recipe is tried twice. One that is drawn again is drawn anew, and where the ranges hold few recipes, those that are
+  left are chosen from.
 - A trial is given up by the median rule: after an epoch at which its best accuracy so far is below the median of the
   earlier trials' at that epoch, never among the first few trials nor in the first epochs.
+- Optuna is told what became of a trial: its score, that it was given up, or that it failed. One that diverged scores 0,
+  since its recipe reached nothing: that is not to be tried again nearby.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import random
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -25,29 +31,54 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from kws import optimizers
 from kws.errors import RecipeError
 from kws.recipe import BEST, Recipe
-from kws.registry.runs import FAILED, FINISHED, Run
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
 from kws.session import PRUNED
 from kws.sweeps.plan import OF_OPTIMIZERS, complete
 
 FIRST_TRIALS = 5  # which are drawn at random and never given up
+MOST_LISTED = 10_000  # recipes of ranges that are few enough to be listed
+_DRAWS = 20  # of one trial, until it is a recipe that was not tried
 _LOG = ("learning_rate", "weight_decay", "batch_size")
+_ANY: dict[str, Any] = {"arch": "cnn", "opt": "sgd", "learning_rate": 0.1}
+_GIVEN_UP = re.compile(rf"stopped after epoch \d+: {re.escape(PRUNED)}")
+_DIVERGED = re.compile(r"the (training|validation) loss became \S+ in .*epoch \d+\)?; try a --learning-rate below \S+")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def values(field: str, text: str, kind: type[int] | type[float]) -> BaseDistribution:
-    """What "1e-4:1e-1" (a range) or "64,256" (values) stands for. Raises RecipeError for anything else."""
+    """What "1e-4:1e-1" (a range) or "64,256" (values) stands for.
+
+    Raises RecipeError for anything else, for a range from high to low, and for a value that no recipe can have.
+    """
+    parts = text.split(":") if ":" in text else text.split(",")
     try:
-        if ":" in text:
-            low, high = (kind(part) for part in text.split(":"))
-            log = field in _LOG and low > 0
-            if kind is int:
-                return IntDistribution(int(low), int(high), log=log)
-            return FloatDistribution(low, high, log=log)
-        return CategoricalDistribution([kind(part) for part in text.split(",")])
+        made = [kind(part) for part in parts]
     except ValueError:
-        raise RecipeError(
-            f"`{field}` (={text!r}) must be a range as in 0.001:0.1, or values with a comma between them"
-        ) from None
+        made = []
+    if not made or (":" in text and len(made) != 2):
+        example = "16:256" if kind is int else "0.001:0.1"
+        raise RecipeError(f"`{field}` (={text!r}) must be a range as in {example}, or values with a comma between them")
+    for value in made:
+        Recipe(**{**_ANY, field: value})
+    if ":" not in text:
+        if len(set(made)) < len(made):
+            raise RecipeError(f"`{field}` (={text!r}) names a value twice")
+        return CategoricalDistribution(made)
+    low, high = made
+    if low > high:
+        raise RecipeError(f"`{field}` (={text!r}) must be a range from low to high, as in {parts[1]}:{parts[0]}")
+    log = field in _LOG and low > 0
+    return IntDistribution(int(low), int(high), log=log) if kind is int else FloatDistribution(low, high, log=log)
+
+
+def is_linear(field: str, distribution: BaseDistribution) -> bool:
+    """Whether a range that is mostly drawn by powers of ten cannot be, since it begins at 0."""
+    return field in _LOG and not getattr(distribution, "log", True) and not distribution.single()
+
+
+def only_value(distribution: BaseDistribution) -> Any:
+    """The value of a range or a list of values that has no other."""
+    return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +112,31 @@ class Space:
         drawn = {name: getattr(recipe, name) for name in self.searched}
         return {name: value for name, value in drawn.items() if value is not None}
 
+    def key(self, recipe: Recipe) -> tuple[Any, ...]:
+        """What two recipes of this space have in common where they are the same trial."""
+        return tuple(getattr(recipe, name) for name in self.searched)
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether a trial could have drawn this recipe, wherever its data lies and however its clips were sliced."""
+        if recipe.arch != self.fixed["arch"] or recipe.opt not in optimizers.names():
+            return False
+        drawn = self.of(recipe)
+        if not all(_contains(self.searched[name], value) for name, value in drawn.items()):
+            return False
+        made = complete({**self.fixed, **drawn})
+        return replace(made, data=recipe.data, slice_size=recipe.slice_size) == recipe
+
+    def listed(self) -> list[Recipe] | None:
+        """Every recipe that can be drawn; None where there are too many to list."""
+        choices = {name: _choices(distribution) for name, distribution in self.searched.items()}
+        count = 1
+        for each in choices.values():
+            count *= len(each or ()) or MOST_LISTED + 1
+        if count > MOST_LISTED:
+            return None
+        drawn = itertools.product(*(each or () for each in choices.values()))
+        return list(dict.fromkeys(complete({**self.fixed, **dict(zip(choices, each, strict=True))}) for each in drawn))
+
     def _drawn(self, trial: Trial, name: str) -> Any:
         distribution = self.searched[name]
         if isinstance(distribution, FloatDistribution):
@@ -91,11 +147,28 @@ class Space:
         return trial.suggest_categorical(name, distribution.choices)
 
 
-class Search:
-    """A study over a space, from the trials that are there; `jobs` are on their way at once."""
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return bool(distribution.low <= value <= distribution.high)  # type: ignore[attr-defined]
 
-    def __init__(self, space: Space, *, random: bool, prune: bool, seed: int, epochs: int, jobs: int) -> None:
-        self.space, self._random, self._seed, self._jobs = space, random, seed, jobs
+
+def _choices(distribution: BaseDistribution) -> Sequence[Any] | None:
+    """The values that can be drawn; None where they are too many to list."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    if isinstance(distribution, IntDistribution):
+        return range(distribution.low, distribution.high + 1)
+    return None
+
+
+class Search:
+    """A study over a space, from the trials that are there."""
+
+    def __init__(self, space: Space, *, random: bool, prune: bool, seed: int, epochs: int) -> None:
+        self.space, self._random, self._seed = space, random, seed
+        self._tried: set[tuple[Any, ...]] = set()
+        self._repeated: set[int] = set()  # Optuna's numbers of draws that were no trials
         pruner = (
             optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=max(epochs // 5, 1) + 1)
             if prune
@@ -103,33 +176,65 @@ class Search:
         )
         self._study = optuna.create_study(direction="maximize", pruner=pruner)
 
+    def has(self, recipe: Recipe) -> bool:
+        """Whether a recipe has been a trial, or is one now."""
+        return self.space.key(recipe) in self._tried
+
     def add(self, run: Run, accuracies: Sequence[float]) -> None:
         """A trial that has ended, with its validation accuracy after each epoch."""
+        self._tried.add(self.space.key(run.recipe))
         params = self.space.of(run.recipe)
-        state = TrialState.COMPLETE if run.status == FINISHED else TrialState.PRUNED
-        told = dict(enumerate(accuracies, 1)) or {0: 0.0}
+        state, value = _told(run, accuracies)
         self._study.add_trial(
             create_trial(
                 params=params,
                 distributions={name: self.space.searched[name] for name in params},
-                value=score(run.recipe, accuracies) if run.status == FINISHED else None,
+                value=value,
                 state=state,
-                intermediate_values={} if state == TrialState.COMPLETE and not accuracies else told,
+                intermediate_values=_steps(accuracies, state),
             )
         )
 
-    def begin(self, again: Recipe | None = None) -> tuple[Trial, Recipe]:
-        """The next trial and its recipe: one that was cut off, if so, else a new one."""
+    def begin(self, again: Recipe | None = None) -> tuple[Trial, Recipe] | None:
+        """The next trial and its recipe: one that is there and has not ended, if so, else a new one.
+
+        None where every recipe that the ranges hold has been tried.
+        """
+        number = len(self._tried)
         if again is not None:
-            self._study.enqueue_trial(self.space.of(again))
-        number = len(self._study.trials)
+            return self._again(again, number)
+        for draw in range(_DRAWS):
+            trial = self._ask(number, draw)
+            recipe = self.space.recipe(trial)
+            if not self.has(recipe):
+                self._tried.add(self.space.key(recipe))
+                return trial, recipe
+            self._study.tell(trial, state=TrialState.FAIL)  # Optuna learns nothing of it
+            self._repeated.add(trial.number)
+        left = [recipe for recipe in self.space.listed() or () if not self.has(recipe)]
+        return self._again(random.Random(self._seed + number).choice(left), number) if left else None
+
+    def _again(self, recipe: Recipe, number: int) -> tuple[Trial, Recipe]:
+        self._study.enqueue_trial(self.space.of(recipe))
+        trial = self._ask(number, 0)
+        self.space.recipe(trial)  # so that the trial has its values
+        self._tried.add(self.space.key(recipe))
+        return trial, recipe
+
+    def _ask(self, number: int, draw: int) -> Trial:
+        """A trial that draws by the seed + its number; by another seed where that has drawn what was tried."""
         seed = (self._seed + number) % 2**32
+        if draw:
+            seed = random.Random(f"{seed} {draw}").getrandbits(32)
         sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=seed)
-        if not self._random:
-            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=self._jobs > 1)
+        if not self._random and draw < _DRAWS // 2:
+            sampler = optuna.samplers.TPESampler(
+                seed=seed,
+                n_startup_trials=FIRST_TRIALS,
+                constant_liar=any(trial.state == TrialState.RUNNING for trial in self.trials),
+            )
         self._study.sampler = sampler
-        trial = self._study.ask()
-        return trial, self.space.recipe(trial)
+        return self._study.ask()
 
     def gives_up(self, trial: Trial, epoch: int, accuracy: float) -> bool:
         """Take a trial's validation accuracy after an epoch; whether it is to end there."""
@@ -138,17 +243,15 @@ class Search:
 
     def end(self, trial: Trial, run: Run, accuracies: Sequence[float]) -> None:
         """Take how a trial ended."""
-        if run.status == FINISHED:
-            self._study.tell(trial, score(run.recipe, accuracies))
-        else:
-            if not accuracies:
-                trial.report(0.0, 0)
-            self._study.tell(trial, state=TrialState.PRUNED)
+        state, value = _told(run, accuracies)
+        if state == TrialState.PRUNED and not accuracies:
+            trial.report(0.0, 0)
+        self._study.tell(trial, value, state)
 
     @property
     def trials(self) -> list[FrozenTrial]:
         """All trials, those on their way among them."""
-        return self._study.get_trials(deepcopy=False)
+        return [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._repeated]
 
 
 def score(recipe: Recipe, accuracies: Sequence[float]) -> float:
@@ -163,4 +266,24 @@ def has_ended(run: Run) -> bool:
 
 def was_given_up(run: Run) -> bool:
     """Whether a run was ended for its accuracy."""
-    return bool(run.error and run.error.endswith(PRUNED))
+    return run.status == INTERRUPTED and bool(_GIVEN_UP.fullmatch(run.error or ""))
+
+
+def has_diverged(run: Run) -> bool:
+    """Whether a run failed since its loss was no longer a finite number."""
+    return run.status == FAILED and bool(_DIVERGED.fullmatch(run.error or ""))
+
+
+def _told(run: Run, accuracies: Sequence[float]) -> tuple[TrialState, float | None]:
+    """What Optuna is told of a trial: its state, and its value where it has one."""
+    if run.status == FINISHED:
+        return TrialState.COMPLETE, score(run.recipe, accuracies)
+    if has_diverged(run):
+        return TrialState.COMPLETE, 0.0
+    return TrialState.PRUNED if was_given_up(run) else TrialState.FAIL, None
+
+
+def _steps(accuracies: Sequence[float], state: TrialState) -> dict[int, float]:
+    """The accuracies by their epochs; a trial that was given up must have one."""
+    told = dict(enumerate(accuracies, 1))
+    return told or ({0: 0.0} if state == TrialState.PRUNED else {})

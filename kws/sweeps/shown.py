@@ -49,7 +49,7 @@ class Shown:
         self._running: list[Followed] = []
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and self._total:
+        if self._console.is_interactive and self._total:
             self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
             self._live.start()
             self._draw()
@@ -76,6 +76,13 @@ class Shown:
             self._draw()
         else:
             display.say(text)
+
+    def note(self, text: str) -> None:
+        """Say something in between."""
+        if self._live:
+            self._live.console.print(visible(text), soft_wrap=True)
+        else:
+            display.say(visible(text))
 
     def passed(self) -> None:
         """Some time has passed: look at the registry, and draw."""

@@ -16,6 +16,7 @@ from kws.location import Location
 from kws.recipe import Recipe
 from kws.registry.claims import Key, Known, PlanReader, key_of
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.reports import digits
 
 NEW = "new"
 _ABOUT = {
@@ -100,7 +101,8 @@ class Standing:
         if len(self.plan) <= _NAMED:
             for at, recipe in enumerate(self.plan):
                 run = self.found[at]
-                told.append(f"  {self.tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}")
+                seen = f", last seen at {run.last_seen}" if run and run.last_seen else ""
+                told.append(f"  {self.tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}{seen}")
         return [visible(told[0]), *(f"  {visible(line)}" for line in told[1:])]
 
 
@@ -128,9 +130,18 @@ def _teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
         and len({(recipe.opt, getattr(recipe, name)) for recipe in plan}) > len(opts)
     ]
 
+    floats = {
+        name: digits.texts(value for recipe in plan if isinstance(value := getattr(recipe, name), float))
+        for name in varied
+    }
+
     def tell(recipe: Recipe) -> str:
-        told = [(name.replace("_", " "), getattr(recipe, name)) for name in varied]
-        more = [f"{name} {_plain(value)}" for name, value in told if value is not None]
+        told = [(name, getattr(recipe, name)) for name in varied]
+        more = [
+            f"{name.replace('_', ' ')} {floats[name].get(value) or _plain(value)}"
+            for name, value in told
+            if value is not None
+        ]
         return ", ".join((recipe.arch, recipe.opt, *more, f"seed {recipe.seed}"))
 
     return tell
@@ -139,4 +150,4 @@ def _teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value)

@@ -2,7 +2,7 @@
 
 Questions and answers are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
 a run has claimed it in the registry; what it found there instead is an answer, too. Everything that ends a run ends as
-an answer, but for Ctrl-C and SIGTERM, which come through as Stopped.
+an answer, but for Ctrl-C, SIGTERM and SIGHUP, which come through as Stopped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from kws.events import EpochEnd
 from kws.location import Location, in_full, locate
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
-from kws.registry.runs import FAILED, INTERRUPTED
+from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
+from kws.speech.cache import unusable
 from kws.stopping import Stopped
 
 if TYPE_CHECKING:
@@ -43,23 +44,25 @@ Answer = dict[str, Any]
 class About:
     """What all processes of a sweep are told: the registry, the sweep's own command line and where it was typed.
 
-    `code` is the digest of the sweep's own kws, which theirs must be.
+    Without `test` runs are not tested at their end. `code` is the digest of the sweep's own kws, which theirs must be.
     """
 
     db: str
     retry: bool
     skip_unreadable: bool
+    test: bool
     arguments: tuple[str, ...]
     folder: str
     code: str
 
     @classmethod
-    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False) -> About:
+    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> About:
         """What this command is to tell."""
         return cls(
             db=in_full(db),
             retry=retry,
             skip_unreadable=skip_unreadable,
+            test=test,
             arguments=tuple(sys.argv[1:]),
             folder=str(Path.cwd()),
             code=code_digest(),
@@ -77,15 +80,19 @@ class Trainer:
         with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
             os.chdir(about.folder)
         self._about = about
-        self._registry = Claimer(locate(about.db), create=True)
+        self._registry = Claimer(locate(about.db), create=True, tests=about.test)
         self._environment = Environment.here(list(about.arguments))
-        self._loaded: dict[tuple[str, tuple[str, ...]], Dataset] = {}
+        self._loaded: dict[tuple[str, tuple[str, ...], str | None], Dataset] = {}
 
-    def look(self, recipe: Recipe, *, features: str | None = None) -> Answer:
-        """The fingerprint of a recipe's data, after making its features where they are missing, with progress."""
+    def look(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Answer:
+        """The fingerprint of a recipe's data, after making its features where they are missing, with progress.
+
+        With it comes what is to be told of the data.
+        """
+        from kws.speech import sentences
+
         loaded = self._data(recipe, features, track=True)
-        session.tell_left_out(loaded)
-        return {"fingerprint": loaded.card.fingerprint}
+        return {"fingerprint": loaded.card.fingerprint, "told": sentences.about(loaded, recipe.data)}
 
     def time(self, recipe: Recipe) -> Answer:
         """How long an epoch may take in seconds, from a few steps on random clips."""
@@ -99,7 +106,7 @@ class Trainer:
         self,
         recipe: Recipe,
         *,
-        features: str | None = None,
+        features: Mapping[str, Any] | None = None,
         fingerprint: str | None = None,
         silent: str | None = None,
         tags: tuple[str, ...] = (),
@@ -107,7 +114,7 @@ class Trainer:
     ) -> Answer:
         """Train a recipe if it is not there yet, from where it was cut off if it was; what became of its run.
 
-        `features` names those in this machine's cache, where the clips have been listed already.
+        `features` is what a listing found, where the clips have been listed already on this machine.
         Raises DataError where the data here is not that with the fingerprint.
         """
         from kws import checkpoints, layers, training
@@ -135,7 +142,10 @@ class Trainer:
             silent=silent,
         )
         if not claim.mine:
-            return {"status": claim.before, "run": claim.run, "error": claim.error, "before": True, "sign": claim.sign}
+            told = {"sign": claim.sign, "last_seen": claim.last_seen, "before": True}
+            return {"status": claim.before, "run": claim.run, "error": claim.error, **told}
+        if claim.before and not self._about.test:
+            self._registry.tag(claim.run, [UNTESTED])
         try:
             if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
                 try:
@@ -160,19 +170,20 @@ class Trainer:
             "seconds": run.seconds,
         }
 
-    def _data(self, recipe: Recipe, features: str | None = None, *, track: bool = False) -> Dataset:
+    def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, track: bool = False) -> Dataset:
         from kws import display
         from kws.speech import dataset
         from kws.speech.progress import untracked
 
-        key = recipe.data, recipe.words
+        key = recipe.data, recipe.words, recipe.speakers
         if key not in self._loaded:
             loaded = dataset.load(
                 recipe.data,
                 recipe.words,
+                speakers=recipe.speakers,
                 skip_unreadable=self._about.skip_unreadable,
                 track=display.track if track else untracked,
-                key=features,
+                found=features,
             )
             dataset.require_all_classes(loaded)
             self._loaded[key] = loaded
@@ -209,6 +220,10 @@ def answer(trainer: Trainer, question: Question, keep_going: Callable[[EpochEnd]
         )
     except KwsError as error:
         return {"status": REFUSED, "error": str(error)}
+    except OSError as error:
+        if not isinstance(error.filename, str | bytes):
+            raise
+        return {"status": REFUSED, "error": str(unusable(error))}
 
 
 def code_digest() -> str:

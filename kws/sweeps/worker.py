@@ -17,10 +17,11 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from kws import streams
 from kws.__main__ import ALLOCATIONS
 from kws.errors import KwsError
 from kws.events import EpochEnd
-from kws.stopping import Stopped, stoppable
+from kws.stopping import Stopped, Terminated, stoppable
 from kws.sweeps.trainer import REFUSED, About, Trainer, answer
 
 
@@ -34,12 +35,18 @@ def _listen(questions: queue.SimpleQueue[str]) -> None:
 def main() -> None:
     """Answer until stdin ends."""
     gc.set_threshold(ALLOCATIONS)
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    streams.guard()
+    answers = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints on stderr
     questions: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def say(value: Any) -> None:
-        answers.write(json.dumps(value) + "\n")
+        line = json.dumps(value).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(answers, line) :]
+        except OSError:  # the sweep is gone; a run that tells it of an epoch is interrupted, and has not failed
+            raise Terminated from None
 
     def keep_going(epoch: EpochEnd) -> bool:
         say({"epoch": epoch.epoch, "validation_accuracy": epoch.validation_accuracy})
@@ -48,7 +55,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(questions,), daemon=True).start()
     import torch  # noqa: F401 - while the sweep still reads its registry; until it is there, SIGTERM ends this at once
 
-    with suppress(KeyboardInterrupt, Stopped, BrokenPipeError), stoppable():
+    with suppress(KeyboardInterrupt, Stopped), stoppable():
         try:
             trainer = Trainer(About(**json.loads(questions.get())))
         except KwsError as error:

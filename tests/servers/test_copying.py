@@ -122,7 +122,7 @@ def test_a_copy_that_fails_leaves_nothing(full, url):
 
 def test_the_doctor_copies_a_servers_registry_into_this_folder_before_it_mends(full, url, tmp_path):
     ok("db", "copy", full, url)
-    sql(url, "UPDATE runs SET epochs_done = 9 WHERE key = 2", "UPDATE sessions SET boot = 'an earlier one'")
+    sql(url, "UPDATE runs SET epochs_done = 9 WHERE key = 2", "UPDATE sessions SET process_started = 'earlier'")
     before = digest_of(url)
     result = kws("db", "doctor", "--fix", "--db", url)
     assert "postgres.before-fix.db" in result.stderr

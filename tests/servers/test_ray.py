@@ -135,7 +135,8 @@ def test_a_process_that_is_ended_is_replaced_and_stdout_is_json_alone(here, task
     assert sql(db, "SELECT count(*) FROM sessions") == [(7,)]
 
 
-def test_sigterm_ends_a_sweep_as_ctrl_c_does_also_under_nohup(task, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_sweep_as_ctrl_c_does_also_where_that_is_ignored(task, tmp_path, number, code):
     db = tmp_path / "terminated.db"
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -144,9 +145,9 @@ def test_sigterm_ends_a_sweep_as_ctrl_c_does_also_under_nohup(task, tmp_path):
         signal.signal(signal.SIGINT, before)
     with sweep:
         until(lambda: running(db) == 1, sweep, PATIENCE)
-        sweep.send_signal(signal.SIGTERM)
+        sweep.send_signal(number)
         _, errors = sweep.communicate(timeout=PATIENCE)
-    assert (sweep.returncode, rows(db, "SELECT status FROM runs")) == (143, [("interrupted",)])
+    assert (sweep.returncode, rows(db, "SELECT status FROM runs")) == (code, [("interrupted",)])
     assert errors.splitlines()[-1] == "the sweep was interrupted; the same command goes on with it"
     assert not [file for file in tmp_path.iterdir() if "sweep-" in file.name]
 
@@ -187,3 +188,16 @@ def test_an_address_at_which_nobody_answers_is_told_at_once(task):
     said = refused(*SWEEP, *RAY, "--data", task, "--address", "127.0.0.1:9")
     assert "nobody answers at 127.0.0.1:9" in said
     assert time.monotonic() - start < 10
+
+
+def test_only_a_module_that_is_missing_is_told_to_be_installed():
+    from kws.sweeps.cluster import _cannot_work
+
+    missing = (
+        "Traceback ...\nRuntimeError: The remote function failed to import:\nModuleNotFoundError: No module named x"
+    )
+    assert _cannot_work(missing).endswith(
+        "(ModuleNotFoundError: No module named x); install the same kws there, with all it needs"
+    )
+    other = "Traceback ...\nModuleNotFoundError: No module named x\nOSError: No space left on device"
+    assert _cannot_work(other) == "a node of the cluster cannot work for the sweep (OSError: No space left on device)"

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 
+import psycopg
 import pytest
 from commands import connect, dump, kws, ok, ok_json, refused, sql
 from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
@@ -374,3 +375,73 @@ def test_who_may_only_read_reads(server, url):
     assert "cannot be written (permission denied" in refused("runs", "note", run_id, "x", "--db", theirs)
     with RegistryReader(locate(theirs)) as registry, RegistryReader(url) as own:
         assert (registry.is_writable(), own.is_writable()) == (False, True)
+
+
+@pytest.fixture
+def user(server, url):
+    """The URL of a registry for a user with a right of its own choice: what may be granted is given as SQL."""
+    make_registry(url)
+    schema = url.options()["options"].partition("=")[2]
+
+    def granted(*rights: str) -> str:
+        with connect(url) as admin:
+            admin.execute(
+                "DROP OWNED BY visitor" if _is_there(admin) else "CREATE ROLE visitor LOGIN PASSWORD 'visits'"
+            )
+            for right in rights:
+                admin.execute(right.format(schema=schema))
+        return f"postgresql://visitor:visits@127.0.0.1:{server.port}/postgres?options=-csearch_path%3D{schema}"
+
+    return granted
+
+
+def _is_there(admin) -> bool:
+    return admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'visitor'").fetchone() is not None
+
+
+USAGE = "GRANT USAGE ON SCHEMA {schema} TO visitor"
+SELECT = "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO visitor"
+
+
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [
+        ([USAGE], "cannot be read (permission denied for table kws_registry)"),
+        ([USAGE, SELECT, "REVOKE SELECT ON {schema}.runs FROM visitor"], "cannot be read (permission denied"),
+        ([], "names no schema that is there"),
+    ],
+)
+def test_what_is_wrong_at_opening_is_told_as_that_and_no_lost_connection(user, rights, told):
+    theirs = user(*rights)
+    for command in (["runs", "list"], ["compare"], ["db", "info"]):
+        sentence = refused(*command, "--db", theirs)
+        assert "was lost" not in sentence
+        assert told in sentence or (not rights and "there is no registry" in sentence)
+
+
+def test_tables_that_are_damaged_are_told_at_opening_and_no_lost_connection(url):
+    make_registry(url)
+    sql(url, "ALTER TABLE kws_registry RENAME COLUMN schema_version TO x")
+    sentence = refused("runs", "list", "--db", url)
+    assert "cannot be used as a registry (column" in sentence
+    assert "was lost" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (psycopg.OperationalError("server closed the connection unexpectedly"), True),
+        (psycopg.InterfaceError("the connection is closed"), True),
+        (psycopg.errors.AdminShutdown("x"), True),
+        (psycopg.errors.CrashShutdown("x"), True),
+        (psycopg.errors.ConnectionFailure("x"), True),
+        (psycopg.errors.IdleInTransactionSessionTimeout("x"), True),
+        (psycopg.errors.InsufficientPrivilege("the connection is closed"), False),
+        (psycopg.errors.UndefinedTable("the connection was lost"), False),
+        (psycopg.errors.LockNotAvailable("x"), False),
+        (psycopg.errors.DiskFull("x"), False),
+        (psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"), False),
+    ],
+)
+def test_a_connection_is_lost_by_its_sqlstate_and_not_by_words(error, lost):
+    assert postgres._is_lost(error) is lost

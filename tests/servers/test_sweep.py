@@ -1,6 +1,7 @@
 """`kws sweep`: stopped, killed or left alone, it ends with the same runs, and each is what `kws train` makes."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -32,7 +33,8 @@ def task(place, monkeypatch):
 
 def test_it_shows_the_plan_an_estimate_and_each_run_as_it_ends(place):
     assert place.swept.exit_code == 0, place.swept.stderr
-    lines = place.swept.stderr.splitlines()
+    of_data, *lines = place.swept.stderr.splitlines()
+    assert of_data == "speakers: 12 in training, 4 in validation, 4 in test, none in two splits"
     assert lines[0].startswith("plan: 4 runs (4 new), ")
     assert [line.strip() for line in lines[1:5]] == [
         f"cnn, {opt}, seed {seed}: new" for opt in ("sgd", "adam") for seed in range(2)
@@ -178,3 +180,36 @@ def test_two_sweeps_at_once_share_the_work(task, tmp_path):
     assert rows(db, "SELECT DISTINCT status FROM runs") == [("finished",)]
     assert rows(db, "SELECT count(*) FROM sessions") == [(6,)]
     assert len(rows(db, "SELECT DISTINCT pid FROM sessions")) == 2
+
+
+@pytest.mark.parametrize("command", ["sweep", "tune"])
+@pytest.mark.parametrize("ignoring", [False, True])
+def test_a_terminal_that_is_closed_interrupts_it_unless_sighup_is_ignored(task, tmp_path, command, ignoring):
+    db, epochs = tmp_path / "closed.db", 60
+    asked = [*SWEEP, "--seeds", 2] if command == "sweep" else ["tune", "--arch", "cnn", "--maps", "2,1", "--trials", 3]
+    asked += ["--epochs", epochs, "--data", task, "--jobs", 2, "--db", db]
+    leader, follower = pty.openpty()
+    name = os.ttyname(follower)
+
+    def on_the_terminal():  # of a session of its own, as an ssh login has it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignoring else signal.SIG_DFL)
+        os.setsid()
+        for stream in range(3):
+            os.dup2(os.open(name, os.O_RDWR), stream)
+
+    program = [sys.executable, "-m", "kws", *map(str, asked)]
+    with subprocess.Popen(program, preexec_fn=on_the_terminal, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(follower)
+        try:
+            while not rows(db, "SELECT 1 FROM runs WHERE epochs_done > 0"):
+                assert os.read(leader, 65536)
+            os.close(leader)
+            assert process.wait(timeout=PATIENCE) == (0 if ignoring else 129)
+        finally:
+            process.kill()
+    statuses = {status for (status,) in rows(db, "SELECT status FROM runs")}
+    if not ignoring:
+        assert "interrupted" in statuses
+    if command == "sweep" and ignoring:
+        assert statuses == {"finished"}
+    assert statuses <= {"finished", "interrupted"}  # as trials that are given up are, too

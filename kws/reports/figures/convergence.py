@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
-from kws.reports.drawing import MARKERS, Style, explain, look, panels, plain
+from kws.reports.drawing import MARKERS, PLAIN_LOOKS, Style, explain, look, panels, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +59,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             "linewidth": 1.6 * style.line,
             "marker": MARKERS[row % len(MARKERS)],
             "markersize": 5 * style.line**0.5,
-            "markerfacecolor": "white",
+            "markerfacecolor": ("white", look(column)["color"], "black")[column // PLAIN_LOOKS % 3],
             "label": plain(f"{cell.row}, {cell.column}"),
         }
         if cell.n > 1:
@@ -67,7 +67,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
                 100 * accuracies, epochs.min(axis=0), epochs.max(axis=0), color=line["color"], alpha=0.15, linewidth=0
             )
         few = (0.04 * row, 0.12)  # shares of the panel's diagonal, so that the markers of two networks alternate
-        axes.plot(100 * accuracies, np.median(epochs, axis=0), **line, markevery=few)
+        axes.plot(100 * accuracies, np.median(epochs, axis=0), **line | {"markevery": few})
         handles.append(Line2D([], [], **line))
     axes.set(xlabel="validation accuracy (%)", ylabel="epochs to reach it")
     axes.set_ylim(bottom=0)

@@ -1,60 +1,166 @@
 """The report's figure: accuracy and loss side by side over the training iteration; one below the other in a paper.
 
 Training is drawn per iteration, thin; validation per epoch, at its last iteration, with a marker where there are few.
-One run: training and validation differ in colour. Several: a run keeps its colour and dash, and its training is pale.
+
+Decisions:
+- One run: training and validation differ in colour. Several: a run keeps its colour and dash, its training is pale.
+- Of many runs, the seeds of one recipe share a look and a line of the legend. A legend with more than a few lines
+  stands below the panels.
+- A panel has runs of one data set. The loss of runs with a softmax before cross-entropy is another quantity than that
+  of runs without, and has a panel of its own beside theirs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Epoch, Run
-from kws.reports.drawing import COLOURS, Style, explain, label_outer, look, panels, plain
+from kws.reports.drawing import COLOURS, LOOKS, Style, explain, label_outer, look, panels, plain, wrapped
 from kws.reports.names import names
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MANY = False
 _ITERATIONS = {"accuracy": "iteration_accuracies", "loss": "iteration_losses"}
+_MOST_DATA = 8  # data sets in one figure
+_MOST_INSIDE = 4  # runs whose names stand inside the panels
+_LONG_NAME = 48  # letters of a name that would hide curves there
+_MOST_ALONE = 12  # runs that have a look of their own, above which the seeds of a recipe share one
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Panel:
+    """What a panel shows: a quantity, of runs on the data with this fingerprint; a loss after a softmax or not."""
+
+    quantity: str
+    fingerprint: str
+    title: str
+    softmax: bool | None = None
+
+    def has(self, run: Run) -> bool:
+        return run.data_fingerprint == self.fingerprint and self.softmax in (None, run.recipe.softmax)
+
+    @property
+    def unit(self) -> str:
+        if self.quantity == "accuracy":
+            return "accuracy (%)"
+        return "cross-entropy after a softmax (nats)" if self.softmax else "cross-entropy (nats)"
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     """The curves of one run, or of several laid over each other; accuracies in percent, losses in nats a clip.
 
-    Raises RegistryError for a run without epochs.
+    Raises RegistryError for a run without epochs, and for more runs or data sets than can be told apart.
     """
-    drawing, (accuracy, loss) = panels(style, 2, sharex=not style.titled)
-    for number, (run, name) in enumerate(zip(runs, names(runs), strict=True)):
-        epochs = registry.epochs(run.id)
-        if not epochs:
+    curves = {run.id: registry.epochs(run.id) for run in runs}
+    for run in runs:
+        if not curves[run.id]:
             raise RegistryError(
                 f"run {run.id} ({run.status}) has no epochs to plot; `kws runs list` shows how many each run has"
             )
-        for axes, quantity in ((accuracy, "accuracy"), (loss, "loss")):
-            _draw(axes, epochs, quantity, style, number=None if len(runs) == 1 else number, name=plain(name))
-    for axes, title, unit in ((accuracy, "Accuracy", "accuracy (%)"), (loss, "Loss", "cross-entropy (nats)")):
-        axes.set(title=title if style.titled else "", xlabel="training iteration", ylabel=unit)
-        axes.margins(x=0.01)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
-    loss.set_ylim(bottom=0)
-    about = _about(runs)
-    if style.titled:
-        explain(drawing, style, about)
-        accuracy.legend(loc="lower right", frameon=False)
-        loss.legend(loc="upper right", frameon=False)
-    else:
-        label_outer([accuracy, loss])
-        explain(drawing, style, about, [line for line in accuracy.lines if not str(line.get_label()).startswith("_")])
+    rows = _rows(runs)
+    called = _names(runs)
+    columns = max(map(len, rows)) if style.titled else 1
+    cells = [each for row in rows for each in (row + [None] * (columns - len(row)) if style.titled else row)]
+    drawing, found = panels(style, len(cells), columns=columns, sharex=not style.titled)
+    drawn = [(axes, panel) for axes, panel in zip(found, cells, strict=True) if panel]
+    looks = {name: number for number, name in enumerate(dict.fromkeys(called))}
+    pale = 0.35 if len(runs) <= _MOST_ALONE else 0.15
+    for axes, panel in drawn:
+        for run, name in zip(runs, called, strict=True):
+            if panel.has(run):
+                number = None if len(runs) == 1 else looks[name]
+                _draw(axes, curves[run.id], panel.quantity, style, number=number, name=plain(name), pale=pale)
+        _finish(axes, panel, style, titled=style.titled or len(drawn) > 2)
+    for axes in set(found) - {axes for axes, _ in drawn}:
+        axes.set_axis_off()
+    if not style.titled:
+        label_outer([axes for axes, _ in drawn])
+    folded = len({(run.data_fingerprint, name) for run, name in zip(runs, called, strict=True)}) < len(runs)
+    _explain(drawing, style, _about(runs, len(looks) if folded else None), len(runs), drawn, looks)
     return drawing
 
 
-def _draw(axes: Axes, epochs: list[Epoch], quantity: str, style: Style, *, number: int | None, name: str) -> None:
+def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
+    """The panels of each data set: accuracy, and a loss or two."""
+    sources = dict.fromkeys((run.data_fingerprint, run.data_source) for run in runs)
+    of = dict(reversed(sources))
+    if len(of) > _MOST_DATA:
+        raise RegistryError(
+            f"these {len(runs)} runs are on {len(of)} data sets, and a figure has room for {_MOST_DATA}; name runs of "
+            "fewer, which `kws runs list --data SOURCE` shows"
+        )
+    rows: list[list[_Panel | None]] = []
+    for fingerprint in dict.fromkeys(run.data_fingerprint for run in runs):
+        source = of[fingerprint]
+        if list(of.values()).count(source) > 1:
+            source = f"{source} ({fingerprint[:8]})"
+        on = f" on {source}" if len(of) > 1 else ""
+        with_softmax = sorted({run.recipe.softmax for run in runs if run.data_fingerprint == fingerprint})
+        row: list[_Panel | None] = [_Panel(quantity="accuracy", fingerprint=fingerprint, title=f"Accuracy{on}")]
+        for softmax in with_softmax:
+            after = " after a softmax" if softmax else ""
+            title = f"Loss{after}{on}"
+            row.append(_Panel(quantity="loss", fingerprint=fingerprint, title=title, softmax=softmax))
+        rows.append(row)
+    return rows
+
+
+def _names(runs: list[Run]) -> list[str]:
+    """What each run is called; of many runs, seeds of one recipe are called alike where that makes fewer names."""
+    alone = names(runs, panel=lambda run: run.data_fingerprint)
+    together = names(runs, without=("seed",))
+    called = together if len(set(alone)) > _MOST_ALONE and len(set(together)) < len(set(alone)) else alone
+    if len(set(called)) > LOOKS:
+        raise RegistryError(
+            f"{len(set(called))} curves cannot be told apart in one figure, {LOOKS} can; name fewer runs, or draw the "
+            "means of all with `kws plot --kind optimizers`"
+        )
+    return called
+
+
+def _finish(axes: Axes, panel: _Panel, style: Style, *, titled: bool) -> None:
+    title = wrapped(panel.title, style, style.panel[0] - 0.5) if titled else ""
+    unit = wrapped(panel.unit, style, 0.8 * style.panel[1])
+    axes.set(title=title, xlabel="training iteration", ylabel=unit)
+    axes.margins(x=0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+    if panel.quantity == "loss":
+        axes.set_ylim(bottom=0)
+
+
+def _explain(
+    drawing: Figure, style: Style, about: str, runs: int, drawn: Sequence[tuple[Axes, _Panel]], looks: dict[str, int]
+) -> None:
+    """Say what is shown, and which line is which: inside the panels where that hides nothing, else below them."""
+    one_set = len({panel.fingerprint for _, panel in drawn}) == 1
+    inside = one_set and runs <= _MOST_INSIDE and max(map(len, looks)) <= _LONG_NAME
+    if style.titled and (runs == 1 or inside):
+        explain(drawing, style, about)
+        for axes, panel in drawn:
+            axes.legend(loc="lower right" if panel.quantity == "accuracy" else "upper right", frameon=False)
+        return
+    if runs == 1:
+        handles: list[Artist] = [line for line in drawn[0][0].lines if not str(line.get_label()).startswith("_")]
+    else:
+        sizes = {"linewidth": 1.8 * style.line, "markersize": 4 * style.line}
+        handles = [Line2D([], [], **look(number) | sizes, label=plain(name)) for name, number in looks.items()]
+    explain(drawing, style, about, handles, columns=4)
+
+
+def _draw(
+    axes: Axes, epochs: list[Epoch], quantity: str, style: Style, *, number: int | None, name: str, pale: float
+) -> None:
     """Draw one run's training and validation: the only run where it has no number."""
     percent = 100 if quantity == "accuracy" else 1
     training = [value * percent for epoch in epochs for value in getattr(epoch, _ITERATIONS[quantity])]
@@ -69,25 +175,30 @@ def _draw(axes: Axes, epochs: list[Epoch], quantity: str, style: Style, *, numbe
         training,
         color=line["color"],
         linewidth=(1.0 if single else 0.8) * style.line,
-        alpha=0.75 if single else 0.35,
+        alpha=0.75 if single else pale,
         label="training, per iteration" if single else None,
     )
+    if single:
+        line |= {"color": COLOURS[1]}
+    if len(epochs) <= 10:
+        line = {"marker": "o" if single else ".", **line, "markevery": 1}
     axes.plot(
         ends,
         [getattr(epoch, f"validation_{quantity}") * percent for epoch in epochs],
-        color=COLOURS[1] if single else line["color"],
-        linestyle="-" if single else line["linestyle"],
+        **line,
         linewidth=1.8 * style.line,
-        marker="o" if len(epochs) <= 10 else None,
         markersize=4 * style.line,
         label="validation, per epoch" if single else name,
     )
 
 
-def _about(runs: list[Run]) -> str:
+def _about(runs: list[Run], recipes: int | None) -> str:
+    """The runs, their data and how they are drawn; the number of recipes whose seeds look alike, where they do."""
     sources = ", ".join(sorted({run.data_source for run in runs}))
     if len(runs) > 1:
-        return f"{len(runs)} runs on {sources}: validation per epoch (bold), training per iteration (pale)"
+        count = f"{len(runs)} runs" if recipes is None else f"{len(runs)} runs of {recipes} recipes"
+        seeds = "" if recipes is None else ", the seeds of a recipe alike"
+        return f"{count} on {sources}: validation per epoch (bold), training per iteration (pale){seeds}"
     (run,) = runs
     tested = "" if run.test_accuracy is None else f", test accuracy {100 * run.test_accuracy:.2f} %"
     return f"{names([run])[0]}, seed {run.recipe.seed}, on {sources}{tested} [run {run.id}]"

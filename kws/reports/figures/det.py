@@ -20,9 +20,10 @@ from matplotlib.lines import Line2D
 
 from kws.data_card import TEST, DataCard
 from kws.errors import RegistryError
+from kws.events import Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
-from kws.reports.drawing import MARKERS, Style, explain, look, panels, plain, wrapped
+from kws.reports.drawing import MARKERS, PLAIN_LOOKS, Style, explain, look, panels, plain, wrapped
 from kws.reports.groups import require_finished
 from kws.reports.names import names
 
@@ -34,6 +35,7 @@ MANY = False
 OTHER = "other"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
 _AT_LEAST_TO = 40
+_AT_MOST_FROM = 10  # also where nothing is ever missed or accepted that should not be
 _TICKS_APART = 0.085  # of an axis, for the letters of a paper
 
 
@@ -49,11 +51,11 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             f"{different.data_source}), which are never in one figure; `kws runs list --data SOURCE` shows those alike"
         )
     card = registry.card(runs[0].data_fingerprint)
-    outputs = [_outputs(registry, run) for run in runs]
+    tested = [_tested(registry, run) for run in runs]
 
     from kws.reports.scores import Scores
 
-    of_runs = [Scores.of(each, card.labels[TEST], card.classes) for each in outputs]
+    of_runs = [Scores.of(each, card.classes) for each in tested]
     keywords = [k for k in _keywords(card) if 0 < card.counts[TEST][k] < len(card.labels[TEST])]
     if not keywords:
         raise RegistryError(
@@ -94,10 +96,10 @@ def _keywords(card: DataCard) -> list[int]:
     return [k for k, name in enumerate(card.classes) if name != OTHER]
 
 
-def _outputs(registry: RegistryReader, run: Run) -> bytes:
+def _tested(registry: RegistryReader, run: Run) -> Evaluation:
     require_finished(run)
-    found = registry.logits(run.id, run.data_fingerprint, TEST)
-    if found is None:
+    found = registry.evaluation(run.id, run.data_fingerprint, TEST)
+    if found is None or not found.logits:
         raise RegistryError(
             f"run {run.id} has no outputs of its network on its test split in {registry.path}; `kws eval {run.id}` "
             "adds them"
@@ -106,7 +108,9 @@ def _outputs(registry: RegistryReader, run: Run) -> bytes:
 
 
 def _look(number: int, style: Style) -> dict[str, Any]:
-    marker = {"marker": MARKERS[number % len(MARKERS)], "markersize": 6 * style.line**0.5, "markeredgecolor": "black"}
+    again = number // PLAIN_LOOKS  # whose colours and dashes are those of an earlier line
+    shape = MARKERS[(number + again) % len(MARKERS)]
+    marker = {"marker": shape, "markersize": 6 * style.line**0.5, "markeredgecolor": "black", "markevery": 1}
     return {**look(number), **marker, "linewidth": 1.6 * style.line, "markeredgewidth": style.line}
 
 
@@ -129,7 +133,7 @@ def _scale(axes: Axes, detections: list[Any]) -> None:
     rates = np.concatenate([np.append(each.false_accept_rates, each.miss_rates) for each in detections])
     least = 100 * min(rates[rates > 0], default=0.01)
     equal = 100 * max(each.equal_error_rate for each in detections)
-    first = max((tick for tick in _TICKS if tick <= least), default=_TICKS[0])
+    first = max((tick for tick in _TICKS if tick <= min(least, _AT_MOST_FROM)), default=_TICKS[0])
     last = next((tick for tick in _TICKS if tick >= max(_AT_LEAST_TO, 1.2 * equal)), _TICKS[-1])
     ticks = [tick for tick in _TICKS if first <= tick <= last]
     places = norm.ppf(np.array(ticks) / 100)

@@ -41,8 +41,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
                     axes.fill_between(
                         epochs, curves.min(axis=0), curves.max(axis=0), color=line["color"], alpha=0.2, linewidth=0
                     )
-                single = "o" if len(epochs) == 1 else None
-                axes.plot(epochs, curves.mean(axis=0), **line, linewidth=1.8 * style.line, marker=single)
+                if len(epochs) == 1:
+                    line = {"marker": "o", **line, "markevery": 1}
+                axes.plot(epochs, curves.mean(axis=0), **line, linewidth=1.8 * style.line)
         axes.set_title(wrapped(row, style, drawing.get_figwidth() / style.columns_of(len(found)) - 0.5))
         axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))

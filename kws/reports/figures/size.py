@@ -93,9 +93,12 @@ def _interval(cell: Cell) -> tuple[float, float]:
 def _look(column: int, row: int, style: Style) -> dict[str, Any]:
     """A point's colour and filling by its optimizer, its marker by its network."""
     colour = COLOURS[column % len(COLOURS)]
+    again = column // (2 * len(COLOURS)) % 3  # whose colour and filling are those of an earlier optimizer
     return {
         "color": colour,
-        "markerfacecolor": colour if column % 2 == 0 else "white",
+        "markerfacecolor": colour if column % 2 == 0 or again else "white",
+        "markerfacecoloralt": "white",
+        "fillstyle": (("full", "full"), ("left", "top"), ("right", "bottom"))[again][column % 2],
         "markeredgewidth": 1.4 * style.line,
         "marker": MARKERS[row % len(MARKERS)],
         "markersize": 7 * style.line**0.5,

@@ -22,7 +22,7 @@ from kws import architectures, optimizers
 from kws.data_card import SPLITS, TEST, DataCard
 from kws.events import Evaluation
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, Run
+from kws.registry.runs import RUNNING, Run, described
 from kws.reports.classes import ClassReport
 from kws.reports.metrics import METRICS
 from kws.reports.page import recipes
@@ -136,7 +136,7 @@ def detail(registry: RegistryReader, run: Run) -> Detail:
 
 def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
     about = {
-        "status": run.status + (f": {run.error}" if run.error else ""),
+        "status": described(run) + (f": {run.error}" if run.error else ""),
         "name": run.name,
         "note": run.note,
         "tags": ", ".join(run.tags) or None,
@@ -147,7 +147,11 @@ def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
         "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
         "parameters": f"{run.parameters:,}",
         "validation accuracy": None if run.validation_accuracy is None else _PERCENT(run.validation_accuracy),
-        "test accuracy": None if run.test_accuracy is None else _PERCENT(run.test_accuracy),
+        "test accuracy": "not tested"
+        if run.awaits_test
+        else None
+        if run.test_accuracy is None
+        else _PERCENT(run.test_accuracy),
     }
     data = {"source": card.source, "fingerprint": card.fingerprint, "classes": ", ".join(card.classes)}
     for split in SPLITS:

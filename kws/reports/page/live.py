@@ -23,6 +23,7 @@ from typing import Any
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.location import Location, ServerUrl
+from kws.registry.files import real_path
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.reports.page import html
@@ -120,7 +121,8 @@ def _stamp(path: Location) -> Stamp:
         with RegistryReader(path) as registry:
             return (registry.version(),)
     found: list[tuple[int, int, int] | None] = []
-    for each in (path, Path(f"{path}-wal")):
+    real = real_path(path)
+    for each in (real, Path(f"{real}-wal")):
         try:
             about = each.stat()
         except OSError:

@@ -13,7 +13,7 @@ from kws.recipe import Recipe
 
 _ALWAYS = ("arch", "opt", "learning_rate", "momentum", "weight_decay", "epochs", "batch_size", "seed")
 _LAST = ("data", "threads", "device")
-_WHERE_UNUSUAL = ("maps", "words", "precision", "selection")
+_WHERE_UNUSUAL = ("maps", "words", "speakers", "precision", "selection")
 _OPTIONS = {"selection": "select"}
 
 

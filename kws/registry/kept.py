@@ -1,0 +1,54 @@
+"""Kept: what a process remembers of a run that it records, so that it can be recorded again elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kws.registry.backend import Connection
+from kws.registry.transfer import TRUTHS
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Kept:
+    """A run's own row, its sessions and tags, its epochs by number, its last checkpoint and the epoch before that."""
+
+    run: dict[str, Any]
+    sessions: Rows
+    tags: Rows
+    epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    checkpoint: tuple[int, bytes] | None = None
+
+    @classmethod
+    def of(cls, connection: Connection, key: int) -> Kept:
+        """A run as it is recorded when this process begins to work on it."""
+
+        def select(table: str, column: str = "run_key") -> Rows:
+            found = connection.execute(f"SELECT * FROM {table} WHERE {column} = :key", {"key": key})  # noqa: S608 - ours
+            return [{k: value for k, value in dict(row).items() if k not in ("key", "run_key")} for row in found]
+
+        (run,) = select("runs", "key")
+        run |= {name: bool(run[name]) for name in TRUTHS if run.get(name) in (0, 1)}
+        epochs = {row["epoch"]: row for row in select("epochs")}
+        (found,) = [*select("checkpoints"), None][:1]
+        checkpoint = (found["epoch"], found["safetensors"]) if found else None
+        return cls(run, select("sessions"), select("tags"), epochs, checkpoint)
+
+    def record(self, row: dict[str, Any], checkpoint: bytes | None) -> None:
+        """Remember an epoch's row; where a run comes to an epoch again, those after it are forgotten."""
+        number = row["epoch"]
+        self.epochs = {each: known for each, known in self.epochs.items() if each < number}
+        self.epochs[number] = {name: value for name, value in row.items() if name != "run_key"}
+        if checkpoint is not None:
+            self.checkpoint = number, checkpoint
+
+    def row(self) -> dict[str, Any]:
+        """The run's own row after its last epoch."""
+        done = list(self.epochs.values())
+        return self.run | {
+            "epochs_done": len(done),
+            "milliseconds": sum(row["milliseconds"] for row in done),
+            "validation_accuracy": done[-1]["validation_accuracy"] if done else None,
+        }

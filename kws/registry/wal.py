@@ -1,0 +1,180 @@
+"""Whether the write-ahead log beside a registry's file is that file's own.
+
+SQLite takes any log of the right name for the file's own, and has no means to tell: after `git checkout` of the file, a
+killed run's log puts its rows back, or pages of two files are mixed. The guarantee here: a log with commits in it is
+used only if whoever has it open has this very file open, too, and, where nobody has, if the file was neither written
+nor put in its place after the log's last commit, unless by a checkpoint of this log.
+
+A look at a file means to open and close it, by which a process loses every lock that it has on it (POSIX). So none is
+looked at that this process has open already: kws.registry.files sees to that.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows, where SQLite's locks cannot be asked for
+    fcntl = None  # type: ignore[assignment]
+
+_HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
+_MAGIC = (0x377F0682, 0x377F0683)
+_COUNTER, _PAGE_SIZE = 24, 16  # where the file's header has its change counter, and the size of a page
+_SHARED = (0x40000002, 510)  # the bytes of the file that whoever has it open in this mode has locked
+_ALIVE = (128, 1)  # that of the -shm which whoever uses the log has locked
+_LOOKS = 3
+_PAUSE_SECONDS = 0.05
+_TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together are so within this
+_AT_ONCE_NS = 10**7
+# struct flock: type, whence, start, length, process; 64 bits
+_FLOCK = {"linux": ("hh4xqqi4x", (0, 1, 2, 3, 4)), "darwin": ("qqihh", (3, 4, 0, 1, 2))}
+
+
+@dataclass
+class _Log:
+    """The commits in a log: the size of a page, and by page number where its images lie, the last one last."""
+
+    page_size: int
+    images: dict[int, list[int]] = field(default_factory=dict)
+
+
+def foreign_log(file: Path) -> str | None:
+    """Why the log beside `file` is not its own, and what to do, as a sentence; None where it is, or there is none.
+
+    `file` is a file's real name, which SQLite's log has, too, not a link to it.
+    """
+    log = Path(f"{file}-wal")
+    try:
+        user, has_this = _user(file)
+        if user and not has_this:
+            return in_use(file, user)
+        if not (log.stat().st_size and file.stat().st_size):
+            return None  # nothing in it, or SQLite removes it, for the file is a new one
+        for _ in range(_LOOKS if user else 1):  # while somebody writes, file and log are not looked at as at one moment
+            if not _is_foreign(file, log):
+                return None
+            time.sleep(_PAUSE_SECONDS if user else 0)
+    except OSError:  # it is gone meanwhile, or cannot be read, which whoever opens it is told
+        return None
+    if user:
+        return in_use(file, user)
+    return (
+        f"{log} is not of this {file.name} but of one that was there before; move it away (mv {log} {log}.old), "
+        "or `touch` it where you know that it does belong to it, and try again"
+    )
+
+
+def in_use(file: Path, user: str) -> str:
+    """The sentence about a file that was put where somebody still has another one open."""
+    return f"{user} still has the registry open that was at {file} before; wait until it has ended, and try again"
+
+
+def _user(file: Path) -> tuple[str, bool]:
+    """Who has the log open, and whether with this file; ("", False) for nobody, or where the system does not tell."""
+    if fcntl is None or sys.platform not in _FLOCK:
+        return "", False
+    seen: set[int] = set()
+    who = ""
+    for _ in range(_LOOKS):  # whoever ends between two looks is not mistaken for one that lives
+        alive = _locked_by(Path(f"{file}-shm"), *_ALIVE)
+        if alive is None:
+            return "", False
+        who = f"process {alive}" if alive > 0 else "another process"
+        if _locked_by(file, *_SHARED) is not None:
+            break
+        if alive in seen:
+            return who, False
+        seen.add(alive)
+    return who, True
+
+
+def _locked_by(path: Path, start: int, length: int) -> int | None:
+    """Another process that has locked one of these bytes; None for none."""
+    layout, order = _FLOCK[sys.platform]
+    wanted = [0] * 5
+    for place, value in zip(order, (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0), strict=True):
+        wanted[place] = value
+    try:
+        with _opened(path) as file:
+            told = struct.unpack(layout, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(layout, *wanted)))
+    except OSError:  # it is not there, or its file system knows no locks
+        return None
+    return None if told[order[0]] == fcntl.F_UNLCK else told[order[4]]
+
+
+def _is_foreign(file: Path, log: Path) -> bool:
+    """Whether a log that nobody has open belongs to another file than this, or to what this file was once."""
+    with _opened(log) as of_log, _opened(file) as of_file:
+        found = _read_log(of_log)
+        if not found.images:
+            return False
+        header = os.pread(of_file, 100, 0)
+        size = int.from_bytes(header[_PAGE_SIZE : _PAGE_SIZE + 2], "big")
+        if (65_536 if size == 1 else size) != found.page_size:
+            return True
+
+        def is_in_file(page: int, places: list[int]) -> bool:
+            kept = os.pread(of_file, found.page_size, (page - 1) * found.page_size)
+            return any(os.pread(of_log, found.page_size, place) == kept for place in places)
+
+        if all(is_in_file(page, places[-1:]) for page, places in found.images.items()):
+            return False  # a checkpoint has written all of it
+        if counters := [_number(of_log, place + _COUNTER) for place in found.images.get(1, ())]:
+            # Each commit that changes the first page counts it on by one, or leaves it at that.
+            here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
+            if not min(counters) - 1 <= here <= max(counters):
+                return True
+        # A checkpoint writes the pages in their order, so one that was cut short has written the first one at least.
+        first = min(found.images)
+        return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not is_in_file(first, found.images[first])
+
+
+def _is_newer(file: os.stat_result, log: os.stat_result) -> bool:
+    """Whether the file was written after the log was, or put in its place with the time that it had elsewhere."""
+    moved = file.st_ctime_ns > file.st_mtime_ns
+    together = _TOGETHER_NS if log.st_ctime_ns > log.st_mtime_ns + _AT_ONCE_NS else 0  # the log was moved, too
+    return file.st_mtime_ns > log.st_mtime_ns or (moved and file.st_ctime_ns > log.st_ctime_ns + together)
+
+
+def _read_log(log: int) -> _Log:
+    """What SQLite finds in a log, but for its checksums."""
+    header = os.pread(log, _HEADER.size, 0)
+    if len(header) < _HEADER.size:
+        return _Log(0)
+    magic, _, page_size, _, *salts = _HEADER.unpack(header)[:6]
+    if magic not in _MAGIC or not 512 <= page_size <= 65_536:
+        return _Log(0)
+    found, begun = _Log(page_size), list[tuple[int, int]]()
+    place, end = _HEADER.size, os.fstat(log).st_size
+    while place + _FRAME.size + page_size <= end:
+        page, commits, *of = _FRAME.unpack(os.pread(log, _FRAME.size, place))[:4]
+        if of != salts:  # what was written before the log began anew
+            break
+        begun.append((page, place + _FRAME.size))
+        if commits:
+            for number, at in begun:
+                found.images.setdefault(number, []).append(at)
+            begun.clear()
+        place += _FRAME.size + page_size
+    return found
+
+
+def _number(log: int, place: int) -> int:
+    return int.from_bytes(os.pread(log, 4, place), "big")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        yield file
+    finally:
+        os.close(file)

@@ -1,0 +1,79 @@
+"""What an evaluation is of: how many of its clips the network was trained on, and what of the data was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kws.data_card import ALL, SPLITS, TRAIN, DataCard, Manifest
+
+OTHER_SPLITS = "in its other splits"
+NOT_DRAWN = "not drawn for 'other'"  # as kws.speech says it, and "in FOLDER" where that begins with "_"
+NO_FILES = ("empty folders", "folders that are linked again")  # reasons that are told of folders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """How many clips were evaluated, and why the others that the data holds were not.
+
+    `left_out` counts files by reason, the most first; what is not in the data set itself is in it only where that is
+    recorded, which `is_whole` says. `trained_on` counts the clips whose sound the network was trained on; None where
+    that is not known.
+    """
+
+    clips: int
+    left_out: Mapping[str, int]
+    is_whole: bool
+    trained_on: int | None
+
+    @property
+    def offered(self) -> int:
+        """How many there are in all."""
+        return self.clips + sum(self.left_out.values())
+
+    @property
+    def flatters(self) -> bool:
+        """Whether clips of no keyword were left out, which would have been false accepts at times.
+
+        Those are words that were not drawn, and what lies in folders whose names begin with "_": noise and silence.
+        """
+        folders = [reason.removeprefix("in ").split("/") for reason in self.left_out if reason.startswith("in ")]
+        return NOT_DRAWN in self.left_out or any(part.startswith("_") for parts in folders for part in parts)
+
+
+def of(card: DataCard, split: str, *, has_manifests: bool, trained_on: int | None) -> Coverage:
+    """The coverage of an evaluation on one split of a data set, or on `all`."""
+    clips = len(card.labels_of(split))
+    elsewhere = sum(map(len, card.labels.values())) - clips
+    reasons = {reason: count for reason, count in card.unused.items() if reason not in NO_FILES}
+    reasons |= {OTHER_SPLITS: elsewhere} if elsewhere else {}
+    return Coverage(
+        clips=clips,
+        left_out=dict(sorted(reasons.items(), key=lambda each: (-each[1], each[0]))),
+        is_whole=has_manifests,
+        trained_on=trained_on,
+    )
+
+
+def trained_on(
+    trained: DataCard, evaluated: DataCard, split: str, train: Manifest | None, manifests: Mapping[str, Manifest]
+) -> int | None:
+    """How many clips of a split of `evaluated` sound as one of the training split of `trained`.
+
+    `train` is that split's manifest, and `manifests` are those of `evaluated`. None where it cannot be known: clips of
+    an older registry have no digests, and those of recordings say nothing about arrays.
+    """
+    if split == TRAIN and trained.fingerprint == evaluated.fingerprint:
+        return len(evaluated.labels[TRAIN])
+    parts = parts_of(split)
+    if train is None or any(part not in manifests for part in parts):
+        return None
+    if bool(trained.front_end) != bool(evaluated.front_end):
+        return None
+    known = set(train.each_digest())
+    return sum(digest in known for part in parts for digest in manifests[part].each_digest())
+
+
+def parts_of(split: str) -> Iterable[str]:
+    """The splits that a split consists of: itself, or for `all` the three."""
+    return SPLITS if split == ALL else (split,)

@@ -1,0 +1,165 @@
+"""Names of words and clips: which are the same, and which clips of a folder a line of a list means.
+
+Decisions:
+- Words are one word where they differ only in case or in how Unicode composes their letters. A word that is spelled
+  exactly so comes first, so "Weg" and "weg" can be two if both are asked for.
+- A clip's name is its path below the folder, without the ending.
+- A line of a list may be written by any system: with backslashes, "./", another case, quotes, an absolute path or the
+  folder's own name in front, further columns behind. It means the clip whose name it is exactly; else the one whose
+  name it is in another spelling; else the one whose name it ends with; else, without any folder, all clips of that
+  file name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from kws.speech.decode import OTHER_AUDIO, SUFFIXES
+
+_AUDIO = frozenset((*SUFFIXES, *OTHER_AUDIO))
+_QUOTES = ('"', "'")
+_LEFT_OUT = ("", ".")
+_UNUSUAL = re.compile("[\\\\,;\t\"'#\ufeff]|[.][.]")
+
+
+def without_ending(name: str) -> str:
+    """A clip's name without its ending, so that a list of .wav files also fits the same clips kept as FLAC."""
+    stem, dot, _ = name.rpartition(".")
+    return stem if dot else name
+
+
+def folded(name: str) -> str:
+    """The same for all spellings of a name: composed, in small letters."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+
+
+def labels_of(folders: Iterable[str], words: Sequence[str]) -> dict[str, int]:
+    """Which of the words each folder of that name holds, by its place among them; without those of other words."""
+    exact = {word: place for place, word in enumerate(words)}
+    spellings = [folded(word) for word in words]
+    close = {spelling: place for place, spelling in enumerate(spellings) if spellings.count(spelling) == 1}
+    found = {folder: exact.get(folder, close.get(folded(folder))) for folder in folders}
+    return {folder: place for folder, place in found.items() if place is not None}
+
+
+def one_word(folders: Iterable[str]) -> dict[str, str]:
+    """Each folder's word: its own name, or for all that are one word the name that sorts last, as "yes" after "Yes"."""
+    by_spelling: dict[str, str] = {}
+    names = sorted(set(folders))
+    for name in names:
+        by_spelling[folded(name)] = name
+    return {name: by_spelling[folded(name)] for name in names}
+
+
+class Finder:
+    """Finds the clips that a line means, among those with these names (word/.../file without ending)."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._exact = {name: place for place, name in enumerate(names)}
+        self._words: set[str] = set()
+        self._by_spelling: Mapping[str, list[int]] | None = None
+        self._by_file: dict[str, list[int]] = {}
+        self._folders: set[str] = set()
+        self._foreign: dict[str, bool] = {}
+
+    def find(self, line: str) -> list[int]:
+        """The places of the clips that a line means; none where it means none of them."""
+        if (exact := self._exact.get(without_ending(line))) is not None:
+            return [exact]
+        self._index()
+        if self._is_foreign(line):
+            return []
+        for parts in _readings(line):
+            if found := self._find(parts):
+                return found
+        return []
+
+    def has_word(self, line: str) -> bool:
+        """Whether a line that means no clip names one of a word that is there."""
+        self._index()
+        if self._is_foreign(line):
+            return False
+        for parts in _readings(line):
+            folders = [folded(part) for part in parts[:-1]]
+            if not folders:
+                continue
+            if folders[0] in self._words or folders[-1] in self._words:
+                return True
+            if any("/".join(folders[start:]) in self._folders for start in range(len(folders))):
+                return True
+        return False
+
+    def _is_foreign(self, line: str) -> bool:
+        """Whether a line is plainly written and has no word that is there: of a list of all words, most are."""
+        folder = line.rpartition("/")[0]
+        if not folder or _UNUSUAL.search(line):
+            return False
+        if folder not in self._foreign:
+            self._foreign[folder] = not any(folded(part.strip()) in self._words for part in folder.split("/"))
+        return self._foreign[folder]
+
+    def _find(self, parts: Sequence[str]) -> list[int]:
+        assert self._by_spelling is not None
+        file_names = _without_audio_ending(parts[-1])
+        for start in range(len(parts) - 1):
+            folder = "/".join(parts[start:-1])
+            for name in (f"{folder}/{file_name}" for file_name in file_names):
+                if (exact := self._exact.get(name)) is not None:
+                    return [exact]
+                if close := self._by_spelling.get(folded(name)):
+                    return close
+        if len(parts) == 1:
+            for name in file_names:
+                if found := self._by_file.get(folded(name)):
+                    return found
+        return []
+
+    def _index(self) -> None:
+        """Prepare for lines that are not a clip's name as it is, which most lists have none of."""
+        if self._by_spelling is not None:
+            return
+        by_spelling: dict[str, list[int]] = {}
+        for place, name in enumerate(self._names):
+            spelling = folded(name)
+            folder, _, file_name = spelling.rpartition("/")
+            by_spelling.setdefault(spelling, []).append(place)
+            self._by_file.setdefault(file_name, []).append(place)
+            self._folders.add(folder)
+            self._words.add(folder.partition("/")[0])
+        self._by_spelling = by_spelling
+
+
+def _readings(line: str) -> Iterator[list[str]]:
+    """What may be the parts of the path in a line, the likeliest first."""
+    seen = set()
+    whole = line.strip().strip("\ufeff").strip()
+    first = re.split(r"[,;\t]", whole, maxsplit=1)[0].rstrip()
+    for text in (line, whole, first, whole.partition(" #")[0].rstrip()):
+        bare = text[1:-1] if len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0] else text
+        for path in (bare, bare.replace("\\", "/")):
+            if path and path not in seen:
+                seen.add(path)
+                if parts := _parts(path):
+                    yield parts
+
+
+def _parts(path: str) -> list[str]:
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in _LEFT_OUT:
+            parts.append(part)
+    return parts
+
+
+def _without_audio_ending(file_name: str) -> tuple[str, str]:
+    """What a file may be called without its ending; what is no ending of recordings may be a part of the name."""
+    stem = without_ending(file_name)
+    is_ending = file_name[len(stem) :].lower() in _AUDIO
+    return (stem, file_name) if is_ending else (file_name, stem)

@@ -1,0 +1,99 @@
+"""What is said of a data set in a line each: what was used of it, whose clips they are, what it holds twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kws.data_card import SPLITS, TEST, TRAIN, VALIDATION, DataCard
+from kws.speech.folder import NOT_DRAWN
+from kws.speech.splits import shared_speakers
+from kws.speech.walk import FOLDERS, NOT_WORDS
+
+if TYPE_CHECKING:
+    from kws.speech.dataset import Dataset
+
+UNKNOWN = "speakers unknown: clips of one speaker may be in several splits"
+_CALLED = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
+_SHOWN = 3
+
+
+def about(loaded: Dataset, data: str) -> list[str]:
+    """The lines for a data set that is about to be used, which `data` names."""
+    card = loaded.card
+    lines = [used(sum(map(len, card.labels.values())), card.unused, loaded.elsewhere)] if card.unused else []
+    if any(reason != NOT_DRAWN for reason in card.unused):
+        lines[0] += f"; `kws data check {data}` lists them"
+    if not lines and loaded.elsewhere:
+        lines = [used(sum(map(len, card.labels.values())), {}, loaded.elsewhere)]
+    if loaded.left_out:
+        lines.append(f"left out {len(loaded.left_out):,} unreadable clips: {some(loaded.left_out)}")
+    folders = {path.partition("/")[0] for each in card.manifests.values() for path in each.paths}
+    if line := no_words(folders - set(card.classes)):
+        lines.append(line)
+    return lines + speakers(card) + sounds(card, data)
+
+
+def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
+    """How many files are clips that are used, and why the others are not."""
+    reasons = {reason: count for reason, count in unused.items() if reason not in FOLDERS}
+    line = f"used {clips:,} of {clips + sum(reasons.values()):,} files"
+    if reasons:
+        line += ": " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items(), key=_most_first))
+    for reason in FOLDERS:
+        if reason in unused:
+            line += f"; {reason}: {unused[reason]:,}"
+    if elsewhere:
+        line += f"; the lists also name {elsewhere:,} clips of words that are not there"
+    return line
+
+
+def no_words(folders: Collection[str]) -> str | None:
+    """That folders of what is no keyword, as other tools call them, are used; None where there are none."""
+    found = [name for name in NOT_WORDS if name in folders]
+    return f"{' and '.join(found)}: used like the words of 'other'" if found else None
+
+
+def speakers(card: DataCard) -> list[str]:
+    """How many speakers are in each split, and whether one is in several; or that they are not known."""
+    told = {split: manifest.speakers for split, manifest in card.manifests.items()}
+    if not told or any(each is None for each in told.values()):
+        tell = "; --speakers tells them" if card.front_end else ""
+        return [f"{UNKNOWN}{tell}"]
+    counts = ", ".join(f"{len(set(told[split] or ())):,} in {_CALLED[split]}" for split in SPLITS)
+    shared = shared_speakers((split, speaker) for split in SPLITS for speaker in set(told[split] or ()))
+    if not shared:
+        return [f"speakers: {counts}, none in two splits"]
+    return [
+        f"speakers: {counts}",
+        f"WARNING: {len(shared):,} speakers have clips in several splits ({some(shared)}), so accuracies will look "
+        "better than on new speakers",
+    ]
+
+
+def sounds(card: DataCard, data: str) -> list[str]:
+    """A warning where the same second of sound is in two splits, or in two classes."""
+    seen: dict[bytes, list[tuple[str, int, str]]] = {}
+    for split, manifest in card.manifests.items():
+        labels = card.labels[split]
+        for place, digest in enumerate(manifest.each_digest()):
+            seen.setdefault(digest, []).append((split, labels[place], manifest.paths[place]))
+    again = [clips for clips in seen.values() if len(clips) > 1]
+    parts = []
+    for at, what in ((0, "in two splits"), (1, "in two classes")):
+        found = [clips for clips in again if len({clip[at] for clip in clips}) > 1]
+        if found:
+            first = " = ".join(clip[2] for clip in found[0][:_SHOWN])
+            many = f"{len(found):,} sounds, " if len(found) > 1 else ""
+            parts.append(f"{what} ({many}{first})")
+    check = f"; `kws data check {data}` lists them" if card.front_end else ""
+    return [f"WARNING: the same sound is {' and '.join(parts)}{check}"] if parts else []
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of these names."""
+    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+
+
+def _most_first(reason: tuple[str, int]) -> tuple[int, str]:
+    return -reason[1], reason[0]

@@ -1,0 +1,230 @@
+"""Trials of a search, from those that the registry has to as many as are wanted, on this machine's processes.
+
+Several searches may work under one tag: each takes what the others' processes train for trials of its own, and waits
+for those. They are looked at again and again, until they have ended or can be taken over, as in kws.sweeps.line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from kws import display
+from kws.errors import KwsError
+from kws.location import Location
+from kws.process import SILENT_SECONDS
+from kws.recipe import Recipe
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED, RUNNING, Run
+from kws.registry.selection import Selection
+from kws.sweeps.line import DEATHS, LOOK_SECONDS, Ended
+from kws.sweeps.pool import Pool
+from kws.sweeps.search import Search, Space, has_ended, was_given_up
+from kws.sweeps.shown import Shown
+from kws.sweeps.trainer import DIED, REFUSED, Question, as_question
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+@dataclass
+class _Open:
+    """A trial that has not ended: its recipe, the last epoch that the search was told of, and how often it broke off.
+
+    One that another process trains has the last sign of life of that, since when it is that one, and when it is looked
+    at again.
+    """
+
+    trial: Trial
+    recipe: Recipe
+    told: int = 0
+    deaths: int = 0
+    elsewhere: bool = False
+    sign: str | None = None
+    since: float = field(default_factory=time.monotonic)
+    due: float = 0.0
+
+
+class Trials:
+    """A search's trials; those with its tag that another search's ranges or other clips made are none of them."""
+
+    def __init__(self, engine: Pool, search: Search, db: Location, tag: str, fingerprint: str) -> None:
+        self._engine, self._search, self._db, self._tag, self._fingerprint = engine, search, db, tag, fingerprint
+        self._open: dict[int, _Open] = {}
+        self._cut_off: deque[Recipe] = deque()
+        self._ended = 0
+
+    def until(self, wanted: int) -> None:
+        """Go on until there are so many, or every recipe was tried. Raises KwsError where the processes cannot work."""
+        listed = self._search.space.listed()
+        for _ in self._look():
+            pass
+        there, again = self._ended, len(self._cut_off)
+        counted = f"{there:,} there, {again:,} to go on with" if there or again else "none there yet"
+        counted += f", {len(self._open):,} that other processes train" if self._open else ""
+        display.say(f"search {self._tag}: {wanted:,} trials ({counted}), {self._engine.jobs} at once")
+        if listed is not None and len(listed) < wanted:
+            many = "1 recipe" if len(listed) == 1 else f"{len(listed):,} recipes"
+            display.say(f"note: these ranges and values hold {many}; no more can be tried than that")
+            wanted = len(listed)
+        with Shown(max(wanted - there, 0), self._db, called) as shown:
+            while True:
+                wanted = self._begin(wanted, shown)
+                if not self._open and self._ended >= wanted:
+                    return
+                for question, answer in self._engine.answers(LOOK_SECONDS):
+                    if ended := self._take(question, answer):
+                        shown.ended(ended)
+                for ended in self._look_elsewhere():
+                    shown.ended(ended)
+                others = sum(one.elsewhere for one in self._open.values())
+                shown.waiting = f"waiting for {others} that other processes train" if others else ""
+                shown.passed()
+
+    def _begin(self, wanted: int, shown: Shown) -> int:
+        """Begin as many trials as there is room for; returns how many are wanted, fewer where no recipe is left."""
+        while self._ended + len(self._open) < wanted and self._engine.room() > 0:
+            for ended in self._look():
+                shown.ended(ended)
+            if self._ended + len(self._open) >= wanted:
+                break
+            begun = self._search.begin(self._cut_off.popleft() if self._cut_off else None)
+            if begun is None:
+                display.say("note: no recipe could be drawn that was not tried; give wider ranges for more trials")
+                return self._ended + len(self._open)
+            trial, recipe = begun
+            self._open[trial.number] = _Open(trial, recipe)
+            self._ask(trial.number)
+            shown.expect(recipe)
+        return wanted
+
+    def _look(self) -> Iterable[Ended]:
+        """Take on the runs with the tag that the search does not know yet; those of them that have ended."""
+        with RegistryReader(self._db) as registry:
+            for run in of_search(registry.runs(Selection(tags=(self._tag,))), self._search.space, self._fingerprint):
+                recipe = replace(run.recipe, data=self._search.space.fixed["data"])
+                if self._search.has(recipe) or recipe in self._cut_off:
+                    continue
+                if has_ended(run):
+                    self._search.add(run, registry.validation_accuracies(run.id))
+                    self._ended += 1
+                    yield _shown(recipe, run, elsewhere=True)
+                elif run.status == RUNNING:
+                    begun = self._search.begin(recipe)
+                    assert begun
+                    self._open[begun[0].number] = _Open(*begun, elsewhere=True)
+                else:
+                    self._cut_off.append(recipe)
+
+    def _look_elsewhere(self) -> Iterable[Ended]:
+        """Those that other processes trained and that have ended; the others are asked for, where there is room."""
+        now = time.monotonic()
+        for number, one in list(self._open.items()):
+            if not one.elsewhere or one.due > now:
+                continue
+            one.due = now + _LOOK_AGAIN_SECONDS
+            with RegistryReader(self._db) as registry:
+                run = self._run_of(registry, one.recipe)
+                if run and has_ended(run):
+                    yield self._end(number, run, registry)
+                    continue
+            if self._engine.room() > 0:
+                one.elsewhere = False
+                self._ask(number, silent=one.sign if now - one.since > SILENT_SECONDS else None)
+
+    def _ask(self, number: int, silent: str | None = None) -> None:
+        told: dict[str, Any] = {"at": number, "tags": [self._tag], "epochs_told": True, "silent": silent}
+        self._engine.ask(as_question(self._open[number].recipe, ask="train", **told))
+
+    def _take(self, question: Question, answer: dict[str, Any]) -> Ended | None:
+        """What a process said: an epoch, which is answered, or what became of a trial."""
+        number = question["at"]
+        one = self._open[number]
+        if "epoch" in answer:
+            self._engine.reply(question, go_on=not self._gives_up(one, answer))
+            return None
+        if answer["status"] == REFUSED:
+            raise KwsError(answer["error"])
+        if answer["status"] != DIED and answer.get("run") is None:
+            raise KwsError(f"{called(one.recipe)}: {answer['error']}")
+        if answer["status"] != DIED:
+            with RegistryReader(self._db) as registry:
+                run = registry.by_id(answer["run"])
+                if has_ended(run):
+                    return self._end(number, run, registry, elsewhere=bool(answer.get("before")))
+            if run.status == RUNNING:
+                self._leave(one, answer.get("sign"))
+                return None
+        one.deaths += 1  # its process died, or somebody else went on with it and was stopped
+        if one.deaths == DEATHS:
+            raise KwsError(f"{called(one.recipe)}: its process died {DEATHS} times")
+        self._ask(number)
+        return None
+
+    def _leave(self, one: _Open, sign: str | None) -> None:
+        """Leave a trial to the process that trains it."""
+        now = time.monotonic()
+        if sign != one.sign or sign is None:
+            one.sign, one.since = sign, now
+        one.elsewhere, one.due = True, now + _LOOK_AGAIN_SECONDS
+
+    def _end(self, number: int, run: Run, registry: RegistryReader, *, elsewhere: bool = True) -> Ended:
+        one = self._open.pop(number)
+        self._ended += 1
+        self._search.end(one.trial, run, registry.validation_accuracies(run.id))
+        return _shown(one.recipe, run, elsewhere=elsewhere)
+
+    def _gives_up(self, one: _Open, answer: dict[str, Any]) -> bool:
+        epoch = answer["epoch"]
+        if one.told < epoch - 1:  # it goes on: what it had before it was cut off counts, too
+            for earlier, accuracy in enumerate(self._known(one)[one.told : epoch - 1], one.told + 1):
+                self._search.gives_up(one.trial, earlier, accuracy)
+        if epoch <= one.told:  # after its process died
+            return False
+        one.told = epoch
+        return self._search.gives_up(one.trial, epoch, answer["validation_accuracy"])
+
+    def _known(self, one: _Open) -> Sequence[float]:
+        with RegistryReader(self._db) as registry:
+            run = self._run_of(registry, one.recipe)
+            return registry.validation_accuracies(run.id) if run else []
+
+    def _run_of(self, registry: RegistryReader, recipe: Recipe) -> Run | None:
+        """The run of a trial, if it has begun."""
+        runs = of_search(registry.runs(Selection(tags=(self._tag,))), self._search.space, self._fingerprint)
+        alike = [run for run in runs if self._search.space.key(run.recipe) == self._search.space.key(recipe)]
+        return alike[-1] if alike else None
+
+
+def of_search(runs: Iterable[Run], space: Space, fingerprint: str) -> list[Run]:
+    """Those of a tag's runs that are the search's: on its clips, by recipes that it could have drawn, each once."""
+    found: dict[tuple[Any, ...], Run] = {}
+    for run in runs:
+        if run.data_fingerprint == fingerprint and space.holds(run.recipe):
+            known = found.get(space.key(run.recipe))
+            if known is None or known.status != FINISHED:
+                found[space.key(run.recipe)] = run
+    return list(found.values())
+
+
+def called(recipe: Recipe) -> str:
+    """What tells a trial from others."""
+    names = ("learning_rate", "batch_size", "weight_decay", "momentum")
+    parts = [(name.replace("_", " "), getattr(recipe, name)) for name in names]
+    more = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in parts if value]
+    return ", ".join((recipe.opt, *more))
+
+
+def state(run: Run) -> str:
+    """A trial's status: "given up" for one that was ended for its accuracy, and else its run's."""
+    return "given up" if was_given_up(run) else run.status
+
+
+def _shown(recipe: Recipe, run: Run, *, elsewhere: bool) -> Ended:
+    told = {"validation_accuracy": run.validation_accuracy, "seconds": run.seconds, "error": run.error}
+    return Ended(recipe=recipe, answer={"status": state(run), "run": run.id, "before": elsewhere, **told})

@@ -1,0 +1,106 @@
+"""A registry of an older schema on a server: upgraded whole, once, by whoever may, however many open it."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+from commands import connect, ok_json, refused, sql
+from ledger import make_recipe, make_registry
+
+from kws.registry.connection import SCHEMA_VERSION
+from kws.registry.store import Registry
+
+fork = multiprocessing.get_context("fork")
+COLUMNS = (
+    "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = {} ORDER BY 1"
+)
+
+
+@pytest.fixture
+def old(url):
+    """A registry of schema 3 with a run that had a softmax before cross-entropy, and one that had not."""
+    make_registry(url, [make_recipe(softmax=True), make_recipe()])
+    sql(
+        url,
+        "UPDATE evaluations SET loss = objective",
+        "ALTER TABLE evaluations DROP COLUMN objective",
+        "ALTER TABLE evaluations ALTER COLUMN loss SET NOT NULL",
+        "DROP TABLE manifests",
+        "DROP TABLE tests",
+        *(f"ALTER TABLE data DROP COLUMN {name}" for name in ("draw", "content", "band_means", "unused")),
+        *(f"ALTER TABLE runs DROP COLUMN {name}" for name in ("speakers", "instruction_set")),
+        "UPDATE kws_registry SET schema_version = 3",
+    )
+    return url
+
+
+def shape(url) -> set[tuple]:
+    """Every column of every table, with its type and whether it may be null."""
+    return set(
+        sql(
+            url,
+            "SELECT table_name, column_name, data_type, is_nullable, collation_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema()",
+        )
+    )
+
+
+def test_it_is_upgraded_with_every_row_and_has_the_tables_of_a_new_one(old, server):
+    before = sql(old, "SELECT id, status, test_accuracy FROM runs ORDER BY key")
+    with Registry(old) as registry:
+        softmax, plain = registry.runs()
+        ((_, of_softmax),) = registry.evaluations(softmax.id)
+        ((_, of_plain),) = registry.evaluations(plain.id)
+    assert (of_softmax.objective, of_plain.loss, of_plain.objective) == (0.37, 0.37, 0.37)
+    assert of_softmax.loss != 0.37
+    assert sql(old, "SELECT id, status, test_accuracy FROM runs ORDER BY key") == before
+    assert sql(old, "SELECT schema_version FROM kws_registry") == [(SCHEMA_VERSION,)]
+    assert sql(old, "SELECT count(*) FROM tests") == [(2,)]
+    upgraded = shape(old)
+    sql(old, "DROP TABLE tests, manifests, logits, evaluations, epochs, sessions, tags, weights, checkpoints, runs")
+    sql(old, "DROP TABLE splits, data, kws_registry")
+    make_registry(old)
+    assert upgraded == shape(old)
+
+
+def opens(url, barrier, results) -> None:
+    barrier.wait()
+    try:
+        with Registry(url) as registry:
+            results.put(len(registry.runs()))
+    except BaseException as error:
+        results.put(repr(error))
+
+
+def test_twenty_that_open_it_at_once_all_find_it_upgraded_once(old):
+    barrier, results = fork.Barrier(20), fork.SimpleQueue()
+    processes = [fork.Process(target=opens, args=(old, barrier, results)) for _ in range(20)]
+    for process in processes:
+        process.start()
+    found = [results.get() for _ in processes]
+    for process in processes:
+        process.join(30)
+    assert found == [2] * 20
+    assert sql(old, "SELECT schema_version FROM kws_registry") == [(SCHEMA_VERSION,)]
+    assert sql(old, "SELECT count(*) FROM tests") == [(2,)]
+
+
+def test_who_may_only_read_is_told_who_can_upgrade_it(old, server):
+    with connect(old) as connection:
+        (schema,) = connection.execute("SELECT current_schema()").fetchone()
+        connection.execute("DROP ROLE IF EXISTS reader")
+        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'secret'")
+        connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO reader")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader")
+    scheme, rest = old.in_full().split("://")
+    reader = f"{scheme}://reader:secret@{rest.partition('@')[2]}"
+    told = refused("runs", "list", "--db", reader)
+    assert "open it once as the user who made it" in told
+    assert sql(old, "SELECT schema_version FROM kws_registry") == [(3,)]
+
+
+def test_an_upgraded_registry_takes_new_runs(old):
+    ok_json("runs", "list", "--db", old)
+    assert len(make_registry(old, [make_recipe(seed=5)])) == 1
+    assert len(ok_json("runs", "list", "--db", old)["runs"]) == 3

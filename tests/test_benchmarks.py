@@ -1,0 +1,73 @@
+"""The benchmark of `kws compare` times what its user gets: a comparison, on runs that can be compared."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from commands import ok
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path[:0] = [] if ROOT in sys.path else [ROOT]
+
+from benchmarks import comparing, growth, ledger  # noqa: E402 - the repository's root is not where tests are looked for
+from benchmarks.measure import CellError  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """Three seeds of each cell, as the benchmarks record them."""
+    path = tmp_path_factory.mktemp("benchmarks") / "runs.db"
+    ledger.build(str(path), 12)
+    return path
+
+
+def answer(path: Path, *options: str) -> dict:
+    return json.loads(ok(comparing.COMPARE, *options, "--format", "json", "--db", path))
+
+
+def test_the_registry_that_compare_is_timed_on_has_something_to_compare(registry):
+    (table,) = answer(registry)["tables"]
+    assert [(cell["arch"], cell["opt"], cell["n"]) for cell in table["cells"]] == [(*of, 3) for of in ledger.CELLS]
+    assert len(comparing.compared_cells(answer(registry))) == 3
+    (best,) = [cell for cell in table["cells"] if cell["best"]]
+    assert (best["arch"], best["opt"]) == ("cnn", "adam")
+    assert len({cell["seeds"][0] for cell in table["cells"]}) == 1
+    assert comparing.compared_cells(answer(registry, "--no-test")) == []
+
+
+@pytest.fixture
+def timed(monkeypatch, registry):
+    """The commands that are timed, on a workspace whose every registry is that one."""
+    commands = []
+    for module in (comparing, growth):
+        monkeypatch.setattr(module, "wall", lambda command, **_: commands.append(command[1:]) or 1.0)
+    monkeypatch.setattr(comparing, "installed", lambda _: None)
+    monkeypatch.setattr(comparing, "run", lambda command, env: ok(*command[1:]))
+    monkeypatch.setattr(comparing, "kws_program", lambda: ["kws"])
+    monkeypatch.setattr(growth, "kws_program", lambda: ["kws"])
+    monkeypatch.setattr(growth, "call", lambda *_, epochs, **__: [1.0] * epochs)
+    monkeypatch.setattr(growth, "draw", lambda *_: None)
+    return commands, SimpleNamespace(quick=True, rounds=1, registry=lambda _: registry)
+
+
+@pytest.mark.parametrize("group", [comparing, growth], ids=["registry", "growth"])
+def test_compare_is_timed_as_it_is_typed(timed, group, registry):
+    commands, workspace = timed
+    rows = group.measure(workspace)
+    assert ["compare", "--db", str(registry)] in commands
+    assert not any("--no-test" in command for command in commands)
+    assert any(row.what.startswith("`kws compare` over ") for row in rows)
+
+
+@pytest.mark.parametrize("group", [comparing, growth], ids=["registry", "growth"])
+def test_compare_is_not_timed_where_nothing_is_compared(timed, group, tmp_path):
+    commands, workspace = timed
+    ledger.build(str(tmp_path / "one.db"), 1)
+    workspace.registry = lambda _: tmp_path / "one.db"
+    with pytest.raises(CellError, match="`kws compare` has nothing to compare in "):
+        group.measure(workspace)
+    assert commands == []

@@ -1,0 +1,353 @@
+"""A run is recorded in the file at the registry's path, or fails and is kept beside it; readers see the file there."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from commands import dump, ok_json, sql
+from ledger import (
+    ENVIRONMENT,
+    WEIGHTS,
+    cut_off,
+    make_card,
+    make_epochs,
+    make_evaluation,
+    make_recipe,
+    make_registry,
+    start,
+    train,
+)
+
+from kws.errors import RegistryError
+from kws.registry import binding, doctor, files
+from kws.registry.binding import ReplacedError
+from kws.registry.following import Follower
+from kws.registry.reader import RegistryReader
+from kws.registry.rescue import rescue
+from kws.registry.runs import FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.registry.store import Registry
+from kws.registry.transfer import take_in
+
+pytestmark = pytest.mark.sqlite_file
+CARD = make_card()
+
+
+@pytest.fixture(autouse=True)
+def sooner(monkeypatch):
+    """Less time to be sure in."""
+    monkeypatch.setattr(binding, "SURE_SECONDS", 0.1)
+    monkeypatch.setattr(binding, "_AGAIN_SECONDS", 0.02)
+
+
+@pytest.fixture
+def other(tmp_path) -> Path:
+    """Another registry, with a finished run of seed 50."""
+    make_registry(tmp_path / "other.db", [make_recipe(seed=50)])
+    return tmp_path / "other.db"
+
+
+def seeds(db: Path) -> list[int]:
+    with RegistryReader(db) as registry:
+        return sorted(run.recipe.seed for run in registry.runs())
+
+
+def is_removed(db: Path, other: Path) -> None:
+    db.unlink()
+
+
+def is_moved_away(db: Path, other: Path) -> None:
+    db.rename(db.with_name("elsewhere.db"))
+
+
+def is_replaced(db: Path, other: Path) -> None:
+    other.replace(db)
+
+
+def is_replaced_by_its_copy(db: Path, other: Path) -> None:
+    Path(shutil.copy(db, "copied")).replace(db)
+
+
+def is_restored_by_git(db: Path, other: Path) -> None:
+    subprocess.run(["git", "checkout", "--quiet", "--", db.name], cwd=db.parent, check=True)
+
+
+def is_written_over(db: Path, other: Path) -> None:
+    with db.open("r+b") as file:
+        file.truncate(0)
+        file.write(other.read_bytes())
+
+
+def is_written_over_by_what_it_was(db: Path, other: Path) -> None:
+    with db.open("r+b") as file:
+        file.truncate(0)
+        file.write(db.with_name("before.db").read_bytes())
+
+
+def and_its_folder_are_moved(db: Path, other: Path) -> None:
+    db.parent.rename(db.parent.with_name("moved"))
+
+
+WAYS = [
+    is_removed,
+    is_moved_away,
+    is_replaced,
+    is_replaced_by_its_copy,
+    is_restored_by_git,
+    is_written_over,
+    is_written_over_by_what_it_was,
+    and_its_folder_are_moved,
+]
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """A registry in a folder that git keeps, with a finished run of seed 0; beside it a copy of it."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    db = folder / "experiments.db"
+    make_registry(db, [make_recipe(seed=0)])
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "experiments.db"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
+    shutil.copy(db, folder / "before.db")
+    return db
+
+
+def records(registry, run_id: str) -> None:
+    registry.record(run_id, make_epochs(3)[2])
+
+
+def finishes(registry, run_id: str) -> None:
+    registry.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
+
+
+def is_interrupted(registry, run_id: str) -> None:
+    registry.end(run_id, INTERRUPTED)
+
+
+def beats(registry, run_id: str) -> None:
+    registry.beat(run_id)
+
+
+@pytest.mark.parametrize("act", [records, finishes, is_interrupted, beats], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_run_whose_registry_is_another_fails_at_its_next_record_and_is_kept_beside_it(place, other, way, act):
+    whole = {name: dump(name) for name in (other, place)}
+    registry = Registry(place)
+    run_id = start(registry, make_recipe(seed=7, epochs=2))
+    for epoch in make_epochs(2):
+        registry.record(run_id, epoch, WEIGHTS if epoch.epoch == 1 else None)
+    way(place, other)
+    with pytest.raises(ReplacedError, match=f"{place} was (removed|replaced by another file) while the run was"):
+        act(registry, run_id)
+    outcome = (make_evaluation(CARD), WEIGHTS) if act is finishes else None
+    kept = registry.kept(run_id)
+    file = rescue(place, kept, CARD, status=INTERRUPTED, error="why", checkpoint=kept.checkpoint, outcome=outcome)
+    registry.abandon()
+    # The run is in a registry of its own, with all that was recorded of it.
+    with Registry(file) as kept_in:
+        run = kept_in.by_id(run_id)
+        assert run.status == (FINISHED if outcome else INTERRUPTED)
+        assert (run.epochs_done, len(kept_in.epochs(run_id))) == ((3, 3) if act is records else (2, 2))
+        if outcome:
+            assert kept_in.weights(run_id) == WEIGHTS
+            assert run.test_accuracy == outcome[0].accuracy
+        else:
+            assert kept_in.checkpoint(run_id).data == WEIGHTS
+            kept_in.go_on(run_id, epochs=5, environment=ENVIRONMENT)
+            kept_in.end(run_id, INTERRUPTED)
+    assert doctor.examine(file) == []
+    # What is at the path now, and where the file was moved to, is whole, unmixed, and nothing there is finished of it.
+    there = (place, place.with_name("elsewhere.db"), place.parent.with_name("moved") / place.name)
+    for each in filter(Path.exists, there):
+        assert sql(each, "PRAGMA integrity_check") == [("ok",)]
+        found = dump(each)
+        assert [row for row in found["runs"] if "running" not in row] in [rows["runs"] for rows in whole.values()]
+        with RegistryReader(each) as registry:
+            assert not [run for run in registry.runs() if run.id == run_id and run.status == FINISHED]
+    if way in (is_replaced, is_written_over):
+        assert dump(place) == whole[other]
+    if way in (is_restored_by_git, is_written_over_by_what_it_was):
+        assert dump(place) == whole[place]
+    if way is is_moved_away:  # all that was committed has moved along
+        with RegistryReader(place.with_name("elsewhere.db")) as moved:
+            assert len(moved.epochs(run_id)) >= 2
+    left = sorted(entry.name for entry in place.parent.iterdir()) if place.parent.exists() else []
+    assert not [name for name in left if name.endswith(("-wal", "-shm")) and name.startswith("experiments.db")]
+
+
+def test_a_link_that_is_led_elsewhere_is_another_registry_and_each_keeps_its_log(place, other, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(place)
+    registry = Registry(link)
+    run_id = start(registry, make_recipe(seed=7))
+    registry.record(run_id, make_epochs(1)[0])
+    assert Path(f"{place}-wal").exists()
+    link.unlink()
+    link.symlink_to(other)
+    with pytest.raises(ReplacedError, match="was replaced"):
+        registry.record(run_id, make_epochs(2)[1])
+    registry.abandon()
+    assert seeds(link) == [50]
+    with RegistryReader(place) as there:
+        assert len(there.epochs(run_id)) == 1
+    assert seeds(place) == [0, 7]
+
+
+def test_the_same_file_by_another_inode_is_the_same(place, monkeypatch):
+    """As on some mounts, where inodes are numbered as they come."""
+    real, shift = files.stamp, [0]
+
+    def renumbered(path, *, written=False):
+        device, *rest = real(path, written=written) or (None,)
+        return (device + shift[0], *rest) if rest else ()
+
+    monkeypatch.setattr(files, "stamp", renumbered)
+    monkeypatch.setattr(binding, "stamp", renumbered)
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        for epoch in make_epochs(4):
+            shift[0] += 1
+            registry.record(run_id, epoch)
+        shift[0] += 1
+        registry.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
+        assert registry.by_id(run_id).status == FINISHED
+    assert doctor.examine(place) != []  # it has 4 of 50 epochs
+    assert seeds(place) == [0, 7]
+
+
+def test_a_log_that_is_removed_takes_nothing_along(place):
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        first, second, third = make_epochs(3)
+        registry.record(run_id, first)
+        for ending in ("-wal", "-shm"):
+            Path(f"{place}{ending}").unlink()
+        registry.record(run_id, second)
+        with Registry(place) as another:
+            another.annotate(run_id, "seen")
+        registry.record(run_id, third)
+        assert registry.by_id(run_id).note == "seen"
+    with RegistryReader(place) as registry:
+        assert [epoch.epoch for epoch in registry.epochs(run_id)] == [1, 2, 3]
+    assert sql(place, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_others_may_write_compact_and_copy_the_file_meanwhile(place):
+    with Registry(place) as registry, Registry(place) as second:
+        run_id, other_run = start(registry, make_recipe(seed=7)), start(second, make_recipe(seed=8))
+        for epoch in make_epochs(6):
+            registry.record(run_id, epoch, bytes(2_000_000))
+            second.record(other_run, epoch, bytes(2_000_000))
+            with closing(sqlite3.connect(place)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                connection.execute("VACUUM")
+        registry.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
+        second.finish(other_run, make_evaluation(CARD), CARD, WEIGHTS)
+    assert [run["status"] for run in ok_json("runs", "list", "--db", place)["runs"]] == [FINISHED] * 3
+
+
+def test_a_reader_that_keeps_the_log_from_being_written_delays_no_end(place, monkeypatch):
+    monkeypatch.setattr(binding, "SURE_SECONDS", 20.0)
+    with Registry(place) as registry, RegistryReader(place) as reader, reader.reading() as connection:
+        connection.execute("SELECT count(*) FROM runs").fetchone()
+        run_id = start(registry, make_recipe(seed=7))
+        registry.record(run_id, make_epochs(1)[0])
+        registry.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
+    assert seeds(place) == [0, 7]
+
+
+def test_between_two_runs_a_process_takes_up_the_file_that_is_there_now(place, other):
+    with Registry(place) as registry:
+        first = train(registry, make_recipe(seed=1))
+        other.replace(place)
+        second = train(registry, make_recipe(seed=2))
+        assert [run.recipe.seed for run in registry.runs()] == [50, 2]
+        assert second != first
+    assert seeds(place) == [2, 50]
+
+
+@pytest.mark.parametrize("way", [is_replaced, is_written_over, is_restored_by_git], ids=lambda way: way.__name__)
+def test_a_reader_sees_the_file_that_is_at_the_path_and_never_two(place, other, way):
+    with RegistryReader(place) as reader:
+        (mine,) = reader.runs()
+        assert len(reader.epochs(mine.id)) == 2
+        way(place, other)
+        assert [run.recipe.seed for run in reader.runs()] == ([0] if way is is_restored_by_git else [50])
+        if way is not is_restored_by_git:
+            with pytest.raises(RegistryError, match="there is no run"):
+                reader.epochs(mine.id)
+
+
+def test_a_reader_whose_file_is_removed_says_so_and_reads_on_when_it_is_back(place, other, monkeypatch):
+    monkeypatch.setattr("kws.registry.connection._MOVING_SECONDS", 0.1)
+    with RegistryReader(place) as reader:
+        reader.runs()
+        place.rename("away.db")
+        for _ in range(2):
+            with pytest.raises(RegistryError, match="there is no registry"):
+                reader.runs()
+        other.replace(place)
+        assert [run.recipe.seed for run in reader.runs()] == [50]
+
+
+def test_who_watches_begins_anew_with_another_file(place, other):
+    now = datetime.now(UTC)
+    with Registry(other) as registry, Follower(place) as follower:
+        assert follower.look(now) == []
+        run_id = start(registry, make_recipe(seed=51))
+        registry.record(run_id, make_epochs(1)[0])
+        place.unlink()
+        place.symlink_to(other)
+        assert [(each.run.id, each.run.status) for each in follower.look(now)] == [(run_id, RUNNING)]
+        sql(other, "UPDATE sessions SET process_started = 'earlier'")
+        assert [each.run.status for each in follower.look(now)] == [LOST]
+
+
+def test_a_run_that_ends_between_two_looks_is_seen_and_an_imported_one_is_not(place, other):
+    now = datetime.now(UTC)
+    with Registry(place) as registry, Follower(place) as follower:
+        assert follower.look(now) == []
+        run_id = train(registry, make_recipe(seed=3))
+        assert [each.run.id for each in follower.look(now)] == [run_id]
+        sql(other, "UPDATE runs SET started_at = '2023-05-01T10:00:00.000+00:00'")
+        take_in(place, other)
+        assert [each.run.id for each in follower.look(now)] == [run_id]
+
+
+def test_a_run_that_goes_on_elsewhere_keeps_its_earlier_epochs(place, other):
+    with Registry(place) as registry:
+        run_id = cut_off(registry, epochs=2)
+        registry.go_on(run_id, epochs=5, environment=ENVIRONMENT)
+        registry.tag(run_id, ["kept"])
+        is_removed(place, other)
+        with pytest.raises(ReplacedError):
+            registry.record(run_id, make_epochs(3)[2], b"another")
+        kept = registry.kept(run_id)
+        file = rescue(place, kept, CARD, status=INTERRUPTED, error=None, checkpoint=kept.checkpoint, outcome=None)
+        registry.abandon()
+    with RegistryReader(file) as found:
+        assert [epoch.epoch for epoch in found.epochs(run_id)] == [1, 2, 3]
+        assert found.checkpoint(run_id).epoch == 3
+    assert len(sql(file, "SELECT * FROM sessions")) == 2
+
+
+def test_where_no_registry_can_be_made_the_checkpoint_is_kept_and_where_nothing_can_be_that_is_said(
+    place, other, monkeypatch
+):
+    registry = Registry(place)
+    run_id = start(registry, make_recipe(seed=7))
+    kept, about = registry.kept(run_id), {"status": INTERRUPTED, "error": None, "outcome": None}
+    monkeypatch.setattr("kws.registry.rescue.Registry.keep_card", lambda *_: (_ for _ in ()).throw(RegistryError("x")))
+    file = rescue(place, kept, CARD, checkpoint=(1, WEIGHTS), **about)
+    assert (file.suffix, file.read_bytes()) == (".safetensors", WEIGHTS)
+    assert run_id in file.name
+    assert rescue(place, kept, CARD, checkpoint=None, **about) is None
+    registry.end(run_id, INTERRUPTED)
+    registry.__exit__()

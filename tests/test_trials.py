@@ -1,0 +1,253 @@
+"""The trials of a search: what they share with other processes under the same tag, and how each end is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from commands import sql
+from ledger import make_card, make_epochs, make_evaluation, start
+
+from kws.errors import KwsError
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING
+from kws.registry.store import Registry
+
+optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
+
+from kws.session import PRUNED  # noqa: E402
+from kws.sweeps import search as searches  # noqa: E402
+from kws.sweeps import trials as trying  # noqa: E402
+from kws.sweeps.search import Search, Space  # noqa: E402
+from kws.sweeps.trainer import DIED, as_recipe  # noqa: E402
+from kws.sweeps.trials import Trials  # noqa: E402
+
+TAG = "tune-x"
+CARD = make_card()
+FIXED = {
+    "arch": "fc", "opt": "adam", "epochs": 2, "seed": 0, "maps": None, "words": ("yes", "no"), "data": "clips",
+    "threads": 1, "selection": "final", "precision": "fp32", "device": "cpu", "weight_decay": 0.0, "batch_size": 64,
+}  # fmt: skip
+
+
+def make_search(rates="0.001,0.01,0.1,1"):
+    searched = {"learning_rate": searches.values("learning_rate", rates, float)}
+    return Search(Space(searched=searched, fixed=FIXED), random=False, prune=True, seed=0, epochs=2)
+
+
+class Engine:
+    """Trains in no time; `script` says what else becomes of a learning rate, the first time and the later ones."""
+
+    def __init__(self, db, jobs=1, **script):
+        self.db, self.jobs, self.script, self.at_work, self.asked = db, jobs, script, [], []
+        self.between = lambda: None  # what others do meanwhile
+
+    def room(self):
+        return self.jobs - len(self.at_work)
+
+    def ask(self, question):
+        assert self.room() > 0
+        self.at_work.append(question)
+        self.asked.append((question["recipe"]["learning_rate"], question["silent"]))
+
+    def reply(self, question, go_on):
+        raise AssertionError("no epoch was told")
+
+    def answers(self, seconds):
+        self.between()
+        if not self.at_work:
+            return []
+        question = self.at_work.pop(0)
+        script = self.script.get(f"r{question['recipe']['learning_rate']}", [])
+        act = script.pop(0) if script else finished
+        return [(question, act(self.db, as_recipe(question)))]
+
+
+def record(db, recipe, status=FINISHED, error=None, accuracy=0.5):
+    """A run of the search that has ended so; its id."""
+    with Registry(db) as registry:
+        run = start(registry, recipe, CARD)
+        registry.tag(run, [TAG])
+        for epoch in make_epochs(2):
+            registry.record(run, replace(epoch, validation_accuracy=accuracy))
+        if status == FINISHED:
+            registry.finish(run, make_evaluation(CARD), CARD, b"")
+        else:
+            registry.end(run, status, error)
+        return run
+
+
+def finished(db, recipe):
+    return {"status": FINISHED, "run": record(db, recipe)}
+
+
+class Other:
+    """Another process that trains a recipe of the search."""
+
+    def __init__(self, db, recipe):
+        self.registry = Registry(db)
+        self.run = start(self.registry, recipe, CARD)
+        self.registry.tag(self.run, [TAG])
+
+    def finish(self):
+        for epoch in make_epochs(2):
+            self.registry.record(self.run, replace(epoch, validation_accuracy=0.9))
+        self.registry.finish(self.run, make_evaluation(CARD), CARD, b"")
+        self.registry.__exit__()
+
+
+@pytest.fixture
+def db(db):
+    Registry(db, create=True).__exit__()
+    return db
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    """Others' runs are looked at without waiting."""
+    monkeypatch.setattr(trying, "_LOOK_AGAIN_SECONDS", 0.0)
+
+
+def search_with(engine, search, wanted=4):
+    Trials(engine, search, engine.db, TAG, CARD.fingerprint).until(wanted)
+    return [(trial.state.name, trial.params["learning_rate"], trial.value) for trial in search.trials]
+
+
+def of_tag(db):
+    return [row[0] for row in sql(db, "SELECT learning_rate FROM runs ORDER BY learning_rate")]
+
+
+def recipe_of(rate):
+    return searches.complete({**FIXED, "learning_rate": rate})
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 9])
+def test_four_values_and_four_trials_are_four_recipes(db, jobs, capsys):
+    told = search_with(Engine(db, jobs), make_search())
+    assert of_tag(db) == [0.001, 0.01, 0.1, 1]
+    assert sorted(rate for state, rate, _ in told if state == "COMPLETE") == [0.001, 0.01, 0.1, 1]
+    assert "note" not in capsys.readouterr().err
+
+
+def test_more_trials_than_there_are_recipes_are_said_not_to_be(db, capsys):
+    search_with(Engine(db, 2), make_search(), wanted=50)
+    assert of_tag(db) == [0.001, 0.01, 0.1, 1]
+    said = capsys.readouterr().err
+    assert "these ranges and values hold 4 recipes; no more can be tried than that" in said
+    assert "4/4" in said
+    search_with(engine := Engine(db), make_search(), wanted=50)
+    assert engine.asked == []
+
+
+def test_one_that_another_process_trains_is_waited_for_and_may_be_the_best(db, capsys):
+    other = Other(db, recipe_of(0.01))
+
+    def busy(db, recipe):
+        return {"status": RUNNING, "run": other.run, "error": None, "before": True, "sign": "1 now"}
+
+    engine, search = Engine(db, 1, **{"r0.01": [busy, busy, busy]}), make_search()
+
+    def between():
+        if sum(rate == 0.01 for rate, _ in engine.asked) == 2:
+            engine.between = lambda: None
+            other.finish()
+
+    engine.between = between
+    told = search_with(engine, search)
+    assert of_tag(db) == [0.001, 0.01, 0.1, 1]
+    assert ("COMPLETE", 0.01, 0.9) in told
+    assert search.trials[[rate for _, rate, _ in told].index(0.01)].value == max(value for *_, value in told if value)
+    assert not any(state == "PRUNED" for state, *_ in told)
+    assert f"run {other.run}" in capsys.readouterr().err
+
+
+def test_what_others_begin_under_the_tag_counts_for_the_trials_that_are_wanted(db):
+    engine = Engine(db)
+
+    def between():
+        if len(engine.asked) == 1:
+            engine.between = lambda: None
+            left = next(rate for rate in (0.001, 0.01, 0.1, 1) if rate != engine.asked[0][0])
+            record(db, recipe_of(left), accuracy=0.7)
+            record(db, recipe_of(0.5))  # of another search, whose ranges these are not
+
+    engine.between = between
+    told = search_with(engine, make_search(), wanted=3)
+    assert len(engine.asked) == 2
+    assert len({rate for _, rate, _ in told}) == 3
+    assert len([each for each in told if each[2] == 0.7]) == 1
+    assert 0.5 not in {rate for _, rate, _ in told}
+
+
+def test_a_silent_one_of_others_is_taken_over_after_its_own_silence(db, monkeypatch):
+    monkeypatch.setattr(trying, "SILENT_SECONDS", -1.0)
+    other = Other(db, recipe_of(0.01))
+
+    def busy(db, recipe):
+        return {"status": RUNNING, "run": other.run, "error": None, "before": True, "sign": "1 then"}
+
+    def taken(db, recipe):
+        other.finish()
+        return {"status": FINISHED, "run": other.run}
+
+    engine = Engine(db, 1, **{"r0.01": [busy, taken]})
+    told = search_with(engine, make_search())
+    assert [silent for rate, silent in engine.asked if rate == 0.01] == [None, "1 then"]
+    assert ("COMPLETE", 0.01, 0.9) in told
+
+
+def test_one_that_another_process_left_is_gone_on_with(db):
+    theirs = record(db, recipe_of(0.01), INTERRUPTED)
+
+    def taken(db, recipe):
+        with Registry(db) as registry:
+            registry.go_on(theirs, epochs=2, environment=registry.run(theirs).environment)
+            registry.finish(theirs, make_evaluation(CARD), CARD, b"")
+        return {"status": FINISHED, "run": theirs}
+
+    told = search_with(engine := Engine(db, 1, **{"r0.01": [taken]}), make_search())
+    assert engine.asked[0][0] == 0.01
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "state"),
+    [
+        (FAILED, "the disk is full", "FAIL"),
+        (FAILED, "the training loss became nan in iteration 3 (epoch 1); try a --learning-rate below 1", "COMPLETE"),
+        (INTERRUPTED, f"stopped after epoch 2: {PRUNED}", "PRUNED"),
+    ],
+)
+def test_each_end_is_told_as_what_it_is(db, status, error, state, capsys):
+    def ends(db, recipe):
+        return {"status": status, "run": record(db, recipe, status, error), "error": error}
+
+    told = search_with(Engine(db, 1, **{"r0.1": [ends]}), make_search())
+    assert [state for state, rate, _ in told if rate == 0.1] == [state]
+    assert sum(each[0] == "COMPLETE" for each in told) == 3 + (state == "COMPLETE")
+    line = next(line for line in capsys.readouterr().err.splitlines() if "rate 0.1," in line)
+    assert ("given up" in line) == (state == "PRUNED")
+    assert ("failed: " in line) == (status == FAILED)
+    again = search_with(engine := Engine(db), make_search())
+    assert engine.asked == []
+    assert [state for state, rate, _ in again if rate == 0.1] == [state]
+
+
+def test_one_whose_processes_always_die_ends_the_search_in_a_sentence(db):
+    def dies(db, recipe):
+        return {"status": DIED}
+
+    with pytest.raises(KwsError, match=r"learning rate 0.1, .*: its process died 5 times"):
+        search_with(Engine(db, 1, **{"r0.1": [dies] * 9}), make_search("0.1,0.2"))
+
+
+def test_of_equal_runs_under_a_tag_the_finished_one_is_the_trial():
+    recipe = recipe_of(0.1)
+    runs = [
+        SimpleNamespace(recipe=recipe, status=status, data_fingerprint=fingerprint, id=name)
+        for name, status, fingerprint in (
+            ("a", INTERRUPTED, "f"), ("b", FINISHED, "f"), ("c", FAILED, "f"), ("d", FINISHED, "other")
+        )
+    ]  # fmt: skip
+    space = make_search().space
+    assert [run.id for run in trying.of_search(runs, space, "f")] == ["b"]

@@ -1,0 +1,214 @@
+"""A log beside a registry is used only where it is its own: after a kill, but not after another file came."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import struct
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from commands import kws, ok_json, refused
+from ledger import make_epochs, make_recipe, make_registry, start, train
+
+from kws.errors import RegistryError
+from kws.registry.reader import RegistryReader
+from kws.registry.store import Registry
+
+fork = multiprocessing.get_context("fork")
+pytestmark = pytest.mark.sqlite_file
+
+
+def log_of(db: Path) -> Path:
+    return Path(f"{db}-wal")
+
+
+def in_a_child(act, *arguments, check: bool = True) -> None:
+    child = fork.Process(target=act, args=arguments)
+    child.start()
+    child.join(30)
+    assert not check or child.exitcode == 0
+
+
+def is_killed_in_training(db: Path, epochs: int = 3) -> None:
+    registry = Registry(db, create=True)
+    run_id = start(registry, make_recipe(seed=7))
+    for epoch in make_epochs(epochs):
+        registry.record(run_id, epoch)
+    os._exit(0)  # as by SIGKILL: nothing is closed
+
+
+def shift(path: Path, seconds: float) -> None:
+    """Let a file have been written so much later."""
+    about = path.stat()
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns + int(seconds * 1e9)))
+
+
+def seeds(db: Path) -> list[int]:
+    with RegistryReader(db) as registry:
+        return sorted(run.recipe.seed for run in registry.runs())
+
+
+@pytest.fixture
+def killed(db: Path) -> Path:
+    """A registry with a finished run of seed 0, and one of seed 7 that was killed; beside it is as it was before."""
+    make_registry(db, [make_recipe(seed=0)])
+    shutil.copy2(db, "before.db")
+    in_a_child(is_killed_in_training, db)
+    assert log_of(db).stat().st_size
+    return db
+
+
+def put(content: Path | str, db: Path, later: float = 1.0) -> None:
+    """As git, mv or a sync client do: another file under the name, written so much later than the log."""
+    new = db.with_name("incoming")
+    shutil.copy(content, new)
+    os.utime(new, ns=(0, log_of(db).stat().st_mtime_ns + int(later * 1e9)))
+    new.replace(db)
+
+
+def test_a_killed_runs_log_is_its_registrys_own(killed):
+    assert seeds(killed) == [0, 7]
+    (run,) = ok_json("runs", "list", "--where", "seed = 7")["runs"]
+    assert (run["status"], run["epochs"]) == ("lost", 3)
+
+
+def test_after_git_checkout_of_the_file_a_killed_runs_log_is_refused_and_nothing_is_touched(killed):
+    put("before.db", killed)
+    before = killed.read_bytes(), log_of(killed).read_bytes()
+    for command in (
+        ["runs", "list"],
+        ["compare"],
+        ["db", "doctor"],
+        ["db", "backup", "copy.db"],
+        ["runs", "tag", "last", "x"],
+    ):
+        assert f"{log_of(killed)} is not of this {killed.name}" in refused(*command)
+    assert (killed.read_bytes(), log_of(killed).read_bytes()) == before
+    told = refused("runs", "list")
+    assert f"mv {log_of(killed)} {log_of(killed)}.old" in told
+    log_of(killed).rename(f"{log_of(killed)}.old")
+    assert seeds(killed) == [0]
+
+
+def test_who_knows_better_says_so_by_touch(killed):
+    shift(killed, 5.0)  # somebody has touched the file itself
+    assert "touch" in refused("runs", "list")
+    shift(log_of(killed), 6.0)
+    assert seeds(killed) == [0, 7]
+
+
+def test_another_registry_with_an_older_time_is_not_mixed_with_the_log(killed, tmp_path):
+    with Registry(tmp_path / "other.db", create=True) as other:
+        for seed in range(20, 60):
+            train(other, make_recipe(seed=seed))
+    put("other.db", killed, later=-1000.0)
+    refused("runs", "list")
+
+
+@pytest.mark.parametrize("later", [-1000.0, 1000.0])
+def test_a_database_with_pages_of_another_size_is_not_either(killed, later):
+    with closing(sqlite3.connect("small.db")) as other:
+        other.executescript("PRAGMA page_size = 1024; CREATE TABLE x (y)")
+    put("small.db", killed, later=later)
+    assert f"{log_of(killed)} is not of this" in refused("runs", "list")
+
+
+def test_a_file_moved_there_with_an_older_time_is_told_by_when_it_was_moved(killed, monkeypatch):
+    put("before.db", killed, later=-1000.0)
+    refused("runs", "list")
+
+
+def test_a_registry_that_is_moved_or_copied_with_its_log_takes_it_along(killed, tmp_path):
+    for make in (shutil.copy, shutil.copy2, os.rename):
+        folder = tmp_path / make.__name__
+        folder.mkdir()
+        for ending in ("", "-wal"):
+            make(f"{killed}{ending}", folder / f"moved.db{ending}")
+        assert seeds(folder / "moved.db") == [0, 7]
+
+
+def pages_in(log: bytes) -> dict[int, bytes]:
+    """The last image of each page in a log whose commits are all whole."""
+    size = struct.unpack(">I", log[8:12])[0]
+    return {
+        struct.unpack(">I", log[at : at + 4])[0]: log[at + 24 : at + 24 + size] for at in range(32, len(log), 24 + size)
+    }
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 1.0])
+def test_a_checkpoint_that_was_cut_short_is_one_of_this_log(killed, share):
+    log = log_of(killed).read_bytes()
+    pages = sorted(pages_in(log).items())
+    with killed.open("r+b") as file:
+        for page, image in pages[: max(int(share * len(pages)), 1)]:
+            file.seek((page - 1) * len(image))
+            file.write(image)
+    os.utime(killed, ns=(0, log_of(killed).stat().st_mtime_ns + 10**9))
+    assert seeds(killed) == [0, 7]
+
+
+def test_an_empty_or_torn_log_is_nothing(killed, tmp_path):
+    for content in (b"", b"x" * 10, b"x" * 5000, log_of(killed).read_bytes()[:2000]):
+        shutil.copy("before.db", tmp_path / "torn.db")
+        log_of(tmp_path / "torn.db").write_bytes(content)
+        shift(tmp_path / "torn.db", 5.0)
+        assert seeds(tmp_path / "torn.db") == [0]
+
+
+def test_a_new_registry_beside_an_old_log_is_new(killed):
+    killed.unlink()
+    make_registry(killed, [make_recipe(seed=9)])
+    assert seeds(killed) == [9]
+
+
+def trains_until_told(db: Path, ready, done) -> None:
+    registry = Registry(db)
+    run_id = start(registry, make_recipe(seed=8))
+    registry.record(run_id, make_epochs(1)[0])
+    ready.set()
+    done.wait(30)
+    os._exit(0)
+
+
+def tries_to_open(db: Path, told) -> None:
+    """In a process of its own, which has nothing open."""
+    told.put(kws("runs", "list", "--db", db).stderr)
+
+
+@pytest.mark.parametrize("how", ["an older copy", "a copy of now", "another registry", "nothing"])
+def test_where_another_process_still_has_the_file_before_nobody_mixes_its_log_with_a_new_one(db, tmp_path, how):
+    make_registry(db, [make_recipe(seed=0)])
+    make_registry(tmp_path / "other.db", [make_recipe(seed=5)])
+    shutil.copy(db, "before.db")
+    ready, done, told = fork.Event(), fork.Event(), fork.SimpleQueue()
+    trainer = fork.Process(target=trains_until_told, args=(db, ready, done))
+    trainer.start()
+    assert ready.wait(30)
+    in_a_child(tries_to_open, db, told)
+    assert told.get() == ""  # until then all can look
+    if how == "nothing":
+        db.unlink()
+        in_a_child(lambda: told.put(kws("runs", "import", "other.db", "--db", db).stderr))
+    else:
+        source = {"an older copy": "before.db", "a copy of now": str(db), "another registry": "other.db"}[how]
+        shutil.copy(source, "incoming")
+        Path("incoming").replace(db)
+        in_a_child(tries_to_open, db, told)
+    try:
+        assert f"process {trainer.pid} still has the registry open that was at {db} before" in told.get()
+        assert db.exists() == (how != "nothing")
+    finally:
+        done.set()
+        trainer.join()
+
+
+def test_a_process_that_has_the_file_before_open_itself_does_not_mix_it_either(registry, db):
+    start(registry)
+    make_registry(db.with_name("other.db"), [make_recipe(seed=5)])
+    db.with_name("other.db").replace(db)
+    with pytest.raises(RegistryError, match="this process still has the registry open that was at"):
+        RegistryReader(db)
