@@ -149,11 +149,41 @@ def test_pairing_partly_shared_seeds_lies_between_pairing_all_and_none():
     assert paired.value == apart.value == pytest.approx(one.values.mean() - other.values.mean())
 
 
-def test_a_single_seed_borrows_the_variance_of_the_other_cell():
+def test_a_single_seed_borrows_the_variance_of_the_other_cell_and_no_more_freedom_than_that_has():
     many, one = Sample((0, 1, 2), np.array([0.8, 0.9, 0.85]), None), Sample((7,), np.array([0.5]), None)
-    found = of_difference(many, one, paired=False)
-    assert found.of_seeds == pytest.approx(np.var([0.8, 0.9, 0.85], ddof=1) * (1 + 1 / 3))
-    assert found.n == 1
+    for found in (of_difference(many, one, paired=False), of_difference(one, many, paired=False)):
+        assert found.of_seeds == pytest.approx(np.var([0.8, 0.9, 0.85], ddof=1) * (1 + 1 / 3))
+        assert found.n == 1
+        assert found.seed_freedom == found.freedom == 2
+
+
+@pytest.mark.parametrize(("seeds", "others"), [(20, range(18, 28)), (5, range(3, 8)), (40, range(20)), (20, range(5))])
+@pytest.mark.parametrize("r", [0.0, 0.7])
+def test_seeds_that_are_partly_shared_are_worth_all_that_both_cells_have(seeds, others, r):
+    """2 shared ones of 20 and 10 once left a single degree of freedom, and intervals six times as wide."""
+    draw = np.random.default_rng(0)
+    covered, widths, values = 0, [], []
+    for _ in range(800):
+        first, rest = draw.normal(size=(2, 40))
+        second = r * first + math.sqrt(1 - r * r) * rest
+        sides = [Sample(tuple(own), side[list(own)], None) for own, side in ((range(seeds), first), (others, second))]
+        found = of_difference(*sides, paired=True)
+        low, high = found.interval()
+        covered += low <= 0 <= high
+        widths.append(high - low)
+        values.append(found.value)
+    assert 0.93 <= covered / 800 <= 0.985
+    assert np.mean(widths) / (2 * 1.96 * np.std(values)) < 1.45
+
+
+def test_few_seeds_that_go_together_by_chance_do_not_make_a_difference_sure():
+    """Their covariance is no larger than the variances of all seeds allow."""
+    one = Sample((0, 1, 2, 3), np.array([0.80, 0.90, 0.851, 0.852]), None)
+    other = Sample((0, 1, 7, 8), np.array([0.60, 0.72, 0.661, 0.662]), None)
+    found = of_difference(one, other, paired=True)
+    least = (one.values.std(ddof=1) - other.values.std(ddof=1)) ** 2
+    assert found.one_seed == pytest.approx(least)
+    assert found.of_seeds > 0 and found.p() > 0
 
 
 def test_what_does_not_differ_anywhere_is_not_told_apart_and_what_always_does_is():

@@ -205,7 +205,10 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
             ]
             both -= 2 * shared * float((deviations[0] * deviations[1]).sum()) / (len(common) - 1)
     one, other = _seed_variances(a, b)
-    covariance = float(np.cov(first.values[mine], second.values[theirs])[0, 1]) if shared else 0.0
+    covariance = 0.0
+    if shared:  # no larger than of seeds that always go together, however few of them both have
+        most = math.sqrt(one * other)
+        covariance = min(max(float(np.cov(first.values[mine], second.values[theirs])[0, 1]), -most), most)
     of_seeds = max(one / a.n + other / b.n - 2 * shared * covariance, 0.0)
     return Estimate(
         value=a.value - b.value,
@@ -215,7 +218,7 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
         of_seeds=of_seeds,
         of_clusters=of_clusters,
         of_both=max(both, 0.0),
-        seed_freedom=_freedom(a, b, one, other, len(common) if shared else 0),
+        seed_freedom=_freedom(a, b, one, other, covariance, len(common) if shared else 0),
     )
 
 
@@ -280,14 +283,19 @@ def _seed_variances(a: Estimate, b: Estimate) -> tuple[float, float]:
     return (known if a.one_seed is None else a.one_seed), (known if b.one_seed is None else b.one_seed)
 
 
-def _freedom(a: Estimate, b: Estimate, one: float, other: float, paired: int) -> float:
-    """Degrees of freedom of a difference's seeds: of pairs, or Welch's (Biometrika 34, 1947)."""
-    if paired:
-        return float(paired - 1)
+def _freedom(a: Estimate, b: Estimate, one: float, other: float, covariance: float, paired: int) -> float:
+    """Degrees of freedom of a difference's seeds.
+
+    Those of its pairs and of the seeds that each cell has alone add up as Welch's do (Biometrika 34, 1947). A variance
+    that stands in for a single seed's is the same one twice, with no more than its own.
+    """
+    if a.one_seed is None or b.one_seed is None:
+        return float(max(a.n, b.n) - 1)
     parts = [
-        (variance / each.n, each.n - 1 if each.one_seed is not None else rival.n - 1)
-        for each, rival, variance in ((a, b, one), (b, a, other))
+        (paired * (one / a.n**2 + other / b.n**2 - 2 * covariance / (a.n * b.n)), paired - 1),
+        ((a.n - paired) * one / a.n**2, a.n - 1),
+        ((b.n - paired) * other / b.n**2, b.n - 1),
     ]
     total = sum(part for part, _ in parts)
-    terms = sum(part**2 / freedom for part, freedom in parts if freedom)
+    terms = sum(part**2 / freedom for part, freedom in parts if part > 0)
     return total**2 / terms if terms else 0.0
