@@ -14,7 +14,7 @@ from rich.live import Live
 
 from kws.dashboard import NONE, frame, time_left
 from kws.display import out, percent, say, visible
-from kws.registry.runs import FINISHED
+from kws.registry.runs import FINISHED, described
 from kws.reports.progress import Progress
 
 _GLANCE_SECONDS = 0.2  # between two looks at the terminal's size
@@ -76,6 +76,7 @@ class Lines:
         self._console = out()
         self._told: dict[str, int] = {}  # the last epoch told of each run
         self._ended: set[str] = set()
+        self._unseen: set[str] = set()
         self._first = self._any = True
 
     def show(self, rows: Sequence[Progress]) -> None:
@@ -92,6 +93,9 @@ class Lines:
                 self._ended.add(row.run.id)
             elif row.running:  # also one that goes on
                 self._ended.discard(row.run.id)
+            if row.running and row.run.last_seen and row.run.id not in self._unseen:
+                self._print(visible(f"{_who(row)} cannot be seen from here: it is {described(row.run)}"))
+                self._unseen.add(row.run.id)
         running = any(row.running for row in rows)
         if not running and not rows and self._any:
             say(NONE)

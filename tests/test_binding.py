@@ -45,11 +45,23 @@ def sooner(monkeypatch):
     monkeypatch.setattr(binding, "_AGAIN_SECONDS", 0.02)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with another registry, and one that git keeps: each test has a copy of it."""
+    made = tmp_path_factory.mktemp("made")
+    make_registry(made / "other.db", [make_recipe(seed=50)])
+    (made / "folder").mkdir()
+    make_registry(made / "folder" / "experiments.db", [make_recipe(seed=0)])
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "experiments.db"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], cwd=made / "folder", check=True)
+    return made
+
+
 @pytest.fixture
-def other(tmp_path) -> Path:
+def other(tmp_path, made) -> Path:
     """Another registry, with a finished run of seed 50."""
-    make_registry(tmp_path / "other.db", [make_recipe(seed=50)])
-    return tmp_path / "other.db"
+    return Path(shutil.copy(made / "other.db", tmp_path))
 
 
 def seeds(db: Path) -> list[int]:
@@ -106,16 +118,10 @@ WAYS = [
 
 
 @pytest.fixture
-def place(tmp_path) -> Path:
+def place(tmp_path, made) -> Path:
     """A registry in a folder that git keeps, with a finished run of seed 0; beside it a copy of it."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    db = folder / "experiments.db"
-    make_registry(db, [make_recipe(seed=0)])
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], ["add", "experiments.db"], ["commit", "-q", "-m", "x"]):
-        subprocess.run([*git, *command], cwd=folder, check=True)
-    shutil.copy(db, folder / "before.db")
+    db = shutil.copytree(made / "folder", tmp_path / "folder") / "experiments.db"
+    shutil.copy(db, db.with_name("before.db"))
     return db
 
 

@@ -203,6 +203,15 @@ def test_a_run_whose_process_is_gone_is_lost_though_the_file_is_as_it_was(live, 
     assert f'data-run="{run_id}" data-seen="lost' in live.page()
 
 
+def test_a_run_that_cannot_be_seen_from_here_is_shown_with_its_last_sign_of_life(ask, db):
+    with Registry(db) as registry:
+        run_id = start(registry)
+        sql(db, "UPDATE sessions SET boot = 'another', heartbeat_at = '2026-03-01T12:00:20.000+00:00'")
+        assert "running, last seen at 2026-03-01T12:00:20Z" in ask("/").text
+        assert "running, last seen at 2026-03-01T12:00:20Z" in ask(f"/run?id={run_id}").text
+        assert json.loads(ask("/state.json").text)["running"] == 1
+
+
 def test_the_table_is_tested_as_soon_as_it_can_be(ask, live):
     before, state = ask("/").text, ask("/state.json").headers["etag"]
     live.warm_up()

@@ -123,6 +123,19 @@ def test_every_status_is_told(status, about, told):
     assert told.split(",")[0].replace("running", "1:16 left") in drawn([row(status=status, **about)])[2]
 
 
+def test_a_run_that_cannot_be_seen_is_told_with_its_last_sign_of_life(capsys):
+    there = row("bcdfghjk")
+    unseen = replace(there, run=replace(there.run, last_seen="2026-03-01T12:00:20.000+00:00"))
+    assert "running, last seen at 2026-03-01T12:00:20Z" in drawn([unseen], 160, 40)[2]
+    assert "last seen 12:00:20" in drawn([unseen])[2]
+    lines = live.Lines()
+    for each in (there, unseen, unseen):
+        lines.show([each])
+    said = [line for line in capsys.readouterr().out.splitlines() if "last seen" in line]
+    assert len(said) == 1
+    assert "run bcdfghjk" in said[0] and "it is running, last seen at 2026-03-01T12:00:20Z" in said[0]
+
+
 def test_a_run_that_is_stalled_before_its_first_epoch_or_in_its_test_says_so():
     stalled = progress(Followed(run=make_run(status=RUNNING), epochs=row().epochs, session=Session(
         number=1, first_epoch=1, started=NOW, heartbeat=NOW), arrived=NOW), NOW.replace(minute=2))  # fmt: skip

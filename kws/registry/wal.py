@@ -116,14 +116,14 @@ def _is_foreign(file: Path, log: Path) -> bool:
         found = _read_log(of_log)
         if not found.images:
             return False
-        header = os.pread(of_file, 100, 0)
+        header = _read(of_file, 100, 0)
         size = int.from_bytes(header[_PAGE_SIZE : _PAGE_SIZE + 2], "big")
         if (65_536 if size == 1 else size) != found.page_size:
             return True
 
         def is_in_file(page: int, places: list[int]) -> bool:
-            kept = os.pread(of_file, found.page_size, (page - 1) * found.page_size)
-            return any(os.pread(of_log, found.page_size, place) == kept for place in places)
+            kept = _read(of_file, found.page_size, (page - 1) * found.page_size)
+            return any(_read(of_log, found.page_size, place) == kept for place in places)
 
         if all(is_in_file(page, places[-1:]) for page, places in found.images.items()):
             return False  # a checkpoint has written all of it
@@ -146,7 +146,7 @@ def _is_newer(file: os.stat_result, log: os.stat_result) -> bool:
 
 def _read_log(log: int) -> _Log:
     """What SQLite finds in a log, but for its checksums."""
-    header = os.pread(log, _HEADER.size, 0)
+    header = _read(log, _HEADER.size, 0)
     if len(header) < _HEADER.size:
         return _Log(0)
     magic, _, page_size, _, *salts = _HEADER.unpack(header)[:6]
@@ -155,7 +155,7 @@ def _read_log(log: int) -> _Log:
     found, begun = _Log(page_size), list[tuple[int, int]]()
     place, end = _HEADER.size, os.fstat(log).st_size
     while place + _FRAME.size + page_size <= end:
-        page, commits, *of = _FRAME.unpack(os.pread(log, _FRAME.size, place))[:4]
+        page, commits, *of = _FRAME.unpack(_read(log, _FRAME.size, place))[:4]
         if of != salts:  # what was written before the log began anew
             break
         begun.append((page, place + _FRAME.size))
@@ -167,13 +167,18 @@ def _read_log(log: int) -> _Log:
     return found
 
 
+def _read(file: int, size: int, place: int) -> bytes:
+    os.lseek(file, place, os.SEEK_SET)
+    return os.read(file, size)
+
+
 def _number(log: int, place: int) -> int:
-    return int.from_bytes(os.pread(log, 4, place), "big")
+    return int.from_bytes(_read(log, 4, place), "big")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
         yield file
     finally:

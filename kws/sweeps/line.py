@@ -124,6 +124,7 @@ class Line:
                     others[at] = _Other(question, run, sign, answer.get("last_seen"), watch.seconds(at, sign))
                     continue
                 others.pop(at, None)
+                watch.forget(at)
                 self._tell(others)
                 yield Ended(recipe=self.plan[at], answer=answer)
             yield None
