@@ -48,7 +48,7 @@ def test_what_compare_writes_agrees_with_it(tmp_path, form):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("was", "now", "what"),
-    [("91.78", "91.79", "mean"), ("1.00", "0.99", "deviation"), ("94.26", "94.27", "high"), ("n = 3", "n = 5", "n")],
+    [("91.78", "91.79", "mean"), ("1.00", "0.99", "deviation"), ("99.46", "99.47", "high"), ("n = 3", "n = 5", "n")],
 )
 def test_any_number_that_is_changed_is_found(tmp_path, form, was, now, what):
     text = formats.FORMATS[form](small())
@@ -177,7 +177,7 @@ def test_the_command_says_what_differs_and_its_exit_code_is_one(tmp_path):
 
 
 @given(st.text(max_size=300) | st.text("|-&\\\\{}%\n 0.9a", max_size=300), st.sampled_from(sorted(FORMS.values())))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_file_is_read_or_refused(tmp_path_factory, text, ending):
     folder = tmp_path_factory.mktemp("any")
     try:

@@ -32,6 +32,13 @@ def report(**recipe) -> list[Table]:
     return [replace(table, cells=tuple(cells), tested=True)]
 
 
+def judged() -> list[Table]:
+    """The same where speakers are known, by a split that has judged some recipes."""
+    (table,) = report()
+    cells = (replace(cell, interval_over="seeds and speakers") for cell in table.cells)
+    return [replace(table, cells=tuple(cells), test_speakers=226, recipes_judged=12, optimism=0.0031)]
+
+
 ROWS = """
 | | SGD | Adam |
 |---|---|---|
@@ -136,15 +143,31 @@ def test_what_nothing_explains_is_unchecked(tmp_path, caption, left):
         ("after 50 epochs", "at the best on the validation split of 50 epochs", "selection"),
         ("minibatches of 1,024", "minibatches of 1,024 in bf16", "precision"),
         ("what cannot be told", "what can be told", "words"),
-        ("Student's t over seeds", "Wilson's over the test clips", "words"),
+        ("over seeds and 226 test speakers", "over 226 test clips", "words"),
         ("over seeds", "over clips", "words"),
+        ("226 test speakers", "226 test clips", "words"),
+        ("226 test speakers", "227 test speakers", "number"),
+        ("Bonferroni's", "Holm's", "words"),
+        ("(5 %,", "(1 %,", "number"),
+        ("all pairs of", "no pairs of", "words"),
+        ("judged 12 recipes", "judged 13 recipes", "number"),
+        ("look 0.31 points", "look 0.13 points", "number"),
+        ("better than it is", "worse than it is", "words"),
+        ("has judged", "has not judged", "words"),
         ("Intervals are 95 %", "Intervals are 99 %", "confidence"),
     ],
 )
 def test_a_fact_of_the_registrys_caption_that_is_changed_is_found(tmp_path, was, now, what):
-    text = formats.markdown(report())
+    text = formats.markdown(judged())
     assert was in text
-    assert what in [each[0] for each in differing(tmp_path, text.replace(was, now, 1), ".md", report())]
+    assert what in [each[0] for each in differing(tmp_path, text.replace(was, now, 1), ".md", judged())]
+
+
+def test_a_term_that_is_added_to_a_sentence_of_the_registrys_is_unchecked(tmp_path):
+    text = formats.markdown(judged())
+    for now in ("1,200 test clips (speakers unknown)", "226 validation and test speakers"):
+        left = unchecked(tmp_path, text.replace("226 test speakers", now), ".md", judged())
+        assert [what for what, _ in left] == ["words"], left
 
 
 def test_a_caption_of_other_words_that_says_a_number_as_the_registry_does_is_compared(tmp_path):
@@ -174,8 +197,8 @@ def test_ties_are_all_marked_once_one_is_or_the_caption_explains_the_mark(tmp_pa
         ("0.91 ± 0.01", [], []),
         ("91.0 %†", [], ["†"]),
         ("91.0 nats", ["words"], []),
-        ("91.0 (88.5\u201393.5)", [], []),
-        ("91.0 [88.5, 93.4]", ["high"], []),
+        ("91.0 (88.7\u201392.9)", [], []),
+        ("91.0 [88.7, 92.8]", ["high"], []),
         ("91.0, p = 0.5", ["p"], []),
         ("91.0 %, 7 of 9 dogs", [], ["7", "9", "dogs"]),
     ],
@@ -239,8 +262,8 @@ We trained 7 networks for 3 epochs. % 4 epochs
   \begin{tabular}{@{}lcc@{}}
     \toprule
     & SGD & Adam \\ \cmidrule(lr){2-3}
-    Fully-connected & $86.00_{\pm 1.00}$ & 88.00 $\pm$ 1.00 [85.52, 90.48] \\[2pt]
-    Convolutional & \num{91.0} & \best{92.0} (89.52--94.48) \\
+    Fully-connected & $86.00_{\pm 1.00}$ & 88.00 $\pm$ 1.00 [85.55, 90.08] \\[2pt]
+    Convolutional & \num{91.0} & \best{92.0} (89.69--93.83) \\
     \bottomrule
   \end{tabular}}
   \begin{tablenotes}\item Three seeds each.\end{tablenotes}
@@ -259,8 +282,8 @@ def test_a_float_as_people_write_it_is_read_whole(tmp_path):
         (r"1\,024", r"1\,023"),
         ("1{,}200", "1{,}201"),
         ("pm 1.00", "pm 1.01"),
-        ("90.48", "90.49"),
-        ("--94.48", "--94.47"),
+        ("90.08", "90.09"),
+        ("--93.83", "--93.82"),
         (r"& \num", r"& \bf\num"),
         ("Three seeds", "Four seeds"),
     ):

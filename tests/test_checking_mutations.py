@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import random
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from commands import kws, ok
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from test_checking_captions import report
 from test_formats import any_name, named, small
 
@@ -23,6 +26,7 @@ from kws.registry.reader import RegistryReader
 from kws.reports import checking, checking_cells, formats, latex, table_files
 from kws.reports.formats import FORMATS
 from kws.reports.grids import Grid, grids
+from kws.reports.metrics import METRICS, metric
 from kws.reports.paper import beside
 from kws.reports.table1 import Table, tables
 
@@ -34,12 +38,30 @@ NUMBER = re.compile(r"(?<![a-z0-9])\d[\d,]*(?:\.\d+)?(?![a-z0-9])|[a-f0-9]*\d[a-
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory) -> list[Table]:
-    """The tables of the registry that came with the project, with the report beside them."""
+def registry(tmp_path_factory) -> Path:
+    """A copy of the registry that came with the project, of today's schema."""
     path = tmp_path_factory.mktemp("shipped") / "experiments.db"
     shutil.copy(ROOT / "experiments.db", path)
+    return path
+
+
+def tabled(path: Path, *, seeds: int = 1_000, **options) -> list[Table]:
+    """The tables of a registry's runs of the first so many seeds, with the report beside them."""
     with RegistryReader(path) as registry:
-        return [replace(table, paper=beside(registry, table)) for table in tables(registry, registry.runs())]
+        runs = [run for run in registry.runs() if run.recipe.seed < seeds]
+        return [replace(table, paper=beside(registry, table)) for table in tables(registry, runs, **options)]
+
+
+@pytest.fixture(scope="module")
+def whole(registry) -> list[Table]:
+    """The tables of the registry that came with the project."""
+    return tabled(registry)
+
+
+@pytest.fixture(scope="module")
+def shipped(registry) -> list[Table]:
+    """The tables of five seeds of the registry that came with the project."""
+    return tabled(registry, seeds=5)
 
 
 def noted() -> list[Table]:
@@ -59,9 +81,26 @@ def written(made: list[Table], form: str, *, with_runs: bool = True) -> str:
     return out.getvalue()
 
 
+@contextlib.contextmanager
+def a_terminal(width: int) -> Iterator[None]:
+    """So many columns wide, where kws prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        options = {"force_terminal": True, "color_system": None, "markup": False, "highlight": False}
+        patch.setattr(screens, "out", lambda: Console(width=width, **options))
+        yield
+
+
+@pytest.fixture(scope="module")
+def texts(shipped) -> dict[str, str]:
+    """What compare prints of them, in each form, and as a terminal shows it."""
+    with a_terminal(100):
+        shown = written(shipped, "table")
+    return {form: written(shipped, form) for form in ENDINGS} | {"terminal": shown}
+
+
 def check(folder: Path, made: list[Table], text: str, form: str) -> checking.Check | None:
     """What the check finds; None where it refuses the file."""
-    path = folder / f"paper{ENDINGS[form]}"
+    path = folder / f"paper{ENDINGS.get(form, '.txt')}"
     path.write_text(text, encoding="utf-8")
     try:
         return checking.check(made, table_files.read(path))
@@ -99,29 +138,91 @@ def test_what_compare_writes_is_accepted_whole(tmp_path, form, made):
 
 
 @pytest.mark.parametrize("form", ENDINGS)
-def test_what_compare_writes_of_the_shipped_registry_is_accepted_whole(tmp_path, shipped, form):
-    found = check(tmp_path, shipped, written(shipped, form), form)
+def test_what_compare_writes_of_the_shipped_registry_is_accepted_whole(tmp_path, whole, form):
+    found = check(tmp_path, whole, written(whole, form), form)
     assert found.differing == () == found.unchecked
     assert len(found.compared) > 140
 
 
-OPTIONS = [
-    ["--paper", "--runs"],
-    ["--no-test"],
-    ["--metric", "epochs-to-reach", "--reach", "0.85"],
-    ["--metric", "test-loss", "--rows", "seed"],
-    ["--rows", "opt", "--columns", "arch"],
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_what_a_terminal_shows_of_the_shipped_registry_is_accepted_whole(tmp_path, shipped, texts, width):
+    whole = check(tmp_path, shipped, texts["markdown"], "markdown")
+    with a_terminal(width):
+        text = written(shipped, "table")
+    assert max(map(len, text.splitlines())) <= width < max(map(len, texts["table"].splitlines()))
+    found = check(tmp_path, shipped, text, "table")
+    assert found.differing == () == found.unchecked
+    assert len(found.compared) == len(whole.compared)
+
+
+def test_rows_of_the_same_words_and_their_rests_are_told_apart(tmp_path):
+    rows = (
+        ("1", "Some claim of many words", "holds", "fc: +1.00 points (0.50 to 1.50, n = 5)"),
+        ("", "", "holds", "fc: +1.00 points (0.50 to 1.50, n = 5)"),
+        ("", "", "does not hold", "cnn: +2.00 points (1.50 to 2.50, n = 5); some more of it, in very many words"),
+        ("2", "Another", "holds", "cnn: +2.00 points (1.50 to 2.50, n = 5)"),
+        ("", "", "holds", "fc: +1.00 points (0.50 to 1.50, n = 5)"),
+    )
+    grid = Grid(caption="What it claims.", columns=("", "claim", "verdict", "measured here"), rows=rows)
+    (table,) = report()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (checking, screens):
+            patch.setattr(module, "grids", lambda made, **_: [*grids(made), grid])
+        for width in (40, 50, 75, 200):
+            with a_terminal(width):
+                text = written([table], "table")
+            found = check(tmp_path, [table], text, "table")
+            assert found.differing == () == found.unchecked, width
+            number = re.compile(r"(?<=[+ (])[12]\.[05]0")
+            places = [each.start() for each in number.finditer(text, text.index("measured"))]
+            for place in places[::2] if width == 50 else []:
+                assert not passes(tmp_path, [table], f"{text[:place]}7{text[place + 1 :]}", "table")
+
+
+@pytest.mark.parametrize(("options", "form"), [(["--paper", "--runs"], "table"), (["--no-test"], "latex")])
+def test_the_command_accepts_what_it_printed(tmp_path, registry, options, form):
+    path = tmp_path / f"paper{ENDINGS[form]}"
+    path.write_text(ok("compare", "--db", registry, *options, "--format", form), encoding="utf-8")
+    said = ok("compare", "--db", registry, "--check", path, "--strict")
+    assert re.fullmatch(r"(\d+) of \1 figures in paper\.\w+ are the registry's\n", said.replace(str(path), path.name))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*({"metric": metric(name)} for name in METRICS if name != "test-accuracy")]
+    + [{"metric": metric("epochs-to-reach", reach=reach)} for reach in (0.85, 0.93)]
+    + [{"metric": metric("test-loss"), "rows": "seed"}, {"metric": metric("epochs-to-reach"), "columns": "seed"}]
+    + [{"rows": "opt", "columns": "arch"}],
+    ids=str,
+)
+def test_what_compare_writes_with_any_options_is_accepted_whole(tmp_path, registry, options):
+    made = tabled(registry, seeds=2, **options)
+    for form in ENDINGS:
+        found = check(tmp_path, made, written(made, form), form)
+        assert found.differing == () == found.unchecked, form
+        assert len(found.compared) > 40
+
+
+CENSORED = [
+    ("not reached (0 of 5", "13.0 (0 of 5"),
+    ("not reached (0 of 5", "not reached (1 of 5"),
+    ("not reached (0 of 5", "reached (0 of 5"),
+    ("not reached (0 of 5 reached it)", "**not reached (0 of 5 reached it)**"),
+    ("A seed that did not", "A seed that did"),
+    ("later than all", "earlier than all"),
+    ("91 %", "92 %"),
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
-def test_the_command_accepts_what_it_printed_with_any_options(tmp_path, monkeypatch, options):
-    shutil.copy(ROOT / "experiments.db", tmp_path / "experiments.db")
-    same = [each for each in options if each not in ("--paper", "--runs", "--no-test")]
-    for form, ending in ENDINGS.items():
-        (tmp_path / f"paper{ending}").write_text(ok("compare", *options, "--format", form), encoding="utf-8")
-        said = ok("compare", *same, "--check", f"paper{ending}", "--strict")
-        assert re.fullmatch(rf"(\d+) of \1 figures in paper{ending} are the registry's\n", said)
+def test_what_is_changed_about_seeds_that_did_not_reach_it_is_found(tmp_path, registry):
+    made = tabled(registry, seeds=5, metric=metric("epochs-to-reach", reach=0.91))
+    text = written(made, "markdown")
+    for was, now in CENSORED:
+        assert was in text
+        assert not passes(tmp_path, made, text.replace(was, now, 1), "markdown"), (was, now)
+    number = re.compile(r"[\d.]+ \(5 of 5")
+    assert not passes(tmp_path, made, number.sub("not reached (5 of 5", text, count=1), "markdown")
+    assert not passes(tmp_path, made, number.sub("2.0 (5 of 5", text, count=1), "markdown")
 
 
 @any_name
@@ -152,10 +253,10 @@ def test_a_digit_that_is_changed_anywhere_is_found(tmp_path, form, made):
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
-def test_any_one_change_to_what_the_shipped_registry_gives_is_found(tmp_path_factory, shipped, data):
-    form = data.draw(st.sampled_from(["markdown", "latex", "table"]))
-    text = written(shipped, form)
+@settings(max_examples=20, deadline=None)
+def test_any_one_change_to_what_the_shipped_registry_gives_is_found(tmp_path_factory, shipped, texts, data):
+    form = data.draw(st.sampled_from(["markdown", "latex", "table", "terminal"]))
+    text = texts[form]
     start, end = data.draw(st.sampled_from(figures(text)))
     number, before = text[start:end], text[:start]
     kinds = ["digit"]
@@ -174,18 +275,25 @@ def test_any_one_change_to_what_the_shipped_registry_gives_is_found(tmp_path_fac
 
 
 WORDS = [
-    ("does not hold", "holds"),
     ("| holds", "| does not hold"),
-    ("| cannot be told", "| holds"),
-    ("| holds", "| cannot be told"),
+    ("| holds", "| inconclusive"),
+    ("| holds", "| smaller than reported"),
     ("| inconclusive", "| holds"),
+    ("| inconclusive", "| does not hold"),
+    ("| smaller than reported", "| smaller"),
+    ("| smaller than reported", "| holds"),
+    ("would have been", "would not have been"),
+    ("no number of seeds", "some number of seeds"),
+    ("seeds of each", "clips of each"),
+    ("all 4 claims", "all 5 claims"),
+    ("one run of", "two runs of"),
     ("Convolutional, SGD |", "Convolutional, Adam |"),
     ("points (", "epochs ("),
     ("without it", "with it"),
     ("fewer parameters", "more parameters"),
     ("are not known", "are known"),
     ("one seed", "two seeds"),
-    ("1 | SGD", "1 | Adam"),
+    ("params) | SGD", "params) | Adam"),
     ("| 0 | dyjdqvkd", "| 0 | dyjdqvkc"),
     ("2520e8302661 |", "2520e8302661 changed |"),
     ("| Adam |", "| SGD |"),
@@ -196,8 +304,9 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("was", "now"), WORDS)
-def test_a_word_or_mark_that_is_changed_is_found(tmp_path, shipped, was, now):
-    text = written(shipped, "markdown")
+def test_a_word_or_mark_that_is_changed_is_found(tmp_path, shipped, texts, was, now):
+    text = texts["markdown"]
+    assert was in text
     for place in {text.find(was), text.rfind(was)} - {-1}:
         assert not passes(tmp_path, shipped, text[:place] + now + text[place + len(was) :], "markdown")
 
@@ -221,38 +330,29 @@ def test_a_bold_or_tie_mark_that_is_added_taken_or_moved_is_found(tmp_path, form
             assert not passes(tmp_path, made, f"{text[:a]}**{text[a:b]}**{text[b:]}", form)
 
 
-def test_a_line_of_the_csv_that_is_changed_is_found(tmp_path, shipped):
-    text = written(shipped, "csv")
-    for was, now in (
-        ("seeds,False,False", "seeds,True,False"),
-        ("seeds,False,False", "seeds,False,True"),
-        (",sgd,", ",adam,"),
-        ("final", "best"),
-        ("fp32", "bf16"),
-        ("0 1 2 3 4", "0 1 2 3 5"),
-        ("test-accuracy", "f1"),
-        ("dyjdqvkd", "dyjdqvkc"),
-        (",SGD,fc", ",Adam,fc"),
-    ):
-        assert was in text
-        assert not passes(tmp_path, shipped, text.replace(was, now, 1), "csv"), now
+def test_a_line_of_the_csv_that_is_changed_is_found(tmp_path, shipped, texts):
+    text = texts["csv"]
+    names, *rows = csv.reader(io.StringIO(text))
+    others = {"True": "False", "False": "True", "sgd": "adam", "SGD": "Adam", "final": "best", "fp32": "bf16"}
+    for place, name in enumerate(names):
+        was = rows[0][place]
+        number = re.search(r"[1-9]", was)
+        now = others.get(was) or (
+            f"{was[: number.start()]}{int(number[0]) % 9 + 1}{was[number.end() :]}" if number else f"{was[1:]}5"
+        )
+        out = io.StringIO()
+        csv.writer(out).writerows([names, [*rows[0][:place], now, *rows[0][place + 1 :]], *rows[1:]])
+        assert not passes(tmp_path, shipped, out.getvalue(), "csv"), (name, was, now)
     head, *lines = text.splitlines(keepends=True)
     assert not passes(tmp_path, shipped, "".join([head, *lines, lines[0]]), "csv")
     fewer = check(tmp_path, shipped, "".join([head, *lines[1:]]), "csv")
     assert (fewer.differing, len(fewer.unchecked)) == ((), 1)
 
 
-def test_the_exit_code_is_one_wherever_something_was_changed(tmp_path):
-    shutil.copy(ROOT / "experiments.db", tmp_path / "experiments.db")
-    text = ok("compare", "--paper", "--format", "latex")
-    for was, now in (
-        ("50 epochs", "10 epochs"),
-        ("1,229", "99,999"),
-        ("f8505d67", "f8505d68"),
-        ("holds", "does not hold"),
-    ):
-        (tmp_path / "paper.tex").write_text(text.replace(was, now, 1), encoding="utf-8")
-        result = kws("compare", "--check", "paper.tex")
+def test_the_exit_code_is_one_wherever_something_was_changed(tmp_path, registry, texts):
+    for was, now in (("1,229", "99,999"), ("holds", "does not hold")):
+        (tmp_path / "paper.tex").write_text(texts["latex"].replace(was, now, 1), encoding="utf-8")
+        result = kws("compare", "--db", registry, "--where", "seed < 5", "--check", "paper.tex")
         assert result.exit_code == 1
         assert re.search(r"^(\d+) of (\d+) figures in paper\.tex are the registry's$", result.stdout, re.MULTILINE)
 

@@ -19,6 +19,7 @@ FILLING = {
     *("each", "across", "within", "into"),
 }
 DENIALS = {"not", "no", "cannot", "can", "never", "neither", "nor", "without", "none", "nothing"}
+_NEAR = 6  # tokens, among which one tells the place
 FEW = 4  # words: to leave out more is to say less, not to turn what is said
 _SAME = dict.fromkeys(("minibatch", "minibatches", "batches"), "batch")
 _SAME |= dict.fromkeys(("clips", "utterance", "utterances", "recordings", "recording", "examples"), "clip")
@@ -62,7 +63,7 @@ def anchored(steps: Sequence[Step], place: int, said: Sequence[Token], *, least:
     after = steps[place + 1] if place + 1 < len(steps) else None
     for step in (before, after):
         if step is not None and step.tag == "equal":
-            near = said[max(step.c, step.d - 4) : step.d] if step is before else said[step.c : min(step.d, step.c + 4)]
+            near = said[step.c : step.d][-_NEAR:] if step is before else said[step.c : step.d][:_NEAR]
             if step.d - step.c < least or not any(map(tells, near)):
                 return False
         elif step is not None:

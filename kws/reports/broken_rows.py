@@ -21,15 +21,17 @@ Line = tuple[str, ...]
 
 def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTable:
     """The table with its rows whole; `columns` are the grid's in the places of the file's."""
-    if not file.broken:
+    if not file.broken or all(column is None for column in columns):
         return file
     words = [set() if j is None else {word for row in grid.rows for word in row[j].split()} for j in columns]
-    stated = [[Counter(row[j].split()) for j in columns if j is not None] for row in grid.rows]
+    rows_of_grid = [[Counter(row[j].split()) for j in columns if j is not None] for row in grid.rows]
+    stated = [(row, sum(each.total() for each in row)) for row in rows_of_grid]
 
     def cost(row: Line) -> int:
         """How many words part a row and the one that is closest."""
         said = [Counter(plain(text).text.split()) for text, j in zip(row, columns, strict=True) if j is not None]
-        return min(sum(map(_apart, said, each)) for each in stated)
+        many = sum(each.total() for each in said)
+        return min(many + total - 2 * sum(map(_shared, said, each)) for each, total in stated)
 
     starts = [place for place in range(len(file.lines)) if place not in file.broken]
     rows: list[Line] = []
@@ -63,5 +65,5 @@ def _together(above: str, below: str, words: Collection[str]) -> str:
     return above + below if cut else f"{above} {below}"
 
 
-def _apart(one: Counter[str], other: Counter[str]) -> int:
-    return (one - other).total() + (other - one).total()
+def _shared(one: Counter[str], other: Counter[str]) -> int:
+    return sum(min(many, other.get(word, 0)) for word, many in one.items())

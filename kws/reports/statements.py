@@ -35,6 +35,7 @@ _TERMS = {  # as they are in keys: one in the place of another says another thin
     *("binomial", "t", "z", "f", "paired", "unpaired", "sided", "seed", "clip", "speaker", "epoch", "run", "network"),
     *("optimizer", "deviation", "error", "variance", "interval", "mean", "median", "test", "validation", "training"),
     *("larger", "smaller", "higher", "lower", "more", "les", "fewer", "best", "worst", "last", "first"),
+    *("better", "worse", "earlier", "later"),
 }
 _MOST = 0.7  # of a paragraph that is the registry's
 _MORE = 2  # words by which one name of a thing is longer than another
@@ -165,6 +166,8 @@ def _wording(text: str, steps: Sequence[Step], stated: Sequence[Token], said: Se
             terms = [{key(each) for each in side} & _TERMS for side in (ours, theirs)]
             longer = abs(len(ours) - len(theirs)) > _MORE or any(each.kind in (NUMBER, CODE) for each in ours)
             yield replace(shown, unchecked=longer or terms[0] <= terms[1] or terms[1] <= terms[0])
+        elif 0 < place < len(joined) - 1 and {key(each) for each in ours} & _TERMS:
+            yield from () if any(each.kind in (NUMBER, CODE) for each in ours) else (replace(shown, unchecked=True),)
 
 
 def _joined(steps: Sequence[Step]) -> list[Step]:
