@@ -298,7 +298,7 @@ def test_the_caption_says_over_what_intervals_are_and_what_a_single_seed_leaves_
 
 @pytest.mark.parametrize(("speakers", "over"), [(1, "clips"), (8, "speakers")])
 def test_one_cluster_of_all_clips_is_not_taken_for_certainty(speakers, over, tmp_path):
-    """One speaker has all of them, or one sound is every speaker's, silence for one: nothing would vary over clusters."""
+    """One speaker has all of them, or one sound is every speaker's (silence, say): nothing would vary over clusters."""
     card = with_manifests(make_card(clips=60), speakers=speakers)
     for split, manifest in card.manifests.items():
         silent = hashlib.sha256(b"silence").digest() * speakers + manifest.digests[32 * speakers :]
