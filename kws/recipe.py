@@ -17,7 +17,7 @@ FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best 
 MOST_THREADS = 4096  # above that, a process may not get the memory for them
 SELECTIONS = (FINAL, BEST)
 BITS_ALONE = ("threads", "slice_size", "device")  # fields that decide the last bits of a result and nothing else
-_NOT_OF_A_CELL = ("seed", "data", *BITS_ALONE)
+_NOT_OF_A_CELL = ("seed", "data", "speakers", *BITS_ALONE)  # where clips and speakers are told; their splits count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -167,8 +167,9 @@ def test_a_clip_in_both_lists_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("name", LISTS.values())
-def test_a_list_that_is_no_text_is_refused_by_name(tmp_path, name):
-    (tmp_path / name).write_bytes(b"yes/\xff\xfe.wav\n")
+@pytest.mark.parametrize("content", [b"yes/\xff\xfe.wav\n", "yes/a.wav\n".encode("utf-16-le")])
+def test_a_list_that_is_no_text_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name} cannot be read as a list of clips"):
         read_lists(tmp_path)
 

@@ -103,7 +103,7 @@ def test_lists_of_all_words_over_some_of_them_are_said_to_be(folder):
 def test_a_listed_clip_that_is_not_there_is_refused_by_both(folder):
     (folder / "yes" / "test1_nohash_0.wav").unlink()
     said = refused(*TRAIN, "--data", folder)
-    assert "name yes/test1_nohash_0.wav, of a word that is there, but no such clip is" in said
+    assert "name yes/test1_nohash_0.wav, of a word that is there, but no recording of that name can be used" in said
     assert "NAMED BY A LIST BUT NOT THERE: 1: yes/test1_nohash_0" in check(folder, code=1)
 
 
@@ -181,7 +181,7 @@ def test_a_sweeps_processes_tell_the_same(takes, db):
     recipe = Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes))
     trainer = Trainer(About.here(db, skip_unreadable=False))
     unknown = trainer.look(recipe)
-    assert unknown["told"] == [UNKNOWN]
+    assert unknown["told"] == [f"takes: {UNKNOWN}"]
     told = trainer.look(Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes), speakers="{speaker}_{n}"))
     assert told["told"][0].endswith("none in two splits") and told["fingerprint"] != unknown["fingerprint"]
 

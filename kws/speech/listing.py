@@ -78,8 +78,8 @@ def require_listed(folder: Folder, place: Path) -> None:
     if missing:
         more = f" and {len(missing) - 1:,} more clips" if len(missing) > 1 else ""
         raise DataError(
-            f"the lists of {place} name {missing[0]}{more}, of a word that is there, but no such clip is; "
-            f"put it there or delete its line (`kws data check {place}` names all)"
+            f"the lists of {place} name {missing[0]}{more}, of a word that is there, but no recording of that name "
+            f"can be used; put it there or delete its line (`kws data check {place}` names all)"
         )
 
 

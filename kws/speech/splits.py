@@ -91,6 +91,8 @@ def read_lists(folder: Path) -> dict[str, list[str]]:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read as a list of clips ({error})") from None
+        if "\0" in text:
+            raise DataError(f"{path} cannot be read as a list of clips (it is neither UTF-8 nor marked as UTF-16)")
         lists[split] = [line for line in text.splitlines() if line.strip()]
     return lists
 

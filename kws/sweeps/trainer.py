@@ -92,7 +92,8 @@ class Trainer:
         from kws.speech import sentences
 
         loaded = self._data(recipe, features, track=True)
-        return {"fingerprint": loaded.card.fingerprint, "told": sentences.about(loaded, recipe.data)}
+        told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data)]
+        return {"fingerprint": loaded.card.fingerprint, "told": told}
 
     def time(self, recipe: Recipe) -> Answer:
         """How long an epoch may take in seconds, from a few steps on random clips."""

@@ -64,9 +64,11 @@ def test_a_cluster_of_its_own_makes_the_same_runs_and_says_little(here, task, tm
     assert result.exit_code == 0, result.stderr
     lines = result.stderr.splitlines()
     assert lines[0] == f"a node of the cluster reads {task} ..."
-    assert lines[1].endswith("(6 new), 2 at once on 1 node of Ray")
+    assert lines[1] == "task: used 60 of 80 files: 20 not drawn for 'other'"
+    assert lines[2].startswith("task: speakers: ")
+    assert lines[3].endswith("(6 new), 2 at once on 1 node of Ray")
     assert all("finished, test accuracy" in line for line in lines[-6:])
-    assert len(lines) == 3 + 6 + 6
+    assert len(lines) == 5 + 6 + 6
     assert sql(tmp_path / "own.db", DIGESTS) == here.digests
 
 

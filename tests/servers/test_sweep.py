@@ -35,8 +35,8 @@ def task(place, monkeypatch):
 def test_it_shows_the_plan_an_estimate_and_each_run_as_it_ends(place):
     assert place.swept.exit_code == 0, place.swept.stderr
     used, speakers, *lines = place.swept.stderr.splitlines()
-    assert used == "used 60 of 80 files: 20 not drawn for 'other'"
-    assert speakers == "speakers: 12 in training, 4 in validation, 4 in test, none in two splits"
+    assert used == "task: used 60 of 80 files: 20 not drawn for 'other'"
+    assert speakers == "task: speakers: 12 in training, 4 in validation, 4 in test, none in two splits"
     assert lines[0].startswith("plan: 4 runs (4 new), ")
     assert [line.strip() for line in lines[1:5]] == [
         f"cnn, {opt}, seed {seed}: new" for opt in ("sgd", "adam") for seed in range(2)
@@ -226,7 +226,7 @@ def test_speakers_are_part_of_the_recipes_and_decide_the_splits(tmp_path):
     options = [*SWEEP, "--seeds", 1, "--epochs", 1, "--data", "takes", "--words", "yes,no"]
     plain, told = kws(*options), kws(*options, "--speakers", "{speaker}_{word}")
     assert plain.exit_code == told.exit_code == 0, plain.stderr + told.stderr
-    assert plain.stderr.startswith("speakers unknown: ") and told.stderr.startswith("speakers: ")
+    assert plain.stderr.startswith("takes: speakers unknown: ") and told.stderr.startswith("takes: speakers: ")
     assert "none in two splits" in told.stderr.splitlines()[0]
     rows = sql(tmp_path / "experiments.db", "SELECT speakers, count(*) FROM runs GROUP BY speakers ORDER BY speakers")
     assert rows == [(None, 2), ("{speaker}_{word}", 2)]
