@@ -163,11 +163,18 @@ def test_a_fact_of_the_registrys_caption_that_is_changed_is_found(tmp_path, was,
     assert what in [each[0] for each in differing(tmp_path, text.replace(was, now, 1), ".md", judged())]
 
 
-def test_a_term_that_is_added_to_a_sentence_of_the_registrys_is_unchecked(tmp_path):
+def test_a_word_that_is_other_in_a_sentence_of_the_registrys_is_unchecked(tmp_path):
     text = formats.markdown(judged())
-    for now in ("1,200 test clips (speakers unknown)", "226 validation and test speakers"):
-        left = unchecked(tmp_path, text.replace("226 test speakers", now), ".md", judged())
-        assert [what for what, _ in left] == ["words"], left
+    for was, now in (
+        ("226 test speakers", "1,200 test clips (speakers unknown)"),
+        ("226 test speakers", "226 validation and test speakers"),
+        ("over all pairs", "under all pairs"),
+        ("points better", "percent better"),
+        ("than it is.", "than others."),
+    ):
+        assert was in text
+        left = unchecked(tmp_path, text.replace(was, now), ".md", judged())
+        assert [what for what, _ in left] == ["words"], (now, left)
 
 
 def test_a_caption_of_other_words_that_says_a_number_as_the_registry_does_is_compared(tmp_path):

@@ -64,7 +64,8 @@ def anchored(steps: Sequence[Step], place: int, said: Sequence[Token], *, least:
     for step in (before, after):
         if step is not None and step.tag == "equal":
             near = said[step.c : step.d][-_NEAR:] if step is before else said[step.c : step.d][:_NEAR]
-            if step.d - step.c < least or not any(map(tells, near)):
+            ends = step in (steps[0], steps[-1])  # there is no more of it
+            if (step.d - step.c < least and not ends) or not any(map(tells, near)):
                 return False
         elif step is not None:
             return False

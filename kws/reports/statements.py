@@ -162,7 +162,7 @@ def _wording(text: str, steps: Sequence[Step], stated: Sequence[Token], said: Se
         counted = [{each.text for each in side if facts.is_number_word(each)} for side in (ours, theirs)]
         if denials(ours) != denials(theirs) or (all(counted) and counted[0] != counted[1]):
             yield shown
-        elif any(map(_is_word, ours)) and any(map(_is_word, theirs)):
+        elif any(map(_is_word, ours)) and any(each.kind == WORD for each in theirs):
             terms = [{key(each) for each in side} & _TERMS for side in (ours, theirs)]
             longer = abs(len(ours) - len(theirs)) > _MORE or any(each.kind in (NUMBER, CODE) for each in ours)
             yield replace(shown, unchecked=longer or terms[0] <= terms[1] or terms[1] <= terms[0])
