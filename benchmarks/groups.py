@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     comparing,
+    coverage,
     growth,
     preparation,
     recording,
@@ -31,6 +32,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "sweep": sweeping.measure,
     "scheduling": scheduling.measure,
     "writers": writing.measure,
+    "coverage": coverage.measure,
 }
-_APART = {"sweeps": {"sweep"}, "scheduling": {"scheduling"}, "writers": {"writers"}}
+_APART = {"sweeps": {"sweep"}, "scheduling": {"scheduling"}, "writers": {"writers"}, "coverage": {"coverage"}}
 TABLES = {"latest": GROUPS.keys() - set().union(*_APART.values()), **_APART}  # by file in benchmarks/results

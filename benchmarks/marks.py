@@ -62,6 +62,9 @@ TABLES = (
     _benchmarks("sweeps", "sweeping", measures=(*_TRAINING, *_RECORDING, *_SWEEPS)),
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),
     _benchmarks("writers", "writing", "ledger", measures=_RECORDING),
+    _benchmarks(
+        "coverage", "coverage", "coverage_rows", "components", measures=("kws/reports/estimates.py", "experiments.db")
+    ),
     Table(
         page="docs/scale.md",
         results="benchmarks/results/writers.json",

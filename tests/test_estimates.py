@@ -116,6 +116,20 @@ def test_clusters_are_speakers_and_the_same_sound_is_never_two():
     assert clusters_of(0, None, None).tolist() == []
 
 
+def test_an_error_of_rounding_is_none():
+    """Cells of equal answers have the same interval, however their influences were added up."""
+    share = 0.7
+    exact, rounded = (
+        Estimate(
+            value=share, n=3, clusters=9, one_seed=error, of_seeds=error, of_clusters=error, of_both=0.0,
+            seed_freedom=2.0, clips=40,
+        )
+        for error in (0.0, 1e-33)
+    )  # fmt: skip
+    assert exact.proportion_interval() == rounded.proportion_interval()
+    assert math.isinf(rounded.freedom)
+
+
 # Differences
 
 
@@ -191,6 +205,21 @@ def test_what_does_not_differ_anywhere_is_not_told_apart_and_what_always_does_is
     assert of_difference(sample(same, np.arange(4)), sample(same, np.arange(4)), paired=True).p() == 1
     all_right, all_wrong = sample(np.ones((2, 9)), np.arange(9)), sample(np.zeros((2, 9)), np.arange(9))
     assert of_difference(all_right, all_wrong, paired=True).p() == 0
+
+
+def test_a_difference_of_which_no_error_is_known_is_not_sure():
+    one, other = Sample((0,), np.array([0.9]), None), Sample((0,), np.array([0.5]), None)
+    assert of_difference(one, other, paired=True).p() == 1
+
+
+def test_two_seeds_that_differ_alike_do_not_pretend_to_many_degrees_of_freedom():
+    right, clusters = crossed(3, 1, 200)
+    other, _ = crossed(3, 1, 200, spread=0.4)
+    twice, again = (sample(np.repeat(each, 2, axis=0), clusters) for each in (right, other))
+    for paired in (True, False):
+        found = of_difference(twice, again, paired=paired)
+        assert found.of_seeds == 0
+        assert found.freedom <= 4
 
 
 def test_another_runs_figure_brings_a_seed_and_clips_of_its_own():

@@ -100,6 +100,10 @@ def test_with_one_seed_nothing_can_be_told(tmp_path):
     assert [claim.verdict for claim in paper.claims] == [INCONCLUSIVE] * 4
     assert "n = 1" in paper.claims[0].evidence[0].text
     assert " to " not in paper.claims[0].evidence[0].text
+    for figure in paper.figures:
+        assert figure.low < figure.mean < figure.high
+        assert (figure.difference_low, figure.difference_high) == (None, None)
+        assert "to" not in figure.difference_text
 
 
 def test_what_clips_and_seeds_spread_over_cannot_be_told(tmp_path):

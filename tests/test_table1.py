@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from dataclasses import replace
@@ -293,6 +294,25 @@ def test_the_caption_says_over_what_intervals_are_and_what_a_single_seed_leaves_
         assert {cell.interval_over for cell in table.cells} == {
             f"seeds and {'clips' if speakers is None else 'speakers'}", "clips" if speakers is None else "speakers",
         }  # fmt: skip
+
+
+@pytest.mark.parametrize(("speakers", "over"), [(1, "clips"), (8, "speakers")])
+def test_one_cluster_of_all_clips_is_not_taken_for_certainty(speakers, over, tmp_path):
+    """One speaker has all of them, or one sound is every speaker's (silence, say): clusters would not vary."""
+    card = with_manifests(make_card(clips=60), speakers=speakers)
+    for split, manifest in card.manifests.items():
+        silent = hashlib.sha256(b"silence").digest() * speakers + manifest.digests[32 * speakers :]
+        card.manifests[split] = replace(manifest, digests=silent)
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        for arch, wrong in (("fc", 9), ("cnn", 7)):
+            train(registry, make_recipe(arch), card, wrong=wrong)
+        (table,) = tables(registry, registry.runs())
+    assert table.test_speakers == speakers
+    assert {cell.interval_over for cell in table.cells} == {over}
+    assert all(0.01 < cell.standard_error < 0.1 for cell in table.cells)
+    (tied,) = (cell for cell in table.cells if cell.arch == "fc")
+    assert tied.tie and tied.p > 0.1
+    assert f"over {'test clips (of one speaker)' if speakers == 1 else '8 test speakers'} alone" in table.caption
 
 
 def test_many_classes_are_counted_in_the_caption_and_few_are_named():

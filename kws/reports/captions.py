@@ -51,7 +51,8 @@ def _intervals(table: Table) -> list[str]:
     if any("speakers" in each for each in over):
         clips = f"{table.test_speakers:,} test speakers"
     elif any("clips" in each for each in over):
-        clips = "test clips (speakers unknown)" if table.metric.of_test else "validation clips"
+        whose = "speakers unknown" if table.test_speakers is None else "of one speaker"
+        clips = f"test clips ({whose})" if table.metric.of_test else "validation clips"
     text = " and ".join(["seeds"] * several + [clips] * bool(clips))
     if several and clips and any("seeds" not in each for each in over):
         text += ", for a single seed over those alone"

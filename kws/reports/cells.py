@@ -58,9 +58,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Clips:
-    """The cluster (N,) of each test clip; see kws.reports.estimates."""
+    """The cluster (N,) of each test clip, and what clusters are: "speakers" or "clips"; see kws.reports.estimates.
+
+    A single cluster would say nothing of others. Where one speaker has all clips, clusters are clips; where sounds that
+    all speakers share would make them one, speakers stay apart.
+    """
 
     clusters: Any
+    over: str
 
     @classmethod
     def of(cls, registry: RegistryReader, card: DataCard) -> tuple[Clips, int | None]:
@@ -70,8 +75,12 @@ class Clips:
         manifest = registry.manifest(card.fingerprint, TEST)
         speakers = manifest.speakers if manifest else None
         digests = manifest.each_digest() if manifest else None
-        clusters = clusters_of(len(card.labels[TEST]), speakers, digests)
-        return cls(clusters), None if speakers is None else len(set(speakers))
+        known = None if speakers is None else len(set(speakers))
+        for names, sounds in ((speakers, digests), (speakers, None), (None, digests), (None, None)):
+            clusters = clusters_of(len(card.labels[TEST]), names, sounds)
+            if clusters.max(initial=0) > 0:
+                break
+        return cls(clusters, "clips" if names is None else "speakers"), known
 
 
 def samples_of(
@@ -142,7 +151,7 @@ def cell_of(
     )
 
 
-def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataCard, speakers: int | None) -> Cell:
+def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataCard, clips: Clips) -> Cell:
     """The same cell with its interval, which ends where the metric does; itself where nothing is known of its error."""
     if sample is None or metric.exact:
         return cell
@@ -151,12 +160,12 @@ def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataC
     estimate = of_cell(sample)
     over = ["seeds"] if cell.n > 1 else []
     if sample.influences is not None:
-        over.append("clips" if speakers is None else "speakers")
+        over.append(clips.over)
     elif metric.percent:  # which clips were right is not kept, only how many
-        clips = len(card.labels[TEST if metric.of_test else VALIDATION])
+        count = len(card.labels[TEST if metric.of_test else VALIDATION])
         share = min(max(estimate.value, 0.0), 1.0)
-        error = share * (1 - share) / max(clips, 1)
-        estimate = dataclasses.replace(estimate, of_clusters=error, clusters=clips, clips=clips)
+        error = share * (1 - share) / max(count, 1)
+        estimate = dataclasses.replace(estimate, of_clusters=error, clusters=count, clips=count)
         over.append("clips")
     if not over:
         return cell

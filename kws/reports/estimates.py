@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 POWER = 0.8
 _FREEDOM_OF_TWO_SEEDS = 4.0
-_FEW = 1e-12  # a difference of accuracies below this is rounding
+_FEW = 1e-12  # a difference or an error below this is rounding
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,15 @@ class Estimate:
         return math.sqrt(self.variance)
 
     @property
+    def varies(self) -> bool:
+        """Whether the error is more than rounding."""
+        return self.standard_error > _FEW
+
+    @property
     def freedom(self) -> float:
         """Satterthwaite's degrees of freedom; infinite where nothing varies."""
+        if not self.varies:
+            return math.inf
         terms = 0.0
         if self.seed_freedom and self.of_seeds:
             terms += self.of_seeds**2 / self.seed_freedom
@@ -102,21 +109,21 @@ class Estimate:
         share = min(max(self.value, 0.0), 1.0)
         own = share * (1 - share)
         clips = float(self.clips or 1)  # what answers that are all alike prove, whatever the number of seeds
-        if self.variance and own > _FEW:
+        if self.varies and own > _FEW:
             clips = min(own / self.variance, self.n * clips)
-        t = quantile(confidence, self.freedom if self.variance else math.inf)
+        t = quantile(confidence, self.freedom)
         centre = (share + t * t / (2 * clips)) / (1 + t * t / clips)
         half = t / (1 + t * t / clips) * math.sqrt(own / clips + t * t / (4 * clips * clips))
         return (max(centre - half, 0.0) if share > 0 else 0.0), (min(centre + half, 1.0) if share < 1 else 1.0)
 
     def p(self, value: float = 0.0) -> float:
-        """Student's two-sided p of the true figure being `value`."""
+        """Student's two-sided p of the true figure being `value`; 1 where nothing is known of its error."""
         from scipy.special import stdtr
 
         distance = abs(self.value - value)
-        if distance < _FEW:
+        if distance < _FEW or not (self.clusters > 1 or self.seed_freedom):
             return 1.0
-        return float(2 * stdtr(self.freedom, -distance / self.standard_error)) if self.variance else 0.0
+        return float(2 * stdtr(self.freedom, -distance / self.standard_error)) if self.varies else 0.0
 
     def detectable(self, confidence: float = CONFIDENCE) -> float:
         """The difference that would have been found with 80 % power, by as many seeds and clips."""
@@ -298,4 +305,4 @@ def _freedom(a: Estimate, b: Estimate, one: float, other: float, covariance: flo
     ]
     total = sum(part for part, _ in parts)
     terms = sum(part**2 / freedom for part, freedom in parts if part > 0)
-    return total**2 / terms if terms else 0.0
+    return total**2 / terms if terms else float(min(a.n, b.n) - 1)

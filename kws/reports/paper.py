@@ -4,7 +4,8 @@ The report is "PhD course Deep learning - assignment 2", Group 530, Aalborg Univ
 clips of which "other" was drawn from words that it does not name. Decisions:
 - Only runs under the report's conditions count: its two networks and optimizers as they are, 50 epochs in minibatches
   of 1,024, fp32, the last epoch.
-- Its figure is one more run on as many clips of other speakers, whose own error counts beside ours.
+- Its figure is one more run on as many clips of other speakers, whose own error counts beside ours. With one seed of
+  ours nothing is known of either run's seed, and the difference has no interval.
 - Each claim has parts. A part holds where its interval lies above what is claimed, is smaller than reported where it
   lies above nothing but below that, does not hold where it lies below, and is inconclusive else. Of a claim, the worst
   of its parts counts.
@@ -316,7 +317,7 @@ def _figure(key: Key, cell: Cell | None, sample: Sample | None, reported: float)
     from kws.reports.estimates import from_another_run, of_cell
 
     arch, opt, softmax = key
-    apart = from_another_run(of_cell(sample), reported) if sample else None
+    apart = from_another_run(of_cell(sample), reported) if sample and len(sample.seeds) > 1 else None
     low, high = apart.interval() if apart else (None, None)
     about = [architectures.title(arch), optimizers.title(opt), *["softmax before cross-entropy"] * softmax]
     return Figure(

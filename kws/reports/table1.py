@@ -133,7 +133,7 @@ def _table(
         for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each)):
             if (place := (row, column)) in values:
                 cell = cell_of(place, by_cell[place], values[place], metric, means, best, p_values)
-                cells.append(with_interval(cell, metric, samples.get(place), card, speakers))
+                cells.append(with_interval(cell, metric, samples.get(place), card, clips))
     used = [by_cell[place][seed] for place, found in values.items() for seed in found]
     return Table(
         metric=metric,
