@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample
 
 ALPHA = 0.05
+_ROUNDING = 1e-12  # means of the same counts of clips, added up in another order, differ by less
 Place = tuple[str, str]  # a row and a column
 
 
@@ -126,6 +127,7 @@ def cell_of(
     known = [value for value in values.values() if math.isfinite(value)]
     mean, p = means[place], p_values.get(place)
     spread = len(known) > 1 and not metric.exact and not metric.censored
+    leads = mean == best or math.isclose(mean, best, rel_tol=_ROUNDING)
     return Cell(
         row=place[0],
         column=place[1],
@@ -141,9 +143,9 @@ def cell_of(
         standard_error=None,
         freedom=None,
         reached=len(known) if metric.censored else None,
-        best=mean == best and math.isfinite(mean),
-        tie=p is not None and p > ALPHA and mean != best,
-        p=None if mean == best else p,
+        best=leads and math.isfinite(mean),
+        tie=p is not None and p > ALPHA and not leads,
+        p=None if leads else p,
         seeds=tuple(values),
         runs=tuple(run.id for run in runs),
         values=tuple(values.values()),
