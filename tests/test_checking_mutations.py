@@ -193,7 +193,7 @@ def test_the_command_accepts_what_it_printed(tmp_path, registry, options, form):
     + [{"metric": metric("epochs-to-reach", reach=reach)} for reach in (0.85, 0.93)]
     + [{"metric": metric("test-loss"), "rows": "seed"}, {"metric": metric("epochs-to-reach"), "columns": "seed"}]
     + [{"rows": "opt", "columns": "arch"}],
-    ids=str,
+    ids=lambda options: " ".join(value if isinstance(value, str) else value.title for value in options.values()),
 )
 def test_what_compare_writes_with_any_options_is_accepted_whole(tmp_path, registry, options):
     made = tabled(registry, seeds=2, **options)
