@@ -63,7 +63,12 @@ TABLES = (
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),
     _benchmarks("writers", "writing", "ledger", measures=_RECORDING),
     _benchmarks(
-        "coverage", "coverage", "coverage_rows", "components", measures=("kws/reports/estimates.py", "experiments.db")
+        "coverage",
+        "coverage",
+        "coverage_rows",
+        "components",
+        "moments",
+        measures=("kws/reports/estimates.py", "experiments.db"),
     ),
     Table(
         page="docs/scale.md",

@@ -141,10 +141,12 @@ def test_a_process_that_is_ended_is_replaced_and_stdout_is_json_alone(here, task
 def test_a_signal_ends_a_sweep_as_ctrl_c_does_also_where_that_is_ignored(task, tmp_path, number, code):
     db = tmp_path / "terminated.db"
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hung_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
     try:
         sweep = begin("--data", task, "--db", db, "--jobs", 1)
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGHUP, hung_up)
     with sweep:
         until(lambda: running(db) == 1, sweep, PATIENCE)
         sweep.send_signal(number)

@@ -156,6 +156,8 @@ def test_sixteen_writers_lose_nothing(url):
     assert counts == {
         "data": 1,
         "splits": 3,
+        "manifests": 0,
+        "tests": whole,
         "runs": whole,
         "sessions": whole,
         "epochs": whole * epochs,

@@ -89,12 +89,12 @@ def test_twenty_that_open_it_at_once_all_find_it_upgraded_once(old):
 def test_who_may_only_read_is_told_who_can_upgrade_it(old, server):
     with connect(old) as connection:
         (schema,) = connection.execute("SELECT current_schema()").fetchone()
-        connection.execute("DROP ROLE IF EXISTS reader")
-        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'secret'")
-        connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO reader")
-        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader")
+        role = f"reader_of_{schema}"
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+        connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
     scheme, rest = old.in_full().split("://")
-    reader = f"{scheme}://reader:secret@{rest.partition('@')[2]}"
+    reader = f"{scheme}://{role}:secret@{rest.partition('@')[2]}"
     told = refused("runs", "list", "--db", reader)
     assert "open it once as the user who made it" in told
     assert sql(old, "SELECT schema_version FROM kws_registry") == [(3,)]
