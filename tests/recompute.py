@@ -23,7 +23,6 @@ from pathlib import Path
 
 from recomputed_data import EXACT, METRICS, OF_TEST, Data, Runs, curve_of
 from recomputed_errors import Error, largest_of, told
-from scipy import stats
 
 CLAIMS_LEVEL = 1 - 0.05 / 4
 LESS_IS_BETTER = {"test-loss", "seconds", "parameters", "multiply-accumulates", "epochs-to-reach"}
@@ -202,15 +201,8 @@ def _nothing(wanted: float, reported: float | None) -> dict:
 def _evidence(error: Error, scale: float, seeds: list[int], wanted: float, reported: float | None) -> dict:
     known = error.n > 1
     level = CLAIMS_LEVEL
-    law = stats.norm if math.isinf(error.freedom) else stats.t(error.freedom)
     low, high = error.interval(level)
-    distance = abs(error.value - wanted / scale)
-    needed = None
-    if known and distance:
-        # The largest error with which a normal test at this level has 80 % power, less what more seeds cannot lessen.
-        largest = distance / (stats.norm.isf((1 - level) / 2) + stats.norm.ppf(0.8))
-        left = largest**2 - max(error.of_clusters - error.of_both, 0.0)
-        needed = max(math.ceil(error.one_seed / left), 2) if left > 0 else None
+    needed = error.seeds_to_find(abs(error.value - wanted / scale), level) if known else None
     return {
         "wanted": wanted,
         "reported": reported,
@@ -221,9 +213,7 @@ def _evidence(error: Error, scale: float, seeds: list[int], wanted: float, repor
         "high": scale * high if known else None,
         "standard_error": scale * math.sqrt(error.variance),
         "freedom": error.freedom if math.isfinite(error.freedom) else None,
-        "detectable": scale * math.sqrt(error.variance) * float(law.isf((1 - level) / 2) + law.ppf(0.8))
-        if known
-        else None,
+        "detectable": scale * error.findable(level) if known else None,
         "seeds_to_tell": needed,
         "error_of_clips": scale * math.sqrt(max(error.of_clusters - error.of_both, 0.0)) if known else None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 import numpy as np
 from recomputed_data import Runs
@@ -93,14 +94,29 @@ class Error:
 
     @property
     def freedom(self) -> float:
-        if math.sqrt(self.variance) <= ROUNDING:
-            return math.inf
-        below = self.of_seeds**2 / self.seed_freedom if self.seed_freedom and self.of_seeds else 0.0
-        below += self.of_clusters**2 / (self.clusters - 1) if self.clusters > 1 else 0.0
-        if not below:
-            return math.inf
-        found = max(self.variance**2 / below, 1.0)
-        return min(found, 4 * self.seed_freedom) if 0 < self.seed_freedom < 2 else found
+        return freedom_of(self.variance, self.of_seeds, self.seed_freedom, self.of_clusters, self.clusters)
+
+    def findable(self, level: float) -> float:
+        """The difference that is found with 80 % power."""
+        return _findable(math.sqrt(self.variance), self.freedom, level)
+
+    def seeds_to_find(self, distance: float, level: float) -> int | None:
+        """The number of seeds with which that difference is `distance`, from 2 on; None where none has so small a one.
+
+        More seeds make what seeds add to the error smaller, the interaction too, and what clips add stays.
+        """
+        clips = max(self.of_clusters - self.of_both, 0.0)
+        alone = freedom_of(clips, 0.0, 0.0, clips, self.clusters)
+        if not distance or _findable(math.sqrt(clips), alone, level) >= distance:
+            return None
+
+        def finds(n: int) -> bool:
+            variance, own = clips + self.one_seed / n, self.seed_freedom * (n - 1) / (self.n - 1)
+            freedom = freedom_of(variance, self.one_seed / n, own, clips, self.clusters)
+            return _findable(math.sqrt(variance), freedom, level) <= distance
+
+        most = 2**20
+        return 2 + bisect_left(range(2, most), True, key=finds) if finds(most) else None
 
     def t(self, level: float = LEVEL) -> float:
         above = (1 - level) / 2
@@ -130,6 +146,23 @@ class Error:
             return 0.0
         ratio = abs(self.value) / math.sqrt(self.variance)
         return 2 * float(stats.norm.sf(ratio) if math.isinf(self.freedom) else stats.t.sf(ratio, self.freedom))
+
+
+def freedom_of(variance: float, seeds: float, seed_freedom: float, of_clusters: float, clusters: int) -> float:
+    """Satterthwaite's, of a sum of two variances; no more than 4 for one degree of freedom of seeds."""
+    if math.sqrt(variance) <= ROUNDING:
+        return math.inf
+    below = seeds**2 / seed_freedom if seed_freedom and seeds else 0.0
+    below += of_clusters**2 / (clusters - 1) if clusters > 1 else 0.0
+    if not below:
+        return math.inf
+    found = max(variance**2 / below, 1.0)
+    return min(found, 4 * seed_freedom) if 0 < seed_freedom < 2 else found
+
+
+def _findable(error: float, freedom: float, level: float) -> float:
+    law = stats.norm if math.isinf(freedom) else stats.t(freedom)
+    return error * float(law.isf((1 - level) / 2) + law.ppf(0.8))
 
 
 def told(means: dict, differences: dict) -> dict:

@@ -250,16 +250,28 @@ def test_what_could_have_been_found_is_found_in_four_of_five_tries():
     assert found.mean() == pytest.approx(0.8, abs=0.01)
 
 
-def test_as_many_seeds_as_it_says_settle_it_and_one_fewer_do_not():
-    steps = quantile(0.95, math.inf) + quantile(0.6, math.inf)
-    needed = estimate(0.02, 0.02**2, 0.005**2).seeds_to_tell(0.02)
-    error = [math.sqrt(0.02**2 / n + 0.005**2) for n in (needed - 1, needed)]
-    assert steps * error[1] <= 0.02 < steps * error[0]
+@pytest.mark.parametrize("n", [2, 3, 5, 40])
+@pytest.mark.parametrize("distance", [0.016, 0.02, 0.05])
+def test_as_many_seeds_as_it_says_settle_it_and_one_fewer_do_not(n, distance):
+    """Whether they do is what those seeds could have found: few seeds also have few degrees of freedom."""
+    needed = estimate(distance, 0.02**2, 0.005**2, n).seeds_to_tell(distance)
+    found = [estimate(distance, 0.02**2, 0.005**2, each).detectable() for each in (needed, max(needed - 1, 2))]
+    assert found[0] <= distance
+    assert needed == 2 or distance < found[1]
+
+
+@pytest.mark.parametrize("values", [(8.0, 12.0), (7.0, 13.0, 10.0), (8.0, 9.0, 14.0, 5.0)])
+def test_what_so_many_seeds_have_not_settled_is_not_settled_by_fewer(values):
+    found = of_cell(Sample(tuple(range(len(values))), np.array(values), None))
+    low, high = found.interval(0.9875)
+    assert low < 0 < high
+    assert found.seeds_to_tell(found.value, 0.9875) > len(values)
 
 
 def test_no_number_of_seeds_settles_what_the_clips_leave_open():
     assert estimate(0.01, 0.02**2, 0.005**2).seeds_to_tell(0.01) is None
     assert estimate(0.01, 0.02**2, 0.005**2).seeds_to_tell(0.0) is None
+    assert estimate(1e-9, 0.02**2, 0.0).seeds_to_tell(1e-9) is None  # a hundred million million of them would
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 50])

@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 POWER = 0.8
 _FREEDOM_OF_TWO_SEEDS = 4.0
+_NO_NUMBER = 2**20  # seeds, which nobody trains
 _FEW = 1e-12  # a difference or an error below this is rounding
 
 
@@ -134,9 +135,25 @@ class Estimate:
         """How many seeds of each would find a difference of `distance` with 80 % power; None where no number would."""
         if self.one_seed is None or not distance:
             return None
-        steps = quantile(confidence, math.inf) + quantile(2 * POWER - 1, math.inf)
-        left = (abs(distance) / steps) ** 2 - max(self.of_clusters - self.of_both, 0.0)
-        return max(math.ceil(self.one_seed / left), 2) if left > 0 else None
+        clips = max(self.of_clusters - self.of_both, 0.0)  # what is left of the error with any number of seeds
+        endless = replace(self, of_seeds=0.0, of_clusters=clips, of_both=0.0, seed_freedom=0.0)
+        if endless.detectable(confidence) >= abs(distance):
+            return None
+        few, many = 1, 2
+
+        def finds(n: int) -> bool:
+            freedom = self.seed_freedom * (n - 1) / (self.n - 1) if self.n > 1 else n - 1.0
+            made = replace(endless, n=n, of_seeds=(self.one_seed or 0.0) / n, seed_freedom=freedom)
+            return made.detectable(confidence) <= abs(distance)
+
+        while not finds(many):
+            if many >= _NO_NUMBER:
+                return None
+            few, many = many, 2 * many
+        while many - few > 1:
+            middle = (few + many) // 2
+            few, many = (few, middle) if finds(middle) else (middle, many)
+        return many
 
 
 def quantile(confidence: float, freedom: float) -> float:
