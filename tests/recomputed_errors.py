@@ -94,7 +94,7 @@ class Error:
 
     @property
     def freedom(self) -> float:
-        return freedom_of(self.variance, self.of_seeds, self.seed_freedom, self.of_clusters, self.clusters)
+        return freedom_of(self.variance, self.of_seeds, self.seed_freedom, self.of_clusters, self.clusters, self.n)
 
     def findable(self, level: float) -> float:
         """The difference that is found with 80 % power."""
@@ -106,13 +106,13 @@ class Error:
         More seeds make what seeds add to the error smaller, the interaction too, and what clips add stays.
         """
         clips = max(self.of_clusters - self.of_both, 0.0)
-        alone = freedom_of(clips, 0.0, 0.0, clips, self.clusters)
+        alone = freedom_of(clips, 0.0, 0.0, clips, self.clusters, self.n)
         if not distance or _findable(math.sqrt(clips), alone, level) >= distance:
             return None
 
         def finds(n: int) -> bool:
             variance, own = clips + self.one_seed / n, self.seed_freedom * (n - 1) / (self.n - 1)
-            freedom = freedom_of(variance, self.one_seed / n, own, clips, self.clusters)
+            freedom = freedom_of(variance, self.one_seed / n, own, clips, self.clusters, n)
             return _findable(math.sqrt(variance), freedom, level) <= distance
 
         most = 2**20
@@ -140,16 +140,18 @@ class Error:
         return (max(float(low), 0.0) if share > 0 else 0.0), (min(float(high), 1.0) if share < 1 else 1.0)
 
     def p(self) -> float:
+        """That of a tie, for which seeds' degrees of freedom count 2.5 times at most."""
         if abs(self.value) < ROUNDING or (self.clusters < 2 and not self.seed_freedom):
             return 1.0
         if math.sqrt(self.variance) <= ROUNDING:
             return 0.0
         ratio = abs(self.value) / math.sqrt(self.variance)
-        return 2 * float(stats.norm.sf(ratio) if math.isinf(self.freedom) else stats.t.sf(ratio, self.freedom))
+        freedom = min(self.freedom, max(2.5 * self.seed_freedom, 1.0) if self.seed_freedom else math.inf)
+        return 2 * float(stats.norm.sf(ratio) if math.isinf(freedom) else stats.t.sf(ratio, freedom))
 
 
-def freedom_of(variance: float, seeds: float, seed_freedom: float, of_clusters: float, clusters: int) -> float:
-    """Satterthwaite's, of a sum of two variances; no more than 4 for one degree of freedom of seeds."""
+def freedom_of(variance: float, seeds: float, seed_freedom: float, of_clusters: float, clusters: int, n: int) -> float:
+    """Satterthwaite's, of a sum of two variances; no more than 4 where two seeds are all that one side has."""
     if math.sqrt(variance) <= ROUNDING:
         return math.inf
     below = seeds**2 / seed_freedom if seed_freedom and seeds else 0.0
@@ -157,7 +159,7 @@ def freedom_of(variance: float, seeds: float, seed_freedom: float, of_clusters: 
     if not below:
         return math.inf
     found = max(variance**2 / below, 1.0)
-    return min(found, 4 * seed_freedom) if 0 < seed_freedom < 2 else found
+    return min(found, 4.0) if seed_freedom and (n == 2 or seed_freedom < 2) else found
 
 
 def _findable(error: float, freedom: float, level: float) -> float:

@@ -283,6 +283,25 @@ def test_the_expected_largest_of_normal_numbers(count):
 # The best
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_few_seeds_that_happen_to_vary_little_do_not_pretend_to_many_degrees_of_freedom(n):
+    made = estimate(0.05, 0.001**2, 0.01**2, n)
+    ratio = made.value / made.standard_error
+    assert (made.freedom == 4) == (n == 2)
+    assert made.p() == pytest.approx(2 * stats.t.sf(ratio, made.freedom))
+    assert made.p_of_tie() == pytest.approx(2 * stats.t.sf(ratio, 2.5 * (n - 1)))
+    assert told_from_best({"a": 0.9, "b": 0.85}, {("a", "b"): made}) == {"b": made.p_of_tie()}
+
+
+def test_two_seeds_beside_many_have_no_more_freedom_than_two():
+    draw = np.random.default_rng(0)
+    two = Sample((0, 1), np.array([0.8, 0.80001]), None)
+    many = Sample(tuple(range(2, 22)), 0.8 + draw.normal(0, 0.01, 20), None)
+    for found in (of_difference(two, many, paired=False), of_difference(many, two, paired=False)):
+        assert found.seed_freedom > 10
+        assert found.freedom == 4
+
+
 def test_the_clearly_worse_are_told_from_the_best_and_the_close_are_not():
     means = {"a": 0.95, "b": 0.94, "c": 0.80}
     differences = {

@@ -9,8 +9,9 @@ Miller, Journal of Business & Economic Statistics 29, 2011):
 Decisions:
 - A statistic is known by its influence values u[s, k], how much cluster k moves the figure of seed s: for a mean over
   clips, the sum over the cluster of what is above the mean, over all clips.
-- Degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With two seeds they are 4 at most: a variance of
-  one degree of freedom is often far too small, and then pretends to many.
+- Degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With two seeds on any side they are 4 at most: a
+  variance of one degree of freedom is often far too small, and then pretends to many. At the small levels of ties, that
+  of a few more is, too: there they are 2.5 times those of the seeds at most.
 - Two cells are paired by clips always, and by seeds where the same seed gave both the same first weights; seeds that
   only one of them has count, too.
 - With one seed nothing is known of training again. Where another cell of the comparison has several, its variance of
@@ -35,6 +36,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 POWER = 0.8
 _FREEDOM_OF_TWO_SEEDS = 4.0
+_FREEDOM_OF_TIES = 2.5  # times that of the seeds
 _NO_NUMBER = 2**20  # seeds, which nobody trains
 _FEW = 1e-12  # a difference or an error below this is rounding
 
@@ -98,7 +100,8 @@ class Estimate:
         if not terms:
             return math.inf
         found = max(self.variance**2 / terms, 1.0)
-        return min(found, _FREEDOM_OF_TWO_SEEDS * self.seed_freedom) if 0 < self.seed_freedom < 2 else found
+        two = self.seed_freedom and (self.n == 2 or self.seed_freedom < 2)
+        return min(found, _FREEDOM_OF_TWO_SEEDS) if two else found
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """The ends of the symmetric interval."""
@@ -117,14 +120,21 @@ class Estimate:
         half = t / (1 + t * t / clips) * math.sqrt(own / clips + t * t / (4 * clips * clips))
         return (max(centre - half, 0.0) if share > 0 else 0.0), (min(centre + half, 1.0) if share < 1 else 1.0)
 
-    def p(self, value: float = 0.0) -> float:
-        """Student's two-sided p of the true figure being `value`; 1 where nothing is known of its error."""
+    def p(self, value: float = 0.0, *, freedom: float = math.inf) -> float:
+        """Student's two-sided p of the true figure being `value`, with so many degrees of freedom at most.
+
+        1 where nothing is known of its error.
+        """
         from scipy.special import stdtr
 
         distance = abs(self.value - value)
         if distance < _FEW or not (self.clusters > 1 or self.seed_freedom):
             return 1.0
-        return float(2 * stdtr(self.freedom, -distance / self.standard_error)) if self.varies else 0.0
+        return float(2 * stdtr(min(self.freedom, freedom), -distance / self.standard_error)) if self.varies else 0.0
+
+    def p_of_tie(self) -> float:
+        """The p of no difference, for levels of a fraction of a percent."""
+        return self.p(freedom=max(_FREEDOM_OF_TIES * self.seed_freedom, 1.0) if self.seed_freedom else math.inf)
 
     def detectable(self, confidence: float = CONFIDENCE) -> float:
         """The difference that would have been found with 80 % power, by as many seeds and clips."""
@@ -268,7 +278,7 @@ def told_from_best(means: Mapping[T, float], differences: Mapping[tuple[T, T], E
     """
     left, found, largest = set(means), {}, 0.0
     while len(left) > 1:
-        pairs = {pair: each.p() for pair, each in differences.items() if set(pair) <= left}
+        pairs = {pair: each.p_of_tie() for pair, each in differences.items() if set(pair) <= left}
         pair, p = min(pairs.items(), key=lambda each: (each[1], -abs(differences[each[0]].value)))
         _, other = sorted(pair, key=lambda each: -means[each])
         largest = max(largest, min(1.0, p * len(pairs)))
