@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest on two cores would otherwise share four threads
 
 _SHARING = ('@pytest.fixture(scope="module")', "import librosa")  # which numba compiles for 20 s, the first time
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_xdist_make_scheduler(config, log):

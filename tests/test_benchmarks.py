@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from commands import ok
+from places import ROOT
 
-ROOT = str(Path(__file__).resolve().parent.parent)
-sys.path[:0] = [] if ROOT in sys.path else [ROOT]
+sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
 from benchmarks import comparing, growth, ledger  # noqa: E402 - the repository's root is not where tests are looked for
 from benchmarks.measure import CellError  # noqa: E402

@@ -16,6 +16,7 @@ import pytest
 from commands import kws, ok
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import ROOT
 from rich.console import Console
 from test_checking_captions import report
 from test_formats import any_name, named, small
@@ -30,7 +31,6 @@ from kws.reports.metrics import METRICS, metric
 from kws.reports.paper import beside
 from kws.reports.table1 import Table, tables
 
-ROOT = Path(__file__).resolve().parent.parent
 ENDINGS = {"markdown": ".md", "latex": ".tex", "csv": ".csv", "table": ".txt"}
 # Not figures: how wide columns are, a label, a heading, and the names of a CSV's columns.
 LAYOUT = re.compile(r"\\begin\{tabular\}\{[^\n]*\}|\\label\{[^}]*\}|^Table \d+ *$|^metric,data,[^\n]*$", re.MULTILINE)

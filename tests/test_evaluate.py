@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import TRAIN, clone, kws, ok, ok_json, refused, sql, state, typed
-from conftest import ROOT
+from places import ROOT
 from sounds import write_task
 
 from kws.registry.reader import RegistryReader

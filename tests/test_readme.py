@@ -7,8 +7,7 @@ from pathlib import Path
 
 from commands import ok
 from matplotlib.image import imread
-
-ROOT = Path(__file__).resolve().parent.parent
+from places import ROOT
 
 
 def registry_as_it_came(folder: Path) -> Path:

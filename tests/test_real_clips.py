@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import ROOT
+from places import ROOT
 from typer.testing import CliRunner
 
 from kws.cli import app

@@ -7,19 +7,18 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import recompute
 from commands import ok, sql
 from ledger import ENVIRONMENT, PARAMETERS, WEIGHTS, make_card, make_epochs, make_recipe, start
+from places import ROOT
 
 from kws.data_card import SPLITS, Manifest
 from kws.events import Evaluation
 from kws.registry.store import Registry
 
-ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.sqlite_file
 REPORT = [
     {"arch": arch, "opt": opt, "softmax": softmax}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from itertools import combinations
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from places import ROOT
 from scipy import stats
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
 from benchmarks import coverage  # noqa: E402 - the repository's root is not where tests are looked for

@@ -1,10 +1,10 @@
 """The table of the torture's figures; `make torture` makes them, and `python -m torture --quick` tries all of it."""
 
 import sys
-from pathlib import Path
 
-ROOT = str(Path(__file__).resolve().parent.parent)
-sys.path[:0] = [] if ROOT in sys.path else [ROOT]
+from places import ROOT
+
+sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
 from torture.common import Part  # noqa: E402 - the repository's root is not where tests are looked for
 from torture.report import markdown, record  # noqa: E402
