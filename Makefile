@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test test-servers check bench torture torture-quick readme clean
+.PHONY: install train test test-system test-servers check bench torture torture-quick readme clean
 
 install: .venv/installed
 
@@ -18,12 +18,16 @@ train: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
+# Two minutes: kws as a program, in terminals, pipes and a browser, with signals, on the real clips; and all that it says.
+test-system: .venv/installed
+	$(BIN)/python -m pytest tests/system
+
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
-ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate rerun untested coverage
+ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate untested coverage
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest tests/servers/test_sweep.py
-	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) tests/servers
+	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) tests/system/test_rerun.py tests/servers
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -48,7 +48,9 @@ def random_registry(path, seed: int):
 
 
 def reference(one: dict[int, np.ndarray], other: dict[int, np.ndarray] | None, labels: np.ndarray):
-    """The mean, standard error and degrees of freedom of a cell, or of the difference of two that share no seeds.
+    """The mean, standard error, degrees of freedom and those of the seeds, of a cell or a difference of cells.
+
+    The difference is that of two cells that share no seeds.
 
     Computed from a two-way layout of seeds and clips, entry by entry, without influence values.
     """
@@ -68,7 +70,8 @@ def reference(one: dict[int, np.ndarray], other: dict[int, np.ndarray] | None, l
     welch = sum(of_seeds) ** 2 / terms if terms else 0
     below = (sum(of_seeds) ** 2 / welch if welch else 0) + of_clips**2 / (clips - 1)
     freedom = max(total**2 / below, 1)
-    return value, math.sqrt(total), min(freedom, 4 * welch) if 0 < welch < 2 else freedom
+    two = min(map(len, sides)) == 2 or welch < 2
+    return value, math.sqrt(total), min(freedom, 4.0) if welch and two else freedom, welch
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -82,7 +85,7 @@ def test_a_random_registrys_table_is_that_of_the_reference(tmp_path, seed):
         values = [accuracy_score(labels, given[number]) for number in cell.seeds]
         assert cell.values == pytest.approx(values)
         assert (cell.mean, cell.std) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
-        mean, error, freedom = reference(given, None, labels)
+        mean, error, freedom, _ = reference(given, None, labels)
         assert (cell.mean, cell.standard_error, cell.freedom) == pytest.approx((mean, error, freedom), abs=1e-9)
         # Wilson's interval of as many independent clips as have this error: where the score test no longer rejects.
         clips = mean * (1 - mean) / error**2
@@ -102,7 +105,7 @@ def test_what_is_told_from_the_best_is_what_the_reference_drops(tmp_path, seed):
     p = {}
     for one, other in itertools.combinations(cells, 2):
         if one[0] != other[0]:  # networks: their seeds are drawn apart
-            value, error, freedom = reference(answers[one], answers[other], labels)
+            value, error, freedom, of_seeds = reference(answers[one], answers[other], labels)
         else:
             rights = [
                 np.array([side[s] == labels for s in sorted(side)], float) for side in map(answers.get, (one, other))
@@ -111,6 +114,8 @@ def test_what_is_told_from_the_best_is_what_the_reference_drops(tmp_path, seed):
             sample = [of_means(*each, np.arange(len(labels))) for each in zip(seeds, rights, strict=True)]
             found = of_difference(*sample, paired=True)
             value, error, freedom = found.value, found.standard_error, found.freedom
+            of_seeds = found.seed_freedom
+        freedom = min(freedom, max(2.5 * of_seeds, 1.0))  # the level is small, and few seeds know little
         p[one, other] = 2 * stats.t.sf(abs(value) / error, freedom)
     left, largest = set(cells), 0.0
     while len(left) > 1:

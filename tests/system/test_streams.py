@@ -23,7 +23,7 @@ from kws import streams
 from kws.registry.store import Registry
 from kws.stopping import HungUp, Terminated, exit_code, stoppable
 
-SHOWN = Path(__file__).parent / "shown.py"
+SHOWN = Path(__file__).parent.parent / "shown.py"
 KWS = f"{shlex.quote(sys.executable)} -m kws"
 FULL = b"kws: the result could not be printed on stdout (No space left on device)\n"
 LETTERS = "größer? 😀 →"

@@ -19,7 +19,7 @@ from kws.errors import DivergedError, RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
-PATIENT = Path(__file__).parent / "patient.py"
+PATIENT = Path(__file__).parent.parent / "patient.py"
 EPOCHS = 4
 ITERATIONS = 3  # an epoch: 36 clips in minibatches of 16
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
