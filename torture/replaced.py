@@ -176,11 +176,7 @@ class _Torture:
         for training in stand:
             os.kill(training.pid, signal.SIGSTOP)
         try:
-            if name in IN_PLACE and place.file.exists():
-                shutil.copy(place.file, to := place.folder / f"witness-{len(place.kept)}.db")
-                place.kept.append((to, time.time()))
-            else:
-                place.keep()
+            place.keep()
             EVENTS[name](place)
         finally:
             for training in stand:

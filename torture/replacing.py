@@ -29,24 +29,38 @@ class Place:
     other: Path
     draw: random.Random
     story: list[str] = field(default_factory=list)  # what has happened
-    kept: list[tuple[Path, float]] = field(default_factory=list)  # what the file was before an event, and when that was
+    kept: list[tuple[Path, Path, float]] = field(default_factory=list)  # the file before an event, twice, and when
 
     def keep(self) -> None:
-        """Keep what the path leads to, by another name: it is what it was when an event began."""
+        """Keep what the path leads to: the file itself by another name, and a copy of it with its log."""
+        real = os.path.realpath(self.db)
+        link, copy = (self.folder / f"{kind}-{len(self.kept)}.db" for kind in ("witness", "copied"))
         with suppress(OSError):
-            to = self.folder / f"witness-{len(self.kept)}.db"
-            os.link(os.path.realpath(self.db), to)
-            self.kept.append((to, time.time()))
+            os.link(real, link)
+        with suppress(OSError):
+            for _ in range(20):  # until nobody has written meanwhile
+                before = _written(real)
+                shutil.copy(real, copy)
+                with suppress(FileNotFoundError):
+                    shutil.copy(f"{real}-wal", f"{copy}-wal")
+                if _written(real) == before:
+                    break
+        self.kept.append((link, copy, time.time()))
 
     def ended_before(self, run_id: str) -> bool:
         """Whether a run had ended before the file was taken from the path."""
-        for witness, moment in self.kept:
-            uri = f"{witness.as_uri()}?mode=ro&immutable=1"
-            with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as file:
-                for (ended,) in file.execute(_ENDED, {"id": run_id}):
-                    if datetime.fromisoformat(ended).timestamp() <= moment:
-                        return True
+        for link, copy, moment in self.kept:
+            for uri in (f"{link.as_uri()}?mode=ro&immutable=1", f"{copy.as_uri()}?mode=rw"):
+                with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as file:
+                    for (ended,) in file.execute(_ENDED, {"id": run_id}):
+                        if datetime.fromisoformat(ended).timestamp() <= moment:
+                            return True
         return False
+
+
+def _written(file: str) -> list[int]:
+    """When the file and its log were written last."""
+    return [Path(each).stat().st_mtime_ns for each in (file, f"{file}-wal") if Path(each).exists()]
 
 
 def _remove(place: Place) -> None:

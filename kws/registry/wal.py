@@ -31,6 +31,7 @@ _COUNTER, _PAGE_SIZE = 24, 16  # where the file's header has its change counter,
 _SHARED = (0x40000002, 510)  # the bytes of the file that whoever has it open in this mode has locked
 _ALIVE = (128, 1)  # that of the -shm which whoever uses the log has locked
 _LOOKS = 3
+_PROOF = 3  # pages
 _PAUSE_SECONDS = 0.05
 _TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together are so within this
 _AT_ONCE_NS = 10**7
@@ -132,9 +133,10 @@ def _is_foreign(file: Path, log: Path) -> bool:
             here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
             if not min(counters) - 1 <= here <= max(counters):
                 return True
-        # A checkpoint writes the pages in their order, so one that was cut short has written the first one at least.
-        first = min(found.images)
-        return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not is_in_file(first, found.images[first])
+        # A checkpoint writes the pages in their order, so one that was cut short has written the first ones, as the log
+        # has them last. One alone proves nothing: two registries may have the same first page.
+        written = all(is_in_file(page, found.images[page][-1:]) for page in sorted(found.images)[:_PROOF])
+        return not written and _is_newer(os.fstat(of_file), os.fstat(of_log))
 
 
 def _is_newer(file: os.stat_result, log: os.stat_result) -> bool:
