@@ -189,7 +189,8 @@ def _claims(file: sqlite3.Connection, known: dict) -> list[dict]:
             and all(part["mean"] is not None for part in parts)
         ):
             verdict = "does not hold"
-        made.append({"number": number, "verdict": verdict, "evidence": parts})
+        told = [{**part, "verdict": _verdict(part)} for part in parts]
+        made.append({"number": number, "verdict": verdict, "evidence": told})
     return made
 
 

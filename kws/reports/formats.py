@@ -16,6 +16,7 @@ from typing import Any
 from kws.reports.cells import Cell
 from kws.reports.grids import Grid, grids
 from kws.reports.latex import latex
+from kws.reports.paper import Paper
 from kws.reports.table1 import Table
 
 SCHEMA = 2
@@ -90,8 +91,16 @@ def _record(table: Table) -> dict[str, Any]:
         "notes": table.notes,
         "tested": table.tested,
         "cells": [_finite(dataclasses.asdict(cell)) for cell in table.cells],
-        **({"paper": dataclasses.asdict(table.paper)} if table.paper else {}),
+        **({"paper": _of_paper(table.paper)} if table.paper else {}),
     }
+
+
+def _of_paper(paper: Paper) -> dict[str, Any]:
+    """The report's figures and claims, with what becomes of each part of a claim."""
+    record = dataclasses.asdict(paper)
+    for claim, told in zip(record["claims"], paper.claims, strict=True):
+        claim["evidence"] = [{**dataclasses.asdict(each), "verdict": each.verdict} for each in told.evidence]
+    return record
 
 
 def _finite(value: Any) -> Any:
