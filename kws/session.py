@@ -244,8 +244,7 @@ def work(
                     if now >= due:
                         due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
                     if event.epoch < recipe.epochs and not keep_going(event):
-                        registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
-                        return registry.by_id(run_id)
+                        return registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
                 elif now - beat > HEARTBEAT_SECONDS:
                     with suppress(ReplacedError):  # the epoch's record says so, when all of it can be kept
                         registry.beat(run_id)
@@ -257,7 +256,7 @@ def work(
         is_tested = UNTESTED not in registry.by_id(run_id).tags
         evaluation = training.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
         outcome = evaluation, weights.to_bytes(state.model)
-        registry.finish(run_id, evaluation, loaded.card, outcome[1])
+        done = registry.finish(run_id, evaluation, loaded.card, outcome[1])
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
         kept = _keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
@@ -271,7 +270,6 @@ def work(
         if isinstance(error, KwsError):
             raise type(error)(f"run {run_id} failed: {error}") from None
         raise
-    done = registry.by_id(run_id)
     say(display.training_end(done, loaded.card))
     return done
 

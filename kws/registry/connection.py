@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from kws.errors import RegistryError
 from kws.location import Location, ServerUrl
 from kws.registry import files
-from kws.registry.binding import Beat, Binding
+from kws.registry.binding import Beat, Binding, ReplacedError
 from kws.registry.failures import failure
 from kws.registry.files import is_writable, open_file, primary, real_path
 
@@ -130,7 +130,10 @@ class Database:
             return
         if binding.confirm(self._connection, thoroughly=thoroughly):
             self._connection.leave()
-            self._open(create=False)
+            try:
+                self._open(create=False)
+            except RegistryError as error:  # another process has what was there before open, for one
+                raise ReplacedError(f"{self.path} was replaced while the run was recorded in it ({error})") from None
             binding.looked = ()
         self._connection.trust()
 

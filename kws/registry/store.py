@@ -24,7 +24,7 @@ from kws.registry.backend import Connection
 from kws.registry.connection import LostConnectionError
 from kws.registry.kept import Kept
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, RUNNING, UNTESTED, require_cut_off
+from kws.registry.runs import FINISHED, RUNNING, UNTESTED, Run, require_cut_off
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
 _ID_LENGTH = 8
@@ -211,11 +211,11 @@ class Registry(RegistryReader):
             pass
 
     @_begun_anew
-    def finish(self, run_id: str, evaluation: Evaluation | None, card: DataCard, weights: bytes) -> None:
+    def finish(self, run_id: str, evaluation: Evaluation | None, card: DataCard, weights: bytes) -> Run:
         """Record the end of a run: its weights and its answers on the test split, in one transaction.
 
-        One that is not tested has none, and no test accuracy. When this returns, a look through the path has found the
-        end in the file. Raises ReplacedError where it has not.
+        One that is not tested has none, and no test accuracy. When this returns the run, a look through the path has
+        found the end in the file. Raises ReplacedError where it has not.
         """
         dropped = 0
         with self._recording(run_id, thoroughly=True) as connection:
@@ -228,22 +228,26 @@ class Registry(RegistryReader):
                     entries.keep_evaluation(connection, key, evaluation, card)
                 dropped = connection.execute(_DROP, {"key": key}).rowcount
             # else it was finished by this very call, whose COMMIT was not answered
+        run = self.by_id(run_id)  # while the file must still be the one that it is in
         self._release(run_id)
         if dropped:
             self._database.trim()
+        return run
 
     @_begun_anew
-    def end(self, run_id: str, status: str, error: str | None = None) -> None:
+    def end(self, run_id: str, status: str, error: str | None = None) -> Run:
         """Record that this process's run ended before its last epoch, and why; one that is finished stays so.
 
-        Raises RegistryError where another process has gone on with it meanwhile, and ReplacedError where the path leads
-        to another file.
+        Returns the run. Raises RegistryError where another process has gone on with it meanwhile, and ReplacedError
+        where the path leads to another file.
         """
         with self._recording(run_id, thoroughly=True) as connection:
             key = self._key(connection, run_id)
             if self._sighting(connection, key).status != FINISHED:
                 _change_run(connection, key, status=status, ended_at=entries.now(), error=error)
+        run = self.by_id(run_id)
         self._release(run_id)
+        return run
 
     @_begun_anew
     def keep_card(self, card: DataCard) -> None:

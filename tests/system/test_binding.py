@@ -25,7 +25,7 @@ from ledger import (
 )
 
 from kws.errors import RegistryError
-from kws.registry import binding, doctor, files
+from kws.registry import binding, connection, doctor, files
 from kws.registry.binding import ReplacedError
 from kws.registry.following import Follower
 from kws.registry.reader import RegistryReader
@@ -188,6 +188,22 @@ def test_a_run_whose_registry_is_another_fails_at_its_next_record_and_is_kept_be
     assert not [name for name in left if name.endswith(("-wal", "-shm")) and name.startswith("experiments.db")]
 
 
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_run_that_has_ended_in_the_file_is_told_as_ended_though_that_is_replaced_right_after(
+    place, other, way, monkeypatch
+):
+    release = Registry._release
+
+    def too_late(registry, run_id):
+        way(place, other)
+        release(registry, run_id)
+
+    monkeypatch.setattr(Registry, "_release", too_late)
+    with Registry(place) as registry:
+        run = registry.finish(start(registry, make_recipe(seed=7)), make_evaluation(CARD), CARD, WEIGHTS)
+    assert run.status == FINISHED
+
+
 def test_a_link_that_is_led_elsewhere_is_another_registry_and_each_keeps_its_log(place, other, tmp_path):
     link = tmp_path / "link.db"
     link.symlink_to(place)
@@ -226,6 +242,26 @@ def test_the_same_file_by_another_inode_is_the_same(place, monkeypatch):
         assert registry.by_id(run_id).status == FINISHED
     assert doctor.examine(place) != []  # it has 4 of 50 epochs
     assert seeds(place) == [0, 7]
+
+
+def test_where_the_file_cannot_be_opened_anew_its_run_fails_as_one_that_was_replaced(place, monkeypatch):
+    """As where another process still has what was there before open: the run is to be kept beside it, too."""
+    registry = Registry(place)
+    run_id = start(registry, make_recipe(seed=7))
+    registry.record(run_id, make_epochs(1)[0], WEIGHTS)
+    with closing(sqlite3.connect(place)) as reader:  # so that the log stays
+        reader.execute("SELECT count(*) FROM runs").fetchone()
+        monkeypatch.setattr(binding.Binding, "confirm", lambda *_, **__: True)
+        monkeypatch.setattr(connection, "open_file", lambda path: (_ for _ in ()).throw(RegistryError("in use")))
+        place.touch()
+        with pytest.raises(ReplacedError, match=r"was replaced while the run was recorded in it \(in use\)"):
+            registry.record(run_id, make_epochs(2)[1])
+        monkeypatch.undo()
+        kept = registry.kept(run_id)
+        registry.abandon()
+    file = rescue(place, kept, CARD, status=INTERRUPTED, error="why", checkpoint=kept.checkpoint, outcome=None)
+    with Registry(file) as kept_in:
+        assert len(kept_in.epochs(run_id)) == 2
 
 
 def test_a_log_that_is_removed_takes_nothing_along(place):
