@@ -30,9 +30,9 @@ from benchmarks.moments import Moments
 from benchmarks.report import Row
 from benchmarks.workspace import Workspace
 from kws.registry.reader import RegistryReader
-from kws.reports.answers import Answers
 from kws.reports.cells import Clips
 from kws.reports.estimates import Estimate, Sample, of_difference, told_from_best
+from kws.reports.predictions import Answers
 from kws.reports.table1 import tables
 
 SEEDS = (1, 2, 3, 5, 20)

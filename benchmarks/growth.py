@@ -1,6 +1,6 @@
 """Time as work grows: an epoch over its clips, a run over its epochs, `kws compare` over its runs; and a plot of all.
 
-- An epoch over its clips: kws.training.fit() on random clips, an eighth as many to validate on; the second epoch
+- An epoch over its clips: kws.training.loop.fit() on random clips, an eighth as many to validate on; the second epoch
   counts.
 - A run over its epochs: the sum of its epochs' seconds.
 - `kws compare` over its runs: whole processes. The registry of the most runs is a smaller one whose rows were copied.
@@ -111,17 +111,18 @@ def epochs(arch: str, clips: int, epochs: int) -> list[float]:
     """The seconds of each epoch, validation included. Runs in a process of its own."""
     import torch
 
-    from kws import architectures, training
+    from kws import architectures
     from kws.events import EpochEnd
     from kws.speech.dataset import Split
+    from kws.training import loop
 
     recipe = make_recipe(arch, epochs=epochs)
-    begun = training.Training.begin(recipe, 3)
+    begun = loop.Training.begin(recipe, 3)
     train, validation = (
         Split(torch.randn(count, architectures.FRAMES, architectures.BANDS), torch.arange(count) % 3)
         for count in (clips, clips // 8)
     )
-    return [event.seconds for event in training.fit(begun, train, validation, recipe) if isinstance(event, EpochEnd)]
+    return [event.seconds for event in loop.fit(begun, train, validation, recipe) if isinstance(event, EpochEnd)]
 
 
 def draw(clips: dict[str, Curve], epochs: dict[str, Curve], runs: dict[str, Curve], path: Path) -> None:

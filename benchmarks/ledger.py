@@ -100,8 +100,8 @@ class Made:
 
 def make(number: int, draw: random.Random, *, iterations: bool = True) -> Made:
     """Draw the run with that number."""
-    from kws.environment import Environment
     from kws.events import EpochEnd, Evaluation, IterationEnd
+    from kws.registry.environment import Environment
 
     card, about = _card(), parameters(number)
     recipe = _recipe(about)
@@ -150,14 +150,14 @@ def make(number: int, draw: random.Random, *, iterations: bool = True) -> Made:
 
 
 def _recipe(about: dict[str, Any]) -> Any:
-    from kws import optimizers
     from kws.recipe import Recipe
+    from kws.training import optimizers
 
     return Recipe(**{**optimizers.defaults(about["opt"]), **about}, threads=2, data="data/speech_commands")
 
 
 def _card() -> Any:
-    from kws.data_card import SPLITS, DataCard
+    from kws.events import SPLITS, DataCard
 
     labels = {split: bytes(i % 3 for i in range(_TEST_CLIPS)) for split in SPLITS}
     return DataCard(

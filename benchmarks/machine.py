@@ -1,6 +1,6 @@
 """The machine: processor, versions of everything, commit, and what a product of large matrices reaches.
 
-The peak is the fastest of several products, as kws.speed measures it, in fp32 and bf16.
+The peak is the fastest of several products, as kws.training.profile measures it, in fp32 and bf16.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def peak() -> dict[str, float]:
     """1e9 operations a second of a matrix product, by precision. Runs in a process of its own."""
     import torch
 
-    from kws import speed
+    from kws.training import profile
 
     torch.set_num_threads(cores())
-    return {precision: speed.peak_gflops(precision) for precision in ("fp32", "bf16")}
+    return {precision: profile.peak_gflops(precision) for precision in ("fp32", "bf16")}
 
 
 def _cpu(field: str) -> str | None:

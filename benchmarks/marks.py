@@ -16,13 +16,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _TRAINING = (
-    *("kws/architectures", "kws/checkpoints.py", "kws/memory.py", "kws/optimizers.py", "kws/session.py"),
-    *("kws/training.py", "kws/updates.py", "kws/weights.py"),
+    *(
+        "kws/architectures",
+        "kws/training/checkpoints.py",
+        "kws/speech/memory.py",
+        "kws/training/optimizers.py",
+        "kws/training/runner.py",
+    ),
+    *("kws/training/loop.py", "kws/training/updates.py", "kws/training/weights.py"),
 )
 _FEATURES = ("kws/speech",)
-_RECORDING = ("kws/registry", "kws/process.py")
+_RECORDING = ("kws/registry", "kws/registry/process.py")
 _SWEEPS = ("kws/sweeps", "kws/cli/sweep.py", "kws/cli/sweeping.py")
-_COMMANDS = ("kws/__main__.py", "kws/cli", "kws/display.py", "kws/reports", "kws/screens.py")
+_COMMANDS = ("kws/__main__.py", "kws/cli", "kws/terminal", "kws/reports")
 
 
 class NoHistoryError(Exception):
@@ -57,7 +63,7 @@ TABLES = (
     _benchmarks(
         "latest",
         *("comparing", "growth", "ledger", "preparation", "recording", "startup", "steps", "whole_run"),
-        measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS, "kws/speed.py"),
+        measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS, "kws/training/profile.py"),
     ),
     _benchmarks("sweeps", "sweeping", measures=(*_TRAINING, *_RECORDING, *_SWEEPS)),
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),

@@ -7,7 +7,7 @@
 - A run's start is a claim, which looks through all runs while no other may write: it is longer by what one took in a
   registry that held 10,000, in proportion to the runs that are there.
 - A checkpoint is written with the first epoch that ends 5 s after the last one, and at most a twentieth of the time is
-  spent on them, as kws.session does it. Its bytes are the network's weights and Adam's two moments, 4 bytes each.
+  spent on them, as in kws.training.runner. Its bytes are the network's weights and Adam's two moments, 4 bytes each.
 - It is a simulation event by event, with one seed: the same results give the same page. What it leaves out: the network
   between nodes, nodes that fail, and that 64 cores share their memory, which makes each slower than the one measured.
 """
@@ -243,8 +243,8 @@ def _changes(counters: list[Counter], epochs: dict[str, float]) -> Iterator[str]
     )
     yield (
         "- Checkpoints come first when the registry is full: they are nearly all of its bytes. Write them further "
-        "apart (`CHECKPOINT_SECONDS` in `kws/session.py`; a run that dies then loses more), or into files beside the "
-        "registry."
+        "apart (`CHECKPOINT_SECONDS` in `kws/training/runner.py`; a run that dies then loses more), or into files "
+        "beside the registry."
     )
     yield (
         "- Then transactions: several epochs in one, each few seconds, loses at most those when a process dies, for a "

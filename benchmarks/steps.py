@@ -125,18 +125,19 @@ def ours(arch: str, precision: str, batch: int, clips: int, warm: int, repeats: 
     """The median of the seconds of a step as `kws train` runs it. Runs in a process of its own."""
     import torch
 
-    from kws import architectures, optimizers, training
+    from kws import architectures
     from kws.speech.dataset import Split
+    from kws.training import loop, optimizers
 
     recipe = make_recipe(arch, precision=precision, batch_size=batch)
-    training.set_up(recipe)
+    loop.set_up(recipe)
     model = architectures.build(arch, classes=3)
     optimizer = optimizers.build("adam", model.parameters(), **recipe.hyperparameters())
     split = Split(torch.randn(clips, architectures.FRAMES, architectures.BANDS), torch.arange(clips) % 3)
     batches = (torch.randperm(clips)[:batch] for _ in range(warm + repeats))
     return statistics.median(
         timed(
-            lambda: training.step(model, optimizer, split, next(batches), recipe),
+            lambda: loop.step(model, optimizer, split, next(batches), recipe),
             warm=warm,
             repeats=repeats,
         )
@@ -145,8 +146,9 @@ def ours(arch: str, precision: str, batch: int, clips: int, warm: int, repeats: 
 
 def make_recipe(arch: str, *, precision: str = "fp32", batch_size: int = 1024, **more: Any) -> Any:
     """The recipe that `kws train --arch ARCH --opt adam` would have here."""
-    from kws import architectures, optimizers
+    from kws import architectures
     from kws.recipe import Recipe
+    from kws.training import optimizers
 
     return Recipe(
         arch=arch,
@@ -162,7 +164,7 @@ def make_recipe(arch: str, *, precision: str = "fp32", batch_size: int = 1024, *
 
 def operations(arch: str) -> int:
     """Operations of training on one clip: two a multiply-accumulate. Runs in a process of its own."""
-    from kws import layers
+    from kws.training import layers
 
     network = layers.describe(arch, classes=3)
     return 2 * (3 * network.multiply_accumulates - network.layers[0].multiply_accumulates)

@@ -187,7 +187,7 @@ def turn(db: str, processes: int, runs: int, weights: int) -> dict[str, float]:
 def main() -> None:
     """One writer: say that it is ready, wait for a line, record, and say when it began and ended."""
     db, runs, size, number = sys.argv[1], *map(int, sys.argv[2:])
-    from kws.location import locate
+    from kws.registry.location import locate
     from kws.registry.store import Registry
 
     draw = random.Random(number)
@@ -205,7 +205,7 @@ def main() -> None:
 
 def create(db: str) -> None:
     """Make an empty registry. Runs in a process of its own."""
-    from kws.location import locate
+    from kws.registry.location import locate
     from kws.registry.store import Registry
 
     with Registry(locate(db), create=True):
@@ -214,7 +214,7 @@ def create(db: str) -> None:
 
 def lacking(db: str, runs: int, size: int) -> int:
     """How many rows are not there of so many runs. Runs in a process of its own."""
-    from kws.location import locate
+    from kws.registry.location import locate
     from kws.registry.reader import RegistryReader
 
     with RegistryReader(locate(db)) as registry, registry.reading() as connection:
@@ -249,8 +249,8 @@ def _claims(workspace: Workspace, place: str, server: Any) -> Callable[[], float
 
 def fill(db: str, runs: int) -> None:
     """Make a registry with a finished run, and copies of its row with other seeds. Runs in a process of its own."""
-    from kws.location import locate
     from kws.registry.claims import Claimer
+    from kws.registry.location import locate
 
     draw = random.Random(0)
     with Claimer(locate(db), create=True) as registry:
@@ -265,8 +265,8 @@ def fill(db: str, runs: int) -> None:
 
 def claims(db: str) -> float:
     """The milliseconds of taking on a run that is new, the median of 20. Runs in a process of its own."""
-    from kws.location import locate
     from kws.registry.claims import Claimer
+    from kws.registry.location import locate
 
     draw = random.Random(time.time_ns())
     made = [ledger.make(4 * draw.randrange(10**5, 10**8), draw) for _ in range(25)]

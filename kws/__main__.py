@@ -9,16 +9,14 @@ import os
 import sys
 from pathlib import Path
 
-from kws import streams
+import kws
+from kws.terminal import streams
 
-# By default Python looks for cycles after 700 new objects, again and again through all that PyTorch brings along: a
-# third of the time of listing 12,000 clips.
-ALLOCATIONS = 200_000
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
 
 def main() -> None:
-    """Run the command line, whatever becomes of what it prints (see kws.streams)."""
+    """Run the command line, whatever becomes of what it prints (see kws.terminal.streams)."""
     streams.run(_run)
 
 
@@ -26,7 +24,7 @@ def _run() -> None:
     if sys.argv[1:] == ["--help"] and "_KWS_COMPLETE" not in os.environ:
         sys.stdout.write(HELP.read_text(encoding="utf-8"))
         return
-    gc.set_threshold(ALLOCATIONS)
+    gc.set_threshold(kws.ALLOCATIONS)
     from kws.cli import main as run
 
     run()

@@ -6,7 +6,8 @@
     │   ├── ClipError         1   one recording that cannot be used; names it
     │   └── DownloadError     1   an archive that could not be fetched, or is not what it should be
     ├── RegistryError         1   a database that cannot be opened or does not hold what was asked for
-    │   └── UnknownRunError   1   no run, or several, by that id
+    │   ├── UnknownRunError   1   no run, or several, by that id
+    │   └── LostConnectionError   a connection to a server that broke within a transaction
     ├── PageError             1   a page that cannot be written or served
     └── DivergedError         1   a loss that is no longer finite
 
@@ -43,6 +44,10 @@ class RegistryError(KwsError):
 
 class UnknownRunError(RegistryError):
     """No run, or more than one, goes by that id."""
+
+
+class LostConnectionError(RegistryError):
+    """A connection to a server broke within a transaction, which was not kept, or whose end is not known."""
 
 
 class PageError(KwsError):

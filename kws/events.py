@@ -1,11 +1,28 @@
-"""What happens in a run, as plain values: the learning wing yields them, the registry keeps them, the edge shows them.
+"""What happens in a run and what its data is, as plain values that all parts of kws exchange.
 
-Standard library only. Accuracies are fractions in [0, 1]; losses are means in nats a clip. The losses of iterations and
-epochs are what training minimises, which for a recipe with a softmax before cross-entropy is another quantity than for
-one without; an Evaluation has that as its `objective`, and as its `loss` one that is the same quantity for all.
+Standard library only. Training yields them, the registry keeps them, the terminal shows them. Accuracies are fractions
+in [0, 1]; losses are means in nats a clip. The losses of iterations and epochs are what training minimises, which for a
+recipe with a softmax before cross-entropy is another quantity than for one without; an Evaluation has that as its
+`objective`, and as its `loss` one that is the same quantity for all.
+
+Two digests, SHA-256 in hexadecimal, say what a data set is, so that two runs can be told to have seen the same:
+
+- its fingerprint is over the clips' labels, names and waveforms, split by split in the order of training, with the
+  classes and the front end: runs with one fingerprint saw the same clips in the same order, so their bits can agree;
+- its content is over labels and waveforms alone, in no order: the same clips under any names.
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+DIGEST_BYTES = 32
+ALL = "all"  # the three splits together, for data that was not made to be split
+DRAWN_BY_NAMES = "names"  # "other" is the clips whose names have the smallest SHA-256
+NOT_DRAWN = "none"  # arrays hold their classes as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +73,67 @@ class Evaluation:
     def clips(self) -> int:
         """Clips evaluated."""
         return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Every clip of one split, in the order of its labels and predictions.
+
+    A clip's digest is the SHA-256 of the second of sound that the network hears, as float32 samples, or of its features
+    where it came as an array: equal digests are the same sound, whatever the files are called and however they are
+    encoded. A clip's path is relative to the data set's folder.
+    """
+
+    paths: tuple[str, ...]
+    digests: bytes  # 32 bytes a clip
+    speakers: tuple[str, ...] | None  # None where they are not known
+    modified_ns: tuple[int, ...]  # the files' times of modification; 0 where the clip is no file of its own
+    seconds: tuple[float, ...]  # how long each recording is, of which the first second is used; 0 for features
+
+    def digest(self, clip: int) -> bytes:
+        """The digest of the clip in that place."""
+        return self.digests[DIGEST_BYTES * clip : DIGEST_BYTES * (clip + 1)]
+
+    def each_digest(self) -> list[bytes]:
+        """The digest of every clip (N,)."""
+        return [self.digests[at : at + DIGEST_BYTES] for at in range(0, len(self.digests), DIGEST_BYTES)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCard:
+    """A data set's identity: its clips by fingerprint, its classes, its size, and how features are made of it."""
+
+    source: str  # as shown in tables: the folder's name, or the built-in source's
+    classes: tuple[str, ...]
+    counts: Mapping[str, tuple[int, ...]]  # clips of each class, by split
+    split_fingerprints: Mapping[str, str]
+    labels: Mapping[str, bytes]  # a byte a clip, by split, in the order of its predictions
+    front_end: Mapping[str, float]
+    mean: float  # of the training split's features; what all splits were normalised with
+    std: float
+    draw: str = DRAWN_BY_NAMES  # how the clips of "other" were chosen
+    band_means: tuple[float, ...] | None = None  # (M,) of the training split's features; None in older registries
+    unused: Mapping[str, int] = field(default_factory=dict, compare=False)  # files and folders not used, by reason
+    manifests: Mapping[str, Manifest] = field(default_factory=dict, compare=False, repr=False)  # by split
+
+    @property
+    def content(self) -> str | None:
+        """The same for the same clips, classes and front end under any names; None without the manifests."""
+        if not self.manifests:
+            return None
+        splits = {}
+        for split in SPLITS:
+            clips = sorted(zip(self.labels[split], self.manifests[split].each_digest(), strict=True))
+            splits[split] = hashlib.sha256(b"".join(bytes([label]) + digest for label, digest in clips)).hexdigest()
+        text = json.dumps([self.classes, splits, dict(self.front_end)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """The whole data set's fingerprint."""
+        text = json.dumps([self.classes, dict(self.split_fingerprints), dict(self.front_end)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def labels_of(self, split: str) -> bytes:
+        """The labels of a split's clips, or of all splits' one after the other for `all`."""
+        return b"".join(self.labels[name] for name in (SPLITS if split == ALL else (split,)))

@@ -8,6 +8,7 @@ without convolutions, or one with its own default).
 import hashlib
 import json
 import math
+import os
 import unicodedata
 from dataclasses import asdict, dataclass
 
@@ -85,6 +86,11 @@ def at_least(field: str, value: int, least: int) -> None:
     """Raise RecipeError, naming the field and its value, unless value is at least `least`."""
     if value < least:
         raise RecipeError(f"`{field}` (={value}) must be at least {least}")
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_threads(value: int) -> int:

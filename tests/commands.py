@@ -14,8 +14,8 @@ from typing import Any
 from typer.main import get_command
 
 from kws.cli import app
-from kws.location import Location, ServerUrl
 from kws.registry.copying import copy_all
+from kws.registry.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
 
 TRAIN = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--batch-size", "16", "--threads", "1"]

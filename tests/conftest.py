@@ -69,7 +69,7 @@ def new_place(request, tmp_path_factory):
     """Where a registry can be made that no other test knows, as often as it is called."""
     if request.config.getoption("--registry") == "sqlite":
         return lambda name="experiments.db": tmp_path_factory.mktemp("registry") / name
-    from kws.location import locate
+    from kws.registry.location import locate
 
     server = request.getfixturevalue("server")
     return lambda _="": locate(server.url(server.new_schema()))

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from kws import optimizers
-from kws.data_card import SPLITS, TEST, DataCard, Manifest
-from kws.environment import Environment
-from kws.events import EpochEnd, Evaluation, IterationEnd
+from kws.events import SPLITS, TEST, DataCard, EpochEnd, Evaluation, IterationEnd, Manifest
 from kws.recipe import Recipe
+from kws.registry.environment import Environment
 from kws.registry.runs import FINISHED, INTERRUPTED, Epoch, Run
 from kws.registry.store import Registry
+from kws.training import optimizers
 
 PARAMETERS = {"fc": 567_171, "cnn": 346_067}
 WEIGHTS = save({"fc1.weight": np.arange(200, dtype=np.float32).reshape(4, 50)})

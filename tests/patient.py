@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-import kws.checkpoints
-import kws.speech.dataset  # noqa: F401 - what takes long to import is imported once, for all runs
-from kws import session
+import kws.speech.dataset
+import kws.training.checkpoints  # noqa: F401 - what takes long to import is imported once, for all runs
 from kws.cli import main
 from kws.registry.store import Registry
+from kws.training import runner
 
 record = Registry.record
 
@@ -37,7 +37,7 @@ def train(folder: Path, name: str, arguments: list[str]) -> None:
 
     os.dup2(os.open(folder / f"{name}.txt", os.O_WRONLY | os.O_CREAT), 2)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
-    session.CHECKPOINT_SECONDS = session._SHARE = 0
+    runner.CHECKPOINT_SECONDS = runner._SHARE = 0
     Registry.record = record_and_wait
     sys.argv[1:] = [*arguments, "--db", str(folder / f"{name}.db")]
     main()

@@ -17,14 +17,19 @@ from pathlib import Path
 from ledger import make_recipe
 
 import kws.cli.train
-import kws.screens
-import kws.session
-import kws.speech.dataset  # noqa: F401 - what takes long to import is imported once, for all
-from kws import checkpoints, layers, streams, training, weights  # noqa: F401
+import kws.speech.dataset
+import kws.terminal.progress
+import kws.terminal.screens
+import kws.training.checkpoints
+import kws.training.layers
+import kws.training.loop
+import kws.training.runner
+import kws.training.weights  # noqa: F401 - what takes long to import is imported once, for all
 from kws.cli import main
 from kws.registry.store import Registry
 from kws.sweeps import worker
 from kws.sweeps.trainer import About, as_question
+from kws.terminal import streams
 
 KINDS = ("closed", "full", "pipe", "terminal-ignored", "terminal", "sweep")
 record = Registry.record

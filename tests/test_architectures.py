@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.errors import RecipeError
-from kws.layers import describe
+from kws.training import optimizers
+from kws.training.layers import describe
 
 
 @pytest.mark.parametrize(("arch", "parameters"), [("fc", 567_171), ("cnn", 346_067)])

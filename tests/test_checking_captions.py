@@ -12,7 +12,7 @@ from test_formats import tabulated
 
 from kws.registry.store import Registry
 from kws.reports import formats
-from kws.reports.table1 import Table
+from kws.reports.table import Table
 
 FINGERPRINT = make_card("speech_commands", clips=1_200).fingerprint
 

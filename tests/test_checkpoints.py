@@ -6,12 +6,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from kws import architectures, checkpoints, optimizers, training, weights
+from kws import architectures
 from kws.errors import RegistryError
 from kws.events import EpochEnd, IterationEnd
 from kws.recipe import Recipe
 from kws.speech.dataset import Split
-from kws.training import Training
+from kws.training import checkpoints, loop, optimizers, weights
+from kws.training.loop import Training
 
 MAPS = {"fc": None, "cnn": (2, 1)}
 EVERY = [(arch, opt) for arch in architectures.names() for opt in optimizers.names()]
@@ -35,14 +36,14 @@ def recipe_of(arch: str, opt: str, **changes) -> Recipe:
 
 def go_on(state: Training, recipe: Recipe) -> list[IterationEnd | EpochEnd]:
     """Train to the recipe's end; the events, without the seconds that they took."""
-    events = training.fit(state, TRAIN, VALIDATION, recipe)
+    events = loop.fit(state, TRAIN, VALIDATION, recipe)
     return [replace(event, seconds=0.0) if isinstance(event, EpochEnd) else event for event in events]
 
 
 def up_to(epoch: int, recipe: Recipe) -> Training:
     """A training after that epoch of a longer recipe."""
     state = Training.begin(recipe, 3)
-    for event in training.fit(state, TRAIN, VALIDATION, recipe):
+    for event in loop.fit(state, TRAIN, VALIDATION, recipe):
         if isinstance(event, EpochEnd) and event.epoch == epoch:
             break
     return state
@@ -102,7 +103,7 @@ def test_the_best_epochs_weights_come_back_with_their_accuracy():
     assert weights.to_bytes(fresh.model) == weights.to_bytes(unbroken.model) != kept
     assert fresh.best_accuracy == unbroken.best_accuracy == max(accuracies)
     for state in (fresh, unbroken):
-        training.take_selected(state)
+        loop.take_selected(state)
         assert weights.to_bytes(state.model) == kept
 
 
@@ -124,7 +125,7 @@ def test_keeping_a_training_changes_nothing_of_it():
     unbroken, kept = Training.begin(recipe, 3), Training.begin(recipe, 3)
     whole = go_on(unbroken, recipe)
     events = []
-    for event in training.fit(kept, TRAIN, VALIDATION, recipe):
+    for event in loop.fit(kept, TRAIN, VALIDATION, recipe):
         events.append(replace(event, seconds=0.0) if isinstance(event, EpochEnd) else event)
         if isinstance(event, EpochEnd):
             assert checkpoints.to_bytes(kept) == checkpoints.to_bytes(kept)

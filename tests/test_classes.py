@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from kws.events import Evaluation
 from kws.reports.classes import ClassReport
-from kws.reports.inference import over_clips
+from kws.reports.statistics import over_clips
 
 NAMES = ("yes", "no", "up", "down", "other")
 

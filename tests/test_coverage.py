@@ -13,12 +13,12 @@ from commands import TRAIN, clone, ok, ok_json, sql
 from ledger import make_card, with_manifests
 from sounds import write_task
 
-from kws.data_card import ALL, SPLITS, TEST, VALIDATION
-from kws.data_card import TRAIN as TRAINED
-from kws.location import locate
+from kws.events import ALL, SPLITS, TEST, VALIDATION
+from kws.events import TRAIN as TRAINED
+from kws.registry.location import locate
 from kws.registry.reader import RegistryReader
 from kws.reports import coverage
-from kws.screens_evaluation import coverage_lines
+from kws.terminal.screens_evaluation import coverage_lines
 
 FLATTERED = "false accepts look better here than they are"
 

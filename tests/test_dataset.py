@@ -14,8 +14,8 @@ import soundfile
 import torch
 from recordings import SPLITS, noise, write, write_folder, write_lists
 
-from kws.data_card import DataCard
 from kws.errors import ClipError, DataError
+from kws.events import DataCard
 from kws.speech import digests, prepare
 from kws.speech.dataset import Dataset, Split, load, require_all_classes
 from kws.speech.decode import read_waveform

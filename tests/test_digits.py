@@ -14,7 +14,7 @@ from kws.reports import digits
 from kws.reports.names import names
 from kws.reports.table1 import tables
 from kws.reports.titles import numbers_of, title
-from kws.sweeps.standing import Standing
+from kws.sweeps.status import Standing
 
 LONG = 0.00012345678901234567
 NEAR = math.nextafter(LONG, 1)

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 import kws
-from kws import environment
-from kws.environment import Environment
+from kws.registry import environment
+from kws.registry.environment import Environment
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -16,7 +16,6 @@ from commands import kws, ok, refused, sql
 from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 from matplotlib.text import Text
 
-from kws import optimizers
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
@@ -25,6 +24,7 @@ from kws.reports import drawing as drawings
 from kws.reports import figures
 from kws.reports.drawing import PAPER, SCREEN, STYLES
 from kws.reports.table1 import tables
+from kws.training import optimizers
 
 KINDS = tuple(figures.KINDS)
 MANY = tuple(kind for kind in KINDS if figures.about_many(kind))

@@ -19,10 +19,10 @@ from commands import dump, ok, ok_json, refused, sql
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
-from kws.registry import files, keeping
+from kws.registry import files, maintenance
 from kws.registry.failures import failure
 from kws.registry.files import open_file
-from kws.registry.following import Follower
+from kws.registry.polling import Follower
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
@@ -233,8 +233,8 @@ def test_what_has_appeared_meanwhile_is_never_written_over_without_links_either(
         pytest.raises(RegistryError, match=r"copy\.db cannot be written \(File exists\)"),
         pytest.MonkeyPatch.context() as patched,
     ):
-        patched.setattr(keeping, "best_seeds", lambda runs: appear(runs) or set())
-        keeping.back_up(db, tmp_path / "copy.db", weights=keeping.BEST)
+        patched.setattr(maintenance, "best_seeds", lambda runs: appear(runs) or set())
+        maintenance.back_up(db, tmp_path / "copy.db", weights=maintenance.BEST)
     assert (tmp_path / "copy.db").read_text() == "theirs"
     assert not list(tmp_path.glob(".new-*"))
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import noise, write, write_folder, write_lists
 
-from kws.data_card import SPLITS
 from kws.errors import DataError
+from kws.events import SPLITS
 from kws.speech.folder import Clip, draw_classes, read_folder
 
 WORDS = ("yes", "no")

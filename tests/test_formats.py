@@ -14,9 +14,10 @@ from ledger import ENVIRONMENT, Cards, make_card, make_run
 
 from kws.reports.cells import Cell
 from kws.reports.formats import FORMATS, as_json, comma_separated, latex, markdown
-from kws.reports.grids import cell_text
 from kws.reports.metrics import METRICS
-from kws.reports.table1 import Table, tables
+from kws.reports.table import Table
+from kws.reports.table1 import tables
+from kws.reports.text_tables import cell_text
 
 FINGERPRINT = make_card().fingerprint
 COMMIT = ENVIRONMENT.git_commit

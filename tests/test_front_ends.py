@@ -12,7 +12,7 @@ from commands import TRAIN, kws, ok, ok_json, refused, sql, state
 from ledger import make_card
 from recordings import write_folder
 
-from kws.location import locate
+from kws.registry.location import locate
 from kws.reports.front_ends import Lowest, differing, doubt
 from kws.speech import dataset
 from kws.speech.front_end import FRONT_END

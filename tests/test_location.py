@@ -10,9 +10,9 @@ from commands import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kws.environment import Environment
 from kws.errors import RegistryError
-from kws.location import ServerUrl, in_full, locate, mask
+from kws.registry.environment import Environment
+from kws.registry.location import ServerUrl, in_full, locate, mask
 
 FORM = "postgresql+psycopg://user@host:5432/database"
 

@@ -9,8 +9,8 @@ import pytest
 from commands import ok, sql
 from ledger import make_card, make_evaluation, make_recipe, train
 
-from kws.data_card import TEST, VALIDATION
 from kws.errors import RegistryError
+from kws.events import TEST, VALIDATION
 from kws.registry.store import Registry
 
 CARD = make_card()

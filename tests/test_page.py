@@ -199,8 +199,8 @@ def test_the_command_that_trains_a_run_again_has_its_recipe(changes, monkeypatch
         asked.append(recipe)
         return make_run()
 
-    monkeypatch.setitem(sys.modules, "kws.session", SimpleNamespace(start=started))
-    monkeypatch.setattr("kws.session", sys.modules["kws.session"], raising=False)
+    monkeypatch.setitem(sys.modules, "kws.training.runner", SimpleNamespace(run=started))
+    monkeypatch.setattr("kws.training.runner", sys.modules["kws.training.runner"], raising=False)
     program, *arguments = shlex.split(recipes.command(recipe))
     assert program == "kws"
     ok(*arguments)

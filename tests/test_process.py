@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from kws import process
-from kws.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Process, Watch
+from kws.registry import process
+from kws.registry.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Process, Watch
 
 fork = multiprocessing.get_context("fork")
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ledger import make_epochs, make_run, read_back
 
-from kws.registry.following import Followed, Session
+from kws.registry.polling import Followed, Session
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.reports.progress import progress, series, summary
 

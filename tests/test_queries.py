@@ -16,8 +16,8 @@ import pytest
 from commands import clone, kws, ok, ok_json, refused, spoken, sql, state
 from ledger import cut_off, make_recipe, make_registry
 
-from kws.location import Location, ServerUrl
 from kws.registry import queries
+from kws.registry.location import Location, ServerUrl
 from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")

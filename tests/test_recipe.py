@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger import make_recipe
 
-from kws import optimizers
 from kws.errors import RecipeError
 from kws.recipe import Recipe, parse_maps, parse_words
+from kws.training import optimizers
 
 
 def test_the_defaults_are_the_reports():

@@ -1,129 +1,210 @@
-"""Table 1 of random registries against scipy, scikit-learn and formulas written out: means, intervals, F1 and ties."""
+"""The report beside our runs: its figures, its claims judged by their intervals, and what is not comparable."""
 
 from __future__ import annotations
 
-import itertools
-import math
+import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from ledger import ENVIRONMENT, PARAMETERS, make_card, make_recipe, start
-from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score
+from commands import kws, ok
+from ledger import ENVIRONMENT, PARAMETERS, WEIGHTS, make_card, make_epochs, make_recipe, start
 
 from kws.events import Evaluation
 from kws.registry.store import Registry
-from kws.reports.cells import ALPHA
-from kws.reports.estimates import of_difference, of_means
-from kws.reports.metrics import metric
+from kws.reports import formats
+from kws.reports.comparison import beside
+from kws.reports.reference import DOES_NOT, HOLDS, INCONCLUSIVE, REPORTED, SMALLER, Evidence
 from kws.reports.table1 import tables
 
-CELLS = [("fc", "sgd"), ("fc", "adam"), ("cnn", "sgd"), ("cnn", "adam")]
+CARD = make_card(clips=600)
+LABELS = CARD.labels["test"]
 
 
-def random_registry(path, seed: int):
-    """Answers of 2 to 5 seeds a cell, whose networks differ by a few points or not at all; and what each answered."""
-    draw = np.random.default_rng(seed)
-    card = make_card(clips=int(draw.integers(60, 400)))
-    labels = np.frombuffer(card.labels["test"], np.uint8)
-    hard = draw.random(len(labels))  # clips that are hard are so for every network
-    answers: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+def answered(registry: Registry, wrong: int, *, slow: int = 0, seed: int = 0, spread: int = 0, **recipe) -> str:
+    """A run with so many wrong answers, at places of its seed's own; it takes `slow` more epochs to learn."""
+    made = make_recipe(**recipe, seed=seed)
+    run_id = start(registry, made, CARD, parameters=PARAMETERS[made.arch], environment=ENVIRONMENT)
+    for epoch in make_epochs(made.epochs, iterations=1):
+        accuracy = min(0.94, 0.3 + 0.05 * max(0, epoch.epoch - slow))
+        registry.record(run_id, replace(epoch, validation_accuracy=accuracy))
+    places = np.random.default_rng([wrong, seed]).permutation(len(LABELS))[: wrong + spread * (seed % 2)]
+    answers = bytes((label + (i in set(places.tolist()))) % 3 for i, label in enumerate(LABELS))
+    right = sum(a == b for a, b in zip(answers, LABELS, strict=True)) / len(LABELS)
+    evaluation = Evaluation(split="test", loss=0.3, objective=0.3, accuracy=right, predictions=answers, labels=LABELS)
+    registry.finish(run_id, evaluation, CARD, WEIGHTS)
+    return run_id
+
+
+def table1(path, wrong: dict[tuple, int], *, seeds: int = 3, slow: int = 0, spread: int = 0):
+    """The report beside a registry in which each cell has so many wrong answers; SGD is so much slower."""
     with Registry(path, create=True) as registry:
-        for place, (arch, opt) in enumerate(CELLS):
-            right = 0.75 + 0.05 * place * draw.random()
-            for number in range(int(draw.integers(2, 6))):
-                wrong = 0.6 * hard + 0.4 * draw.random(len(labels)) > right
-                given = np.where(wrong, (labels + draw.integers(1, 3, len(labels))) % 3, labels).astype(np.uint8)
-                answers.setdefault((arch, opt), {})[number] = given
-                run_id = start(
-                    registry, make_recipe(arch, opt, seed=number), card, parameters=PARAMETERS[arch],
-                    environment=ENVIRONMENT,
-                )  # fmt: skip
-                evaluation = Evaluation(
-                    split="test", loss=0.5, objective=0.5, accuracy=float((given == labels).mean()),
-                    predictions=given.tobytes(), labels=labels.tobytes(),
-                )  # fmt: skip
-                registry.finish(run_id, evaluation, card, b"")
-    return answers, labels
-
-
-def reference(one: dict[int, np.ndarray], other: dict[int, np.ndarray] | None, labels: np.ndarray):
-    """The mean, standard error, degrees of freedom and those of the seeds, of a cell or a difference of cells.
-
-    The difference is that of two cells that share no seeds.
-
-    Computed from a two-way layout of seeds and clips, entry by entry, without influence values.
-    """
-    sides = [np.array([side[seed] == labels for seed in sorted(side)], float) for side in (one, other) if side]
-    signs, clips = (1, -1), len(labels)
-    value = sum(sign * side.mean() for sign, side in zip(signs, sides, strict=False))
-    of_seeds = [side.mean(axis=1).var(ddof=1) / len(side) for side in sides]
-    profile = sum(sign * side.mean(axis=0) for sign, side in zip(signs, sides, strict=False))
-    of_clips = profile.var(ddof=1) / clips
-    of_both = 0.0
-    for side in sides:
-        n = len(side)
-        left = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0, keepdims=True) + side.mean()
-        of_both += (left**2).sum() / (n * (n - 1) * clips**2)
-    total = of_clips + max(sum(of_seeds) - of_both, 0)
-    terms = sum(part**2 / (len(side) - 1) for part, side in zip(of_seeds, sides, strict=True))
-    welch = sum(of_seeds) ** 2 / terms if terms else 0
-    below = (sum(of_seeds) ** 2 / welch if welch else 0) + of_clips**2 / (clips - 1)
-    freedom = max(total**2 / below, 1)
-    two = min(map(len, sides)) == 2 or welch < 2
-    return value, math.sqrt(total), min(freedom, 4.0) if welch and two else freedom, welch
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_random_registrys_table_is_that_of_the_reference(tmp_path, seed):
-    answers, labels = random_registry(tmp_path / "runs.db", seed)
-    with Registry(tmp_path / "runs.db") as registry:
+        for (arch, opt, softmax), count in wrong.items():
+            for seed in range(seeds):
+                late = slow if opt == "sgd" else 0
+                of = {"arch": arch, "opt": opt, "softmax": softmax}
+                answered(registry, count, slow=late, seed=seed, spread=spread, **of)
         (table,) = tables(registry, registry.runs())
-        (of_f1,) = tables(registry, registry.runs(), metric=metric("f1"))
-    for cell, f1 in zip(table.cells, of_f1.cells, strict=True):
-        given = answers[cell.arch, cell.opt]
-        values = [accuracy_score(labels, given[number]) for number in cell.seeds]
-        assert cell.values == pytest.approx(values)
-        assert (cell.mean, cell.std) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
-        mean, error, freedom, _ = reference(given, None, labels)
-        assert (cell.mean, cell.standard_error, cell.freedom) == pytest.approx((mean, error, freedom), abs=1e-9)
-        # Wilson's interval of as many independent clips as have this error: where the score test no longer rejects.
-        clips = mean * (1 - mean) / error**2
-        for end in (cell.low, cell.high):
-            score = abs(mean - end) / math.sqrt(end * (1 - end) / clips)
-            assert score == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-6)
-        macro = [f1_score(labels, given[number], average="macro") for number in cell.seeds]
-        assert f1.mean == pytest.approx(np.mean(macro))
+        return replace(table, paper=beside(registry, table))
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_what_is_told_from_the_best_is_what_the_reference_drops(tmp_path, seed):
-    answers, labels = random_registry(tmp_path / "runs.db", seed)
-    with Registry(tmp_path / "runs.db") as registry:
+WRONG = {
+    ("fc", "sgd", False): 100,
+    ("fc", "adam", False): 60,
+    ("cnn", "sgd", False): 50,
+    ("cnn", "adam", False): 10,
+    ("fc", "sgd", True): 170,
+    ("fc", "adam", True): 130,
+}
+
+
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory):
+    """Runs that bear every claim out."""
+    return table1(tmp_path_factory.mktemp("paper") / "runs.db", WRONG, slow=5)
+
+
+def test_its_figures_stand_beside_ours_with_their_differences(clear):
+    assert [(f.arch, f.opt, f.softmax) for f in clear.paper.figures] == list(REPORTED)
+    for figure in clear.paper.figures:
+        wrong = WRONG[figure.arch, figure.opt, figure.softmax]
+        assert figure.mean == pytest.approx(1 - wrong / 600)
+        assert figure.difference == pytest.approx(figure.mean - REPORTED[figure.arch, figure.opt, figure.softmax])
+        assert figure.n == 3
+    first, *_, softmax = clear.paper.figures
+    assert first.reported_text == "85.27 %" and first.difference_text.startswith("-1.94 (")
+    assert first.difference_low < first.difference < first.difference_high
+    assert (softmax.reported_text, softmax.here_text) == ("about 77.8 %", "71.67 % (n = 3)")
+    assert re.fullmatch(r"-6\.1 \(-\d+\.\d to [-+]\d+\.\d\)", softmax.difference_text)  # "about" has one decimal
+
+
+def test_what_every_interval_bears_out_holds(clear):
+    assert [claim.verdict for claim in clear.paper.claims] == [HOLDS] * 4
+    adam, faster, network, softmax = (claim.evidence for claim in clear.paper.claims)
+    assert [e.mean for e in adam] == [pytest.approx(100 * 40 / 600)] * 2
+    assert [e.mean for e in faster] == [5.0, 5.0]
+    assert "to 94 % validation accuracy in 13.0 epochs against 18.0" in faster[0].text
+    assert [e.mean for e in network] == [pytest.approx(100 * 50 / 600)] * 2
+    assert [e.mean for e in softmax] == [pytest.approx(100 * 70 / 600)] * 2
+    assert all(e.low <= e.mean <= e.high and e.n == 3 for e in (*adam, *network, *softmax))
+
+
+def test_turned_round_no_claim_holds(tmp_path):
+    swapped = {key: 180 - wrong for key, wrong in WRONG.items()}
+    paper = table1(tmp_path / "runs.db", swapped, slow=-5).paper
+    assert [claim.verdict for claim in paper.claims] == [DOES_NOT] * 4
+
+
+def test_with_one_seed_nothing_can_be_told(tmp_path):
+    paper = table1(tmp_path / "runs.db", WRONG, seeds=1, slow=5).paper
+    assert [claim.verdict for claim in paper.claims] == [INCONCLUSIVE] * 4
+    assert "n = 1" in paper.claims[0].evidence[0].text
+    assert " to " not in paper.claims[0].evidence[0].text
+    for figure in paper.figures:
+        assert figure.low < figure.mean < figure.high
+        assert (figure.difference_low, figure.difference_high) == (None, None)
+        assert "to" not in figure.difference_text
+
+
+def test_what_clips_and_seeds_spread_over_cannot_be_told(tmp_path):
+    close = {key: 80 - place for place, key in enumerate(WRONG)}
+    paper = table1(tmp_path / "runs.db", close, spread=40).paper
+    assert [claim.verdict for claim in paper.claims[2:]] == [INCONCLUSIVE] * 2
+    assert all(e.low < 0 < e.high for claim in paper.claims[2:] for e in claim.evidence)
+    assert all("would have been found with 80 % power" in e.text for claim in paper.claims for e in claim.evidence)
+    settled = [e for claim in paper.claims[2:] for e in claim.evidence]
+    assert all(("seeds of each would settle it" in e.text) != ("no number of seeds would" in e.text) for e in settled)
+
+
+def test_where_a_cell_was_not_run_its_claims_cannot_be_told(tmp_path):
+    only = {key: WRONG[key] for key in (("fc", "sgd", False), ("fc", "adam", False))}
+    paper = table1(tmp_path / "runs.db", only, slow=5).paper
+    assert [claim.verdict for claim in paper.claims] == [INCONCLUSIVE] * 4
+    assert paper.claims[3].evidence[0].text == "Fully-connected, SGD, without it: no runs to compare"
+    assert [f.here_text for f in paper.figures].count("-") == 3
+    assert not any("1.65" in remark for remark in paper.remarks)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reported", "low", "high", "n", "verdict"),
+    [
+        (2, None, 2.1, 3, 3, HOLDS),
+        (2, None, 0.1, 1.9, 3, SMALLER),
+        (2, None, -1, 1.9, 3, DOES_NOT),
+        (2, None, 1, 3, 3, INCONCLUSIVE),
+        (2, None, -1, 3, 3, INCONCLUSIVE),
+        (2, None, 2.1, 3, 1, INCONCLUSIVE),
+        (0, None, -2, -1, 5, DOES_NOT),
+        (0, None, -1, 1, 5, INCONCLUSIVE),
+        (0, None, 0.1, 9, 5, HOLDS),
+        (0, 7.5, 1, 5, 5, SMALLER),
+        (0, 7.5, 1, 9, 5, HOLDS),
+        (0, 7.5, -1, 5, 5, INCONCLUSIVE),
+    ],
+)
+def test_a_part_of_a_claim_is_judged_by_its_interval(wanted, reported, low, high, n, verdict):
+    part = Evidence(about="", unit="points", wanted=wanted, reported=reported, n=n, mean=2.0, low=low, high=high)
+    assert part.verdict == verdict
+
+
+def test_a_claim_is_as_good_as_the_worst_of_its_parts_and_each_part_is_shown(tmp_path):
+    mixed = WRONG | {("fc", "adam", True): 61}  # with Adam, a softmax costs hardly anything
+    table = table1(tmp_path / "runs.db", mixed, slow=5)
+    sgd, adam = table.paper.claims[3].evidence
+    assert (sgd.verdict, adam.verdict, table.paper.claims[3].verdict) == (HOLDS, INCONCLUSIVE, INCONCLUSIVE)
+    written = formats.markdown([table])
+    assert "| holds | Fully-connected, SGD, without it" in written
+    assert "| inconclusive | Fully-connected, Adam, without it" in written
+
+
+def test_more_seeds_shrink_what_can_be_found_and_clips_alone_leave_an_error(tmp_path):
+    few, many = (table1(tmp_path / f"{n}.db", WRONG, seeds=n, spread=30).paper for n in (2, 5))
+    for before, after in zip(few.claims[2].evidence, many.claims[2].evidence, strict=True):
+        assert after.detectable < before.detectable
+        assert after.detectable > 2 * after.error_of_clips >= 0
+
+
+@pytest.mark.parametrize("other", [{"epochs": 5}, {"batch_size": 64}, {"maps": (8, 4)}, {"learning_rate": 0.5}])
+def test_runs_of_other_recipes_are_not_set_beside_it(tmp_path, other):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        answered(registry, 10, **other)
         (table,) = tables(registry, registry.runs())
-    cells = {(cell.arch, cell.opt): cell for cell in table.cells}
-    p = {}
-    for one, other in itertools.combinations(cells, 2):
-        if one[0] != other[0]:  # networks: their seeds are drawn apart
-            value, error, freedom, of_seeds = reference(answers[one], answers[other], labels)
-        else:
-            rights = [
-                np.array([side[s] == labels for s in sorted(side)], float) for side in map(answers.get, (one, other))
-            ]
-            seeds = [sorted(answers[place]) for place in (one, other)]
-            sample = [of_means(*each, np.arange(len(labels))) for each in zip(seeds, rights, strict=True)]
-            found = of_difference(*sample, paired=True)
-            value, error, freedom = found.value, found.standard_error, found.freedom
-            of_seeds = found.seed_freedom
-        freedom = min(freedom, max(2.5 * of_seeds, 1.0))  # the level is small, and few seeds know little
-        p[one, other] = 2 * stats.t.sf(abs(value) / error, freedom)
-    left, largest = set(cells), 0.0
-    while len(left) > 1:
-        pairs = {pair: each for pair, each in p.items() if set(pair) <= left}
-        pair = min(pairs, key=pairs.__getitem__)
-        worse = min(pair, key=lambda place: cells[place].mean)
-        largest = max(largest, min(1.0, pairs[pair] * len(pairs)))
-        assert cells[worse].p == pytest.approx(largest, abs=1e-9)
-        assert cells[worse].tie == (largest > ALPHA)
-        left.remove(worse)
-    assert cells[left.pop()].best
+        assert beside(registry, table) is None
+
+
+def test_misprints_are_told(clear):
+    remarks = " ".join(clear.paper.remarks)
+    assert "1.65" in remarks and "1.6389" in remarks
+    assert "16,152" in remarks and "16,512" in remarks
+
+
+def test_every_format_has_the_report(clear):
+    for name in ("markdown", "latex"):
+        written = formats.FORMATS[name]([clear])
+        assert "88.33" not in written and "71.67" in written
+        assert "holds" in written
+    lines = formats.comma_separated([clear]).splitlines()
+    assert lines[0].endswith(",commits,reported")
+    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["0.8527", "0.8796", "0.778", "", "0.8959", "0.9178"]
+    paper = json.loads(formats.as_json([clear]))["tables"][0]["paper"]
+    assert [claim["verdict"] for claim in paper["claims"]] == [HOLDS] * 4
+    assert paper["figures"][0]["reported"] == 0.8527
+
+
+def test_the_command_says_where_nothing_is_the_reports(tmp_path):
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        answered(registry, 10, maps=(8, 4))
+    result = kws("compare", "--paper")
+    assert result.exit_code == 0
+    assert "no table here is about the report's networks" in result.stderr
+
+
+def test_the_runs_of_every_cell_are_listed_with_their_commits(tmp_path):
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        runs = [answered(registry, 10 + seed, seed=seed) for seed in (1, 0)]
+    for written in ("table", "markdown", "latex"):
+        shown = ok("compare", "--runs", "--format", written)
+        lines = [line for line in shown.splitlines() if any(run in line for run in runs)]
+        assert [run in line for run, line in zip(reversed(runs), lines, strict=True)] == [True, True]
+        assert all(ENVIRONMENT.git_commit[:12] in line for line in lines)

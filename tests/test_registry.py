@@ -22,11 +22,11 @@ from ledger import (
     train,
 )
 
-from kws.environment import Environment
 from kws.errors import RegistryError, UnknownRunError
-from kws.location import ServerUrl
 from kws.recipe import Recipe
 from kws.registry import store, tables
+from kws.registry.environment import Environment
+from kws.registry.location import ServerUrl
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run
 from kws.registry.store import Registry
 

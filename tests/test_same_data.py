@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kws.data_card import SPLITS
+from kws.events import SPLITS
 from kws.speech.dataset import load
 from kws.speech.digests import Stamp
 from kws.speech.folder import Clip, draw_classes

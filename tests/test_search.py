@@ -11,9 +11,9 @@ from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
 optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
 
-from kws.session import PRUNED  # noqa: E402
 from kws.sweeps import search as searches  # noqa: E402
 from kws.sweeps.search import Search, Space  # noqa: E402
+from kws.training.runner import PRUNED  # noqa: E402
 
 FIXED = {
     "arch": "fc", "epochs": 10, "seed": 0, "maps": None, "words": ("yes", "no"), "data": "clips", "threads": 1,
@@ -148,14 +148,14 @@ def test_a_run_that_diverges_is_told_by_the_whole_sentence_that_it_ends_with(rat
     """So that a change of that sentence is not forgotten here."""
     import torch
 
-    from kws import training
     from kws.errors import DivergedError
     from kws.speech.dataset import Split
+    from kws.training import loop
 
     split = Split(torch.randn(16, 101, 40) * 1e3, torch.arange(16) % 3)
     recipe = make_recipe("cnn", "sgd", learning_rate=rate, maps=(2, 1), batch_size=8, epochs=50)
     with pytest.raises(DivergedError) as diverged:
-        list(training.fit(training.Training.begin(recipe, 3), split, split, recipe))
+        list(loop.fit(loop.Training.begin(recipe, 3), split, split, recipe))
     assert searches.has_diverged(ended(recipe, FAILED, error=str(diverged.value)))
     assert searches.has_diverged(
         ended(recipe, FAILED, error="the validation loss became inf in epoch 7; try a --learning-rate below 0.1")

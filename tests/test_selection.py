@@ -14,7 +14,7 @@ from commands import clone, dump, kws, ok, ok_json, refused, sql
 from ledger import cut_off, make_card, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
-from kws.location import Location
+from kws.registry.location import Location
 from kws.registry.runs import FAILED
 from kws.registry.selection import Selection, parse_since
 from kws.registry.store import Registry

@@ -20,9 +20,9 @@ import pytest
 from commands import ok, refused, sql
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
-from kws import serving
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
+from kws.reports.page import serving
 from kws.reports.page.live import Live
 
 fork = multiprocessing.get_context("fork")
@@ -198,7 +198,7 @@ def test_a_run_whose_process_is_gone_is_lost_though_the_file_is_as_it_was(live, 
     with Registry(db) as registry:
         run_id = start(registry)
     assert f'data-run="{run_id}" data-seen="running' in live.page()
-    monkeypatch.setattr("kws.process.Process.is_alive", lambda *_: False)
+    monkeypatch.setattr("kws.registry.process.Process.is_alive", lambda *_: False)
     monkeypatch.setattr("kws.reports.page.live._LOOK_AGAIN", 0)
     assert f'data-run="{run_id}" data-seen="lost' in live.page()
 

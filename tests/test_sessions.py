@@ -16,10 +16,11 @@ from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation
 
 from kws.errors import RegistryError
 from kws.events import IterationEnd
-from kws.process import SILENT_SECONDS, Process
+from kws.registry.process import SILENT_SECONDS, Process
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Checkpoint
 from kws.registry.store import Registry
-from kws.session import wait_for_silence
+from kws.terminal.progress import Terminal
+from kws.training.runner import wait_for_silence
 
 fork = multiprocessing.get_context("fork")
 CHECKPOINT = b"a checkpoint"
@@ -209,7 +210,7 @@ def test_who_goes_on_with_a_run_elsewhere_waits_for_a_sign_and_says_so(registry,
     run_id = start(registry)
     sql(db, "UPDATE sessions SET boot = 'another'")
     sign = registry.sighting(run_id).sign
-    assert wait_for_silence(registry, run_id) == sign
+    assert wait_for_silence(registry, run_id, Terminal()) == sign
     assert SILENT_SECONDS <= minute[0][0] <= SILENT_SECONDS + 2
     said = capsys.readouterr().err
     assert f"last seen at {sign.split()[1]}" in said

@@ -19,7 +19,8 @@ from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
 from kws.reports.cells import Cell
 from kws.reports.metrics import metric
-from kws.reports.table1 import Table, tables
+from kws.reports.table import Table
+from kws.reports.table1 import tables
 
 FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
 REPORT = {("fc", "sgd"): 0.8527, ("fc", "adam"): 0.8796, ("cnn", "sgd"): 0.8959, ("cnn", "adam"): 0.9178}

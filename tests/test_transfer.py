@@ -12,10 +12,10 @@ from ledger import cut_off, make_card, make_evaluation, make_recipe, make_regist
 from sounds import write_task
 
 from kws.errors import RegistryError
-from kws.location import Location, ServerUrl
 from kws.registry import transfer
-from kws.registry.connection import SCHEMA_VERSION
+from kws.registry.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
+from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
 
 SCHEMA_1 = Path(__file__).parent / "fixtures" / "schema1.db"

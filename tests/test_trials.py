@@ -15,12 +15,12 @@ from kws.registry.store import Registry
 
 optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
 
-from kws.session import PRUNED  # noqa: E402
 from kws.sweeps import search as searches  # noqa: E402
 from kws.sweeps import trials as trying  # noqa: E402
 from kws.sweeps.search import Search, Space  # noqa: E402
 from kws.sweeps.trainer import DIED, as_recipe  # noqa: E402
 from kws.sweeps.trials import Trials  # noqa: E402
+from kws.training.runner import PRUNED  # noqa: E402
 
 TAG = "tune-x"
 CARD = make_card()

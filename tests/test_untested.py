@@ -13,15 +13,15 @@ from ledger import WEIGHTS, cut_off, make_card, make_epochs, make_evaluation, ma
 from sounds import write_task
 from swept import shared_task
 
-from kws import training
 from kws.cli import sweeping
-from kws.data_card import ALL, TEST, VALIDATION
-from kws.location import Location, locate
-from kws.registry.keeping import best_seeds
+from kws.events import ALL, TEST, VALIDATION
+from kws.registry.location import Location, locate
+from kws.registry.maintenance import best_seeds
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
-from kws.reports.sameness import compare
+from kws.reports.reproducibility import compare
 from kws.sweeps.trainer import About, Trainer
+from kws.training import loop
 
 NO_TRACE = ("evaluations", "logits", "tests")
 
@@ -81,10 +81,8 @@ def answers(db: Location, run_id: str) -> dict[str, list[tuple]]:
 
 def test_it_is_finished_with_weights_and_without_a_look_at_the_test_split(task, monkeypatch):
     looked_at = []
-    real = training.evaluate
-    monkeypatch.setattr(
-        training, "evaluate", lambda m, split, name, r: looked_at.append(name) or real(m, split, name, r)
-    )
+    real = loop.evaluate
+    monkeypatch.setattr(loop, "evaluate", lambda m, split, name, r: looked_at.append(name) or real(m, split, name, r))
     result = kws(*TRAIN, "--data", task, "--epochs", 2, "--no-test")
     assert result.exit_code == 0
     assert set(looked_at) == {VALIDATION}

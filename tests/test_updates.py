@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from kws import optimizers
+from kws.training import optimizers
 
 THEIRS = {
     "sgd": lambda p, learning_rate, momentum, weight_decay: torch.optim.SGD(
@@ -72,7 +72,7 @@ def test_a_step_does_not_import_the_compiler():
     """It takes more than a second, before the first step of every run."""
     script = (
         "import sys, torch\n"
-        "from kws import optimizers\n"
+        "from kws.training import optimizers\n"
         "for name in optimizers.names():\n"
         "    w = torch.zeros(3, requires_grad=True)\n"
         "    optimizer = optimizers.build(name, [w], **optimizers.defaults(name))\n"

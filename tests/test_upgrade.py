@@ -17,8 +17,9 @@ from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_re
 from sounds import write_task
 
 from kws.errors import RegistryError
-from kws.registry.connection import SCHEMA_VERSION, Database
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.registry.schema import SCHEMA_VERSION
+from kws.registry.sqlite import Database
 from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")

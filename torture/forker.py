@@ -25,17 +25,17 @@ from typing import Any
 
 _IMPORTED = (
     "torch",
-    "kws.training",
-    "kws.checkpoints",
-    "kws.weights",
-    "kws.display",
-    "kws.screens",
-    "kws.speed",
-    "kws.session",
+    "kws.training.loop",
+    "kws.training.checkpoints",
+    "kws.training.weights",
+    "kws.terminal.console",
+    "kws.terminal.screens",
+    "kws.training.profile",
+    "kws.training.runner",
     "kws.speech.dataset",
     "kws.architectures.cnn",
     "kws.registry.store",
-    "kws.reports.records",
+    "kws.reports.json_output",
 )
 _POLL_SECONDS = 0.002
 
@@ -72,9 +72,10 @@ def main() -> None:
 
 def run(arguments: list[str], checkpoint_seconds: float) -> int:
     """Run the `kws` program in this process; returns its exit code."""
-    from kws import cli, session
+    from kws import cli
+    from kws.training import runner
 
-    session.CHECKPOINT_SECONDS = checkpoint_seconds
+    runner.CHECKPOINT_SECONDS = checkpoint_seconds
     sys.argv = ["kws", *arguments]
     try:
         cli.main()

@@ -29,7 +29,14 @@ SECONDS = 10.0
 _MEMORY_BYTES = 8 * 2**30
 _FILE_BYTES = 256 * 2**20
 _FRAMES = 6  # of a traceback are kept
-_IMPORTED = ("soundfile", "soxr", "kws.session", "kws.screens", "kws.speech.dataset", "kws.training")
+_IMPORTED = (
+    "soundfile",
+    "soxr",
+    "kws.training.runner",
+    "kws.terminal.screens",
+    "kws.speech.dataset",
+    "kws.training.loop",
+)
 
 
 class _HangError(BaseException):

@@ -18,7 +18,8 @@ _SOURCES = ("kws", "torture", ":(exclude)torture/results")
 
 def describe() -> dict[str, Any]:
     """Everything that a figure may depend on."""
-    from kws.environment import Environment, cores
+    from kws.recipe import cores
+    from kws.registry.environment import Environment
 
     about = Environment.here([])
     return {

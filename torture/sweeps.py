@@ -71,7 +71,8 @@ def run(quick: bool) -> Part:
             part.told("swept", "fc and a cnn of 2,1 maps on the tests' small task")
             plan, epochs = [*_PLAN, "--data", str(write_small_task(folder / "task"))], None
             (folder / "site" / "sitecustomize.py").write_text(
-                f"from kws import session\n\nsession.CHECKPOINT_SECONDS = {CHECKPOINT_SECONDS}\n", encoding="utf-8"
+                f"from kws.training import runner\n\nrunner.CHECKPOINT_SECONDS = {CHECKPOINT_SECONDS}\n",
+                encoding="utf-8",
             )
         else:
             part.told("swept", f"{' '.join(_REAL_PLAN[1:3])} on {_REAL.relative_to(REPOSITORY)}")

@@ -16,8 +16,8 @@ from typer.core import TyperGroup
 
 import kws
 from kws.errors import KwsError
-from kws.location import mask
-from kws.stopping import Stopped, exit_code
+from kws.registry.location import mask
+from kws.training.stopping import Stopped, exit_code
 
 _NAMES = (
     *(

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.cli import options
-from kws.environment import cores
-from kws.recipe import Recipe, usable_threads
+from kws.recipe import Recipe, cores, usable_threads
+from kws.training import optimizers
 
 
 def bench(
@@ -22,7 +22,8 @@ def bench(
 
     Example: kws bench --arch cnn
     """
-    from kws import display, screens, speed
+    from kws.terminal import console, screens
+    from kws.training import profile
 
     recipes = [
         Recipe(
@@ -35,9 +36,9 @@ def bench(
         )
         for precision in options.Precision
     ]
-    speeds = [speed.measure(recipe, clips=512) for recipe in recipes]
+    speeds = [profile.measure(recipe, clips=512) for recipe in recipes]
     if json:
         records = [vars(each) | {"share": each.share} for each in speeds]
-        display.print_json({"schema": 1, "arch": arch.value, "threads": recipes[0].threads, "speeds": records})
+        console.print_json({"schema": 1, "arch": arch.value, "threads": recipes[0].threads, "speeds": records})
     else:
         screens.print_speeds(arch.value, recipes[0].threads, speeds)

@@ -9,7 +9,8 @@ import typer
 
 from kws.cli import options
 from kws.reports.metrics import NAMES
-from kws.reports.table1 import FIELDS, Table
+from kws.reports.table import Table
+from kws.reports.table1 import FIELDS
 
 
 class Format(StrEnum):
@@ -88,7 +89,7 @@ def compare(
             test=test or check is not None,
         )
         if paper or check is not None:
-            from kws.reports.paper import beside
+            from kws.reports.comparison import beside
 
             found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
             if paper and found and not any(table.paper for table in found):
@@ -97,7 +98,7 @@ def compare(
         _check(found, check, as_json=format is Format.JSON, strict=strict)
         return
     if format is Format.TABLE:
-        from kws import screens
+        from kws.terminal import screens
 
         screens.print_tables(found, with_runs=runs)
     else:
@@ -119,12 +120,12 @@ def _check(tables: list[Table], path: Path, *, as_json: bool, strict: bool) -> N
 
     Raises Exit(1) for anything that differs, and where `strict` for what could not be compared, too.
     """
-    from kws import display
     from kws.reports import checking, table_files
+    from kws.terminal import console
 
     found = checking.check(tables, table_files.read(path))
     if as_json:
-        display.print_json(
+        console.print_json(
             {
                 "schema": 1,
                 "file": str(path),
@@ -134,13 +135,13 @@ def _check(tables: list[Table], path: Path, *, as_json: bool, strict: bool) -> N
             }
         )
     else:
-        name = display.visible(str(path))
+        name = console.visible(str(path))
         for each in found.differing:
-            where, file, there = (display.visible(text) for text in (each.where, each.file, each.registry))
+            where, file, there = (console.visible(text) for text in (each.where, each.file, each.registry))
             typer.echo(f"{where}: {each.what} is {file or 'nothing'} in {name}, {there or 'nothing'} in the registry")
         for each in found.unchecked:
             said = f"{each.file} in {each.where}" if each.file else f"{each.what} {each.registry} is not in {name}"
-            typer.echo(f"unchecked: {display.visible(said)}")
+            typer.echo(f"unchecked: {console.visible(said)}")
         typer.echo(found.sentence(name))
     if found.differing or (strict and found.unchecked):
         raise typer.Exit(1)

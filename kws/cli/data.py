@@ -17,12 +17,12 @@ def list_sources(json: options.Json = False) -> None:
 
     Example: kws data list
     """
-    from kws import display, screens
     from kws.speech import sources
+    from kws.terminal import console, screens
 
     found = sources.catalogue()
     if json:
-        display.print_json({"schema": 1, "sources": [source.record() for source in found]})
+        console.print_json({"schema": 1, "sources": [source.record() for source in found]})
     else:
         screens.print_sources(found, options.chosen_data(None))
 
@@ -41,13 +41,13 @@ def check(
 
     Example: kws data check path/to/recordings
     """
-    from kws import display, screens
     from kws.speech import checks, sources
+    from kws.terminal import console, screens
 
-    source = sources.locate(options.chosen_data(data), track=display.track)
-    report = checks.check(source, speakers or None, track=display.track)
+    source = sources.locate(options.chosen_data(data), track=console.track)
+    report = checks.check(source, speakers or None, track=console.track)
     if json:
-        display.print_json(report.record())
+        console.print_json(report.record())
     else:
         screens.print_check(report)
     if report.unusable:
@@ -62,12 +62,12 @@ def download(
 
     Example: kws data download mini-speech-commands
     """
-    from kws import display
     from kws.errors import DataError
     from kws.speech import sources
+    from kws.terminal import console
 
     if source not in sources.names():
         raise DataError(
             f"{source!r} is not a source that can be downloaded; choose one of {', '.join(sources.names())}"
         )
-    typer.echo(sources.locate(source, track=display.track).folder)
+    typer.echo(sources.locate(source, track=console.track).folder)

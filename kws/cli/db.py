@@ -33,12 +33,12 @@ def info(db: options.Db = options.DEFAULT_DB, json: options.Json = False) -> Non
 
     Example: kws db info
     """
-    from kws import display, screens
-    from kws.registry import keeping
+    from kws.registry import maintenance
+    from kws.terminal import console, screens
 
-    found = keeping.info(db)
+    found = maintenance.info(db)
     if json:
-        display.print_json({"schema": 1, **found})
+        console.print_json({"schema": 1, **found})
     else:
         screens.print_info(found)
 
@@ -64,8 +64,8 @@ def doctor(
     """
     from datetime import UTC, datetime
 
-    from kws import display
     from kws.registry import doctor as registry_doctor
+    from kws.terminal import console
 
     findings = registry_doctor.examine(db)
     copy, left = None, findings
@@ -73,7 +73,7 @@ def doctor(
         copy, _ = registry_doctor.mend(db, findings, datetime.now(UTC).isoformat(timespec="milliseconds"))
         left = registry_doctor.examine(db)
     if json:
-        display.print_json(
+        console.print_json(
             {
                 "schema": 1,
                 "found": [{"run": finding.run or None, "problem": finding.problem} for finding in findings],
@@ -107,9 +107,9 @@ def backup(
 
     Example: kws db backup copy.db --weights best
     """
-    from kws.registry import keeping
+    from kws.registry import maintenance
 
-    left_out = keeping.back_up(db, file, weights=weights.value)
+    left_out = maintenance.back_up(db, file, weights=weights.value)
     if left_out:
         typer.echo(f"left out the weights of {left_out} run{'' if left_out == 1 else 's'}", err=True)
     typer.echo(file)
@@ -131,16 +131,16 @@ def copy(
 
     Example: kws db copy experiments.db postgresql+psycopg://me@server/kws
     """
-    from kws import display
     from kws.errors import RegistryError
     from kws.registry.copying import copy_registry
+    from kws.terminal import console
 
     def track(items: Iterable[str], total: int, what: str) -> Iterable[str]:
-        return display.track(items, total=total, what=what, unit="runs")
+        return console.track(items, total=total, what=what, unit="runs")
 
     done = copy_registry(source, target, track=track)
     if json:
-        display.print_json(
+        console.print_json(
             {
                 "schema": 1,
                 "from": str(source),
@@ -180,16 +180,16 @@ def query(
 
     Example: kws db query "SELECT arch, opt, max(test_accuracy) FROM runs GROUP BY arch, opt"
     """
-    from kws import display, screens
     from kws.errors import RegistryError
     from kws.registry import queries
+    from kws.terminal import console, screens
 
     if json and csv:
         raise RegistryError("--json and --csv are two forms of one answer; give one of them")
     answer = queries.query(db, sql, seconds=seconds, limit=limit)
     if json:
         values = [[_value(value) for value in row] for row in answer.rows]
-        display.print_json({"schema": 1, "columns": answer.columns, "rows": values, "cut": answer.cut})
+        console.print_json({"schema": 1, "columns": answer.columns, "rows": values, "cut": answer.cut})
     elif csv:
         import csv as writer
         import sys
@@ -200,7 +200,7 @@ def query(
     else:
         screens.print_answer(answer)
     if answer.cut:
-        display.say(f"note: there are more than {limit:,} rows; --limit shows more")
+        console.say(f"note: there are more than {limit:,} rows; --limit shows more")
 
 
 def _value(value: object) -> object:

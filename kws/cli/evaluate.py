@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kws.cli import options
-from kws.data_card import ALL, SPLITS, TEST, TRAIN, DataCard, Manifest
 from kws.errors import DataError, RegistryError
-from kws.events import Evaluation
+from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
 from kws.recipe import Recipe
 from kws.registry.runs import Run
 
@@ -62,11 +61,11 @@ def evaluate(
 
     Example: kws eval last --split validation
     """
-    from kws import display, screens_evaluation
     from kws.registry.store import Registry
-    from kws.reports import coverage, records
+    from kws.reports import coverage, json_output
     from kws.reports.classes import ClassReport
     from kws.reports.scores import Scores
+    from kws.terminal import console, screens_evaluation
 
     with Registry(db) as registry:
         found = registry.run(run)
@@ -83,22 +82,22 @@ def evaluate(
         whole = coverage.of(card, split.value, has_manifests=bool(answers.manifests), trained_on=known)
         judged = max(registry.recipes_judged(card.split_fingerprints[part]) for part in coverage.parts_of(split.value))
     if card.fingerprint != own.fingerprint:
-        display.say(f"note: this is other data than run {found.id}'s own ({found.data_source})")
+        console.say(f"note: this is other data than run {found.id}'s own ({found.data_source})")
     if answers.doubt:
-        source = display.visible(card.source)
-        display.say(f"WARNING: {source} does not look like features of run {found.id}'s front end: {answers.doubt}")
+        source = console.visible(card.source)
+        console.say(f"WARNING: {source} does not look like features of run {found.id}'s front end: {answers.doubt}")
     report = ClassReport.of(evaluation, card.classes)
     scores = Scores.of(evaluation, card.classes) if evaluation.logits else None
     names = _names(answers, split.value)
     if json:
-        record = records.evaluation_record(found, card, evaluation, report)
-        record |= records.scores_record(scores, names, most=_MOST) | records.coverage_record(whole)
+        record = json_output.evaluation_record(found, card, evaluation, report)
+        record |= json_output.scores_record(scores, names, most=_MOST) | json_output.coverage_record(whole)
         about = {"stored": answers.stored, "recipes_judged": judged, "front_end_doubt": answers.doubt}
-        display.print_json(record | about)
+        console.print_json(record | about)
     else:
         screens_evaluation.print_evaluation(found, card, evaluation, report, whole)
         screens_evaluation.print_scores(scores, names, most=_MOST)
-    display.say(screens_evaluation.judged_line(judged))
+    console.say(screens_evaluation.judged_line(judged))
 
 
 def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -> _Answers:
@@ -107,7 +106,7 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -
     Raises RegistryError where there are neither answers nor weights, and DataError where there are no clips for new
     ones.
     """
-    from kws import display
+    from kws.terminal import console
 
     _require_tested(run, split)
     card = registry.card(run.data_fingerprint)
@@ -119,9 +118,9 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -
             if evaluation is None:
                 hint = "" if isinstance(error, RegistryError) else _there_is(registry, run, card)
                 raise type(error)(f"{error}{hint}") from None
-            display.say(f"note: the network's outputs were not kept and cannot be made ({error})")
+            console.say(f"note: the network's outputs were not kept and cannot be made ({error})")
     at = registry.evaluated_at(run.id, card.fingerprint, split)[:19].replace("T", " ")
-    display.say(f"from the answers recorded at {at}; --data {display.visible(run.recipe.data)} evaluates anew")
+    console.say(f"from the answers recorded at {at}; --data {console.visible(run.recipe.data)} evaluates anew")
     manifests = {part: known for part in SPLITS if (known := registry.manifest(card.fingerprint, part))}
     return _Answers(evaluation=evaluation, card=card, manifests=manifests, stored=True)
 
@@ -149,9 +148,11 @@ def _computed(
 
     Raises RegistryError where the weights are not there, and DataError for data that it cannot be evaluated on.
     """
-    from kws import architectures, display, training, weights
+    from kws import architectures
     from kws.reports import front_ends
     from kws.speech import dataset
+    from kws.terminal import console
+    from kws.training import loop, weights
 
     card = registry.card(run.data_fingerprint)
     try:
@@ -159,7 +160,7 @@ def _computed(
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
     loaded = dataset.load(
-        data, run.recipe.words, speakers=speakers or None, skip_unreadable=skip_unreadable, track=display.track
+        data, run.recipe.words, speakers=speakers or None, skip_unreadable=skip_unreadable, track=console.track
     )
     if loaded.card.fingerprint == card.fingerprint:
         _require_tested(run, split)
@@ -173,14 +174,14 @@ def _computed(
     recipe = dataclasses.replace(
         recipe, slice_size=architectures.slice_size(recipe.arch, recipe.batch_size), precision=Recipe.precision
     )
-    training.set_up(recipe)
+    loop.set_up(recipe)
     model = architectures.build(run.recipe.arch, classes=len(card.classes), maps=run.recipe.maps)
     weights.load(model, blob)
-    evaluation = training.evaluate(model, clips, split, recipe)
+    evaluation = loop.evaluate(model, clips, split, recipe)
     if registry.is_writable():
         registry.keep_evaluation(run.id, evaluation, loaded.card)
     else:
-        display.say(f"note: {registry.path} cannot be written, so this evaluation is not kept")
+        console.say(f"note: {registry.path} cannot be written, so this evaluation is not kept")
     return _Answers(
         evaluation=evaluation,
         card=loaded.card,

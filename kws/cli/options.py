@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.errors import DataError, RegistryError
-from kws.location import Location, locate
 from kws.recipe import BEST, FINAL, Recipe
 from kws.registry.ids import beginning_with
+from kws.registry.location import Location, locate
 from kws.registry.runs import STATUSES
 from kws.registry.selection import Selection, parse_since
+from kws.training import optimizers
 
 Architecture = StrEnum("Architecture", {name: name for name in architectures.names()})  # type: ignore[misc]
 Optimizer = StrEnum("Optimizer", {name: name for name in optimizers.names()})  # type: ignore[misc]
@@ -70,7 +71,7 @@ def number(value: float) -> float:
     return value
 
 
-# Typer knows no unions; kws.location.Location is what a command gets.
+# Typer knows no unions; kws.registry.location.Location is what a command gets.
 Db = Annotated[
     Any,
     typer.Option(

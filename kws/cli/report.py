@@ -9,7 +9,7 @@ import typer
 
 from kws.cli import options
 from kws.errors import PageError
-from kws.location import Location
+from kws.registry.location import Location
 
 
 def report(

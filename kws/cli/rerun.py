@@ -26,12 +26,14 @@ def rerun(
 
     Example: kws rerun last
     """
-    from kws import display, session
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
-    from kws.reports import records
-    from kws.reports.sameness import compare
+    from kws.reports import json_output
+    from kws.reports.reproducibility import compare
+    from kws.terminal import console
+    from kws.terminal.progress import Terminal
+    from kws.training import runner
 
     with RegistryReader(db) as registry:
         first = registry.run(run)
@@ -39,12 +41,12 @@ def rerun(
             raise RegistryError(f"run {first.id} is {first.status}; only a finished run can be trained again")
     recipe = replace(first.recipe, data=data or first.recipe.data)
     about: dict[str, Any] = {"name": first.name, "note": note, "skip_unreadable": skip_unreadable}
-    again = session.start(recipe, db=db, **about, again=first, test=not first.awaits_test)
+    again = runner.run(recipe, db=db, **about, again=first, test=not first.awaits_test, reporter=Terminal())
     with RegistryReader(db) as registry:
         result = compare(registry, first, again)
     if json:
-        display.print_json({"schema": records.SCHEMA, **result.record()})
+        console.print_json({"schema": json_output.SCHEMA, **result.record()})
     else:
-        display.say(result.sentence)
+        console.say(result.sentence)
     if not result.same:
         raise typer.Exit(1)

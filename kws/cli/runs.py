@@ -31,10 +31,10 @@ def list_runs(
 
     Example: kws runs list --where "arch = 'cnn' and test_accuracy > 0.9"
     """
-    from kws import display, screens
     from kws.registry.reader import RegistryReader
     from kws.registry.selection import ALL_RUNS
-    from kws.reports import records
+    from kws.reports import json_output
+    from kws.terminal import console, screens
 
     selection = options.selection(
         where=where, tags=tag, data=data, since=since, status=status.value if status else None, deleted=deleted
@@ -42,7 +42,7 @@ def list_runs(
     with RegistryReader(db) as registry:
         found = registry.runs(selection)
     if json:
-        display.print_json({"schema": records.SCHEMA, "runs": [records.run_record(run) for run in found]})
+        console.print_json({"schema": json_output.SCHEMA, "runs": [json_output.run_record(run) for run in found]})
     else:
         screens.print_runs(found, chosen=selection != ALL_RUNS)
 
@@ -55,10 +55,10 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
 
     Example: kws runs show last
     """
-    from kws import display, screens
-    from kws.data_card import TEST
+    from kws.events import TEST
     from kws.registry.reader import RegistryReader
-    from kws.reports import records
+    from kws.reports import json_output
+    from kws.terminal import console, screens
 
     with RegistryReader(db) as registry:
         found = registry.run(run)
@@ -67,7 +67,7 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
         epochs = registry.epochs(found.id)
         judged = registry.recipes_judged(card.split_fingerprints[TEST])
     if json:
-        display.print_json(records.full_record(found, card, evaluations, epochs, judged=judged))
+        console.print_json(json_output.full_record(found, card, evaluations, epochs, judged=judged))
     else:
         screens.print_run(found, card, evaluations, epochs, judged=judged)
 
@@ -80,17 +80,17 @@ def diff_runs(
 
     Example: kws runs diff bcdf ghjk
     """
-    from kws import display, screens
     from kws.registry.reader import RegistryReader
-    from kws.reports import records
+    from kws.reports import json_output
+    from kws.terminal import console, screens
 
     with RegistryReader(db) as registry:
         runs = [registry.run(first), registry.run(second)]
-    differing, same = records.difference(*runs)
+    differing, same = json_output.difference(*runs)
     if json:
         pairs = {field: list(pair) for field, pair in differing.items()}
-        display.print_json(
-            {"schema": records.SCHEMA, "runs": [run.id for run in runs], "differ": pairs, "same": list(same)}
+        console.print_json(
+            {"schema": json_output.SCHEMA, "runs": [run.id for run in runs], "differ": pairs, "same": list(same)}
         )
     else:
         screens.print_difference(runs[0], runs[1], differing, same)
@@ -137,12 +137,13 @@ def delete_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None
 
     Example: kws runs delete bcdf
     """
-    from kws import session
     from kws.registry.store import Registry
+    from kws.terminal.progress import Terminal
+    from kws.training import runner
 
     with Registry(db) as registry:
         for run_id in [registry.run(run).id for run in runs]:
-            registry.delete(run_id, silent=session.wait_for_silence(registry, run_id))
+            registry.delete(run_id, silent=runner.wait_for_silence(registry, run_id, Terminal()))
             typer.echo(f"{run_id} deleted; kws runs restore {run_id} brings it back")
 
 
@@ -169,7 +170,7 @@ def purge_runs(
 
     Example: kws runs purge
     """
-    from kws.registry import keeping
+    from kws.registry import maintenance
     from kws.registry.selection import Selection
     from kws.registry.store import Registry
 
@@ -178,9 +179,9 @@ def purge_runs(
             found = list(dict.fromkeys(registry.run(run, deleted=True).id for run in runs))
         else:
             found = [run.id for run in registry.runs(Selection(deleted=True))]
-    before = keeping.info(db)["bytes"]
-    keeping.purge(db, found)
-    freed = before - keeping.info(db)["bytes"]
+    before = maintenance.info(db)["bytes"]
+    maintenance.purge(db, found)
+    freed = before - maintenance.info(db)["bytes"]
     typer.echo(f"{len(found)} run{'' if len(found) == 1 else 's'} purged, {freed / 1e6:.1f} MB freed")
 
 

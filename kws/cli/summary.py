@@ -23,13 +23,13 @@ def summary(
 
     Example: kws summary --arch cnn
     """
-    from kws import display, screens
-    from kws.layers import describe
+    from kws.terminal import console, screens
+    from kws.training.layers import describe
 
     classes = len(parse_words(words)) + 1
     chosen = describe(arch.value, classes=classes, maps=parse_maps(maps) if maps else None)
     others = [describe(name, classes=classes) for name in architectures.names() if name != arch.value]
     if json:
-        display.print_json(chosen.record())
+        console.print_json(chosen.record())
     else:
         screens.print_summary(chosen, others)

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.cli import options
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, parse_maps, parse_words, usable_threads
 from kws.sweeps import plan as planning
+from kws.training import optimizers
 
 _SEVERAL = "One or several, with a comma between them."
 
@@ -116,18 +117,18 @@ def sweep(
         "opt": planning.values("opt", opt, str, optimizers.names()),
         "seed": planning.seeds(seeds),
     }
-    from kws.registry.connection import is_new
-    from kws.sweeps import engines
+    from kws.registry.opening import is_new
+    from kws.sweeps import executors
     from kws.sweeps.trainer import About
 
     new = is_new(db)  # a place that cannot be written is told at once
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
         about = About.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
-        chosen = engines.choose(about, jobs, axes, ray=engine == "ray", address=address)
+        chosen = executors.choose(about, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 
     if chosen is None:
-        sweeping.rehearse(axes, jobs or engines.fitting(axes), None if new else db, retry=retry, json=json)
+        sweeping.rehearse(axes, jobs or executors.fitting(axes), None if new else db, retry=retry, json=json)
     else:
         sweeping.run(axes, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)

@@ -8,19 +8,19 @@ from typing import Any
 
 import typer
 
-from kws import display
-from kws.display import duration, visible
-from kws.location import Location
 from kws.recipe import Recipe
+from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
-from kws.reports.records import SCHEMA
-from kws.stopping import Stopped, stoppable
-from kws.sweeps.line import Ended, Engine, Line, ask, wait
+from kws.reports.json_output import SCHEMA
 from kws.sweeps.plan import expand
-from kws.sweeps.shown import Shown, named
-from kws.sweeps.standing import Kind, Standing
+from kws.sweeps.progress import Shown, named
+from kws.sweeps.scheduler import Ended, Engine, Line, ask, wait
+from kws.sweeps.status import Kind, Standing
 from kws.sweeps.trainer import as_question
+from kws.terminal import console
+from kws.terminal.console import duration, visible
+from kws.training.stopping import Stopped, stoppable
 
 _TELL_SECONDS = 30.0  # between two words about the same run
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
@@ -72,7 +72,7 @@ def run(
                         break
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
-        display.say("the sweep was interrupted; the same command goes on with it")
+        console.say("the sweep was interrupted; the same command goes on with it")
     _tell_untested(db, [*(run.id for run in standing.found if run), *(e.answer.get("run") for e in ended.values())])
     failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
     _tell_failed(failed, standing.tell)
@@ -126,11 +126,11 @@ def _look(
 
 def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> None:
     for line in standing.lines(jobs, where):
-        display.say(line)
+        console.say(line)
     if seconds is None:
-        display.say("estimated time: unknown until a run of each network has been timed")
+        console.say("estimated time: unknown until a run of each network has been timed")
     elif seconds:
-        display.say(f"estimated time: {duration(seconds)}")
+        console.say(f"estimated time: {duration(seconds)}")
 
 
 def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
@@ -144,11 +144,11 @@ def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
 
 def _tell_failed(failed: list[Ended], tell: Callable[[Recipe], str]) -> None:
     for each in failed:
-        display.say(visible(f"failed: {named(each, tell)}: {each.answer['error']}"))
+        console.say(visible(f"failed: {named(each, tell)}: {each.answer['error']}"))
     if any(each.answer.get("before") for each in failed):
-        display.say("runs that failed before were left alone; --retry trains them again")
+        console.say("runs that failed before were left alone; --retry trains them again")
     elif failed:
-        display.say("the same command with --retry trains what failed again")
+        console.say("the same command with --retry trains what failed again")
 
 
 def _tell_untested(db: Location, ids: Iterable[str | None]) -> None:
@@ -160,7 +160,7 @@ def _tell_untested(db: Location, ids: Iterable[str | None]) -> None:
         untested = [run.id for run in registry.runs() if run.id in asked and run.awaits_test]
     if untested:
         these = "1 of these runs is" if len(untested) == 1 else f"{len(untested):,} of these runs are"
-        display.say(f"note: {these} finished and not tested; `kws test {untested[0]}` tests one")
+        console.say(f"note: {these} finished and not tested; `kws test {untested[0]}` tests one")
 
 
 def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) -> None:
@@ -177,4 +177,4 @@ def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) 
                 **{name: getattr(recipe, name) for name in about},
             }
         )
-    display.print_json({"schema": SCHEMA, "dry_run": dry_run, "runs": runs})
+    console.print_json({"schema": SCHEMA, "dry_run": dry_run, "runs": runs})

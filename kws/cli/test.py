@@ -21,13 +21,15 @@ def test(
 
     Example: kws test last
     """
-    from kws import display, screens_evaluation, session
-    from kws.data_card import TEST
     from kws.errors import RegistryError
+    from kws.events import TEST
     from kws.registry.runs import FINISHED
     from kws.registry.store import Registry
-    from kws.reports import records
+    from kws.reports import json_output
     from kws.reports.classes import ClassReport
+    from kws.terminal import console, screens_evaluation
+    from kws.terminal.progress import Terminal
+    from kws.training import runner
 
     with Registry(db) as registry:
         found = registry.run(run)
@@ -38,7 +40,9 @@ def test(
             )
         untested = found.awaits_test
         if untested:
-            session.test(registry, found, data=data or found.recipe.data, skip_unreadable=skip_unreadable)
+            runner.test(
+                registry, found, data=data or found.recipe.data, skip_unreadable=skip_unreadable, reporter=Terminal()
+            )
         card = registry.card(found.data_fingerprint)
         evaluation = registry.evaluation(found.id, card.fingerprint, TEST)
         if evaluation is None:
@@ -48,10 +52,10 @@ def test(
         at = registry.evaluated_at(found.id, card.fingerprint, TEST)
         judged = registry.recipes_judged(card.split_fingerprints[TEST])
     if not untested:
-        display.say(f"run {found.id} was tested already, at {at}; this is what is recorded")
+        console.say(f"run {found.id} was tested already, at {at}; this is what is recorded")
     if json:
-        record = records.evaluation_record(found, card, evaluation, ClassReport.of(evaluation, card.classes))
-        display.print_json(record | {"tested_at": at, "tested_now": untested, "recipes_judged": judged})
+        record = json_output.evaluation_record(found, card, evaluation, ClassReport.of(evaluation, card.classes))
+        console.print_json(record | {"tested_at": at, "tested_now": untested, "recipes_judged": judged})
     else:
         typer.echo(screens_evaluation.headline(found, card, evaluation))
-    display.say(screens_evaluation.judged_line(judged))
+    console.say(screens_evaluation.judged_line(judged))

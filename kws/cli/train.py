@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.cli import options
-from kws.environment import cores
 from kws.errors import RecipeError
-from kws.recipe import Recipe, parse_maps, parse_words, usable_threads
+from kws.recipe import Recipe, cores, parse_maps, parse_words, usable_threads
 from kws.registry.runs import Run
+from kws.training import optimizers
 
 
 def train(
@@ -104,23 +104,30 @@ def train(
         momentum=hyperparameters.get("momentum"),
         weight_decay=hyperparameters["weight_decay"],
     )
-    from kws import session
+    from kws.terminal.progress import Terminal
+    from kws.training import runner
 
-    _show(session.start(recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable, test=not no_test), json)
+    _show(
+        runner.run(
+            recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable, test=not no_test, reporter=Terminal()
+        ),
+        json,
+    )
 
 
 def _show(run: Run, json: bool) -> None:
     if json:
-        from kws import display
-        from kws.reports import records
+        from kws.reports import json_output
+        from kws.terminal import console
 
-        display.print_json(records.run_record(run))
+        console.print_json(json_output.run_record(run))
 
 
 def _resume(context: typer.Context, reference: str) -> Run:
     """Go on with a run; raises RecipeError where an option asks for another recipe than it has."""
-    from kws import session
     from kws.registry.reader import RegistryReader
+    from kws.terminal.progress import Terminal
+    from kws.training import runner
 
     given = {
         name: value
@@ -139,12 +146,13 @@ def _resume(context: typer.Context, reference: str) -> Run:
                 f"`{name}` (={given[name]}) is not what run {run.id} was started with (={_plain(has)}); "
                 f"leave {option} out, for a run goes on with its own recipe"
             )
-    return session.go_on(
+    return runner.resume(
         run.id,
         db=context.params["db"],
         epochs=given.get("epochs"),
         skip_unreadable=context.params["skip_unreadable"],
         test=not context.params["no_test"],
+        reporter=Terminal(),
     )
 
 

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from kws import optimizers
 from kws.cli import options
-from kws.environment import cores
 from kws.errors import RecipeError
-from kws.recipe import Recipe, at_least, parse_maps, parse_words, usable_threads
+from kws.recipe import Recipe, at_least, cores, parse_maps, parse_words, usable_threads
+from kws.training import optimizers
 
 _RANGE = "A range as in 0.001:0.1, or values with a comma between them."
 

@@ -7,22 +7,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kws import architectures, display, optimizers
-from kws.display import percent, visible
+from kws import architectures
 from kws.errors import KwsError, RecipeError
-from kws.location import Location
 from kws.recipe import Recipe
-from kws.registry.connection import is_new
+from kws.registry.location import Location
+from kws.registry.opening import is_new
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES
 from kws.registry.selection import Selection
+from kws.reports.json_output import SCHEMA
 from kws.reports.page import recipes
-from kws.reports.records import SCHEMA
-from kws.stopping import Stopped, stoppable
-from kws.sweeps.line import ask
+from kws.sweeps.local_executor import Pool
 from kws.sweeps.plan import complete, values
-from kws.sweeps.pool import Pool
+from kws.sweeps.scheduler import ask
 from kws.sweeps.trainer import About
+from kws.terminal import console
+from kws.terminal.console import percent, visible
+from kws.training import optimizers
+from kws.training.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
     from kws.sweeps.search import Space
@@ -75,7 +77,7 @@ def run(
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
             Trials(engine, search, db, tag, fingerprint).until(trials)
     except KeyboardInterrupt as stop:
-        display.say("the search was interrupted; the same command goes on with it")
+        console.say("the search was interrupted; the same command goes on with it")
         raise Stopped(stop) from None
     _tell(db, tag, space, fingerprint, json=json)
 
@@ -100,7 +102,7 @@ def _space(arch: str, opts: list[str], ranges: Mapping[str, str | None], fixed: 
             takes = ", ".join(optimizers.defaults(opts[0]))
             raise RecipeError(f"`{field}` (={given}) is not for {' or '.join(opts)}, which has {takes}")
         if search.is_linear(field, distribution):
-            display.say(
+            console.say(
                 f"note: {field.replace('_', ' ')} is drawn evenly, and not by powers of ten, for it begins at 0"
             )
     same = {field: search.only_value(d) for field, d in searched.items() if d.single()}
@@ -128,7 +130,7 @@ def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool)
     ranked = sorted((run for run in runs if run.id in scores), key=lambda run: -scores[run.id])
     best = ranked[0] if ranked else None
     if json:
-        display.print_json(
+        console.print_json(
             {
                 "schema": SCHEMA,
                 "tag": tag,
@@ -150,11 +152,11 @@ def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool)
     ended = ", ".join(f"{counts[each]} {each}" for each in _ENDS if counts[each])
     if best is None:
         raise KwsError(f"no trial was finished ({ended}); look at `kws runs list --tag {tag}`, or search elsewhere")
-    display.say(
+    console.say(
         f"best of {len(runs)} trials ({ended}): run {best.id}, "
         f"validation accuracy {percent(scores[best.id])}, {visible(called(best.recipe))}"
     )
-    display.say(f"next: {_command(best.recipe)}")
+    console.say(f"next: {_command(best.recipe)}")
 
 
 def _command(recipe: Recipe) -> str:

@@ -26,7 +26,7 @@ def ui(
     from kws.registry.reader import RegistryReader
 
     try:
-        from kws import serving
+        from kws.reports.page import serving
     except ModuleNotFoundError as error:
         raise PageError(
             f"kws ui needs {(error.name or '').partition('.')[0]}, which is not installed; "

@@ -28,10 +28,10 @@ def watch(
 
     Example: kws watch last
     """
-    from kws import live, streams
-    from kws.registry.following import Follower
+    from kws.registry.polling import Follower
     from kws.reports.progress import progress
-    from kws.stopping import Stopped, stoppable
+    from kws.terminal import live, streams
+    from kws.training.stopping import Stopped, stoppable
 
     try:
         with stoppable(), Follower(db) as registry:

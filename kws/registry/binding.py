@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from kws.errors import RegistryError
@@ -31,11 +31,31 @@ class ReplacedError(RegistryError):
 
 @dataclass(frozen=True)
 class Beat:
-    """A heartbeat that was recorded: which session's of which run, and when it says it was."""
+    """The last heartbeats that were recorded of a session of a run; the first of them was found in the file itself."""
 
     run: str
     session: int
-    at: str
+    at: tuple[str, ...]
+
+    def is_in(self, file: File) -> bool:
+        """Whether one of them is in the file at the path, which somebody has written to, be it with our log.
+
+        For no means that another file was written over it, all is left as it is for a while until it is said.
+        """
+        before, until, longest = _look(file), time.monotonic() + SURE_SECONDS, time.monotonic() + _LONGEST_SECONDS
+        while not self._is_in(file):
+            if (now := _look(file)) != before:
+                until, before = time.monotonic() + SURE_SECONDS, now
+            if time.monotonic() > min(until, longest):
+                return False
+            time.sleep(_AGAIN_SECONDS)
+        return True
+
+    def _is_in(self, file: File) -> bool:
+        with suppress(sqlite3.Error), closing(_opened(file)) as other:
+            row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
+            return row is not None and row[0] in self.at
+        return False
 
 
 @dataclass
@@ -59,7 +79,7 @@ class Binding:
 
     def last_seen(self) -> Beat | None:
         """A heartbeat that is in the file itself."""
-        return Beat(self.run, self.session, self.beats[self.seen]) if self.seen >= 0 else self.anchor
+        return Beat(self.run, self.session, tuple(self.beats[self.seen :])) if self.seen >= 0 else self.anchor
 
     def confirm(self, file: File, *, thoroughly: bool) -> bool:
         """Make sure of the file at the path, `thoroughly` of the last heartbeat in it; whether to open it anew.
@@ -100,15 +120,21 @@ class Binding:
         A missing anchor is there.
         """
         try:
-            with closing(sqlite3.connect(f"{real_path(file.path).as_uri()}?{mode}", uri=True)) as other:
+            with closing(_opened(file, mode)) as other:
                 row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
                 number = len(self.beats) - 1 - self.beats[::-1].index(row[0]) if row else -1
                 if number >= 0 or self.anchor is None:
                     return number, True
                 about = {"run": self.anchor.run, "session": self.anchor.session}
-                return number, other.execute(_SIGN, about).fetchone() == (self.anchor.at,)
+                row = other.execute(_SIGN, about).fetchone()
+                return number, row is not None and row[0] in self.anchor.at
         except (sqlite3.Error, ValueError):  # it is not there, no registry, or just being written
             return -1, self.anchor is None
+
+
+def _opened(file: File, mode: str = _WITHOUT_LOG) -> sqlite3.Connection:
+    """The file at the path, opened once more."""
+    return sqlite3.connect(f"{real_path(file.path).as_uri()}?{mode}", uri=True)
 
 
 def _look(file: File) -> tuple[Stamp, ...]:

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kws.data_card import DataCard
-from kws.environment import Environment
+from kws.events import DataCard
 from kws.recipe import Recipe
-from kws.registry import rows
+from kws.registry import serialization
+from kws.registry.environment import Environment
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
 from kws.registry.store import Registry
@@ -46,7 +46,7 @@ class Known:
 
 def key_of(recipe: Recipe) -> Key:
     """What equal recipes have in common."""
-    values = rows.of_recipe(recipe)
+    values = serialization.of_recipe(recipe)
     return tuple(values[name] for name in _FIELDS)
 
 
@@ -105,7 +105,7 @@ class Claimer(Registry):
         """
         with self._database.writing() as connection:
             sightings = self._sightings(connection)
-            values = rows.of_recipe(recipe) | {"fingerprint": card.fingerprint}
+            values = serialization.of_recipe(recipe) | {"fingerprint": card.fingerprint}
             wanted = tuple(values[name] for name in _FIELDS)
             alike = [_known(row, sightings) for row in connection.execute(_ALIKE, values).fetchall()]
             equal = [run for run in alike if run.recipe == wanted]
@@ -132,7 +132,7 @@ class Claimer(Registry):
         return claim
 
 
-def _known(row: rows.Row, sightings: dict[int, Sighting]) -> Known:
+def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
     seen = sightings.get(row["key"], Sighting(status=row["status"]))
     return Known(
         id=row["id"],

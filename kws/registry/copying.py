@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.location import Location
-from kws.registry.backend import Connection, open_database
-from kws.registry.transfer import BELONGINGS, OF_DATA, columns_of, copy_runs, put, read_rows
+from kws.registry.location import Location
+from kws.registry.opening import open_database
+from kws.registry.protocols import Connection
+from kws.registry.schema import BELONGINGS, OF_DATA
+from kws.registry.transfer import columns_of, copy_runs, put, read_rows
 
 Track = Callable[[Iterable[str], int, str], Iterable[str]]  # what to go through, how many they are, what is done
 _NATURAL = ("epoch", "session", "tag", "data_fingerprint", "split", "fingerprint", "split_fingerprint", "tested_at")

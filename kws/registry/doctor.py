@@ -7,12 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from kws.data_card import TEST
 from kws.errors import RegistryError
-from kws.location import Location, ServerUrl
-from kws.registry.backend import open_database
-from kws.registry.keeping import back_up
+from kws.events import TEST
+from kws.registry.location import Location, ServerUrl
+from kws.registry.maintenance import back_up
 from kws.registry.new_files import back_up_beside, free_name
+from kws.registry.opening import open_database
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
 from kws.registry.selection import Selection

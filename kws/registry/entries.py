@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from kws.data_card import ALL, SPLITS, TEST, DataCard
-from kws.events import Evaluation
-from kws.registry import rows
-from kws.registry.backend import Connection
+from kws.events import ALL, SPLITS, TEST, DataCard, Evaluation
+from kws.registry import serialization
+from kws.registry.protocols import Connection
 from kws.registry.runs import UNTESTED
 
 _HAS_MANIFESTS = "SELECT 1 FROM manifests WHERE data_fingerprint = :fingerprint"
@@ -49,23 +48,23 @@ def keep_card(connection: Connection, card: DataCard) -> None:
     Its name stays the one that it was first recorded under: the same clips elsewhere change no title of earlier runs.
     What an older registry does not have of it, its manifests above all, is added.
     """
-    row = rows.of_card(card)
+    row = serialization.of_card(card)
     known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
     if known is None:
         insert(connection, "data", row, known=True)
     elif dict(known) != (row := row | _as_first_recorded(known)):
         changes = ", ".join(f"{column} = :{column}" for column in row)
         connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
-    for split in rows.of_splits(card):
+    for split in serialization.of_splits(card):
         same = " AND ".join(f"{column} = :{column}" for column in split)
         if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
             insert(connection, "splits", split, anew="data_fingerprint, split")
     if card.manifests and not connection.execute(_HAS_MANIFESTS, row).fetchone():
-        for manifest in rows.of_manifests(card):
+        for manifest in serialization.of_manifests(card):
             insert(connection, "manifests", manifest, anew="data_fingerprint, split")
 
 
-def _as_first_recorded(known: rows.Row) -> dict[str, Any]:
+def _as_first_recorded(known: serialization.Row) -> dict[str, Any]:
     """The columns of a known data set that what is recorded now does not change."""
     kept = {name: known[name] for name in _FIRST_KNOWN if known[name] is not None}
     return {"source": known["source"], **kept}
@@ -73,19 +72,19 @@ def _as_first_recorded(known: rows.Row) -> dict[str, Any]:
 
 def keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
     """Record a run's answers on a split, and that it was looked at; the first on its own test split are its test."""
-    values = rows.of_evaluation(key, evaluation, card) | {"evaluated_at": now()}
+    values = serialization.of_evaluation(key, evaluation, card) | {"evaluated_at": now()}
     insert(connection, "evaluations", values, known=True)
     _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
     if evaluation.split == TEST and connection.execute(_TESTED, values).rowcount:
         connection.execute(_NOT_UNTESTED, {"run_key": key, "tag": UNTESTED})
     if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
-        insert(connection, "logits", rows.of_logits(key, evaluation, card), known=True)
+        insert(connection, "logits", serialization.of_logits(key, evaluation, card), known=True)
 
 
 def _enter_in_ledger(connection: Connection, key: int, split: str, card: DataCard, *, at: str) -> None:
     """Enter that a split was looked at: the ledger keeps it, whatever becomes of the run."""
     row = connection.execute("SELECT * FROM runs WHERE key = :key", {"key": key}).fetchone()
-    look = {"run_id": row["id"], "tested_at": at, "recipe": rows.recipe(row).cell_digest()}
+    look = {"run_id": row["id"], "tested_at": at, "recipe": serialization.recipe(row).cell_digest()}
     for part in SPLITS if split == ALL else (split,):
         about = {"split_fingerprint": card.split_fingerprints[part], "split": part}
         insert(connection, "tests", look | about, known=True)

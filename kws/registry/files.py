@@ -3,7 +3,7 @@
 Decisions:
 - A link is followed: SQLite keeps the log beside the real file, and whether that can be written decides.
 - What is open is bound to the path by device and inode of the file and its log. Where a path leads to something else,
-  it is opened anew (see kws.registry.connection), or a run that is being recorded fails (see kws.registry.binding).
+  it is opened anew (see kws.registry.sqlite), or a run that is being recorded fails (see kws.registry.binding).
 - A registry that cannot be written is read together with its log, if it has one, and else as it lies there. What was
   opened so is opened anew when anything has changed, for others may write where we may not.
 """
@@ -22,6 +22,7 @@ from kws.registry.wal import foreign_log, in_use
 
 BUSY_SECONDS = 30
 _TRIES = 5
+_LONG_LOG = 4_000_000  # bytes
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after that and the size of a page, where the file's changes are written to a log
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
@@ -78,6 +79,13 @@ class File(sqlite3.Connection):
         except sqlite3.Error:
             return False
         return not busy and commits == written
+
+    def shorten_log(self) -> None:
+        """Write a long log into the file, if nobody has written to that otherwise: only we know whose a file is."""
+        with suppress(OSError):
+            if os.stat(f"{self.real}-wal").st_size > _LONG_LOG and self.is_as_it_was():  # noqa: PTH116
+                self.write_log()
+                self.trust()
 
     def bind(self) -> None:
         """Take what the path leads to now for what is open."""
@@ -147,8 +155,8 @@ def is_writable(path: Path) -> bool:
     return os.access(real.parent, os.W_OK) and (not real.exists() or os.access(real, os.W_OK))
 
 
-def open_file(path: Path) -> File:
-    """A connection to the file.
+def open_file(path: Path, *, make: bool = True) -> File:
+    """A connection to the file; with `make` it is made where there is none.
 
     Raises RegistryError where the log beside it is not its own, and sqlite3.Error.
     """
@@ -159,11 +167,11 @@ def open_file(path: Path) -> File:
             if not _open[it]:  # what this process has open may not be opened and closed once more
                 if why := _foreign(real):
                     raise RegistryError(why)
-                it = it if it != _NOTHING else _made(real)
+                it = it if it != _NOTHING or not make else _made(real)
                 in_wal = _reads_as_wal(real)
             _open[it] += it != _NOTHING
         try:
-            connection = _connect(path, real, in_wal=in_wal)
+            connection = _connect(path, real, in_wal=in_wal, make=make)
         finally:
             with _opening:
                 _open[it] -= it != _NOTHING
@@ -188,9 +196,9 @@ def _foreign(real: Path) -> str | None:
     return foreign_log(real)
 
 
-def _connect(path: Path, real: Path, *, in_wal: bool) -> File:
+def _connect(path: Path, real: Path, *, in_wal: bool, make: bool) -> File:
     if is_writable(real):
-        return _opened(path, real, "mode=rwc")
+        return _opened(path, real, "mode=rwc" if make else "mode=rw")
     # Beside a writer whose log is there, SQLite can share it; without one, it would have to make a file.
     if not in_wal or Path(f"{real}-wal").exists():
         try:
@@ -229,6 +237,7 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see shorten_log()
         connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may hold more than tables
         connection.execute("PRAGMA schema_version").fetchone()  # opens the log
         if not connection.fixed:

@@ -3,8 +3,8 @@
 from contextlib import closing
 
 from kws.errors import RegistryError
-from kws.location import Location, ServerUrl
 from kws.registry.files import open_file
+from kws.registry.location import Location, ServerUrl
 
 _IDS = "SELECT id FROM runs WHERE substr(id, 1, length(:beginning)) = :beginning ORDER BY key DESC"
 
@@ -16,7 +16,7 @@ def beginning_with(path: Location, beginning: str) -> list[str]:
     about = {"beginning": beginning}
     try:
         if isinstance(path, ServerUrl):
-            from kws.registry.postgres import ServerDatabase
+            from kws.registry.postgresql import ServerDatabase
 
             with closing(ServerDatabase(path, create=False)) as database, database.reading() as server:
                 return [row["id"] for row in server.execute(_IDS, about)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kws.registry.backend import Connection
-from kws.registry.transfer import TRUTHS
+from kws.registry.protocols import Connection
+from kws.registry.schema import TRUTHS
 
 Rows = list[dict[str, Any]]
 

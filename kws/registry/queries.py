@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.location import Location, ServerUrl
-from kws.registry.backend import Connection, Cursor, open_database
-from kws.registry.connection import Database
+from kws.registry.location import Location, ServerUrl
+from kws.registry.opening import open_database
+from kws.registry.protocols import Connection, Cursor
+from kws.registry.sqlite import Database
 
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _LARGEST_VALUE = 100_000_000  # bytes

@@ -14,12 +14,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
-from kws.data_card import TEST, DataCard, Manifest
 from kws.errors import RecipeError, RegistryError, UnknownRunError
-from kws.events import Evaluation
-from kws.location import Location
-from kws.registry import rows
-from kws.registry.backend import Connection, open_database
+from kws.events import TEST, DataCard, Evaluation, Manifest
+from kws.registry import serialization
+from kws.registry.location import Location
+from kws.registry.opening import open_database
+from kws.registry.protocols import Connection
 from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
@@ -56,7 +56,7 @@ _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
 class RegistryReader:
-    """A registry, opened. Raises RegistryError where it cannot be used; see kws.registry.backend."""
+    """A registry, opened. Raises RegistryError where it cannot be used; see kws.registry.protocols."""
 
     def __init__(self, path: Location, *, create: bool = False) -> None:
         self.path = path
@@ -122,7 +122,7 @@ class RegistryReader:
         """A run's epochs, the first one first."""
         with self.reading() as connection:
             found = connection.execute(_EPOCHS, {"key": self._key(connection, run_id)})
-            return [rows.epoch(row) for row in found]
+            return [serialization.epoch(row) for row in found]
 
     def validation_accuracies(self, run_id: str) -> list[float]:
         """A run's validation accuracy after each epoch: a tenth of the time that its whole epochs take to read."""
@@ -136,7 +136,8 @@ class RegistryReader:
             found = connection.execute(_EVALUATIONS, {"key": self._key(connection, run_id)}).fetchall()
             cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
             return [
-                (cards[row["data_fingerprint"]], rows.evaluation(row, cards[row["data_fingerprint"]])) for row in found
+                (cards[row["data_fingerprint"]], serialization.evaluation(row, cards[row["data_fingerprint"]]))
+                for row in found
             ]
 
     def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
@@ -146,7 +147,7 @@ class RegistryReader:
             row = connection.execute(_EVALUATION, about).fetchone()
             if row is None:
                 return None
-            found = rows.evaluation(row, _card(connection, fingerprint))
+            found = serialization.evaluation(row, _card(connection, fingerprint))
             return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
 
     def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
@@ -175,7 +176,7 @@ class RegistryReader:
         with self.reading() as connection:
             about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
             row = connection.execute(_LOGITS, about).fetchone()
-            return rows.logits(row, _card(connection, fingerprint)) if row else None
+            return serialization.logits(row, _card(connection, fingerprint)) if row else None
 
     def card(self, fingerprint: str) -> DataCard:
         """The card of a data set that runs were made on."""
@@ -187,13 +188,13 @@ class RegistryReader:
         with self.reading() as connection:
             about = {"fingerprint": fingerprint, "split": split}
             row = connection.execute(_MANIFEST, about).fetchone()
-            return rows.manifest(row, len(_card(connection, fingerprint).labels[split])) if row else None
+            return serialization.manifest(row, len(_card(connection, fingerprint).labels[split])) if row else None
 
     def speakers(self, fingerprint: str, split: str) -> tuple[str, ...] | None:
         """The speaker of each clip of one split, in the order of its labels; None where they are not known."""
         with self.reading() as connection:
             row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
-            return rows.speakers(row["speakers"], row["clips"]) if row else None
+            return serialization.speakers(row["speakers"], row["clips"]) if row else None
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""
@@ -276,7 +277,7 @@ class RegistryReader:
                 continue
             sign = f"{row['session']} {row['heartbeat_at']}"
             with self._naming(row["id"]):
-                alive = rows.process(row).is_alive()
+                alive = serialization.process(row).is_alive()
                 seen = datetime.fromisoformat(row["heartbeat_at"])
             if alive is None:
                 found[row["key"]] = Sighting(
@@ -304,9 +305,9 @@ class RegistryReader:
             raise RegistryError(f"{self.path} is damaged: run {run_id} cannot be read ({error})") from None
 
 
-def _run(row: rows.Row, sightings: dict[int, Sighting], tags: tuple[str, ...]) -> Run:
+def _run(row: serialization.Row, sightings: dict[int, Sighting], tags: tuple[str, ...]) -> Run:
     seen = sightings.get(row["key"], Sighting(status=row["status"]))
-    run = rows.run(row, status=seen.status, tags=tags)
+    run = serialization.run(row, status=seen.status, tags=tags)
     return replace(run, last_seen=seen.last_seen) if seen.last_seen else run
 
 
@@ -314,4 +315,4 @@ def _card(connection: Connection, fingerprint: str) -> DataCard:
     data = connection.execute(_DATA, {"fingerprint": fingerprint}).fetchone()
     if data is None:
         raise RegistryError(f"there is no data set with the fingerprint {fingerprint}")
-    return rows.card(data, connection.execute(_SPLITS, {"fingerprint": fingerprint}).fetchall())
+    return serialization.card(data, connection.execute(_SPLITS, {"fingerprint": fingerprint}).fetchall())

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kws.data_card import DataCard
 from kws.errors import RegistryError
-from kws.events import Evaluation
+from kws.events import DataCard, Evaluation
 from kws.registry.kept import Kept
 from kws.registry.new_files import free_name, new_file
 from kws.registry.runs import FINISHED

@@ -5,9 +5,9 @@ Standard library only, so that reports and the edge can name these types without
 
 from dataclasses import dataclass
 
-from kws.environment import Environment
 from kws.errors import RegistryError
 from kws.recipe import Recipe
+from kws.registry.environment import Environment
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 LOST = "lost"  # recorded as running, but its process is gone; never in the file, seen when it is read

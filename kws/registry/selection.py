@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kws.errors import RegistryError
-from kws.registry.backend import Connection, columns
+from kws.registry.protocols import Connection, columns
 from kws.registry.queries import is_of_the_place, only_reading, reason, refusals, was_stopped
 from kws.registry.runs import Run
 

@@ -12,17 +12,15 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from kws.data_card import DataCard
-from kws.environment import Environment
-from kws.errors import RegistryError
-from kws.events import EpochEnd, Evaluation
-from kws.location import Location
-from kws.process import Process
+from kws.errors import LostConnectionError, RegistryError
+from kws.events import DataCard, EpochEnd, Evaluation
 from kws.recipe import Recipe
-from kws.registry import entries, rows
-from kws.registry.backend import Connection
-from kws.registry.connection import LostConnectionError
+from kws.registry import entries, serialization
+from kws.registry.environment import Environment
 from kws.registry.kept import Kept
+from kws.registry.location import Location
+from kws.registry.process import Process
+from kws.registry.protocols import Connection
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, UNTESTED, Run, require_cut_off
 
@@ -119,7 +117,7 @@ class Registry(RegistryReader):
             "milliseconds": 0,
         }
         entries.keep_card(connection, card)
-        entries.insert(connection, "runs", values | rows.of_recipe(recipe) | dataclasses.asdict(environment))
+        entries.insert(connection, "runs", values | serialization.of_recipe(recipe) | dataclasses.asdict(environment))
         self._begin_session(connection, run_id, first_epoch=1)
         if not self._tests:
             self._tag(connection, run_id, [UNTESTED])
@@ -187,7 +185,7 @@ class Registry(RegistryReader):
         try:
             with self._recording(run_id) as connection:
                 key = self._key(connection, run_id)
-                row = rows.of_epoch(key, epoch, round(1000 * epoch.seconds))
+                row = serialization.of_epoch(key, epoch, round(1000 * epoch.seconds))
                 known = connection.execute(_EPOCH, row).fetchone()
                 if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
                     connection.execute(_FORGET, row)
@@ -202,7 +200,7 @@ class Registry(RegistryReader):
                     entries.insert(connection, "checkpoints", values, anew="run_key")
         finally:  # also where it could not be recorded, for it is to be kept elsewhere then
             if kept := self._kept.get(run_id):
-                kept.record(row or rows.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
+                kept.record(row or serialization.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
 
     @_begun_anew
     def beat(self, run_id: str) -> None:
@@ -319,7 +317,7 @@ class Registry(RegistryReader):
             "heartbeat_at": entries.now(),
             "environment": json.dumps(dataclasses.asdict(environment)) if environment else None,
         }
-        entries.insert(connection, "sessions", values | rows.of_process(Process.here()))
+        entries.insert(connection, "sessions", values | serialization.of_process(Process.here()))
         self._kept[run_id] = Kept.of(connection, key)
 
     def _beat(self, connection: Connection, run_id: str) -> str:

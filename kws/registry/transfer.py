@@ -12,26 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.location import Location
-from kws.registry.backend import Connection, columns, open_database
+from kws.registry.location import Location
 from kws.registry.new_files import new_file
+from kws.registry.opening import open_database
+from kws.registry.protocols import Connection, columns
 from kws.registry.queries import is_of_the_place, reason, refusals
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import STATUSES, Run
+from kws.registry.schema import BELONGINGS, OF_DATA, TABLES, TRUTHS
 from kws.registry.selection import Selection
 
-BELONGINGS = (
-    "sessions",
-    "tags",
-    "epochs",
-    "evaluations",
-    "logits",
-    "weights",
-    "checkpoints",
-)  # the tables with a run_key
-OF_DATA = {"data": "fingerprint", "splits": "data_fingerprint", "manifests": "data_fingerprint"}  # and their key
-TABLES = (*OF_DATA, "runs", *BELONGINGS, "tests")
-TRUTHS = ("softmax", "git_dirty")  # the columns that are true or false
 _LONGEST_ID = 32
 Rows = list[dict[str, Any]]
 

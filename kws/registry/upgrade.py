@@ -15,9 +15,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, StaticPool, create_engine, text
 
-from kws.registry.connection import SCHEMA_VERSION
 from kws.registry.files import open_file
 from kws.registry.new_files import back_up_beside
+from kws.registry.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import psycopg

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from kws.reports.grids import Grid
 from kws.reports.markdown_tables import plain
+from kws.reports.text_tables import Grid
 from kws.reports.written_tables import FileTable
 
 _MOST = 60  # lines of a row

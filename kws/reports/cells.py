@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from kws.data_card import TEST, VALIDATION, DataCard
+from kws.events import TEST, VALIDATION, DataCard
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
-from kws.reports.answers import Answers
 from kws.reports.metrics import Metric
+from kws.reports.predictions import Answers
 
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kws.errors import RegistryError
-from kws.reports import broken_rows, checking_cells, checking_csv, checking_grids, facts, reprints, statements
+from kws.reports import broken_rows, checking_cells, checking_csv, checking_text_tables, facts, reprints, statements
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
-from kws.reports.grids import Grid, grids
-from kws.reports.table1 import Table
+from kws.reports.table import Table
+from kws.reports.text_tables import Grid, grids
 from kws.reports.written_tables import FileTable
 
 _SAME_CAPTION = 0.6  # of the words of both
@@ -82,7 +82,7 @@ class _Candidate:
         """What stands in its rows and columns."""
         if self.first:
             return checking_cells.main(self.table, self.file, self.known)
-        return checking_grids.rows_and_columns(self.table, self.grid, self.file, self.known)
+        return checking_text_tables.rows_and_columns(self.table, self.grid, self.file, self.known)
 
 
 def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
@@ -104,8 +104,8 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
                 _Candidate(whole, table, grid, of_table, place == 0, fit)
                 for table, of_table, each in zip(tables, known, made, strict=True)
                 for place, grid in enumerate(each)
-                for whole in (broken_rows.joined(headed, grid, checking_grids.columns_of(grid, headed)),)
-                if (fit := checking_cells.fit(table, whole) if place == 0 else checking_grids.fit(grid, whole))
+                for whole in (broken_rows.joined(headed, grid, checking_text_tables.columns_of(grid, headed)),)
+                if (fit := checking_cells.fit(table, whole) if place == 0 else checking_text_tables.fit(grid, whole))
             ]
             if candidates:
                 break

@@ -12,9 +12,9 @@ from kws.reports.alignment import FILLING, denials, pairs_of, steps_to, text_of,
 from kws.reports.cells import Cell
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
-from kws.reports.grids import cell_text
 from kws.reports.reprints import reprinted
-from kws.reports.table1 import Table
+from kws.reports.table import Table
+from kws.reports.text_tables import cell_text
 from kws.reports.tokens import (
     CODE,
     DEVIATION,

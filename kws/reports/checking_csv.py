@@ -11,7 +11,7 @@ from dataclasses import replace
 from kws.reports import facts
 from kws.reports.findings import Compared
 from kws.reports.formats import comma_separated
-from kws.reports.table1 import Table
+from kws.reports.table import Table
 from kws.reports.tokens import alike, decimals, normal, tokens
 from kws.reports.written_tables import FileTable
 

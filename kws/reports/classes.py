@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from kws.events import Evaluation
-from kws.reports.inference import Interval, over_clips, resampled_f1
+from kws.reports.statistics import Interval, over_clips, resampled_f1
 
 
 @dataclass(frozen=True, kw_only=True)

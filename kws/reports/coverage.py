@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kws.data_card import ALL, SPLITS, TRAIN, DataCard, Manifest
+from kws.events import ALL, SPLITS, TRAIN, DataCard, Manifest
 
 OTHER_SPLITS = "in its other splits"
 NOT_DRAWN = "not drawn for 'other'"  # as kws.speech says it, and "in FOLDER" where that begins with "_"

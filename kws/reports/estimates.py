@@ -30,7 +30,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.reports.inference import CONFIDENCE
+from kws.reports.statistics import CONFIDENCE
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")

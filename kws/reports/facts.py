@@ -16,7 +16,7 @@ from typing import Any
 
 from kws.recipe import BEST, FINAL
 from kws.reports.metrics import METRICS
-from kws.reports.table1 import Table
+from kws.reports.table import Table
 from kws.reports.tokens import WORD, Token, content, normal, plain, tokens
 
 EPOCHS, BATCH, CLIPS, SEEDS, RUNS, FINGERPRINT = "epochs", "minibatch", "clips", "n", "runs", "fingerprint"

@@ -1,6 +1,7 @@
 """Table 1 as text: Markdown, LaTeX, CSV and JSON. The same registry gives the same bytes.
 
-Markdown and LaTeX write every grid of a table (see kws.reports.grids); CSV has a line a cell, and JSON has everything.
+Markdown and LaTeX write every grid of a table (see kws.reports.text_tables); CSV has a line a cell, and JSON has
+everything.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from kws.reports.cells import Cell
-from kws.reports.grids import Grid, grids
 from kws.reports.latex import latex
-from kws.reports.paper import Paper
-from kws.reports.table1 import Table
+from kws.reports.reference import Paper
+from kws.reports.table import Table
+from kws.reports.text_tables import Grid, grids
 
 SCHEMA = 2
 _CONDITIONS = ("epochs", "batch_size", "precision", "selection")

@@ -19,7 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kws.data_card import DataCard
+from kws.events import DataCard
 
 _ROUNDING = 0.01
 _CEILING = 6.0  # a full-scale sine in the middle of a narrow band comes to 5.5

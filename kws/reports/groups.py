@@ -18,7 +18,8 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
 from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS
-from kws.reports.table1 import Table, tables
+from kws.reports.table import Table
+from kws.reports.table1 import tables
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from kws.reports.grids import Grid, grids
-from kws.reports.table1 import Table
+from kws.reports.table import Table
+from kws.reports.text_tables import Grid, grids
 
 _LETTER, _GAP = (
     0.0145,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kws.registry.runs import Run
-from kws.reports.answers import Answers
 from kws.reports.classes import ClassReport
+from kws.reports.predictions import Answers
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.registry.runs import Run
 from kws.reports import digits
+from kws.training import optimizers
 
 _OF_OPTIMIZERS = ("learning_rate", "momentum", "weight_decay")  # whose defaults differ, and are no difference
 _VARYING = (

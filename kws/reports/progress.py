@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kws import architectures, optimizers
-from kws.process import HEARTBEAT_SECONDS
-from kws.registry.following import Followed, Session
+from kws import architectures
+from kws.registry.polling import Followed, Session
+from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.runs import RUNNING, Epoch, Run
+from kws.training import optimizers
 
 RECENT = 10  # epochs whose mean duration is what one takes
 LATE_SECONDS = 10.0  # by which an epoch must be late at least for its run to be stalled

@@ -9,7 +9,7 @@ Decisions:
   (Guo et al., ICML 2017), and Brier's score over all classes (Monthly Weather Review 78, 1950).
 - An answer is the class that the registry has as predicted. Logits are kept as float16, in which the two largest may
   be equal where they were not, so their largest does not always say which one it was.
-- Intervals are over resamples of the clips; see kws.reports.inference.
+- Intervals are over resamples of the clips; see kws.reports.statistics.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.events import Evaluation
-from kws.reports.inference import RESAMPLES, Interval, over_clips, percentiles
+from kws.reports.statistics import RESAMPLES, Interval, over_clips, percentiles
 
 Floats = NDArray[np.float64]
 BINS = 10

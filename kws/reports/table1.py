@@ -16,58 +16,25 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from kws.data_card import TEST
+from kws.events import TEST
 from kws.recipe import Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import captions, titles
-from kws.reports.answers import Answers
-from kws.reports.cells import Cell, Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
+from kws.reports import titles
+from kws.reports.caveats import notes
+from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
-from kws.reports.notes import notes
+from kws.reports.predictions import Answers
+from kws.reports.table import Table
 
 if TYPE_CHECKING:
-    from kws.reports.estimates import Estimate, Sample
-    from kws.reports.paper import Paper
+    from kws.reports.estimates import Estimate
 
 _EQUAL = ("epochs", "batch_size", "precision", "selection")
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe) if field.name not in ("data", "words"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """The cells of one data set under equal conditions; a cell is missing where nothing was run."""
-
-    metric: Metric
-    data: str
-    data_fingerprint: str
-    classes: tuple[str, ...]
-    test_clips: int
-    test_speakers: int | None  # None where they are not known
-    recipes_judged: int  # by the test split, ever
-    optimism: float | None  # by how much the best of so many recipes would look better if they were equally good
-    conditions: Mapping[str, Any]  # of epochs, batch_size, precision and selection, those that are equal for all cells
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    tested: bool
-    notes: tuple[str, ...]
-    runs: tuple[Run, ...]
-    samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # what cells are made of
-    paper: Paper | None = None  # what the report says of it, where that was asked
-
-    @property
-    def caption(self) -> str:
-        """What the numbers are, in some sentences."""
-        return captions.caption(self)
-
-    def cell(self, row: str, column: str) -> Cell | None:
-        """The cell in that row and column, if anything was run for it."""
-        return next((cell for cell in self.cells if (cell.row, cell.column) == (row, column)), None)
 
 
 def tables(

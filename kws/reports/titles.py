@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.registry.runs import Run
 from kws.reports import digits
+from kws.training import optimizers
 
 Numbers = Mapping[str, Mapping[float, str]]  # how each is written, by field
 

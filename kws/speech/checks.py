@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kws.data_card import SPLITS
 from kws.errors import ClipError, DataError
+from kws.events import SPLITS
 from kws.speech.decode import Recording, energies, read_recording
 from kws.speech.folder import Clip, Folder, read_folder
 from kws.speech.names import folded, one_word, without_ending

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kws.data_card import ALL, DRAWN_BY_NAMES, NOT_DRAWN, SPLITS, DataCard, Manifest
 from kws.errors import DataError
+from kws.events import ALL, DRAWN_BY_NAMES, NOT_DRAWN, SPLITS, DataCard, Manifest
 from kws.speech import prepare
 from kws.speech.cache import published
 from kws.speech.folder import OTHER, UNREADABLE

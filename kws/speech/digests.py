@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kws.environment import cores
+from kws.recipe import cores
 from kws.speech.cache import cache_folder
 from kws.speech.progress import Track, untracked
 

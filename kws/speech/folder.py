@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kws.data_card import SPLITS
 from kws.errors import DataError
+from kws.events import SPLITS
 from kws.speech.digests import Stamp
 from kws.speech.names import Finder, labels_of, without_ending
 from kws.speech.speakers import speakers_file, speakers_of

@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kws.data_card import SPLITS, TRAIN, Manifest
-from kws.environment import cores
 from kws.errors import ClipError, DataError
-from kws.memory import keep_freed_memory
+from kws.events import SPLITS, TRAIN, Manifest
+from kws.recipe import cores
 from kws.speech import arrays
 from kws.speech.decode import SAMPLES, read_recording
 from kws.speech.digests import Stamp
 from kws.speech.features import log_mel
 from kws.speech.folder import Clip
 from kws.speech.front_end import FRONT_END
+from kws.speech.memory import keep_freed_memory
 from kws.speech.progress import Track
 
 _BATCH = 16  # clips transformed at once by a worker: their spectra stay in its cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kws.data_card import SPLITS, TEST, TRAIN, VALIDATION, DataCard
+from kws.events import SPLITS, TEST, TRAIN, VALIDATION, DataCard
 from kws.speech.folder import NOT_DRAWN
 from kws.speech.splits import shared_speakers
 from kws.speech.walk import FOLDERS, NOT_WORDS

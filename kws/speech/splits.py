@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kws.data_card import TEST, TRAIN, VALIDATION
 from kws.errors import DataError
+from kws.events import TEST, TRAIN, VALIDATION
 from kws.speech.names import Finder, without_ending
 
 LISTS = {VALIDATION: "validation_list.txt", TEST: "testing_list.txt"}

@@ -10,9 +10,10 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from kws import architectures, optimizers
+from kws import architectures
 from kws.errors import RecipeError
 from kws.recipe import Recipe
+from kws.training import optimizers
 
 T = TypeVar("T")
 MOST = 100_000

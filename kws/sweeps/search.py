@@ -28,12 +28,12 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from kws import optimizers
 from kws.errors import RecipeError
 from kws.recipe import BEST, Recipe
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
-from kws.session import PRUNED
 from kws.sweeps.plan import OF_OPTIMIZERS, complete
+from kws.training import optimizers
+from kws.training.runner import PRUNED
 
 FIRST_TRIALS = 5  # which are drawn at random and never given up
 MOST_LISTED = 10_000  # recipes of ranges that are few enough to be listed

@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kws
-from kws import session
-from kws.data_card import TRAIN
-from kws.environment import Environment
 from kws.errors import DataError, KwsError
-from kws.events import EpochEnd
-from kws.location import Location, in_full, locate
+from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
+from kws.registry.environment import Environment
+from kws.registry.location import Location, in_full, locate
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
 from kws.speech.cache import unusable
-from kws.stopping import Stopped
+from kws.training import runner
+from kws.training.stopping import Stopped
 
 if TYPE_CHECKING:
     from kws.speech.dataset import Dataset
@@ -97,11 +96,11 @@ class Trainer:
 
     def time(self, recipe: Recipe) -> Answer:
         """How long an epoch may take in seconds, from a few steps on random clips."""
-        from kws import speed
+        from kws.training import profile
 
         clips = len(self._data(recipe).splits[TRAIN])
         size = min(recipe.batch_size, clips, _TIMED_CLIPS)
-        return {"seconds": clips / speed.clips_per_second(recipe, clips=size, repeats=3)}
+        return {"seconds": clips / profile.clips_per_second(recipe, clips=size, repeats=3)}
 
     def train(
         self,
@@ -118,7 +117,7 @@ class Trainer:
         `features` is what a listing found, where the clips have been listed already on this machine.
         Raises DataError where the data here is not that with the fingerprint.
         """
-        from kws import checkpoints, layers, training
+        from kws.training import checkpoints, layers, loop
 
         loaded = self._data(recipe, features)
         if fingerprint and loaded.card.fingerprint != fingerprint:
@@ -128,7 +127,7 @@ class Trainer:
             )
         classes = len(loaded.card.classes)
         try:
-            state = training.Training.begin(recipe, classes)
+            state = loop.Training.begin(recipe, classes)
             network = layers.describe(recipe.arch, classes=classes, maps=recipe.maps)
         except (KwsError, RuntimeError, MemoryError) as error:
             return {"status": FAILED, "run": None, "error": _sentence(error)}
@@ -154,7 +153,7 @@ class Trainer:
                 except KwsError as error:
                     self._registry.end(claim.run, FAILED, str(error))
                     raise
-            run = session.work(self._registry, claim.run, state, recipe, loaded, quiet=True, keep_going=keep_going)
+            run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.end(claim.run, INTERRUPTED)
             raise Stopped(stop) from None
@@ -172,9 +171,9 @@ class Trainer:
         }
 
     def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, track: bool = False) -> Dataset:
-        from kws import display
         from kws.speech import dataset
         from kws.speech.progress import untracked
+        from kws.terminal import console
 
         key = recipe.data, recipe.words, recipe.speakers
         if key not in self._loaded:
@@ -183,7 +182,7 @@ class Trainer:
                 recipe.words,
                 speakers=recipe.speakers,
                 skip_unreadable=self._about.skip_unreadable,
-                track=display.track if track else untracked,
+                track=console.track if track else untracked,
                 found=features,
             )
             dataset.require_all_classes(loaded)

@@ -1,7 +1,7 @@
 """Trials of a search, from those that the registry has to as many as are wanted, on this machine's processes.
 
 Several searches may work under one tag: each takes what the others' processes train for trials of its own, and waits
-for those. They are looked at again and again, until they have ended or can be taken over, as in kws.sweeps.line.
+for those. They are looked at again and again, until they have ended or can be taken over, as in kws.sweeps.scheduler.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kws import display
 from kws.errors import KwsError
-from kws.location import Location
-from kws.process import SILENT_SECONDS
 from kws.recipe import Recipe
+from kws.registry.location import Location
+from kws.registry.process import SILENT_SECONDS
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
-from kws.sweeps.line import DEATHS, LOOK_SECONDS, Ended
-from kws.sweeps.pool import Pool
+from kws.sweeps.local_executor import Pool
+from kws.sweeps.progress import Shown
+from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
-from kws.sweeps.shown import Shown
 from kws.sweeps.trainer import DIED, REFUSED, Question, as_question
+from kws.terminal import console
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -67,10 +67,10 @@ class Trials:
         there, again = self._ended, len(self._cut_off)
         counted = f"{there:,} there, {again:,} to go on with" if there or again else "none there yet"
         counted += f", {len(self._open):,} that other processes train" if self._open else ""
-        display.say(f"search {self._tag}: {wanted:,} trials ({counted}), {self._engine.jobs} at once")
+        console.say(f"search {self._tag}: {wanted:,} trials ({counted}), {self._engine.jobs} at once")
         if listed is not None and len(listed) < wanted:
             many = "1 recipe" if len(listed) == 1 else f"{len(listed):,} recipes"
-            display.say(f"note: these ranges and values hold {many}; no more can be tried than that")
+            console.say(f"note: these ranges and values hold {many}; no more can be tried than that")
             wanted = len(listed)
         with Shown(max(wanted - there, 0), self._db, called) as shown:
             while True:
@@ -95,7 +95,7 @@ class Trials:
                 break
             begun = self._search.begin(self._cut_off.popleft() if self._cut_off else None)
             if begun is None:
-                display.say("note: no recipe could be drawn that was not tried; give wider ranges for more trials")
+                console.say("note: no recipe could be drawn that was not tried; give wider ranges for more trials")
                 return self._ended + len(self._open)
             trial, recipe = begun
             self._open[trial.number] = _Open(trial, recipe)

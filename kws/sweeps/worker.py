@@ -17,12 +17,12 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from kws import streams
-from kws.__main__ import ALLOCATIONS
+from kws import ALLOCATIONS
 from kws.errors import KwsError
 from kws.events import EpochEnd
-from kws.stopping import Stopped, Terminated, stoppable
 from kws.sweeps.trainer import REFUSED, About, Trainer, answer
+from kws.terminal import streams
+from kws.training.stopping import Stopped, Terminated, stoppable
 
 
 def _listen(questions: queue.SimpleQueue[str]) -> None:

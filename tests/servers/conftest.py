@@ -2,7 +2,7 @@
 
 import pytest
 
-from kws.location import locate
+from kws.registry.location import locate
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from commands import TRAIN, Result, dump, kws, ok
 from ledger import make_recipe, make_registry
 from sounds import write_task
 
-from kws.location import locate
+from kws.registry.location import locate
 
 
 @pytest.fixture

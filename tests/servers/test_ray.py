@@ -160,7 +160,7 @@ def test_a_node_that_sees_another_registry_or_none_of_kws_is_one_sentence(task, 
     from ray.cluster_utils import Cluster
 
     with monkeypatch.context() as patched:
-        patched.setattr("kws.sweeps.cluster.Path.touch", lambda mark: None)
+        patched.setattr("kws.sweeps.ray_executor.Path.touch", lambda mark: None)
         said = kws(*SWEEP, *RAY, "--epochs", 1, "--data", task, "--jobs", 1, "--db", tmp_path / "experiments.db")
     assert said.exit_code == 1
     assert "experiments.db is not the sweep's registry; give --db in a folder" in said.stderr.splitlines()[-1]
@@ -195,7 +195,7 @@ def test_an_address_at_which_nobody_answers_is_told_at_once(task):
 
 
 def test_only_a_module_that_is_missing_is_told_to_be_installed():
-    from kws.sweeps.cluster import _cannot_work
+    from kws.sweeps.ray_executor import _cannot_work
 
     missing = (
         "Traceback ...\nRuntimeError: The remote function failed to import:\nModuleNotFoundError: No module named x"

@@ -18,10 +18,11 @@ from commands import connect, dump, kws, ok, ok_json, refused, sql
 from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
-from kws.location import locate
-from kws.registry import ids, postgres, queries, rows
-from kws.registry.connection import SCHEMA_VERSION, is_new
+from kws.registry import ids, postgresql, queries, serialization
+from kws.registry.location import locate
+from kws.registry.opening import is_new
 from kws.registry.reader import RegistryReader
+from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
 from kws.reports.page.live import Live
 
@@ -67,7 +68,7 @@ def test_a_registry_of_a_newer_version_is_told_with_both_versions(url):
 
 
 def test_without_psycopg_what_installs_it_is_told(url, monkeypatch):
-    monkeypatch.delitem(sys.modules, "kws.registry.postgres")
+    monkeypatch.delitem(sys.modules, "kws.registry.postgresql")
     monkeypatch.setitem(sys.modules, "psycopg", None)
     told = refused("runs", "list", "--db", url)
     assert "needs psycopg" in told
@@ -86,7 +87,7 @@ def test_completion_offers_the_ids_that_begin_so(url):
 
 
 def test_a_lock_that_another_program_keeps_is_told(url, monkeypatch):
-    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(postgresql, "LOCK_SECONDS", 0.1)
     make_registry(url)
     with Registry(url) as registry, Registry(url) as other:
         with other._database.writing():
@@ -98,7 +99,7 @@ def test_a_lock_that_another_program_keeps_is_told(url, monkeypatch):
 
 
 def test_who_records_waits_for_nobody_but_those_who_write_about_the_same_run_or_all(url, monkeypatch):
-    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(postgresql, "LOCK_SECONDS", 0.1)
     with Registry(url, create=True) as registry, Registry(url) as other:
         first, second = start(registry), start(registry)
         with other._database.writing(run=first):
@@ -111,7 +112,7 @@ def test_who_records_waits_for_nobody_but_those_who_write_about_the_same_run_or_
 
 
 def test_two_registries_in_one_database_do_not_wait_for_each_other(server, url, db, monkeypatch):
-    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(postgresql, "LOCK_SECONDS", 0.1)
     with Registry(url, create=True) as one, Registry(locate(server.url(server.new_schema())), create=True) as two:
         with one._database.writing():
             train(two)
@@ -197,7 +198,7 @@ def test_a_server_that_comes_back_costs_a_run_nothing(server, url, how):
 
 
 def test_a_server_that_stays_away_is_told(server, url, monkeypatch):
-    monkeypatch.setattr(postgres, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(postgresql, "AGAIN_SECONDS", 0.2)
     monkeypatch.setattr("kws.registry.store._AGAIN_SECONDS", 0.2)
     with Registry(url, create=True) as registry:
         run_id = start(registry)
@@ -218,7 +219,7 @@ def break_connections(url) -> None:
 def test_a_connection_that_breaks_within_a_transaction_is_begun_anew_and_the_epoch_is_there_once(url, monkeypatch):
     with Registry(url, create=True) as registry:
         run_id = start(registry)
-        real, times = rows.of_epoch, []
+        real, times = serialization.of_epoch, []
 
         def breaks(*arguments):
             times.append(time.monotonic())
@@ -226,7 +227,7 @@ def test_a_connection_that_breaks_within_a_transaction_is_begun_anew_and_the_epo
                 break_connections(url)
             return real(*arguments)
 
-        monkeypatch.setattr(rows, "of_epoch", breaks)
+        monkeypatch.setattr(serialization, "of_epoch", breaks)
         registry.record(run_id, make_epochs(1)[0], WEIGHTS)
         assert len(times) == 3
         run = registry.run(run_id)
@@ -251,7 +252,7 @@ def test_a_commit_that_was_kept_but_not_answered_is_kept_once(url, monkeypatch, 
                 if not broken and locks:
                     broken.append(1)
                     self._raw.close()
-                    raise postgres.LostConnectionError("the answer was lost")
+                    raise postgresql.LostConnectionError("the answer was lost")
 
             return whole()
 
@@ -446,4 +447,4 @@ def test_tables_that_are_damaged_are_told_at_opening_and_no_lost_connection(url)
     ],
 )
 def test_a_connection_is_lost_by_its_sqlstate_and_not_by_words(error, lost):
-    assert postgres._is_lost(error) is lost
+    assert postgresql._is_lost(error) is lost

@@ -8,7 +8,7 @@ import pytest
 from commands import connect, ok_json, refused, sql
 from ledger import make_recipe, make_registry
 
-from kws.registry.connection import SCHEMA_VERSION
+from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")

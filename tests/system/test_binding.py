@@ -25,9 +25,9 @@ from ledger import (
 )
 
 from kws.errors import RegistryError
-from kws.registry import binding, connection, doctor, files
+from kws.registry import binding, doctor, files, sqlite
 from kws.registry.binding import ReplacedError
-from kws.registry.following import Follower
+from kws.registry.polling import Follower
 from kws.registry.reader import RegistryReader
 from kws.registry.rescue import rescue
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, RUNNING
@@ -188,6 +188,39 @@ def test_a_run_whose_registry_is_another_fails_at_its_next_record_and_is_kept_be
     assert not [name for name in left if name.endswith(("-wal", "-shm")) and name.startswith("experiments.db")]
 
 
+def test_a_log_does_not_grow_without_end_and_is_never_written_into_a_file_that_somebody_else_wrote(place, other):
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        for epoch in make_epochs(12):
+            registry.record(run_id, epoch, bytes(1_000_000))
+        assert Path(f"{place}-wal").stat().st_size < 8_000_000
+        is_written_over(place, other)
+        with pytest.raises(ReplacedError):
+            registry.record(run_id, make_epochs(13)[12])
+    assert place.read_bytes() == other.read_bytes()
+
+
+def test_where_another_file_was_written_over_it_the_log_is_dropped_though_it_is_newer(place, other):
+    """As where a transaction was under way meanwhile."""
+    with Registry(place) as registry:
+        registry.finish(start(registry, make_recipe(seed=7)), make_evaluation(CARD), CARD, WEIGHTS)
+        is_written_over(place, other)
+        registry._database._connection.execute("UPDATE runs SET note = 'too late'")
+        assert Path(f"{place}-wal").stat().st_mtime_ns >= place.stat().st_mtime_ns
+    assert place.read_bytes() == other.read_bytes()
+    assert not Path(f"{place}-wal").exists()
+
+
+def test_a_file_that_is_removed_while_it_is_closed_is_not_made_anew(place, monkeypatch):
+    registry = Registry(place)
+    registry.annotate(registry.runs()[0].id, "x")
+    place.touch()  # written by somebody, so that it is opened once more
+    leave = files.File.leave
+    monkeypatch.setattr(files.File, "leave", lambda file, **how: (leave(file, **how), place.unlink(missing_ok=True)))
+    registry.__exit__(None, None, None)
+    assert not place.exists()
+
+
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_run_that_has_ended_in_the_file_is_told_as_ended_though_that_is_replaced_right_after(
     place, other, way, monkeypatch
@@ -252,7 +285,7 @@ def test_where_the_file_cannot_be_opened_anew_its_run_fails_as_one_that_was_repl
     with closing(sqlite3.connect(place)) as reader:  # so that the log stays
         reader.execute("SELECT count(*) FROM runs").fetchone()
         monkeypatch.setattr(binding.Binding, "confirm", lambda *_, **__: True)
-        monkeypatch.setattr(connection, "open_file", lambda path: (_ for _ in ()).throw(RegistryError("in use")))
+        monkeypatch.setattr(sqlite, "open_file", lambda path: (_ for _ in ()).throw(RegistryError("in use")))
         place.touch()
         with pytest.raises(ReplacedError, match=r"was replaced while the run was recorded in it \(in use\)"):
             registry.record(run_id, make_epochs(2)[1])
@@ -328,7 +361,7 @@ def test_a_reader_sees_the_file_that_is_at_the_path_and_never_two(place, other, 
 
 
 def test_a_reader_whose_file_is_removed_says_so_and_reads_on_when_it_is_back(place, other, monkeypatch):
-    monkeypatch.setattr("kws.registry.connection._MOVING_SECONDS", 0.1)
+    monkeypatch.setattr("kws.registry.sqlite._MOVING_SECONDS", 0.1)
     with RegistryReader(place) as reader:
         reader.runs()
         place.rename("away.db")

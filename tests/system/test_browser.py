@@ -17,10 +17,10 @@ import pytest
 from commands import ok
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_run, start, train
 
-from kws import serving
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 from kws.reports.metrics import METRICS
+from kws.reports.page import serving
 from kws.reports.page.live import Live
 
 sync_api = pytest.importorskip(

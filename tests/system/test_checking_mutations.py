@@ -21,15 +21,16 @@ from rich.console import Console
 from test_checking_captions import report
 from test_formats import any_name, named, small
 
-from kws import screens
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.reports import checking, checking_cells, formats, latex, table_files
+from kws.reports.comparison import beside
 from kws.reports.formats import FORMATS
-from kws.reports.grids import Grid, grids
 from kws.reports.metrics import METRICS, metric
-from kws.reports.paper import beside
-from kws.reports.table1 import Table, tables
+from kws.reports.table import Table
+from kws.reports.table1 import tables
+from kws.reports.text_tables import Grid, grids
+from kws.terminal import screens
 
 ENDINGS = {"markdown": ".md", "latex": ".tex", "csv": ".csv", "table": ".txt"}
 # Not figures: how wide columns are, a label, a heading, and the names of a CSV's columns.

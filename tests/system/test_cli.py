@@ -469,10 +469,10 @@ def test_only_the_program_itself_offers_to_install_completion(command):
 
 
 def test_bf16_is_probed_recorded_and_has_a_table_of_its_own(task, run, monkeypatch):
-    from kws import speed
+    from kws.training import profile
 
-    timed = speed.clips_per_second  # with fewer clips, for bfloat16 takes seconds where the processor has none
-    monkeypatch.setattr(speed, "clips_per_second", lambda recipe, clips, repeats: timed(recipe, clips=8, repeats=2))
+    timed = profile.clips_per_second  # with fewer clips, for bfloat16 takes seconds where the processor has none
+    monkeypatch.setattr(profile, "clips_per_second", lambda recipe, clips, repeats: timed(recipe, clips=8, repeats=2))
     result = kws(*TRAIN, "--data", task, "--precision", "bf16", "--json")
     assert result.exit_code == 0
     assert re.search(r"bf16 trains \d+\.\d\d times as fast as fp32 on this processor", result.stderr)
@@ -496,30 +496,30 @@ def test_a_gpu_that_is_not_there_is_refused(task):
 
 
 def test_bench_tells_speed_share_and_precision(monkeypatch):
-    from kws import speed
+    from kws.training import profile
 
     made = []
-    measure = speed.measure
-    monkeypatch.setattr(speed, "_PEAK_SECONDS", 0.01)
-    monkeypatch.setattr(speed, "measure", lambda recipe, clips: made.append(measure(recipe, clips=64)) or made[-1])
+    measure = profile.measure
+    monkeypatch.setattr(profile, "_PEAK_SECONDS", 0.01)
+    monkeypatch.setattr(profile, "measure", lambda recipe, clips: made.append(measure(recipe, clips=64)) or made[-1])
     record = json.loads(ok("bench", "--arch", "fc", "--threads", 1, "--json"))
     assert [speed["precision"] for speed in record["speeds"]] == ["fp32", "bf16"]
     for each in record["speeds"]:
         assert each["clips_per_second"] > 0
         assert 0 < each["share"] == pytest.approx(each["gflops"] / each["peak_gflops"])
         assert each["share"] <= 1
-    monkeypatch.setattr(speed, "measure", lambda recipe, clips: made[recipe.precision == "bf16"])
+    monkeypatch.setattr(profile, "measure", lambda recipe, clips: made[recipe.precision == "bf16"])
     fastest = max(made, key=lambda each: each.clips_per_second)
     assert f"fastest here: --precision {fastest.precision}" in ok("bench", "--arch", "fc", "--threads", 1)
 
 
 def test_a_share_above_the_peak_is_never_printed(monkeypatch):
     """Training that is faster than any product of matrices says that the peak is not known."""
-    from kws import speed
+    from kws.training import profile
 
-    monkeypatch.setattr(speed, "peak_gflops", lambda precision, device: 1e-3 if precision == "bf16" else 1e9)
-    measure = speed.measure
-    monkeypatch.setattr(speed, "measure", lambda recipe, clips: measure(recipe, clips=16, repeats=2))
+    monkeypatch.setattr(profile, "peak_gflops", lambda precision, device: 1e-3 if precision == "bf16" else 1e9)
+    measure = profile.measure
+    monkeypatch.setattr(profile, "measure", lambda recipe, clips: measure(recipe, clips=16, repeats=2))
     said = ok("bench", "--arch", "fc", "--threads", 1)
     assert max(int(share) for share in re.findall(r"(\d+) %", said)) <= 100
     line = next(line for line in said.splitlines() if line.split()[:1] == ["bf16"])

@@ -15,8 +15,7 @@ from commands import ok, sql
 from ledger import ENVIRONMENT, PARAMETERS, WEIGHTS, make_card, make_epochs, make_recipe, start
 from places import ROOT
 
-from kws.data_card import SPLITS, Manifest
-from kws.events import Evaluation
+from kws.events import SPLITS, Evaluation, Manifest
 from kws.registry.store import Registry
 
 pytestmark = pytest.mark.sqlite_file

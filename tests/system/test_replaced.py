@@ -9,10 +9,10 @@ import pytest
 from commands import TRAIN, kws, ok, ok_json
 from swept import shared_task
 
-from kws import session
 from kws.errors import DivergedError
 from kws.registry import binding
 from kws.registry.store import Registry
+from kws.training import runner
 
 pytestmark = pytest.mark.sqlite_file
 EPOCHS = 4
@@ -34,8 +34,8 @@ def train(places, monkeypatch):
     """The command that trains, whose registry is gone in no time, and always has a checkpoint."""
     monkeypatch.setenv("KWS_CACHE", str(places.cache))
     monkeypatch.setattr(binding, "SURE_SECONDS", 0.1)
-    monkeypatch.setattr(session, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(session, "_SHARE", 0.0)
+    monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "_SHARE", 0.0)
     return [*TRAIN, "--data", places.task, "--epochs", EPOCHS]
 
 

@@ -6,7 +6,7 @@ import pytest
 from commands import TRAIN, kws, ok_json, refused, sql
 from sounds import write_task
 
-from kws.location import Location, locate
+from kws.registry.location import Location, locate
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from ledger import start, train
 from sounds import write_task
 from swept import shared_task
 
-from kws import training
 from kws.errors import DivergedError, RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
+from kws.training import loop
 
 PATIENT = Path(__file__).parent.parent / "patient.py"
 EPOCHS = 4
@@ -118,7 +118,7 @@ def test_the_ways_that_signals_had_are_as_before_after_a_run(task):
 
 def cut_off(monkeypatch, task: Path, iteration: int, *options: object, error: type = KeyboardInterrupt) -> str:
     """Begin a run that ends in that iteration; its id."""
-    step, done = training.step, iter(range(1, iteration))
+    step, done = loop.step, iter(range(1, iteration))
 
     def steps(*arguments):
         if next(done, None) is None:
@@ -126,7 +126,7 @@ def cut_off(monkeypatch, task: Path, iteration: int, *options: object, error: ty
         return step(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "step", steps)
+        patched.setattr(loop, "step", steps)
         result = kws(*TRAIN, "--data", task, "--epochs", EPOCHS, *options)
     assert result.exit_code == (130 if error is KeyboardInterrupt else 1)
     return ok_json("runs", "list")["runs"][-1]["run"]
@@ -135,8 +135,8 @@ def cut_off(monkeypatch, task: Path, iteration: int, *options: object, error: ty
 @pytest.fixture
 def often(monkeypatch):
     """A checkpoint after every epoch."""
-    monkeypatch.setattr("kws.session.CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr("kws.session._SHARE", 0)
+    monkeypatch.setattr("kws.training.runner.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("kws.training.runner._SHARE", 0)
 
 
 @pytest.mark.parametrize("iteration", [1, ITERATIONS + 1, EPOCHS * ITERATIONS])
@@ -180,7 +180,7 @@ def test_a_failed_run_goes_on_too_and_its_error_is_gone(task, places, often, mon
 
 def test_a_run_that_was_cut_off_after_its_last_epoch_has_only_to_finish(task, places, often, monkeypatch, tmp_path):
     with monkeypatch.context() as patched:
-        patched.setattr("kws.weights.to_bytes", lambda model: signal.raise_signal(signal.SIGTERM))
+        patched.setattr("kws.training.weights.to_bytes", lambda model: signal.raise_signal(signal.SIGTERM))
         assert kws(*TRAIN, "--data", task, "--epochs", EPOCHS).exit_code == 143
     run = ok_json("train", "--resume", "last")
     assert run["status"] == "finished"
@@ -200,7 +200,7 @@ def test_a_run_that_is_recorded_as_finished_stays_finished_whatever_comes_then(t
         raise late("while pages are given back")
 
     with monkeypatch.context() as patched:
-        patched.setattr("kws.registry.connection.Database.untransacted", stopped)
+        patched.setattr("kws.registry.sqlite.Database.untransacted", stopped)
         kws(*TRAIN, "--data", task, "--epochs", 1)
     (run,) = ok_json("runs", "list")["runs"]
     assert run["test_accuracy"] is not None

@@ -19,9 +19,9 @@ from commands import TRAIN, kws, ok, ok_json, sql
 from ledger import make_epochs, make_recipe, make_registry, start
 from sounds import write_task
 
-from kws import streams
 from kws.registry.store import Registry
-from kws.stopping import HungUp, Terminated, exit_code, stoppable
+from kws.terminal import streams
+from kws.training.stopping import HungUp, Terminated, exit_code, stoppable
 
 SHOWN = Path(__file__).parent.parent / "shown.py"
 KWS = f"{shlex.quote(sys.executable)} -m kws"
@@ -121,7 +121,7 @@ def test_no_file_is_opened_in_the_place_of_a_closed_stream(tmp_path):
     """What a library or a child writes to stdout or stderr must not come into the registry or a plot."""
     program = tmp_path / "program.py"
     program.write_text(
-        "import os, subprocess\nfrom kws import streams\nstreams.guard()\n"
+        "import os, subprocess\nfrom kws.terminal import streams\nstreams.guard()\n"
         "with open('opened', 'w') as file:\n"
         "    os.write(1, b'a library')\n"
         "    subprocess.run(['sh', '-c', 'echo a child; echo a child >&2; cat'], check=True)\n"
@@ -253,7 +253,7 @@ def test_what_follows_a_signal_at_once_does_not_cut_off_the_ending(hangup):
 
 
 def test_a_signal_that_was_lost_can_be_sent_again(hangup, monkeypatch):
-    monkeypatch.setattr("kws.stopping._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("kws.training.stopping._AGAIN_SECONDS", 0.0)
     with pytest.raises(Terminated), stoppable():
         with pytest.raises(HungUp):
             signal.raise_signal(signal.SIGHUP)

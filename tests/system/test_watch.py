@@ -35,13 +35,13 @@ from rich.console import Console
 from rich.style import Style
 from sounds import write_task
 
-from kws import dashboard, live
-from kws.braille import Curve, chart, nice_ticks
-from kws.registry.following import Followed, Session
+from kws.registry.polling import Followed, Session
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.registry.store import Registry
 from kws.reports import drawing
 from kws.reports.progress import progress
+from kws.terminal import dashboard, live
+from kws.terminal.braille import Curve, chart, nice_ticks
 
 NOW = datetime(2023, 5, 1, 10, tzinfo=UTC)
 HOSTILE = "[bold red]\x1b[2Jx[/]\n\u202e" + "世" * 40

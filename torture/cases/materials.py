@@ -99,12 +99,12 @@ def _write_arrays(folder: Path) -> None:
 
 def _write_registry(folder: Path) -> None:
     """Six runs by the program itself, then all that differs from time to time made the same."""
-    from kws import session
     from kws.registry.store import Registry
+    from kws.training import runner
 
     raw = folder / "raw.db"
     os.environ["KWS_DB"] = str(raw)
-    session.CHECKPOINT_SECONDS = 0.0
+    runner.CHECKPOINT_SECONDS = 0.0
     for number in range(4):
         _kws(*_RECIPE, "--epochs", "1", "--seed", str(number), "--name", f"run {number}")
     with mock.patch.object(Registry, "finish", side_effect=KeyboardInterrupt):

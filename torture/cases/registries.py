@@ -93,10 +93,10 @@ def _read(path: Path) -> None:
 
 
 def _examine(path: Path) -> None:
-    from kws.registry import doctor, keeping
+    from kws.registry import doctor, maintenance
 
     doctor.examine(path)
-    keeping.info(path)
+    maintenance.info(path)
 
 
 def _damage(draw: random.Random, path: Path) -> None:

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kws.data_card import TEST
 from kws.errors import RegistryError
-from kws.events import Evaluation
+from kws.events import TEST, Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
 from kws.reports.cells import Cell
 from kws.reports.classes import ClassReport
 from kws.reports.drawing import Style, explain, panels, plain
-from kws.reports.table1 import Table
+from kws.reports.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from kws.data_card import TEST, DataCard
 from kws.errors import RegistryError
-from kws.events import Evaluation
+from kws.events import TEST, DataCard, Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.drawing import MARKERS, PLAIN_LOOKS, Style, explain, look, panels, plain, wrapped

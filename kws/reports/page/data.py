@@ -18,16 +18,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from kws import architectures, optimizers
-from kws.data_card import SPLITS, TEST, DataCard
-from kws.events import Evaluation
+from kws import architectures
+from kws.events import SPLITS, TEST, DataCard, Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import RUNNING, Run, described
 from kws.reports.classes import ClassReport
+from kws.reports.comparison import beside
 from kws.reports.metrics import METRICS
 from kws.reports.page import recipes
-from kws.reports.paper import Paper, beside
-from kws.reports.table1 import Table, tables
+from kws.reports.reference import Paper
+from kws.reports.table import Table
+from kws.reports.table1 import tables
+from kws.training import optimizers
 
 DRAWN = 7  # curves at once to begin with: as many as there are colours
 _PERCENT = METRICS["test-accuracy"].text

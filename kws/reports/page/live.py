@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError, UnknownRunError
-from kws.location import Location, ServerUrl
 from kws.registry.files import real_path
+from kws.registry.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.reports.page import html

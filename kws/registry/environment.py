@@ -1,0 +1,105 @@
+"""Environment: what a run was made with; beside the recipe and the data, this is what its bits may depend on.
+
+Standard library only. Neither the machine nor its user is named, for a registry is there to be passed on; a folder
+appears only as it was typed in the command, and a server's URL there without its password.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import kws
+from kws.registry.location import mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Versions, processor and code. `git_commit` is None where kws does not run from a checkout of its repository."""
+
+    kws_version: str
+    python_version: str
+    torch_version: str
+    platform: str
+    cpu: str
+    instruction_set: str | None
+    git_commit: str | None
+    git_dirty: bool | None
+    command: str
+
+    @classmethod
+    def here(cls, arguments: list[str]) -> Environment:
+        """This process's environment; `arguments` are those of the command line, without the program's name."""
+        commit, dirty = _git()
+        return cls(
+            kws_version=kws.__version__,
+            python_version=platform.python_version(),
+            torch_version=version("torch"),
+            platform=f"{platform.system()} {platform.machine()}",
+            cpu=_cpu(),
+            instruction_set=_instruction_set(),
+            git_commit=commit,
+            git_dirty=dirty,
+            command=shlex.join(["kws", *map(mask, arguments)]),
+        )
+
+
+def _cpu() -> str:
+    """The processor's name; its architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+# Vector extensions that libraries for matrix products and transforms choose their kernels by, on x86 and on ARM.
+_EXTENSIONS = re.compile(r"sse4_2|f16c|fma|avx\w*|amx_\w+|asimd\w*|sve\w*|sme\w*|bf16|i8mm|fphp")
+
+
+def _instruction_set() -> str | None:
+    """The processor's vector extensions, in alphabetical order; None where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), None)
+    if flags is None and sys.platform == "darwin":
+        flags = (_output("sysctl", "-n", "machdep.cpu.features") or "").lower() or None
+    if flags is None:
+        return None
+    return " ".join(sorted(flag for flag in set(flags.split()) if _EXTENSIONS.fullmatch(flag)))
+
+
+def _git() -> tuple[str | None, bool | None]:
+    """The commit of the checkout that this package is part of, and whether the package differs from it."""
+    package = str(Path(__file__).parent)
+    if _output("git", "-C", package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None, None
+    commit = _output("git", "-C", package, "rev-parse", "HEAD")
+    changes = _output("git", "-C", package, "status", "--porcelain", "--", ".")
+    return commit, None if changes is None else bool(changes)
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints; None where it is missing or fails.
+
+    Git's own variables (GIT_DIR, GIT_WORK_TREE ...) are kept from it: with them it would tell of another repository.
+    """
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=settings)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

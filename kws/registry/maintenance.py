@@ -1,0 +1,113 @@
+"""Keeping a registry: what is in it, copies of it, and what is deleted for good."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from kws.recipe import Recipe
+from kws.registry.copying import copy_all
+from kws.registry.location import Location, ServerUrl
+from kws.registry.new_files import new_file
+from kws.registry.opening import open_database
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED, STATUSES, Run
+from kws.registry.schema import BELONGINGS, OF_DATA, SCHEMA_VERSION
+from kws.registry.selection import Selection
+from kws.registry.sqlite import Database
+
+_JUDGED = """
+SELECT split, split_fingerprint AS fingerprint, count(DISTINCT recipe) AS recipes, count(*) AS evaluations FROM tests
+GROUP BY split, split_fingerprint ORDER BY recipes DESC, evaluations DESC, split_fingerprint
+"""
+_KEY = "SELECT key FROM runs WHERE id = :id"
+
+
+def info(path: Location) -> dict[str, Any]:
+    """A registry's size, schema and runs by status, and what each split has judged, the most recipes first."""
+    with RegistryReader(path) as registry:
+        runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
+        with registry.reading() as connection:
+            size, free = registry.size()
+            tables = {
+                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+                for table in ("data", "runs", *BELONGINGS, "tests")
+            }
+            judged = [dict(row) for row in connection.execute(_JUDGED)]
+    return {
+        "path": str(path),
+        "registry_schema": SCHEMA_VERSION,
+        "bytes": size,
+        "bytes_free": free,
+        "runs": {status: sum(run.status == status and not run.deleted_at for run in runs) for status in STATUSES},
+        "deleted_runs": sum(run.deleted_at is not None for run in runs),
+        "rows": tables,
+        "judged": judged,
+    }
+
+
+ALL, BEST, NONE = "all", "best", "none"  # whose weights a copy has
+
+
+def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
+    """Copy a registry, compactly, as it is at this moment, while others write; `to` appears whole or not at all.
+
+    The copy has the weights of all runs, of none, or of each recipe's seed that is best on the validation split.
+    Returns how many runs' weights were left out. Raises RegistryError where there is something at `to`, or it cannot be
+    written.
+    """
+    left_out = 0
+    with new_file(to) as temporary:
+        if isinstance(path, ServerUrl):
+            with RegistryReader(path) as registry, registry.reading() as there:
+                copy_all(there, temporary, source=path)
+        else:
+            with closing(Database(path, create=False)) as database, database.untransacted() as connection:
+                connection.execute("VACUUM INTO ?", (str(temporary),))
+        kept: set[str] = set()
+        if weights == BEST:
+            with RegistryReader(temporary) as copied:
+                kept = best_seeds(copied.runs())
+        with closing(sqlite3.connect(temporary)) as copy:
+            if weights != ALL:
+                marks = ", ".join("?" * len(kept))
+                keys = f"SELECT key FROM runs WHERE id IN ({marks})"  # noqa: S608 - question marks
+                dropped = copy.execute(f"DELETE FROM weights WHERE run_key NOT IN ({keys})", sorted(kept))  # noqa: S608
+                left_out = dropped.rowcount
+                copy.commit()
+                copy.execute("VACUUM")
+            copy.execute("PRAGMA journal_mode = WAL")
+    return left_out
+
+
+def best_seeds(runs: Iterable[Run]) -> set[str]:
+    """Of the finished runs of each recipe on each data set, the one whose seed is best on the validation split."""
+    best: dict[tuple[str, Recipe], Run] = {}
+    for run in runs:
+        if run.status == FINISHED and run.validation_accuracy is not None:
+            kind = run.data_fingerprint, dataclasses.replace(run.recipe, seed=0)
+            rival = best.get(kind)
+            if rival is None or run.validation_accuracy > (rival.validation_accuracy or 0.0):
+                best[kind] = run
+    return {run.id for run in best.values()}
+
+
+def purge(path: Location, run_ids: list[str]) -> None:
+    """Remove runs for good, data sets that no run needs any more with them, and give their space back.
+
+    The ledger of tests keeps that they were tested.
+    """
+    with closing(open_database(path, create=False)) as database:
+        with database.writing() as connection:
+            for run_id in run_ids:
+                for table in BELONGINGS:
+                    connection.execute(f"DELETE FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608 - our names
+                connection.execute("DELETE FROM runs WHERE id = :id", {"id": run_id})
+            unneeded = "NOT IN (SELECT data_fingerprint FROM runs UNION SELECT data_fingerprint FROM evaluations)"
+            for table, key in reversed(OF_DATA.items()):
+                connection.execute(f"DELETE FROM {table} WHERE {key} {unneeded}")  # noqa: S608 - as above
+        database.vacuum()

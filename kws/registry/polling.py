@@ -1,0 +1,152 @@
+"""Follower: a reader that looks at runs again and again while other processes train them.
+
+A look is one short transaction. What no other process has changed since the last look is not read again; only whether
+the processes of running runs are still there is asked each time, for a process that was killed changes nothing. One
+that cannot be seen from here is taken to be gone when it gave no sign for as long as SILENT_SECONDS of looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kws.registry import serialization
+from kws.registry.location import Location
+from kws.registry.process import SILENT_SECONDS, Watch
+from kws.registry.protocols import Connection, Row
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import LOST, RUNNING, Epoch, Run, Sighting
+
+_RUN = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"
+_SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
+_EPOCHS = """
+SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds
+FROM epochs WHERE run_key = :key AND epoch >= :first ORDER BY epoch
+"""
+_NEW = "SELECT key FROM runs WHERE key > :last AND started_at >= :since AND deleted_at IS NULL"
+_YOUNG = timedelta(hours=1)
+_NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The last process that worked on a run: from which epoch on, and its clock when it began and last gave a sign."""
+
+    number: int
+    first_epoch: int
+    started: datetime
+    heartbeat: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A run at a look, its epochs (without their iterations), the first one first, and the last session on it.
+
+    `arrived` is when a look first found the last epoch; None where it was there already when the run, or this session
+    of it, was first looked at. `session` is None for a run that was taken in from elsewhere.
+    """
+
+    run: Run
+    epochs: tuple[Epoch, ...]
+    session: Session | None
+    arrived: datetime | None
+
+
+class Follower(RegistryReader):
+    """A registry, opened to follow runs: every one that is running at a look, or has run since the look before.
+
+    Or those that follow() names. Where another file has taken the registry's place, it is begun anew with that.
+    """
+
+    def __init__(self, path: Location) -> None:
+        super().__init__(path)
+        self._ids: tuple[str, ...] | None = None
+        self._version: object = None
+        self._followed: dict[int, Followed] = {}  # by key
+        self._watch = Watch()
+        self._identity = self._database.identity
+        self._last_key: int | None = None  # of the runs at the last look
+
+    def follow(self, ids: Iterable[str]) -> None:
+        """Follow the runs with these ids and no others."""
+        self._ids, self._version, self._followed = tuple(ids), None, {}
+
+    def look(self, now: datetime) -> list[Followed]:
+        """The followed runs as they are, the oldest first; one that has ended stays, one that was purged does not."""
+        with self.reading() as connection:
+            sightings = self._sightings(connection)
+            version = self._database.version(connection)
+            if self._identity != self._database.identity:
+                self._followed, self._last_key, self._identity = {}, None, self._database.identity
+            if version != self._version:
+                wanted = self._wanted(connection, sightings, now)
+                read = {key: self._read(connection, key, sightings, now) for key in wanted}
+                self._followed = {key: found for key, found in sorted(read.items()) if found}
+                self._version = version
+        for key, known in self._followed.items():
+            status = self._status(key, known.run.status, sightings)
+            if status != known.run.status:  # its process is gone
+                self._followed[key] = replace(known, run=replace(known.run, status=status))
+        return list(self._followed.values())
+
+    def _status(self, key: int, recorded: str, sightings: dict[int, Sighting]) -> str:
+        """A run's true status; one that cannot be seen from here is lost when it was silent for long enough."""
+        seen = sightings.get(key)
+        if seen is None:
+            return recorded
+        silent = self._watch.seconds(key, seen.sign) if seen.unseen else 0.0
+        return LOST if silent > SILENT_SECONDS else seen.status
+
+    def _wanted(self, connection: Connection, sightings: dict[int, Sighting], now: datetime) -> set[int]:
+        """The keys of the runs to follow."""
+        if self._ids is None:
+            since = (now - _YOUNG).isoformat(timespec="milliseconds")  # others were only imported now
+            new = connection.execute(_NEW, {"last": self._last_key, "since": since}).fetchall()
+            (self._last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM runs").fetchone()
+            running = (key for key, seen in sightings.items() if seen.status == RUNNING)
+            return {*self._followed, *running, *(row["key"] for row in new)}
+        asked = {f"id{number}": run_id for number, run_id in enumerate(self._ids)}
+        places = ", ".join(f":{name}" for name in asked)
+        return {row["key"] for row in connection.execute(f"SELECT key FROM runs WHERE id IN ({places})", asked)}  # noqa: S608
+
+    def _read(self, connection: Connection, key: int, sightings: dict[int, Sighting], now: datetime) -> Followed | None:
+        row = connection.execute(_RUN, {"key": key}).fetchone()
+        known = self._followed.get(key)
+        if row is None:
+            return None
+        if known and row["id"] != known.run.id:  # that one was purged, and its key is another run's now
+            known = None
+        with self._naming(row["id"]):
+            session = _session(connection.execute(_SESSION, {"key": key}).fetchone())
+            seen = sightings.get(key, Sighting(status=row["status"]))
+            run = replace(serialization.run(row, status=seen.status), last_seen=seen.last_seen)
+            epochs = self._epochs_of(connection, key, known.epochs if known else ())
+        arrived = known.arrived if known and _number(known.session) == _number(session) else None
+        if known and epochs and epochs != known.epochs:
+            arrived = now
+        return Followed(run=run, epochs=epochs, session=session, arrived=arrived)
+
+    def _epochs_of(self, connection: Connection, key: int, known: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
+        """A run's epochs: those known and those after them, or all anew where the last known one is no longer so."""
+        last = known[-1] if known else None
+        read = connection.execute(_EPOCHS, {"key": key, "first": last.epoch if last else 0})
+        found = tuple(serialization.epoch(dict(row) | _NO_ITERATIONS) for row in read)
+        if last and found[:1] != (last,):  # a run that goes on elsewhere may replace epochs
+            return self._epochs_of(connection, key, ())
+        return known + found[1:] if last else found
+
+
+def _session(row: Row | None) -> Session | None:
+    if row is None:
+        return None
+    return Session(
+        number=row["session"],
+        first_epoch=row["first_epoch"],
+        started=datetime.fromisoformat(row["started_at"]),
+        heartbeat=datetime.fromisoformat(row["heartbeat_at"]),
+    )
+
+
+def _number(session: Session | None) -> int:
+    return session.number if session else 0

@@ -1,0 +1,307 @@
+"""The registry in a PostgreSQL database: how it is made, locked and reached, and how what fails there is told.
+
+Imported only where --db is a server's URL; psycopg comes with the extra `postgresql`.
+
+Decisions:
+- The tables lie in the URL's schema (its search_path), beside whatever else is there; kws_registry says whose they are.
+- What is read belongs to one state of the database: REPEATABLE READ, and READ ONLY.
+- A write is READ COMMITTED under advisory locks, which end with it: the registry's, alone, as BEGIN IMMEDIATE does in a
+  file; or the registry's together with other runs' writers, and that of one run alone, so that many record at once.
+- A connection that broke between two transactions is made anew, for half a minute, as long as a server takes to start
+  again. One that breaks within a transaction is told as LostConnectionError, and whoever can begin anew does.
+- An older registry is upgraded by the first process that may, in one transaction under the registry's lock.
+- NaN is NULL, as in SQLite, so that a column that must be a number refuses it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kws.errors import LostConnectionError, RegistryError
+from kws.registry.location import ServerUrl
+from kws.registry.schema import SCHEMA_VERSION, TABLES
+
+if TYPE_CHECKING:
+    from kws.registry.protocols import Connection
+
+try:
+    import psycopg
+    import psycopg.rows
+
+    from kws.registry.postgresql_rows import ServerConnection, adapters, row_factory
+except ImportError as missing:
+    raise RegistryError(
+        f'a registry on PostgreSQL needs psycopg ({missing}); `python -m pip install "kws[postgresql]"` brings it'
+    ) from None
+
+SCHEMA = Path(__file__).parent / "schema_postgresql.sql"  # the tables of kws.registry.tables; `make readme` writes it
+LOCK_SECONDS = 30
+AGAIN_SECONDS = 30.0
+_CONNECT_SECONDS = 10
+_CONNECTION = "08"  # the class of SQLSTATEs about connections
+_SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03")  # by an administrator, a crash, or for idling too long
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
+_TAKEN = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(%s)"
+_WRITABLE = "SELECT has_table_privilege('runs', 'INSERT') AND NOT pg_is_in_recovery()"
+# Whoever is gone without a word holds its locks for a minute at most, and who waits for a dead server hears of it then.
+_KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+_SETTINGS = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEP_ALIVE.items())
+
+
+class ServerDatabase:
+    """A registry on a server, opened; with `create` its tables are made where there are none. For one thread at a time.
+
+    Raises RegistryError where there is no registry, or it cannot be reached, or is newer than this version of kws.
+    """
+
+    generation = 0
+    identity = None
+    _writes = False  # whether it was being written last
+
+    def __init__(self, url: ServerUrl, *, create: bool) -> None:
+        self.path = url
+        with self._translated():
+            self._raw = self._connect()
+            try:
+                if self._schema_name() is None:
+                    if not create:
+                        raise RegistryError(
+                            f"there is no registry at {url}; `kws train` makes one, or name another with --db"
+                        )
+                    self._make()
+                self._check()
+                self._lock = str(self._schema_name())
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._raw.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One state of the database for as long as this lasts; within another transaction, that one's."""
+        if self._is_within():
+            yield ServerConnection(self._raw)
+            return
+        with self._transaction(_READ) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, run: str | None = None) -> Iterator[Connection]:
+        """A transaction that is the only one to write, or to write about this run; it is kept whole or not at all."""
+        locks = {_lock(self._lock): run is not None}
+        if run is not None:
+            locks[_lock(self._lock, run)] = False
+        with self._transaction(_WRITE, locks) as connection:
+            yield connection
+
+    def hold(self, run: str, session: int) -> None:
+        """Nothing: a database is known by its name, and what a server says is kept is there."""
+
+    def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
+        """Nothing, as above."""
+
+    def release(self, run: str) -> None:
+        """Nothing, as above."""
+
+    def abandon(self) -> None:
+        """Nothing, as above."""
+
+    def is_writable(self) -> bool:
+        """Whether this user may write, and the server is no standby."""
+        with self.reading() as connection:
+            return bool(connection.execute(_WRITABLE).fetchone()[0])
+
+    def version(self, connection: Connection) -> object:
+        """What is another text whenever a transaction anywhere on the server has ended."""
+        return connection.execute("SELECT pg_current_snapshot()::text").fetchone()[0]
+
+    def size(self, connection: Connection) -> tuple[int, int | None]:
+        """The tables' bytes with their indexes; how many are free is not known."""
+        sizes = ", ".join(f"pg_total_relation_size('{table}')" for table in TABLES)
+        return sum(connection.execute(f"SELECT {sizes}").fetchone()), None
+
+    def check(self, connection: Connection) -> list[str]:  # noqa: ARG002 - see Backend
+        """Nothing: pages and foreign keys are the server's affair, which refuses what is wrong with them."""
+        return []
+
+    def trim(self) -> None:
+        """Leave it to the server's autovacuum."""
+
+    def vacuum(self) -> None:
+        """Let the server use the space again; it gives back to the file system what lies at a table's end."""
+        with self._translated():
+            self._raw.execute(f"VACUUM {', '.join(TABLES)}")
+
+    def _is_within(self) -> bool:
+        return self._raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+    @contextmanager
+    def _transaction(self, begin: str, locks: dict[int, bool] | None = None) -> Iterator[Connection]:
+        with self._translated():
+            self._writes = begin == _WRITE
+            self._begin(begin, locks or {})
+            try:
+                yield ServerConnection(self._raw)
+                self._raw.execute("COMMIT" if begin == _WRITE else "ROLLBACK")
+            except BaseException:
+                with suppress(psycopg.Error):
+                    self._raw.execute("ROLLBACK")
+                raise
+
+    def _begin(self, begin: str, locks: dict[int, bool]) -> None:
+        """Begin a transaction that has these locks, shared ones or not; on a new connection where this one broke."""
+        until = time.monotonic() + AGAIN_SECONDS
+        pause = 0.05
+        while True:
+            try:
+                if self._raw.closed:
+                    self._raw = self._connect()
+                self._raw.execute(begin)
+                for key, shared in locks.items():
+                    self._raw.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
+                return
+            except psycopg.OperationalError:
+                if not self._raw.closed:
+                    with suppress(psycopg.Error):
+                        self._raw.execute("ROLLBACK")
+                    raise
+                if time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        own = {"connect_timeout": _CONNECT_SECONDS, "application_name": "kws", **_KEEP_ALIVE}
+        options: dict[str, Any] = {**own, **self.path.options(), "client_encoding": "utf8"}
+        raw = psycopg.connect(**options, autocommit=True, prepare_threshold=None, context=adapters())
+        raw.row_factory = row_factory
+        raw.execute(f"{_SETTINGS}; SET lock_timeout = '{LOCK_SECONDS}s'")
+        return raw
+
+    def _schema_name(self) -> str | None:
+        row = self._raw.execute(_SCHEMA_OF).fetchone()
+        return row[0] if row else None
+
+    def _make(self) -> None:
+        """Make the tables in one transaction; of several processes that do so at once, one makes them."""
+        (schema,) = self._raw.execute("SELECT current_schema()").fetchone() or (None,)
+        if schema is None:
+            raise RegistryError(f"{self.path} names no schema that is there; make it by CREATE SCHEMA, or leave it out")
+        with self._transaction(_WRITE, {_lock(schema): False}):
+            if self._schema_name() is not None:
+                return
+            taken = [row[0] for row in self._raw.execute(_TAKEN, (list(TABLES),))]
+            if taken:
+                raise RegistryError(
+                    f"{self.path} has a table {sorted(taken)[0]} that is not kws's; name another database with --db, "
+                    "or another schema of it by ?options=-csearch_path%3DNAME"
+                )
+            for statement in SCHEMA.read_text(encoding="utf-8").split(";"):
+                self._raw.execute(statement)
+            self._raw.execute("CREATE TABLE kws_registry (schema_version INTEGER NOT NULL)")
+            self._raw.execute("INSERT INTO kws_registry VALUES (%s)", (SCHEMA_VERSION,))
+
+    def _check(self) -> None:
+        row = self._raw.execute("SELECT max(schema_version) FROM kws_registry").fetchone()
+        schema = (row[0] if row else None) or 0
+        if schema < 1:
+            raise RegistryError(f"{self.path} has the schema {schema}, which never was; it is damaged")
+        if schema > SCHEMA_VERSION:
+            raise RegistryError(
+                f"{self.path} has schema {schema}, and this version of kws knows up to {SCHEMA_VERSION}; upgrade kws"
+            )
+        if schema < SCHEMA_VERSION:
+            self._upgrade(schema)
+
+    def _upgrade(self, schema: int) -> None:
+        if not self.is_writable():
+            raise RegistryError(
+                f"{self.path} has schema {schema}, this version of kws needs {SCHEMA_VERSION}, and this user may not "
+                "upgrade it; open it once as the user who made it"
+            )
+        from sqlalchemy.exc import DBAPIError
+
+        from kws.registry.upgrade import upgrade_on_server
+
+        try:
+            done = upgrade_on_server(self._connect_plainly, _lock(str(self._schema_name())))
+        except DBAPIError as error:
+            raise error.orig or error from None
+        if done:
+            sys.stderr.write(f"{self.path} was upgraded to schema {SCHEMA_VERSION}\n")
+
+    def _connect_plainly(self) -> psycopg.Connection[Any]:
+        """A connection whose rows are tuples and whose transactions are psycopg's, as SQLAlchemy wants it."""
+        raw = self._connect()
+        raw.row_factory = psycopg.rows.tuple_row
+        raw.autocommit = False
+        return raw
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._failure(error) from None
+        except UnicodeEncodeError as error:
+            raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
+
+    def _failure(self, error: psycopg.Error) -> RegistryError:
+        """What went wrong, in one sentence."""
+        reason = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
+        for secret in self.path.secrets():
+            reason = reason.replace(secret, "***")
+        if getattr(self, "_raw", None) is None:
+            return RegistryError(f"{self.path} cannot be reached ({reason})")
+        if _is_lost(error):
+            return LostConnectionError(f"the connection to {self.path} was lost ({reason}); try again when it is there")
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            return RegistryError(
+                f"{self.path} was locked by another program for {LOCK_SECONDS} s; try again when it is done"
+            )
+        if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
+            act = "written" if self._writes else "read"
+            return RegistryError(
+                f"{self.path} cannot be {act} ({reason}); ask for the right to, or choose another --db"
+            )
+        if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # psycopg's own, of a text it cannot send
+            return RegistryError(f"a text with a NUL character cannot be kept in {self.path}; leave that out")
+        if isinstance(error, psycopg.errors.DiskFull):
+            return RegistryError(f"{self.path} cannot grow: the server's disk is full; free some space there")
+        return RegistryError(f"{self.path} cannot be used as a registry ({reason})")
+
+
+def _is_lost(error: psycopg.Error) -> bool:
+    """Whether an error says that the connection is no more, by its SQLSTATE or that it is libpq's own."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_CONNECTION) or error.sqlstate in _SHUT_DOWN
+
+
+def is_new_on_server(url: ServerUrl) -> bool:
+    """Whether there is no registry at `url` yet. Raises RegistryError where the server cannot be reached."""
+    database = ServerDatabase.__new__(ServerDatabase)
+    database.path = url
+    with database._translated():
+        database._raw = database._connect()
+        try:
+            return database._schema_name() is None
+        finally:
+            database.close()
+
+
+def _lock(schema: str, run: str = "") -> int:
+    """The number of an advisory lock: of a registry, or of one of its runs."""
+    digest = hashlib.sha256(f"kws\0{schema}\0{run}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,158 @@
+"""PostgreSQL's connection as the registry's SQL wants it: parameters as :name, and rows by number or by name.
+
+Values come as from SQLite: numbers as int and float, blobs as bytes, and everything that SQLite has no word for as the
+text that PostgreSQL itself makes of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Any
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap, Loader
+from psycopg.types.string import TextLoader
+
+_BATCH = 100  # rows
+_PLACE = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
+_KEPT = {
+    "bool",
+    "bytea",
+    "int2",
+    "int4",
+    "int8",
+    "oid",
+    "float4",
+    "float8",
+    "text",
+    "varchar",
+    "bpchar",
+    "name",
+    "char",
+}
+
+
+class Row(tuple[Any, ...]):
+    """A row, whose values have numbers and names."""
+
+    _numbers: Mapping[str, int] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            try:
+                key = self._numbers[key]
+            except KeyError:
+                raise IndexError(f"no column {key!r}") from None
+        return super().__getitem__(key)
+
+    def keys(self) -> list[str]:
+        """The columns' names."""
+        return list(self._numbers)
+
+
+class ServerConnection:
+    """A psycopg connection as kws.registry.protocols.Connection."""
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        self.raw = raw
+        self._until: float | None = None
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Any:
+        """Run one statement; without parameters it is taken as it stands."""
+        if self._until is not None:
+            return _Answer(self.raw, sql, self._until)
+        if parameters is None:
+            return self.raw.execute(sql)
+        return self.raw.execute(_translated(sql), _values(parameters))
+
+    def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Any:
+        """Run one statement for each of these."""
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_translated(sql), [_values(each) for each in parameters])
+
+    @contextmanager
+    def only_reading(self, seconds: float) -> Iterator[None]:
+        """Run nothing but a SELECT, and stop it after so many seconds; within a transaction that only reads."""
+        self._until = time.monotonic() + seconds
+        self.raw.execute(f"SET LOCAL statement_timeout = {max(1, round(1000 * seconds))}")
+        try:
+            yield
+        finally:
+            self._until = None
+            if self.raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+                self.raw.execute("SET LOCAL statement_timeout = 0")
+
+
+class _Answer:
+    """Rows as they come of a query that is sent as a cursor's: one SELECT, and nothing else, can be that.
+
+    A FETCH is worked out whole before its first row is sent, so it is for a few rows, for what is left of the time.
+    """
+
+    def __init__(self, raw: psycopg.Connection[Any], sql: str, until: float) -> None:
+        self._raw, self._until = raw, until
+        declared = raw.cursor(name="kws_answer")
+        declared.execute(sql)
+        self.description = declared.description
+
+    def __iter__(self) -> Iterator[Any]:
+        full = True
+        while full:
+            left = max(1, round(1000 * (self._until - time.monotonic())))
+            self._raw.execute(f"SET LOCAL statement_timeout = {left}")
+            full = False
+            for number, row in enumerate(self._raw.cursor().stream(f"FETCH FORWARD {_BATCH} FROM kws_answer"), 1):
+                yield row
+                full = number == _BATCH
+
+
+@cache
+def adapters() -> AdaptersMap:
+    """What lets a connection answer with values as SQLite's."""
+    made = AdaptersMap(psycopg.adapters)
+    for each in psycopg.adapters.types:
+        for oid in (each.oid, each.array_oid):
+            if oid and not (oid == each.oid and each.name in _KEPT):
+                made.register_loader(oid, TextLoader)
+    made.register_loader("numeric", _NumberLoader)
+    made.register_loader(0, TextLoader)
+    return made
+
+
+class _NumberLoader(Loader):
+    """A numeric, such as a sum of integers, as SQLite would have it."""
+
+    def load(self, data: Buffer) -> int | float:
+        text = bytes(data).decode()
+        whole = int(text) if text.lstrip("-").isdigit() else None
+        return whole if whole is not None and abs(whole) < 2**63 else float(text)
+
+
+def row_factory(cursor: psycopg.Cursor[Any]) -> Any:
+    """What makes a cursor's rows of values."""
+    description = cursor.description
+    return _kind(tuple(column.name for column in description)) if description else tuple
+
+
+@lru_cache(maxsize=128)
+def _kind(names: tuple[str, ...]) -> type[Row]:
+    numbers = {name: number for number, name in reversed([*enumerate(names)])}
+    return type("Row", (Row,), {"__slots__": (), "_numbers": {name: numbers[name] for name in names}})
+
+
+@lru_cache(maxsize=512)
+def _translated(sql: str) -> str:
+    return _PLACE.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+def _values(parameters: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+    assert isinstance(parameters, Mapping)
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in parameters.items()
+    }

@@ -1,0 +1,292 @@
+"""Between plain values and rows: what a recipe, a card, an epoch or an evaluation is in the tables, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from kws.events import DIGEST_BYTES, SPLITS, DataCard, EpochEnd, Evaluation, Manifest
+from kws.recipe import Recipe
+from kws.registry.environment import Environment
+from kws.registry.process import Process
+from kws.registry.protocols import Row as Row
+from kws.registry.runs import Epoch, Run
+
+T = TypeVar("T")
+_RECIPE = [field.name for field in dataclasses.fields(Recipe)]
+_ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
+_EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+_RUN = (
+    "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
+    "multiply_accumulates", "data_fingerprint",
+)  # fmt: skip
+
+
+def of_recipe(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as columns of a run."""
+    values = {name: getattr(recipe, name) for name in _RECIPE}
+    return values | {"words": json.dumps(recipe.words), "maps": json.dumps(recipe.maps) if recipe.maps else None}
+
+
+def recipe(row: Row) -> Recipe:
+    """A recipe from a run's row."""
+    values = {name: row[name] for name in _RECIPE}
+    maps = values["maps"]
+    values |= {"words": tuple(json.loads(values["words"])), "maps": tuple(json.loads(maps)) if maps else None}
+    values["softmax"] = bool(values["softmax"])
+    return _typed(Recipe(**values))
+
+
+def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
+    """A run from its row, joined with the source of its data; its status may be told better than the row knows it."""
+    environment = {name: row[name] for name in _ENVIRONMENT}
+    if environment["git_dirty"] is not None:
+        environment["git_dirty"] = bool(environment["git_dirty"])
+    made = _typed(
+        Run(
+            **{name: row[name] for name in _RUN},
+            status=status,
+            tags=tags,
+            data_source=row["source"],
+            recipe=recipe(row),
+            environment=_typed(Environment(**environment)),
+            epochs_done=row["epochs_done"],
+            seconds=row["milliseconds"] / 1000,
+            validation_accuracy=row["validation_accuracy"],
+            test_accuracy=row["test_accuracy"],
+        )
+    )
+    for accuracy in (made.validation_accuracy, made.test_accuracy):
+        if accuracy is not None and not 0 <= accuracy <= 1:
+            raise ValueError(f"an accuracy of {accuracy}")
+    if made.epochs_done < 0 or made.parameters < 0:
+        raise ValueError("it counts less than nothing")
+    return made
+
+
+def process(row: Row) -> Process:
+    """The process of a session's row."""
+    return Process(host=row["host"], boot=row["boot"], pid=row["pid"], started=row["process_started"])
+
+
+def of_process(process: Process) -> dict[str, Any]:
+    """A process as columns of a session."""
+    return {"host": process.host, "boot": process.boot, "pid": process.pid, "process_started": process.started}
+
+
+def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
+    """An epoch as a row of the run with that key."""
+    return {name: getattr(epoch, name) for name in _EPOCH} | {
+        "run_key": key,
+        "milliseconds": milliseconds,
+        "iteration_losses": _pack([iteration.loss for iteration in epoch.iterations]),
+        "iteration_accuracies": _pack([iteration.accuracy for iteration in epoch.iterations]),
+    }
+
+
+def epoch(row: Row) -> Epoch:
+    """An epoch from its row."""
+    return _typed(
+        Epoch(
+            **{name: row[name] for name in _EPOCH},
+            seconds=row["milliseconds"] / 1000,
+            iteration_losses=_unpack(row["iteration_losses"]),
+            iteration_accuracies=_unpack(row["iteration_accuracies"]),
+        )
+    )
+
+
+def of_card(card: DataCard) -> dict[str, Any]:
+    """A card as a data set's row, without its splits."""
+    return {
+        "fingerprint": card.fingerprint,
+        "source": card.source,
+        "classes": json.dumps(card.classes),
+        "front_end": json.dumps(dict(card.front_end)),
+        "mean": card.mean,
+        "std": card.std,
+        "draw": card.draw,
+        "content": card.content,
+        "band_means": json.dumps(card.band_means) if card.band_means else None,
+        "unused": json.dumps(dict(card.unused)) if card.unused else None,
+    }
+
+
+def of_splits(card: DataCard) -> list[dict[str, Any]]:
+    """A card's splits as rows."""
+    return [
+        {
+            "data_fingerprint": card.fingerprint,
+            "split": split,
+            "fingerprint": card.split_fingerprints[split],
+            "clips": len(labels),
+            "counts": json.dumps(card.counts[split]),
+            "labels": zlib.compress(labels),
+        }
+        for split, labels in card.labels.items()
+    ]
+
+
+def of_manifests(card: DataCard) -> list[dict[str, Any]]:
+    """A card's manifests as rows."""
+    return [
+        {
+            "data_fingerprint": card.fingerprint,
+            "split": split,
+            "paths": _squeeze(manifest.paths),
+            "digests": manifest.digests,
+            "speakers": None if manifest.speakers is None else _squeeze(manifest.speakers),
+            "modified_ns": _squeeze(manifest.modified_ns),
+            "seconds": _squeeze(manifest.seconds),
+        }
+        for split, manifest in card.manifests.items()
+    ]
+
+
+def manifest(row: Row, clips: int) -> Manifest:
+    """A split's manifest from its row; it must have so many clips."""
+    made = Manifest(
+        paths=_loosen(row["paths"]),
+        digests=row["digests"],
+        speakers=speakers(row["speakers"], clips),
+        modified_ns=_loosen(row["modified_ns"]),
+        seconds=_loosen(row["seconds"]),
+    )
+    if {len(made.paths), len(made.modified_ns), len(made.seconds), len(made.digests) / DIGEST_BYTES} != {clips}:
+        raise ValueError(f"the manifest of the {row['split']} split does not have its {clips} clips")
+    return made
+
+
+def speakers(blob: bytes | None, clips: int) -> tuple[str, ...] | None:
+    """The speaker of each of a split's clips; None where they are not known."""
+    if blob is None:
+        return None
+    made = _loosen(blob)
+    if len(made) != clips or not all(isinstance(name, str) for name in made):
+        raise ValueError(f"the speakers are not {clips} names")
+    return made
+
+
+def _squeeze(values: Sequence[Any]) -> bytes:
+    return zlib.compress(json.dumps(values).encode())  # file names that are not UTF-8 keep their surrogates, escaped
+
+
+def _loosen(blob: bytes) -> tuple[Any, ...]:
+    return tuple(json.loads(zlib.decompress(blob)))
+
+
+def card(data: Row, splits: Sequence[Row]) -> DataCard:
+    """A card from a data set's row and its splits'."""
+    ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
+    made = _typed(
+        DataCard(
+            source=data["source"],
+            classes=tuple(json.loads(data["classes"])),
+            counts={row["split"]: tuple(json.loads(row["counts"])) for row in ordered},
+            split_fingerprints={row["split"]: row["fingerprint"] for row in ordered},
+            labels={row["split"]: zlib.decompress(row["labels"]) for row in ordered},
+            front_end=json.loads(data["front_end"]),
+            mean=data["mean"],
+            std=data["std"],
+            draw=data["draw"],
+            band_means=tuple(json.loads(data["band_means"])) if data["band_means"] else None,
+            unused=json.loads(data["unused"]) if data["unused"] else {},
+        )
+    )
+    if (
+        tuple(made.counts) != SPLITS
+        or not isinstance(made.front_end, dict)
+        or not all(isinstance(name, str) for name in made.classes)
+    ):
+        raise ValueError("a data set's splits or classes are not what they should be")
+    for split, counts in made.counts.items():
+        labels = made.labels[split]
+        if counts != tuple(labels.count(label) for label in range(len(made.classes))) or sum(counts) != len(labels):
+            raise ValueError(f"the labels of the {split} split are not those of its classes")
+    return made
+
+
+def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
+    """An evaluation as a row of the run with that key, but for its time."""
+    return {
+        "run_key": key,
+        "data_fingerprint": card.fingerprint,
+        "split": evaluation.split,
+        "clips": evaluation.clips,
+        "loss": evaluation.loss,
+        "objective": evaluation.objective,
+        "accuracy": evaluation.accuracy,
+        "predictions": zlib.compress(evaluation.predictions),
+    }
+
+
+def of_logits(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
+    """An evaluation's logits as a row of the run with that key."""
+    return {
+        "run_key": key,
+        "data_fingerprint": card.fingerprint,
+        "split": evaluation.split,
+        "logits": zlib.compress(evaluation.logits),
+    }
+
+
+def logits(row: Row, card: DataCard) -> bytes:
+    """The logits of an evaluation from their row and the card of the data it was on."""
+    made = zlib.decompress(row["logits"])
+    if len(made) != 2 * len(card.labels_of(row["split"])) * len(card.classes):
+        raise ValueError(f"the logits on the {row['split']} split are not as many as its clips and classes")
+    return made
+
+
+def evaluation(row: Row, card: DataCard) -> Evaluation:
+    """An evaluation from its row and the card of the data it was on."""
+    made = Evaluation(
+        split=row["split"],
+        loss=row["loss"],
+        objective=row["objective"],
+        accuracy=row["accuracy"],
+        predictions=zlib.decompress(row["predictions"]),
+        labels=card.labels_of(row["split"]),
+    )
+    if any(prediction >= len(card.classes) for prediction in set(made.predictions)):
+        raise ValueError(f"the answers on the {made.split} split name classes that are not there")
+    return _typed(made)
+
+
+@cache
+def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    """The fields of a dataclass that hold plain values, and the types that each may have."""
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        allowed = {get_origin(each) or each for each in (get_args(hint) if isinstance(hint, UnionType) else (hint,))}
+        if float in allowed:
+            allowed.add(int)
+        if allowed <= {str, int, float, bool, bytes, tuple, type(None)}:
+            found.append((name, tuple(allowed)))
+    return tuple(found)
+
+
+def _typed(made: T) -> T:
+    """The same, of whose fields each has the type that it should; SQLite lets any column hold anything.
+
+    Raises TypeError.
+    """
+    kind: Any = type(made)
+    for name, types in _plain_fields(kind):
+        if not isinstance(getattr(made, name), types):
+            raise TypeError(f"its {name} is of the type {type(getattr(made, name)).__name__}")
+    return made
+
+
+def _pack(values: list[float]) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def _unpack(data: bytes) -> tuple[float, ...]:
+    return struct.unpack(f"<{len(data) // 4}f", data)

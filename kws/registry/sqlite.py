@@ -1,0 +1,332 @@
+"""The registry's file: what makes it one, how it is locked, and how a missing or foreign one is told.
+
+Decisions:
+- The standard library's sqlite3, without a layer between: recording an epoch takes a tenth of a millisecond, and
+  `kws compare` starts in half the time. The tables themselves are declared in kws.registry.tables.
+- Write-ahead logging, so that readers and a writer do not wait for each other.
+- What was recorded survives a loss of power: every commit waits for the disk (synchronous=FULL).
+- A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another; sqlite3's own transactions,
+  which begin late and can leave half a change behind, are switched off.
+- A registry in a folder that cannot be written, or that was opened for reading only, is read as it lies there.
+- Every transaction is on the file that the path leads to: where that is another one than before, it is opened anew, but
+  for a run that is being recorded, which fails (see kws.registry.binding).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kws.errors import RegistryError
+from kws.registry import files
+from kws.registry.binding import Beat, Binding, ReplacedError
+from kws.registry.failures import failure
+from kws.registry.files import is_writable, open_file, primary, real_path
+from kws.registry.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from kws.registry.protocols import Connection
+
+APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
+SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
+
+Tell = Callable[[str], object]
+_MOVING_SECONDS = 1.0  # for which a file may be missing that is just being replaced
+_AGAIN_SECONDS = 0.05
+_SMALLEST = 512  # bytes, of the smallest page
+_WRITE = "BEGIN IMMEDIATE"
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+
+
+class Database:
+    """A registry's file, opened; with `create` it is made where there is none. For one thread at a time.
+
+    An older registry is upgraded, after a copy of it was made beside it, whose name `tell` is told. Raises
+    RegistryError where it is missing, is no registry, or is newer than this version of kws; so does every transaction
+    where the file cannot be used.
+    """
+
+    def __init__(self, path: Path, *, create: bool, tell: Tell = _say) -> None:
+        self.path, self._tell = path, tell
+        self.generation = 0  # another number for each file that was opened
+        self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
+        self._anchor: Beat | None = None  # of the last of those before
+        self._open(create=create)
+
+    def _open(self, *, create: bool) -> None:
+        """Open the file that the path leads to now."""
+        new = is_new_file(self.path)
+        if new and not create:
+            raise RegistryError(
+                f"there is no registry at {self.path}; `kws train` makes one, or name another with --db"
+            )
+        if self.path.is_dir():
+            raise RegistryError(f"{self.path} is a folder; --db names a registry file, such as experiments.db")
+        if not new and self.path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty one
+            raise RegistryError(f"{self.path} is not a SQLite database; name a registry with --db")
+        if not os.access(self.path, os.R_OK) and not new:
+            raise RegistryError(f"{self.path} cannot be read; ask for the permission to, or name another with --db")
+        with self._translated():
+            self._connection = open_file(self.path)
+            try:
+                if new or (create and self._is_bare()):
+                    self._make()
+                if self._check() < SCHEMA_VERSION:
+                    self._upgrade(self._tell)
+            except BaseException:
+                self.close()
+                raise
+        self.generation += 1
+
+    def close(self) -> None:
+        """Close the file; the last to do so leaves nothing beside it."""
+        if self._connection.is_current() and not self._connection.is_as_it_was():
+            self._leave()  # and open it once more, which tells whether the log is the file's own
+            with suppress(RegistryError, sqlite3.Error):
+                self._connection = open_file(self.path, make=False)
+        self._connection.leave()
+
+    def _leave(self) -> None:
+        """Close the file so that its log is not mixed with what is there now; it is dropped where that is another."""
+        signs = [binding.last_seen() for binding in self._bindings.values()] or [self._anchor]
+        there = all(sign.is_in(self._connection) for sign in signs if sign) if self._connection.is_current() else True
+        self._connection.leave(written_over=not there)
+
+    def hold(self, run: str, session: int) -> None:
+        """From now on a run is recorded, and this file and no other must be at the path, until release()."""
+        self._bindings[run] = Binding(run, session, self._anchor)
+
+    def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
+        """Make sure that what was just committed with this heartbeat is in the file at the path; for a run on hold.
+
+        Raises ReplacedError where it is not.
+        """
+        if binding := self._bindings.get(run):
+            binding.beats.append(beat)
+            self._confirm(binding, thoroughly=thoroughly)
+
+    def release(self, run: str) -> None:
+        """A run is no longer recorded."""
+        if binding := self._bindings.pop(run, None):
+            self._anchor = binding.last_seen()
+
+    def abandon(self) -> None:
+        """Leave a file that is no longer the one at the path, and let go of all that was recorded in it."""
+        self._bindings.clear()
+        self._anchor = None
+        with self._translated():
+            self._connection.leave(written_over=self._connection.is_current())
+
+    def _confirm(self, binding: Binding, *, thoroughly: bool) -> None:
+        if not thoroughly and binding.is_sure(self._connection):
+            return
+        if binding.confirm(self._connection, thoroughly=thoroughly):
+            self._connection.leave()
+            try:
+                self._open(create=False)
+            except RegistryError as error:  # another process has what was there before open, for one
+                raise ReplacedError(f"{self.path} was replaced while the run was recorded in it ({error})") from None
+            binding.looked = ()
+        self._connection.trust()
+
+    def _follow(self, *, writing: bool) -> None:
+        """Have the file open that the path leads to now; where a run is recorded, it must be the one that is open."""
+        if self._bindings:
+            for binding in [each for each in self._bindings.values() if writing and each.beats]:
+                self._confirm(binding, thoroughly=False)
+            return
+        if self._connection.is_current() and self._connection.is_as_it_was():
+            return
+        until = time.monotonic() + _MOVING_SECONDS
+        while not self.path.exists() and time.monotonic() < until:
+            time.sleep(_AGAIN_SECONDS)
+        self._leave()
+        self._anchor = None
+        self._open(create=False)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One state of the file for as long as this lasts; within another transaction, that one's."""
+        if self._connection.stamps and self._connection.in_transaction:
+            yield self._connection
+            return
+        self._follow(writing=False)
+        with self._transaction("BEGIN"):
+            yield self._connection
+
+    @contextmanager
+    def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
+        """A transaction that has the write lock, the file's only one; it is kept whole or not at all."""
+        self._follow(writing=True)
+        with self._transaction(_WRITE):
+            yield self._connection
+
+    @contextmanager
+    def untransacted(self) -> Iterator[sqlite3.Connection]:
+        """The connection as it is, for what SQLite does not do in a transaction."""
+        self._follow(writing=True)
+        with self._translated():
+            yield self._connection
+
+    @property
+    def identity(self) -> object:
+        """Device and inode of the file."""
+        return self._connection.stamps[0][:2]
+
+    def is_writable(self) -> bool:
+        """Whether the file, and what SQLite puts beside it, can be written."""
+        return is_writable(self.path)
+
+    def version(self, connection: Connection) -> object:
+        """What is another number whenever another connection has changed something."""
+        return self.generation, connection.execute("PRAGMA data_version").fetchone()[0]
+
+    def size(self, connection: Connection) -> tuple[int, int | None]:
+        """The file's bytes, and how many of them are in free pages."""
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return pages * size, free * size
+
+    def check(self, connection: Connection) -> list[str]:
+        """Damaged pages, or rows whose foreign keys point nowhere."""
+        try:
+            damage = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            if not damage:
+                orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+                return [f"a row of {row['table']} belongs to nothing in {row['parent']}" for row in orphans]
+        except sqlite3.DatabaseError as error:
+            damage = [str(error)]
+        return [f"the file is damaged: {line}" for line in damage]
+
+    def trim(self) -> None:
+        """Give free pages back to the file system."""
+        with suppress(RegistryError), self.untransacted() as connection:
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would give back one page
+
+    def vacuum(self) -> None:
+        """Write the file anew, compactly."""
+        with self.untransacted() as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.trust()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        with self._translated():
+            self._connection.execute(begin)
+            try:
+                yield
+                self._connection.execute("COMMIT")
+                if begin == _WRITE:
+                    self._connection.shorten_log()
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._require_bound()
+            raise failure(self.path, error) from None
+        except UnicodeDecodeError as error:
+            raise RegistryError(f"{self.path} is damaged: a text in it is not UTF-8 ({error.reason})") from None
+        except UnicodeEncodeError as error:
+            raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
+
+    def _require_bound(self) -> None:
+        """After an error: where a run is recorded, raise ReplacedError if that is due to another file at the path."""
+        for binding in self._bindings.values():
+            if binding.beats:
+                binding.confirm(self._connection, thoroughly=False)
+
+    def _make(self) -> None:
+        """Make the tables in one transaction; of several processes that do so at once, one makes them."""
+        until = time.monotonic() + files.BUSY_SECONDS
+        self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a checkpoint's pages can be given back
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:  # SQLite does not wait here, whatever its timeout
+                if primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+        with self._transaction(_WRITE):
+            connection = self._connection
+            if self._is_bare():
+                for statement in SCHEMA.read_text(encoding="utf-8").split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._connection.bind()  # to the log, which has only now been made
+
+    def _is_bare(self) -> bool:
+        """Whether the file is a database without anything in it: one that another process has only begun to make."""
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return self._pragma("application_id") == 0 and not tables
+
+    def _check(self) -> int:
+        """The file's schema."""
+        with self._transaction("BEGIN"):  # one state of it, for another process may just be making it
+            application, bare, schema = self._pragma("application_id"), self._is_bare(), self._pragma("user_version")
+        if application != APPLICATION_ID:
+            if bare:  # another process has only begun to make it
+                raise RegistryError(f"there is no registry at {self.path} yet; try again in a moment")
+            raise RegistryError(f"{self.path} is a SQLite database, but not a registry of kws; name another with --db")
+        if schema < 1:
+            raise RegistryError(f"{self.path} has the schema {schema}, which never was; it is damaged")
+        if schema > SCHEMA_VERSION:
+            raise RegistryError(
+                f"{self.path} has schema {schema}, and this version of kws knows up to {SCHEMA_VERSION}; upgrade kws"
+            )
+        return schema
+
+    def _upgrade(self, tell: Tell) -> None:
+        if not is_writable(self.path):
+            raise RegistryError(
+                f"{self.path} has an older schema and cannot be written; copy it to where it can be upgraded"
+            )
+        from sqlalchemy.exc import DBAPIError
+
+        from kws.registry.upgrade import upgrade
+
+        try:
+            copy = upgrade(self.path)
+        except DBAPIError as error:
+            raise error.orig or error from None
+        if copy:
+            with suppress(sqlite3.Error):  # so that this file, too, can give back a checkpoint's pages
+                self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                self._connection.execute("VACUUM")
+            tell(f"{self.path} was upgraded to schema {SCHEMA_VERSION}; as it was, it is kept as {copy}")
+
+    def _pragma(self, name: str) -> int:
+        (value,) = self._connection.execute(f"PRAGMA {name}").fetchone()
+        return value
+
+
+def is_new_file(path: Path) -> bool:
+    """Whether there is no registry at `path` yet. Raises RegistryError where none could be made there either."""
+    try:
+        if path.exists() and path.stat().st_size:
+            return False
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read ({error.strerror}); choose another --db") from None
+    real = real_path(path)
+    if not real.parent.is_dir():
+        raise RegistryError(f"the folder of {path} does not exist; make it, or choose another --db")
+    if not os.access(real if real.exists() else real.parent, os.W_OK):
+        raise RegistryError(f"{path} cannot be written; check its and its folder's permissions, or choose another --db")
+    return True

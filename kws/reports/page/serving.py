@@ -1,0 +1,179 @@
+"""The live page's server: Starlette and uvicorn, on this machine only, for reading only.
+
+Decisions:
+- It listens on 127.0.0.1, and answers only to requests that name this machine as their Host: a page from elsewhere
+  whose name is made to point here (DNS rebinding) is refused. The port may be any, since a tunnel (ssh -L) has its own
+  on the machine of the browser. GET and HEAD are all there is.
+- Every answer has a strict content security policy, is never kept, and tells no other site where it came from.
+- The page asks for /state.json every two seconds and renews itself when its ETag, a digest of all runs, is another.
+- uvicorn's own loop and parser are named, so that it does not matter what else is installed.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kws.errors import KwsError, PageError, UnknownRunError
+from kws.registry.location import Location
+from kws.registry.runs import RUNNING
+from kws.reports.page import html
+from kws.reports.page.live import Live
+
+MOST_RUNS = 100  # in one request
+_THIS_MACHINE = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_HEADERS = {
+    "Content-Security-Policy": html.LIVE_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@contextmanager
+def listening(port: int) -> Iterator[socket.socket]:
+    """A socket that listens on 127.0.0.1 at a port, or at a free one for 0; raises PageError where it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(64)
+        except OSError as error:
+            raise PageError(
+                f"port {port} cannot be used ({error.strerror}); choose another with --port, or --port 0 for a free one"
+            ) from None
+        yield listener
+    finally:
+        listener.close()
+
+
+def address(listener: socket.socket) -> str:
+    """Where a browser finds the page."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def serve(path: Location, listener: socket.socket) -> None:
+    """Serve the registry's page until a signal ends it."""
+    live = Live(path)
+    threading.Thread(target=live.warm_up, daemon=True).start()
+    server(live).run(sockets=[listener])
+
+
+def server(live: Live) -> uvicorn.Server:
+    """The server of a registry's page, which does not run yet."""
+    config = uvicorn.Config(
+        application(live),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+def application(live: Live) -> ASGIApp:
+    """The ASGI application of a registry's page."""
+
+    def state(request: Request) -> Response:
+        digest, overview = live.now()
+        running = sum(run.status == RUNNING for run in overview.runs)
+        headers = {"ETag": f'"{digest}"'}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return JSONResponse({"state": digest, "runs": len(overview.runs), "running": running}, headers=headers)
+
+    def overview(request: Request) -> Response:
+        return HTMLResponse(live.page(request.query_params.get("show", "")))
+
+    def run(request: Request) -> Response:
+        return HTMLResponse(live.run_page(request.query_params.get("id", "")))
+
+    def curves(request: Request) -> Response:
+        return JSONResponse(live.curves(_asked(request)))
+
+    def confusions(request: Request) -> Response:
+        return JSONResponse(live.confusions(_asked(request)))
+
+    def static(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in html.STATIC:
+            return PlainTextResponse(f"there is no {name!r} here", 404)
+        return Response(html.static(name), media_type=html.STATIC[name])
+
+    routes = {
+        "/": overview,
+        "/run": run,
+        "/state.json": state,
+        "/curves.json": curves,
+        "/confusions.json": confusions,
+        "/static/{name}": static,
+    }
+    made = Starlette(
+        routes=[Route(where, endpoint, methods=["GET"]) for where, endpoint in routes.items()],
+        exception_handlers={KwsError: _refusal},
+    )
+    return _Guard(made)
+
+
+def _asked(request: Request) -> list[str]:
+    """The runs that a request names; raises PageError for too many."""
+    ids = request.query_params.getlist("run")
+    if len(ids) > MOST_RUNS:
+        raise PageError(f"{len(ids)} runs are asked for at once; ask for {MOST_RUNS} at most")
+    return ids
+
+
+def _refusal(request: Request, error: Exception) -> Response:
+    """What a KwsError says, as an answer."""
+    code = 404 if isinstance(error, UnknownRunError) else 400 if isinstance(error, PageError) else 503
+    if request.url.path.endswith(".json"):
+        return JSONResponse({"error": str(error)}, code)
+    return PlainTextResponse(str(error), code)
+
+
+class _Guard:
+    """Refuses requests that do not name this machine, or want more than to read; puts our headers on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                ours = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", []), *ours]}
+            await send(message)
+
+        if scope["type"] != "http":
+            return
+        refused = self._refused(scope)
+        await (refused or self._app)(scope, receive, with_headers)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not _THIS_MACHINE.fullmatch(hosts[0]):
+            return PlainTextResponse(
+                "this page is for this machine only; open it as http://localhost and the port that kws ui printed, "
+                "or that a tunnel to it has",
+                403,
+            )
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("this page only reads", 405, headers={"Allow": "GET, HEAD"})
+        return None

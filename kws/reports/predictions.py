@@ -1,0 +1,57 @@
+"""Answers: what finished runs answered on their own test splits, each read once however many figures need it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kws.events import TEST, DataCard, Evaluation
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Answers:
+    """The answers of a registry's runs, as they are asked for."""
+
+    def __init__(self, registry: RegistryReader) -> None:
+        self.registry = registry
+        self._known: dict[str, tuple[DataCard, Evaluation] | None] = {}
+
+    def of(self, run: Run) -> tuple[DataCard, Evaluation] | None:
+        """A run's evaluation on the test split of its own data, with that data's card; None where there is none."""
+        if run.id not in self._known:
+            self._known[run.id] = next(
+                (
+                    (card, evaluation)
+                    for card, evaluation in self.registry.evaluations(run.id)
+                    if card.fingerprint == run.data_fingerprint and evaluation.split == TEST
+                ),
+                None,
+            )
+        return self._known[run.id]
+
+    def right(self, run: Run) -> NDArray[np.float64] | None:
+        """1 for each clip (N,) of the test split that a run got right, else 0."""
+        import numpy as np
+
+        if (found := self.of(run)) is None:
+            return None
+        labels, predictions = (np.frombuffer(each, np.uint8) for each in (found[1].labels, found[1].predictions))
+        return (labels == predictions).astype(np.float64) if len(labels) == len(predictions) else None
+
+    def losses(self, run: Run) -> NDArray[np.float64] | None:
+        """The cross-entropy (N,) of each clip of the test split, in nats; None where a run's logits were not kept."""
+        import numpy as np
+
+        if (found := self.of(run)) is None:
+            return None
+        blob = self.registry.logits(run.id, run.data_fingerprint, TEST)
+        if not blob:
+            return None
+        labels = np.frombuffer(found[1].labels, np.uint8)
+        logits = np.frombuffer(blob, "<f2").astype(np.float64).reshape(len(labels), -1)
+        losses: NDArray[np.float64] = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+        return losses

@@ -1,0 +1,115 @@
+"""Table: a metric by rows and columns, and its caption: what the numbers are, what their intervals are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kws.recipe import FINAL, Recipe
+from kws.registry.runs import Run
+from kws.reports.cells import Cell, Place
+from kws.reports.metrics import Metric
+
+if TYPE_CHECKING:
+    from kws.reports.estimates import Sample
+    from kws.reports.reference import Paper
+
+_NAMED_CLASSES = 6  # a caption names so many; of more it says how many they are
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The cells of one data set under equal conditions; a cell is missing where nothing was run."""
+
+    metric: Metric
+    data: str
+    data_fingerprint: str
+    classes: tuple[str, ...]
+    test_clips: int
+    test_speakers: int | None  # None where they are not known
+    recipes_judged: int  # by the test split, ever
+    optimism: float | None  # by how much the best of so many recipes would look better if they were equally good
+    conditions: Mapping[str, Any]  # of epochs, batch_size, precision and selection, those that are equal for all cells
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    tested: bool
+    notes: tuple[str, ...]
+    runs: tuple[Run, ...]
+    samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # what cells are made of
+    paper: Paper | None = None  # what the report says of it, where that was asked
+
+    @property
+    def caption(self) -> str:
+        """What the numbers are, in some sentences."""
+        return caption(self)
+
+    def cell(self, row: str, column: str) -> Cell | None:
+        """The cell in that row and column, if anything was run for it."""
+        return next((cell for cell in self.cells if (cell.row, cell.column) == (row, column)), None)
+
+
+def caption(table: Table) -> str:
+    """The whole caption."""
+    return " ".join([_what(table), *_intervals(table), *_ties(table), *_looks(table)])
+
+
+def classes_text(classes: tuple[str, ...]) -> str:
+    """The classes by name, or their number where they are many."""
+    return ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
+
+
+def _what(table: Table) -> str:
+    about = [table.metric.title]
+    epochs = table.conditions.get("epochs")
+    best = table.conditions.get("selection", FINAL) != FINAL
+    if epochs is not None:
+        many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+        about.append(f"at the best on the validation split of {many}" if best else f"after {many}")
+    if "batch_size" in table.conditions:
+        about.append(f"in minibatches of {table.conditions['batch_size']:,}")
+    if table.conditions.get("precision", Recipe.precision) != Recipe.precision:
+        about.append(f"in {table.conditions['precision']}")
+    clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
+    return (
+        f"{' '.join(about)}, on {clips}{table.data} "
+        f"({classes_text(table.classes)}; fingerprint {table.data_fingerprint[:12]})."
+    )
+
+
+def _intervals(table: Table) -> list[str]:
+    over = {cell.interval_over for cell in table.cells if cell.interval_over}
+    if table.metric.censored:
+        return ["A seed that did not reach it counts as later than all that did."]
+    if not over:
+        return []
+    several = any("seeds" in each for each in over)
+    clips = ""
+    if any("speakers" in each for each in over):
+        clips = f"{table.test_speakers:,} test speakers"
+    elif any("clips" in each for each in over):
+        whose = "speakers unknown" if table.test_speakers is None else "of one speaker"
+        clips = f"test clips ({whose})" if table.metric.of_test else "validation clips"
+    text = " and ".join(["seeds"] * several + [clips] * bool(clips))
+    if several and clips and any("seeds" not in each for each in over):
+        text += ", for a single seed over those alone"
+    elif clips and not several:
+        text += " alone, for every cell is a single seed"
+    return [f"Intervals are 95 %, over {text}."]
+
+
+def _ties(table: Table) -> list[str]:
+    if not table.tested:
+        return []
+    return ["= marks what cannot be told from the best (5 %, Bonferroni's correction over all pairs of cells)."]
+
+
+def _looks(table: Table) -> list[str]:
+    """How often the test split was looked at, and what that does to the best figure."""
+    if table.recipes_judged < 2:
+        return []
+    text = f"This test split has judged {table.recipes_judged:,} recipes"
+    if table.optimism is not None:
+        text += f"; were they equally good, the best would look {100 * table.optimism:.2f} points better than it is"
+    return [f"{text}."]

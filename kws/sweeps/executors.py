@@ -1,0 +1,37 @@
+"""Who trains a sweep: processes of this machine, or a Ray cluster.
+
+A sweep chooses before it imports and reads anything else, since an engine's first process takes a second and more for
+torch alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kws.recipe import cores
+from kws.sweeps.local_executor import Pool
+from kws.sweeps.trainer import About
+
+if TYPE_CHECKING:
+    from kws.sweeps.scheduler import Engine
+
+
+def choose(
+    about: About, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
+) -> Engine:
+    """The engine; without `jobs`, for as many runs at once as fit into the cores of this machine or of the cluster."""
+    if not ray:
+        return Pool(jobs or fitting(axes), about)
+    from kws.sweeps.ray_executor import Cluster
+
+    (threads,), (device,) = axes["threads"], axes["device"]
+    if address is None:
+        jobs = jobs or fitting(axes)
+    return Cluster(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
+
+
+def fitting(axes: Mapping[str, Sequence[Any]]) -> int:
+    """How many of the plan's runs fit into this machine's cores at once."""
+    (threads,) = axes["threads"]
+    return max(cores() // threads, 1)

@@ -1,0 +1,158 @@
+"""What a sweep shows of itself: on a terminal one live display of all runs, elsewhere a line a run that has ended.
+
+The display is drawn from the registry, which every process writes to: so it shows runs on other machines, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from kws.errors import RegistryError
+from kws.recipe import Recipe
+from kws.registry.claims import Key, key_of
+from kws.registry.location import Location
+from kws.registry.polling import Followed, Follower
+from kws.registry.runs import FAILED, RUNNING
+from kws.sweeps.scheduler import Ended
+from kws.terminal import console
+from kws.terminal.console import duration, percent, visible
+
+_LOOK_SECONDS = 0.5
+_MOST_ROWS = 16  # runs shown at once
+
+
+class Shown:
+    """Draws how far `total` runs are: those that are expected, of which `tell` says what they are called.
+
+    `seconds` is how long they may take in all. What there is to wait for besides is said in `waiting`.
+    """
+
+    def __init__(self, total: int, db: Location, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
+        self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
+        self._weights: dict[Key, float] = {}
+        self.waiting = ""
+        self._console = console.err()
+        self._live: Live | None = None
+        self._registry: Follower | None = None
+        self._done, self._failed, self._done_weight = 0, 0, 0.0
+        self._start = self._looked = time.monotonic()
+        self._running: list[Followed] = []
+
+    def __enter__(self) -> Self:
+        if self._console.is_interactive and self._total:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+            self._live.start()
+            self._draw()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        if self._registry:
+            self._registry.__exit__()
+
+    def expect(self, recipe: Recipe, weight: float = 1.0) -> None:
+        """Draw its run while it is trained; its `weight` is how long that may take beside others."""
+        self._weights[key_of(recipe)] = weight
+
+    def ended(self, ended: Ended) -> None:
+        """Say that a run has ended, and how."""
+        self._done += 1
+        self._done_weight += self._weights.get(key_of(ended.recipe), 1.0)
+        self._failed += ended.answer["status"] == FAILED
+        text = visible(f"{self._done}/{self._total} {named(ended, self._tell)} {_outcome(ended)}")
+        if self._live:
+            self._live.console.print(text, soft_wrap=True)
+            self._draw()
+        else:
+            console.say(text)
+
+    def note(self, text: str) -> None:
+        """Say something in between."""
+        if self._live:
+            self._live.console.print(visible(text), soft_wrap=True)
+        else:
+            console.say(visible(text))
+
+    def passed(self) -> None:
+        """Some time has passed: look at the registry, and draw."""
+        if self._live and time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            with suppress(RegistryError):  # it is only looked at; who writes to it will say what is wrong
+                self._registry = self._registry or Follower(self._db)
+                followed = self._registry.look(datetime.now(UTC))
+                self._running = [
+                    each for each in followed if each.run.status == RUNNING and key_of(each.run.recipe) in self._weights
+                ]
+            self._draw()
+
+    def _draw(self) -> None:
+        assert self._live
+        parts = [f"{self._done} of {self._total} runs", f"{len(self._running)} running"]
+        parts += [f"{self._failed} failed"] if self._failed else []
+        parts += [self.waiting] if self.waiting else []
+        share = self._share()
+        parts += [left] if (left := self._left(share)) else []
+        summary = Table.grid(padding=(0, 1))
+        summary.add_row(ProgressBar(total=1.0, completed=share, width=30), Text(", ".join(parts)))
+        rows = Table.grid(padding=(0, 1))
+        for each in self._running[:_MOST_ROWS]:
+            recipe, last = each.run.recipe, each.epochs[-1] if each.epochs else None
+            accuracy = f"validation {percent(last.validation_accuracy)}" if last else "starting"
+            rows.add_row(
+                Text(f"run {each.run.id}"),
+                Text(visible(self._tell(recipe))),
+                ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16),
+                Text(f"epoch {len(each.epochs)}/{recipe.epochs}"),
+                Text(accuracy),
+            )
+        self._live.update(Group(rows, summary), refresh=True)
+
+    def _share(self) -> float:
+        """How much of all is done, by weight."""
+        begun = sum(
+            self._weights[key_of(each.run.recipe)] * len(each.epochs) / each.run.recipe.epochs for each in self._running
+        )
+        unknown = max(self._total - len(self._weights), 0)  # as many runs of a search are not drawn yet
+        return min((self._done_weight + begun) / (sum(self._weights.values()) + unknown), 1.0)
+
+    def _left(self, share: float) -> str:
+        """The time left: at first from the estimate, and more and more from what was done since the start."""
+        spent = time.monotonic() - self._start
+        at_this_rate = spent * (1 - share) / share if share > 0.02 else None
+        if self._estimate is None:
+            left = at_this_rate
+        else:
+            left = max(self._estimate - spent, 0.0)
+            if at_this_rate is not None:
+                left = share * at_this_rate + (1 - share) * left
+        return f"about {duration(left)} left" if left else ""
+
+
+def named(ended: Ended, tell: Callable[[Recipe], str]) -> str:
+    """A run by its id, where it has one, and its recipe."""
+    run = ended.answer.get("run")
+    return f"run {run} ({tell(ended.recipe)})" if run else tell(ended.recipe)
+
+
+def _outcome(ended: Ended) -> str:
+    answer = ended.answer
+    if answer["status"] == FAILED:
+        return f"failed: {answer['error']}"
+    parts = [answer["status"] if not answer.get("before") else f"{answer['status']} elsewhere"]
+    for split in ("test", "validation"):
+        if (accuracy := answer.get(f"{split}_accuracy")) is not None:
+            parts.append(f"{split} accuracy {percent(accuracy)}")
+            break
+    parts += [duration(answer["seconds"])] if answer.get("seconds") else []
+    return ", ".join(parts)

@@ -1,0 +1,240 @@
+"""Cluster: an engine on Ray, which places the work on a cluster's nodes, and moves it when a node or process dies.
+
+A question is a task. Ray keeps a process for the next task, and with it what a Trainer holds: torch, the data, the
+registry's connection. A task whose process or node died is tried again elsewhere, by Ray; it then finds its run in the
+registry and goes on from its last checkpoint. So the registry must be one that all nodes see: of a file, they show it
+by a mark that the sweep leaves beside it. Ray prints what happens to its nodes on stdout, takes SIGTERM for itself, and
+makes of any signal a Ctrl-C; here stdout is for results alone, and each signal ends the sweep in its own way.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import signal
+import socket
+import time
+import uuid
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stdout, suppress
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
+
+from kws.errors import KwsError
+from kws.registry.runs import FAILED
+from kws.sweeps.trainer import DIED, REFUSED, About, Answer, Question, Trainer, answer
+from kws.terminal import console, streams
+from kws.training.stopping import Stopped, stoppable
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+RETRIES = 10  # of a task whose process or node died
+STOP_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
+_LOOK_SECONDS = 5.0  # between two looks at how large the cluster is
+_AHEAD = 2  # tasks for each place, so that none waits for this process
+
+
+class Cluster:
+    """The cluster at an address, or one on this machine with room for so many `jobs`, which ends with this.
+
+    With an existing cluster, `jobs` is the most at once, and None as many as it has room for. Raises KwsError where Ray
+    is not installed, or the cluster cannot be reached.
+    """
+
+    def __init__(self, about: About, *, address: str | None, jobs: int | None, threads: int, cuda: bool) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise KwsError('--engine ray needs Ray, which is not installed: pip install "kws[ray]"') from None
+        self._ray, self._about, self._address = ray, about, address
+        self._most, self._threads, self._cuda = jobs, threads, cuda
+        self._questions: dict[ObjectRef, Question] = {}
+        self._places: list[int] = []  # of each node that has any
+        self._looked = float("-inf")
+        self._mark: str | None = None
+        self._stop: KeyboardInterrupt | None = None  # what a signal raised here
+        self._left = ExitStack()  # what is undone at the end
+
+    def __enter__(self) -> Self:
+        if self._address:
+            _require_answer(self._address)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        warnings.filterwarnings("ignore", module="ray")
+        local = {"num_cpus": (self._most or 1) * self._threads, "include_dashboard": False}
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        for number, handler in handlers.items():
+            self._left.callback(signal.signal, number, handler)
+        self._left.enter_context(redirect_stdout(self._left.enter_context(Path(os.devnull).open("w"))))
+        try:
+            self._ray.init(**quiet, **({"address": self._address} if self._address else {"address": "local", **local}))
+            for number, handler in handlers.items():
+                signal.signal(number, self._noting(handler) if callable(handler) else handler)
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            self._left.close()
+            where = f"the Ray cluster at {self._address}" if self._address else "a Ray cluster on this machine"
+            raise KwsError(f"{where} cannot be used ({_sentence(error)}); `ray status` says what is there") from None
+        hosts = {node["NodeManagerHostname"] for node in self._ray.nodes() if node["Alive"]}
+        if len(hosts) > 1 and "://" not in self._about.db:
+            console.say(
+                f"note: {self._about.db} is a file, and the cluster has {len(hosts)} machines; "
+                "SQLite is not safe on a shared folder, a PostgreSQL registry is (--db postgresql+psycopg://...)"
+            )
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        """Mark the registry's folder, and see whether there is room for any run."""
+        if "://" not in self._about.db:
+            db = Path(self._about.db)
+            mark = db.with_name(f".{db.name}.sweep-{uuid.uuid4().hex[:8]}")
+            self._left.callback(mark.unlink, missing_ok=True)
+            mark.touch()
+            self._mark = str(mark)
+        if not self._room_of_nodes():
+            needed = f"{self._threads} processor{'' if self._threads == 1 else 's'}{' and a GPU' if self._cuda else ''}"
+            if not self._address:
+                raise KwsError(f"a run needs {needed}, which Ray does not find on this machine; try --device cpu")
+            console.say(f"note: no node of the cluster has {needed} for a run; waiting until one joins")
+
+    def __exit__(self, *_: object) -> None:
+        for reference in reversed(self._questions):  # those that wait first, or they would begin
+            with suppress(Exception):
+                self._ray.cancel(reference)
+        if self._questions:
+            self._ray.wait([*self._questions], num_returns=len(self._questions), timeout=STOP_SECONDS)
+        self._ray.shutdown()
+        self._left.close()
+
+    @property
+    def jobs(self) -> int:
+        """How many tasks the cluster works on at once; 1 while it has no room for any."""
+        places = max(sum(self._room_of_nodes()), 1)
+        return min(self._most or places, places)
+
+    @property
+    def where(self) -> str:
+        """How many nodes it has that can train."""
+        nodes = len(self._room_of_nodes())
+        return f" on {nodes} node{'' if nodes == 1 else 's'} of Ray"
+
+    def _noting(self, handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
+        """The same handler of a signal, but that what it raises is known here."""
+
+        def noting(number: int, frame: FrameType | None) -> None:
+            try:
+                handler(number, frame)
+            except KeyboardInterrupt as stop:
+                self._stop = stop
+                raise
+
+        return noting
+
+    def _room_of_nodes(self) -> list[int]:
+        """How many tasks each node has room for that has room for any; looked at every few seconds, for nodes join."""
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            places = [int(has.get("CPU", 0) // self._threads) for has in alive]
+            if self._cuda:
+                places = [min(each, int(has.get("GPU", 0))) for each, has in zip(places, alive, strict=True)]
+            self._places, self._looked = [each for each in places if each], time.monotonic()
+        return self._places
+
+    def room(self) -> int:
+        """How many questions more can be taken now."""
+        most = self._most or max(_AHEAD * self.jobs, 1)
+        return most - len(self._questions)
+
+    def ask(self, question: Question) -> None:
+        """Make a task of a question."""
+        recipe = question["recipe"]
+        if question["ask"] == "look":
+            console.say(f"a node of the cluster reads {recipe['data']} ...")
+        task = self._ray.remote(
+            num_cpus=recipe["threads"], num_gpus=recipe["device"] == "cuda", max_retries=RETRIES, retry_exceptions=False
+        )(_work)
+        self._questions[task.remote(self._about, question, self._mark)] = question
+
+    def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
+        """The questions answered within so many seconds."""
+        if not self._questions:
+            time.sleep(seconds)
+            return []
+        try:
+            ended, _ = self._ray.wait([*self._questions], num_returns=1, timeout=seconds, fetch_local=True)
+        except KeyboardInterrupt as stop:  # which Ray makes of any signal
+            raise (self._stop or stop) from None
+        found = []
+        for reference in ended:
+            try:
+                told = self._ray.get(reference)
+            except self._ray.exceptions.RayTaskError as error:  # not of training, whose errors are answers
+                told = {"status": REFUSED, "error": _cannot_work(str(error))}
+            except self._ray.exceptions.RayError as error:  # after its own retries
+                told = {"status": FAILED, "run": None, "error": _sentence(error)}
+            found.append((self._questions.pop(reference), told))
+        return found
+
+
+def _require_answer(address: str) -> None:
+    """Raise KwsError where nobody listens at HOST:PORT, which Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise KwsError(
+                f"nobody answers at {address} ({error}); `ray start --head` starts a cluster and says its address"
+            ) from None
+
+
+@cache
+def _trainer(about: About) -> Trainer:
+    """This process's, kept from one task to the next."""
+    return Trainer(about)
+
+
+def _work(about: About, question: Question, mark: str | None) -> Answer:
+    """What a task does, in a process of some node; one that is told to end, for its node does, counts as dead."""
+    streams.guard()  # Ray keeps what it prints in files of its own, whose disk may be full
+    if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels a task by it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with stoppable():
+            if mark and not Path(mark).exists():
+                raise KwsError(
+                    f"{about.db} is not the sweep's registry; give --db in a folder that all machines share, "
+                    "or a PostgreSQL registry"
+                )
+            made = answer(_trainer(about), question)
+    except KwsError as error:
+        made = {"status": REFUSED, "error": str(error)}
+    except (Stopped, KeyboardInterrupt):
+        return {"status": DIED}
+    if made.get("status") == REFUSED:
+        made["error"] = f"on {platform.node()}: {made['error']}"
+    return made
+
+
+def _cannot_work(error: str) -> str:
+    """What a task's own error comes to, of which Ray tells the whole traceback."""
+    why = error.strip().splitlines()[-1].strip()
+    # Ray keeps the class of what a task's import raised only as the first word of that line.
+    about = "; install the same kws there, with all it needs" if why.startswith("ModuleNotFoundError:") else ""
+    return f"a node of the cluster cannot work for the sweep ({why}){about}"
+
+
+def _sentence(error: BaseException) -> str:
+    """The first sentence of an error that may have many lines."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".")

@@ -1,0 +1,153 @@
+"""Where a plan stands: what of it the registry has, in what order the rest is trained, and how long that may take.
+
+Before the data is read, runs are known by the name of their data, which is what --dry-run goes by; then by its
+fingerprint. The estimate is the mean time an epoch of finished runs with the same network, data and threads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+
+from kws.recipe import Recipe
+from kws.registry.claims import Key, Known, PlanReader, key_of
+from kws.registry.location import Location
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.reports import digits
+from kws.terminal.console import visible
+
+NEW = "new"
+_ABOUT = {
+    FINISHED: "finished", RUNNING: "running elsewhere", INTERRUPTED: "to go on with", FAILED: "failed before",
+    NEW: "new",
+}  # fmt: skip
+_ORDER = (INTERRUPTED, FAILED, NEW, RUNNING)  # what was begun ends first; what others train may be there in the end
+_NAMED = 40  # runs of a plan that is listed run by run
+Fingerprints = Mapping[tuple[str, tuple[str, ...]], str]
+Kind = tuple[str, str, int]  # what runs of the same speed have in common
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A plan, each recipe's equal runs on any data, the furthest first, and the one of them that counts."""
+
+    plan: Sequence[Recipe]
+    alike: Sequence[Sequence[Known]]
+    found: Sequence[Known | None]
+    seconds_an_epoch: Mapping[Kind, float]  # of finished runs
+    tell: Callable[[Recipe], str]  # what a run of this plan is called
+    fingerprints: Fingerprints = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Sequence[Recipe], db: Location | None) -> Standing:
+        """What of a plan is in the registry (None: there is none yet), by the names of its data."""
+        known: dict[Key, list[Known]] = {}
+        if db:
+            with PlanReader(db) as registry:
+                known = registry.known()
+        alike = [known.get(key_of(recipe), []) for recipe in plan]
+        found = [next((run for run in runs if run.data == r.data), None) for r, runs in zip(plan, alike, strict=True)]
+        each = _seconds_an_epoch(run for runs in known.values() for run in runs)
+        return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=_teller(plan))
+
+    def on(self, fingerprints: Fingerprints) -> Standing:
+        """The same, by what the data is."""
+        found = []
+        for recipe, runs in zip(self.plan, self.alike, strict=True):
+            fingerprint = fingerprints[recipe.data, recipe.words]
+            found.append(next((run for run in runs if run.fingerprint == fingerprint), None))
+        return replace(self, found=found, fingerprints=fingerprints)
+
+    def state(self, at: int) -> str:
+        """What a recipe's run is: new, or the run's status; one that is lost counts as interrupted."""
+        run = self.found[at]
+        return NEW if run is None else INTERRUPTED if run.status == LOST else run.status
+
+    @cached_property
+    def _states(self) -> list[str]:
+        return [self.state(at) for at in range(len(self.plan))]
+
+    def left(self, *, retry: bool) -> list[Recipe]:
+        """What is to be trained or waited for, in its order."""
+        states = self._states
+        wanted = [at for at, state in enumerate(states) if state != FINISHED and (retry or state != FAILED)]
+        return [self.plan[at] for at in sorted(wanted, key=lambda at: _ORDER.index(states[at]))]
+
+    def untimed(self, *, retry: bool) -> dict[Kind, Recipe]:
+        """A recipe of each kind that is left and of which no run has finished."""
+        return {kind(recipe): recipe for recipe in self.left(retry=retry) if kind(recipe) not in self.seconds_an_epoch}
+
+    def seconds(self, recipe: Recipe, more: Mapping[Kind, float]) -> float | None:
+        """Seconds that a run may take; None where its kind was never timed."""
+        each = self.seconds_an_epoch.get(kind(recipe), more.get(kind(recipe)))
+        return None if each is None else recipe.epochs * each
+
+    def estimate(self, jobs: int, more: Mapping[Kind, float], *, retry: bool) -> float | None:
+        """Seconds that the rest may take, so many at once; None where a kind of run was never timed."""
+        seconds = [self.seconds(recipe, more) for recipe in self.left(retry=retry)]
+        known = [each for each in seconds if each is not None]
+        if len(known) < len(seconds):
+            return None
+        return max(sum(known) / jobs, *known) if known else 0.0
+
+    def lines(self, jobs: int, where: str) -> list[str]:
+        """The plan in a sentence, and run by run where those are not too many."""
+        counts = Counter(self._states)
+        parts = ", ".join(f"{counts[state]:,} {about}" for state, about in _ABOUT.items() if counts[state])
+        runs = "1 run" if len(self.plan) == 1 else f"{len(self.plan):,} runs"
+        told = [f"plan: {runs} ({parts}), {jobs:,} at once{where}"]
+        if len(self.plan) <= _NAMED:
+            for at, recipe in enumerate(self.plan):
+                run = self.found[at]
+                seen = f", last seen at {run.last_seen}" if run and run.last_seen else ""
+                told.append(f"  {self.tell(recipe)}: {f'run {run.id}, ' if run else ''}{_ABOUT[self.state(at)]}{seen}")
+        return [visible(told[0]), *(f"  {visible(line)}" for line in told[1:])]
+
+
+def kind(recipe: Recipe) -> Kind:
+    """What is taken to decide how long an epoch takes."""
+    return recipe.arch, recipe.data, recipe.threads
+
+
+def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
+    sums: dict[Kind, tuple[float, int]] = {}
+    for run in runs:
+        if run.status == FINISHED:
+            seconds, epochs = sums.get(of := (run.arch, run.data, run.threads), (0.0, 0))
+            sums[of] = seconds + run.seconds, epochs + run.epochs
+    return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}
+
+
+def _teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
+    """How a plan's runs are called: by network, optimizer and seed, and by whatever else differs between them."""
+    opts = {recipe.opt for recipe in plan}
+    varied = [
+        name
+        for name in (each.name for each in fields(Recipe))
+        if name not in ("arch", "opt", "seed", "slice_size")
+        and len({(recipe.opt, getattr(recipe, name)) for recipe in plan}) > len(opts)
+    ]
+
+    floats = {
+        name: digits.texts(value for recipe in plan if isinstance(value := getattr(recipe, name), float))
+        for name in varied
+    }
+
+    def tell(recipe: Recipe) -> str:
+        told = [(name, getattr(recipe, name)) for name in varied]
+        more = [
+            f"{name.replace('_', ' ')} {floats[name].get(value) or _plain(value)}"
+            for name, value in told
+            if value is not None
+        ]
+        return ", ".join((recipe.arch, recipe.opt, *more, f"seed {recipe.seed}"))
+
+    return tell
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value)

@@ -1,0 +1,108 @@
+"""Where results and messages go, and progress; kws.terminal.screens has the results themselves.
+
+Text from outside (names, notes, paths) is never read as rich's markup. Where stderr is no terminal, progress is a plain
+line an epoch; where stdout is none, tables are as wide as they need to be. FORCE_COLOR asks for colours in a file or a
+pipe, as CI services do, and for nothing else: what is redrawn, and so moves the cursor, needs a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+
+def _console(stream: Any, *, stderr: bool) -> Console:
+    is_terminal = stream is not None and stream.isatty()
+    about: dict[str, Any] = {"force_terminal": is_terminal and os.environ.get("TTY_COMPATIBLE") != "0"}
+    if not is_terminal:
+        about |= {"force_interactive": False, "width": 1000, "color_system": _forced_colours()}
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False, **about)
+
+
+def _forced_colours() -> str | None:
+    """The colours that whoever reads a file or a pipe has asked for, as rich calls them; None for none."""
+    if not os.environ.get("FORCE_COLOR") and os.environ.get("TTY_COMPATIBLE") != "1":
+        return None
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return "256" if os.environ.get("TERM", "").endswith("256color") else "standard"
+
+
+def shows_bold(console: Console) -> bool:
+    """Whether what is printed in bold can be told from what is not."""
+    return console.color_system is not None
+
+
+def out() -> Console:
+    """Where results go."""
+    return _console(sys.stdout, stderr=False)
+
+
+def err() -> Console:
+    """Where messages and progress go."""
+    return _console(sys.stderr, stderr=True)
+
+
+def say(message: str) -> None:
+    """A message on stderr."""
+    err().print(message, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """Text from outside on one line, with what a terminal would obey (escape sequences above all) made visible."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout, exactly as it is; letters that its encoding lacks are JSON's own escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)  # noqa: T201 - rich would wrap it
+
+
+def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
+    """A progress bar around an iterable (see kws.speech.progress); without a terminal, a line when it begins."""
+    console = err()
+    if not console.is_interactive:
+        size = f"{total / 1e6:,.0f} MB" if unit == "bytes" else f"{total:,} {unit}"
+        console.print(f"{what} ({size}) ...", soft_wrap=True)
+        yield from items
+        return
+    done: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    with Progress(TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(what, total=total)
+        for item in items:
+            yield item
+            bar.advance(task, len(item) if unit == "bytes" else 1)  # type: ignore[arg-type]
+
+
+def percent(value: float | None) -> str:
+    """A fraction as percent with two digits, as in the report; "-" where there is none."""
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 8.2 s, 2 min 53 s, 1 h 4 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

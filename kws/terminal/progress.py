@@ -1,0 +1,126 @@
+"""A run on the terminal: what is about to be trained, a live bar or a line an epoch, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from kws import architectures
+from kws.events import SPLITS, DataCard, EpochEnd, IterationEnd
+from kws.recipe import Recipe
+from kws.registry.runs import Run
+from kws.terminal import console
+from kws.terminal.console import duration, err, percent
+from kws.training import optimizers
+
+T = TypeVar("T")
+
+
+class Terminal:
+    """The runner's reporter that draws on stderr (see kws.training.reporter)."""
+
+    def say(self, message: str) -> None:
+        """A message, on one line; it may have the names of files in it."""
+        console.say(console.visible(message))
+
+    def track(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
+        """A progress bar around an iterable."""
+        return console.track(items, total=total, what=what, unit=unit)
+
+    @contextmanager
+    def training(
+        self, run_id: str, recipe: Recipe, parameters: int, card: DataCard, *, clips: int, done: int
+    ) -> Iterator[Callable[[IterationEnd | EpochEnd], None]]:
+        """What is about to be trained, and the progress of that."""
+        console.say(training_title(run_id, recipe, parameters, card))
+        with TrainingProgress(recipe, clips, done=done) as progress:
+            yield progress.show
+
+    def trained(self, run: Run, card: DataCard) -> None:
+        """How it ended."""
+        console.say(training_end(run, card))
+
+
+def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard) -> str:
+    """What is about to be trained, in one line."""
+    clips = " / ".join(f"{sum(card.counts[split]):,}" for split in SPLITS)
+    return (
+        f"run {run_id}: {architectures.title(recipe.arch)}, {parameters:,} parameters, "
+        f"{optimizers.title(recipe.opt)}, seed {recipe.seed}, on {card.source} "
+        f"({', '.join(card.classes)}; {clips} clips)"
+    )
+
+
+def training_end(run: Run, card: DataCard) -> str:
+    """How a run ended, and what to type next."""
+    epochs = f"{run.epochs_done} epoch{'' if run.epochs_done == 1 else 's'}"
+    if run.test_accuracy is None:
+        return (
+            f"run {run.id} finished: validation accuracy {percent(run.validation_accuracy)} of {run.data_source}, "
+            f"{epochs} in {duration(run.seconds)}; it is not tested\n"
+            f"next: kws plot {run.id}   kws eval {run.id} --split validation   kws test {run.id}"
+        )
+    return (
+        f"run {run.id} finished: test accuracy {percent(run.test_accuracy)} on {sum(card.counts['test']):,} clips "
+        f"of {run.data_source}, validation {percent(run.validation_accuracy)}, {epochs} in {duration(run.seconds)}\n"
+        f"next: kws plot {run.id}   kws eval {run.id}   kws compare"
+    )
+
+
+class TrainingProgress:
+    """A live bar of a run on stderr; where that is no terminal, a line an epoch."""
+
+    def __init__(self, recipe: Recipe, clips: int, *, done: int = 0) -> None:
+        self._recipe, self._clips, self._done, self._start = recipe, clips, done, time.perf_counter()
+        self._console = err()
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._seen = 0
+        self._speed = 0.0
+        self._losses = "starting"
+
+    def __enter__(self) -> TrainingProgress:
+        if self._console.is_interactive:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._bar.start()
+            clips = self._recipe.epochs * self._clips
+            self._task = self._bar.add_task(self._text(0), total=clips, completed=self._done * self._clips)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, event: IterationEnd | EpochEnd) -> None:
+        """Draw what has happened."""
+        if isinstance(event, IterationEnd):
+            self._seen += event.clips
+            self._speed = self._seen / (time.perf_counter() - self._start)
+            if self._bar:
+                epoch = min(self._done + self._seen // self._clips + 1, self._recipe.epochs)
+                self._bar.update(self._task, advance=event.clips, description=self._text(epoch))
+            return
+        self._losses = (
+            f"train/val loss {event.train_loss:.3f}/{event.validation_loss:.3f}  "
+            f"accuracy {100 * event.train_accuracy:.1f}/{100 * event.validation_accuracy:.1f} %"
+        )
+        if self._bar:
+            self._bar.update(self._task, description=self._text(event.epoch))
+        else:
+            each = (time.perf_counter() - self._start) / (event.epoch - self._done)
+            left = (self._recipe.epochs - event.epoch) * each
+            self._console.print(f"{self._text(event.epoch)}  {duration(left)} left", soft_wrap=True)
+
+    def _text(self, epoch: int) -> str:
+        width = len(str(self._recipe.epochs))
+        speed = f"  {self._speed:,.0f} clips/s" if self._speed else ""
+        return f"epoch {epoch:{width}}/{self._recipe.epochs}  {self._losses}{speed}"

@@ -1,0 +1,310 @@
+"""Results as people read them on the terminal: Table 1, runs, a network, data, speeds; evaluations have their own file.
+
+Like kws.terminal.console, which this draws with, it never reads text from outside as rich's markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from kws.events import SPLITS, DataCard, Evaluation
+from kws.registry.runs import Epoch, Run, described
+from kws.reports.table import Table as Table1
+from kws.reports.text_tables import grids
+from kws.terminal.console import duration, out, percent, say, shows_bold, visible
+
+if TYPE_CHECKING:
+    from kws.registry.queries import Answer
+    from kws.speech.checks import Report
+    from kws.speech.sources import Entry
+    from kws.training.layers import Network
+    from kws.training.profile import Speed
+
+
+_JUDGED = 5  # splits that are listed
+_ANY_WIDTH = 100_000  # columns, more than a table has: in a file and a pipe no cell is broken
+
+
+def loss_text(evaluation: Evaluation) -> str:
+    """An evaluation's loss as it is shown; "loss unknown" where an older registry has lost what it is computed from."""
+    return "loss unknown" if evaluation.loss is None else f"loss {evaluation.loss:.4f}"
+
+
+def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
+    """Table 1 of each data set, the best in bold, and what else was asked of it."""
+    console = out()
+    if not console.is_terminal:
+        console.width = _ANY_WIDTH
+    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
+    for number, grid in enumerate(made):
+        if number:
+            console.print()
+        drawn = table_of(*map(visible, grid.columns), title=f"Table {number + 1}")
+        for i, row in enumerate(grid.rows):
+            cells = ((visible(text), (i, j) in grid.bold) for j, text in enumerate(row))
+            drawn.add_row(*(_bold(text, shown=shows_bold(console)) if bold else Text(text) for text, bold in cells))
+        console.print(drawn)
+        console.print(visible(grid.caption), soft_wrap=not console.is_terminal)
+        for note in grid.notes:
+            console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
+
+
+def _bold(text: str, *, shown: bool) -> Text:
+    """Bold, or between asterisks where there is no bold."""
+    return Text(text, style="bold") if shown else Text(f"**{text}**")
+
+
+def print_runs(runs: list[Run], *, chosen: bool) -> None:
+    """A line a run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
+    rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
+    rows.extend(
+        (
+            visible(run.id),
+            visible(described(run)),
+            visible(run.recipe.arch),
+            visible(run.recipe.opt),
+            str(run.recipe.seed),
+            f"{run.epochs_done}/{run.recipe.epochs}",
+            percent(run.validation_accuracy),
+            percent(run.test_accuracy),
+            visible(run.data_source),
+            visible(run.started_at[:16].replace("T", " ")),
+            visible(" ".join([run.name or "", *(f"#{tag}" for tag in run.tags)]).strip()),
+        )
+        for run in runs
+    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
+    if not runs and chosen:
+        say("no runs that these options choose")
+    elif not runs:
+        say("no runs yet; `kws train --arch cnn --opt adam` makes one")
+
+
+def print_run(
+    run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
+) -> None:
+    """All of one run; `judged` is how many recipes its test split has judged."""
+    console = out()
+    facts = table_of("", "", title=f"Run {run.id}", header=False)
+    rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
+    rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
+    rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
+    rows |= {"parameters": f"{run.parameters:,}"}
+    rows |= {"data": f"{card.source}, fingerprint {card.fingerprint[:12]}"}
+    for split in SPLITS:
+        counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
+        rows[f"  {split}"] = counts
+    rows["recipes judged"] = f"{judged:,} by this test split so far"
+    rows["test"] = f"not tested; `kws test {run.id}` does it, once" if run.awaits_test else None
+    rows |= {f"recipe {name}": _plain(value) for name, value in vars(run.recipe).items() if value is not None}
+    rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
+    for name, value in rows.items():
+        if value is not None:
+            facts.add_row(Text(name), Text(visible(value)))
+    console.print(facts)
+    for on, evaluation in evaluations:
+        console.print(
+            f"{evaluation.split} split of {on.source}: accuracy {percent(evaluation.accuracy)}, "
+            f"{loss_text(evaluation)}, {evaluation.clips:,} clips"
+        )
+    drawn = table_of("epoch", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
+    for epoch in epochs:
+        drawn.add_row(
+            str(epoch.epoch),
+            f"{epoch.train_loss:.4f}",
+            percent(epoch.train_accuracy),
+            f"{epoch.validation_loss:.4f}",
+            percent(epoch.validation_accuracy),
+            f"{epoch.seconds:.2f}",
+        )
+    console.print(drawn)
+
+
+def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, Any]], same: tuple[str, ...]) -> None:
+    """Two runs side by side, in what differs."""
+    console = out()
+    drawn = table_of("", f"run {first.id}", f"run {second.id}")
+    for field, pair in differing.items():
+        drawn.add_row(field, *(Text("-" if value is None else visible(_plain(value))) for value in pair))
+    console.print(drawn)
+    console.print(f"the same: {', '.join(same)}", soft_wrap=not console.is_terminal)
+
+
+def print_info(info: dict[str, Any]) -> None:
+    """A registry's size, and what is in it."""
+    drawn = table_of("", "", title=visible(info["path"]), header=False)
+    drawn.add_row("schema", str(info["registry_schema"]))
+    free = "" if info["bytes_free"] is None else f", of which {info['bytes_free'] / 1e6:,.1f} MB are free"
+    drawn.add_row("size", f"{info['bytes'] / 1e6:,.1f} MB{free}")
+    runs = ", ".join(f"{count:,} {status}" for status, count in info["runs"].items() if count) or "none"
+    drawn.add_row("runs", runs + (f"; {info['deleted_runs']:,} deleted" if info["deleted_runs"] else ""))
+    drawn.add_row("rows", ", ".join(f"{table} {count:,}" for table, count in info["rows"].items()))
+    for place, judged in enumerate(info["judged"][:_JUDGED]):
+        split = f"{visible(str(judged['split']))} split {visible(str(judged['fingerprint']))[:12]}"
+        counted = f"{judged['recipes']:,} recipe{'' if judged['recipes'] == 1 else 's'}"
+        looks = f"{judged['evaluations']:,} evaluation{'' if judged['evaluations'] == 1 else 's'}"
+        drawn.add_row("" if place else "judged", f"{split}: {counted}, {looks}")
+    if (more := len(info["judged"]) - _JUDGED) > 0:
+        drawn.add_row("", f"and {more:,} more split{'' if more == 1 else 's'}, which --json lists")
+    out().print(drawn)
+
+
+def print_answer(answer: Answer) -> None:
+    """A query's rows in columns; plain text, since there may be thousands."""
+    rows = [tuple(map(visible, answer.columns)), *(tuple(map(_cell_of, row)) for row in answer.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
+
+
+def _cell_of(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"({len(value):,} bytes)"
+    return "-" if value is None else visible(str(value))
+
+
+def print_summary(network: Network, others: list[Network]) -> None:
+    """A network layer by layer, its totals, and its size beside the other networks'."""
+    console = out()
+    title = f"{network.title}: log-mel features {_size(network.input_size)} to {_size(network.layers[-1].output_size)}"
+    drawn = table_of("layer", "", "output size", "parameters", "=", "multiply-accumulates", title=title)
+    for layer in network.layers:
+        drawn.add_row(
+            layer.name,
+            layer.kind,
+            _size(layer.output_size),
+            f"{layer.parameters:,}",
+            layer.parameter_formula,
+            f"{layer.multiply_accumulates:,}",
+        )
+    drawn.add_section()
+    drawn.add_row("total", "", "", f"{network.parameters:,}", "", f"{network.multiply_accumulates:,}")
+    console.print(drawn)
+    for layer in network.layers:
+        if layer.size_formula:
+            console.print(f"{layer.name}: {layer.size_formula}")
+    for other in others:
+        larger, smaller = sorted((network, other), key=lambda each: each.parameters, reverse=True)
+        console.print(
+            f"{larger.arch} has {larger.parameters:,} parameters, {larger.parameters / smaller.parameters:.4f} times "
+            f"the {smaller.parameters:,} of {smaller.arch}",
+            soft_wrap=not console.is_terminal,
+        )
+
+
+def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
+    """Training speed in each precision, and which one to choose."""
+    console = out()
+    drawn = table_of("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
+    for speed in speeds:
+        peak, share = _figure(speed.peak_gflops), f"{100 * speed.share:.0f} %"
+        if speed.peak_is_lower_bound:
+            peak, share = f"at least {peak}", "not known"
+        drawn.add_row(speed.precision, f"{speed.clips_per_second:,.0f}", _figure(speed.gflops), peak, share)
+    console.print(drawn)
+    for speed in speeds:
+        if speed.peak_is_lower_bound:
+            console.print(
+                f"{speed.precision}: training was faster than every product of matrices that was tried, so its peak is "
+                "not known; it is at least that"
+            )
+    fastest = max(speeds, key=lambda speed: speed.clips_per_second)
+    console.print(f"fastest here: --precision {fastest.precision}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def print_sources(sources: list[Entry], chosen: str) -> None:
+    """The data sources, where they lie, and which one is used by default."""
+    drawn = table_of("source", "", "there", "folder")
+    for source in sources:
+        drawn.add_row(source.name, source.title, "yes" if source.is_there else "no", Text(str(source.folder)))
+    drawn.add_row("FOLDER", "recordings, a folder a word, or the course's arrays X_train.p ... Y_test.p", "", "")
+    console = out()
+    console.print(drawn)
+    console.print(f"used without --data: {chosen}")
+
+
+def print_check(report: Report) -> None:
+    """What a source holds, and the clips that are not in order."""
+    from kws.speech import sentences
+    from kws.speech.splits import LISTS
+
+    console = out()
+    drawn = table_of("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
+    for word, counts in report.counts.items():
+        drawn.add_row(Text(visible(word)), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
+    drawn.add_section()
+    totals = [sum(counts[split] for counts in report.counts.values()) for split in SPLITS]
+    drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
+    told = report.speakers
+    drawn.add_row("speakers", *("unknown" if told is None else f"{told.get(split, 0):,}" for split in SPLITS), "")
+    console.print(drawn)
+
+    def show(line: str) -> None:
+        console.print(visible(line), soft_wrap=not console.is_terminal)
+
+    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
+    if line := sentences.no_words(report.counts):
+        show(line)
+    by_lists = " and ".join(f"{LISTS[split]}" for split in report.lists)
+    rest = "the official rule" if told else "the official rule on the clips' names"
+    show(f"splits: by {by_lists or rest}" + (f", else {rest}" if len(report.lists) == 1 else ""))
+    shortest, mean, longest = report.seconds
+    rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
+    show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
+    for what, names in (
+        *((f"not used ({reason})", paths) for reason, paths in report.unused.items()),
+        ("folders that are one word", [" = ".join(words) for words in report.one_word]),
+    ):
+        if names:
+            show(_first(what, names))
+    show(f"longer than 1 s (the rest is not heard): {report.longer:,}")
+    for what, names in (
+        ("shorter than 1 s (padded with silence)", report.short),
+        ("louder after the second that is heard", report.late),
+        ("silent as they are heard", report.silent),
+        ("channels that cancel each other", report.channels_cancel),
+        ("clipped", report.clipped),
+        ("far beyond full scale", report.beyond_full_scale),
+        ("the same sound", [" = ".join(names) for names in report.duplicated]),
+        ("THE SAME SOUND IN TWO SPLITS", [" = ".join(names) for names in report.in_two_splits]),
+        ("THE SAME SOUND UNDER TWO WORDS", [" = ".join(names) for names in report.in_two_words]),
+        ("NAMED BY A LIST BUT NOT THERE", report.missing),
+        ("UNREADABLE", [f"{clip} ({why})" for clip, why in report.unreadable.items()]),
+    ):
+        show(_first(what, names))
+    if report.shared_speakers is None:
+        show(f"{sentences.UNKNOWN}; --speakers tells them")
+    else:
+        show(_first("SPEAKERS IN TWO SPLITS", report.shared_speakers))
+
+
+def _first(what: str, names: Sequence[str]) -> str:
+    """How many there are, and the first of them."""
+    return f"{what}: {len(names):,}" + (f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else "")
+
+
+def table_of(*columns: str, title: str = "", header: bool = True) -> Table:
+    """A table in the one look that all of ours have; its first row is its columns' names."""
+    table = Table(title=Text(title) if title else None, title_justify="left", show_header=header, box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(Text(column), justify="left", overflow="fold")
+    return table
+
+
+def _size(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,133 @@
+"""An evaluation as people read it on the terminal: every figure with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kws.events import DataCard, Evaluation
+from kws.registry.runs import Run
+from kws.reports.classes import ClassReport
+from kws.reports.statistics import Interval, over_clips
+from kws.terminal.console import out, percent, visible
+from kws.terminal.screens import loss_text, table_of
+
+if TYPE_CHECKING:
+    from kws.reports.coverage import Coverage
+    from kws.reports.scores import Scores
+
+_FALSE_ACCEPTS = 0.01
+_ALL_BUT_SURE = 0.9999
+
+
+def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
+    """Accuracy and loss in a line."""
+    right = sum(label == answer for label, answer in zip(evaluation.labels, evaluation.predictions, strict=True))
+    return (
+        f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
+        f"{visible(card.source)}, {evaluation.clips:,} clips: "
+        f"accuracy {_with(evaluation.accuracy, over_clips(right, evaluation.clips))}, {loss_text(evaluation)}"
+    )
+
+
+def judged_line(recipes: int) -> str:
+    """How many recipes a split has judged, which makes the best of them look better than it is."""
+    return f"this split has now judged {recipes:,} recipe{'' if recipes == 1 else 's'}"
+
+
+def coverage_lines(coverage: Coverage) -> list[str]:
+    """How many clips were trained on, how many of the data's were used, and what that does to the figures."""
+    clips = f"{coverage.clips:,} clips"
+    if coverage.trained_on is None:
+        trained = f"how many of these {clips} it was trained on is not known"
+    else:
+        trained = f"{coverage.trained_on:,} of these {clips} were trained on"
+    used = f"used {coverage.clips:,} of {coverage.offered:,} clips"
+    if coverage.left_out:
+        used += f": {', '.join(f'{count:,} {visible(reason)}' for reason, count in coverage.left_out.items())}"
+    if not coverage.is_whole:
+        used += "; what its folder held besides is not recorded"
+    lines = [trained, used]
+    if coverage.flatters:
+        lines.append(
+            "silence, noise and unknown words that are left out would have been false accepts at times, so false "
+            "accepts look better here than they are"
+        )
+    return lines
+
+
+def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport, coverage: Coverage) -> None:
+    """Accuracy, loss, what was evaluated, confusion matrix and scores a class."""
+    console = out()
+    for line in (headline(run, card, evaluation), *coverage_lines(coverage)):
+        console.print(line, soft_wrap=not console.is_terminal)
+    names = [visible(name) for name in card.classes]
+    confusion = table_of("said \\ heard as", *names, title="Confusion matrix")
+    for i, row in enumerate(report.confusion):
+        confusion.add_row(Text(names[i]), *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
+    console.print(confusion)
+    scores = table_of("class", "precision", "recall", "F1", "clips", title="Each class")
+    for name, score, interval in zip(names, report.scores, report.intervals(), strict=True):
+        figures = (
+            _with(score.precision, interval.precision),
+            _with(score.recall, interval.recall),
+            _with(score.f1, interval.f1),
+        )
+        scores.add_row(Text(name), *figures, f"{score.clips:,}")
+    console.print(scores)
+
+
+def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:
+    """Each class told from the rest, calibration, and the clips most surely wrong; nothing without the outputs."""
+    if scores is None:
+        return
+    console = out()
+    title = "Each class told from the rest by its score"
+    at = f"misses at {100 * _FALSE_ACCEPTS:g} % false accepts"
+    detection = table_of("class", "equal error rate", "area under ROC", at, title=title)
+    for k, name in enumerate(scores.classes):
+        found = scores.detection(k)
+        detection.add_row(
+            Text(visible(name)),
+            _with(found.equal_error_rate, found.equal_error_interval),
+            _with(found.area, found.area_interval, percents=False),
+            percent(found.miss_rate_at(_FALSE_ACCEPTS)),
+        )
+    console.print(detection)
+    calibration = scores.calibration()
+    bins = table_of("probability", "clips", "said on average", "right", title="Calibration of the answers")
+    for b in calibration.bins:
+        said = f"{100 * b.low:.0f} to {100 * b.high:.0f} %"
+        bins.add_row(said, f"{b.clips:,}", percent(b.probability), _with(b.right, b.interval))
+    console.print(bins)
+    console.print(
+        f"expected calibration error {_with(calibration.expected_error, calibration.expected_error_interval)}, "
+        f"Brier score {_with(calibration.brier, calibration.brier_interval, percents=False)}",
+        soft_wrap=not console.is_terminal,
+    )
+    wrong = table_of("clip", "said", "heard as", "probability", title="Most surely wrong")
+    for each in scores.most_surely_wrong(most):
+        classes = (Text(visible(scores.classes[k])) for k in (each.label, each.prediction))
+        sure = percent(each.probability) if each.probability < _ALL_BUT_SURE else f"over {percent(_ALL_BUT_SURE)}"
+        wrong.add_row(Text(visible(names[each.clip])), *classes, sure)
+    if wrong.row_count:
+        console.print(wrong)
+    console.print(
+        "Intervals are 95 %: Wilson's for shares of clips, over resampled clips for the others.",
+        soft_wrap=not console.is_terminal,
+    )
+
+
+def _with(value: float | None, interval: Interval | None, *, percents: bool = True) -> str:
+    """A figure and its interval; "-" where there is none."""
+    if value is None or value != value:
+        return "-"
+    scale, digits, unit = (100, 2, " %") if percents else (1, 4, "")
+    text = f"{scale * value:.{digits}f}{unit}"
+    return (
+        text
+        if interval is None
+        else (f"{text} ({scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f})")
+    )

@@ -1,0 +1,63 @@
+"""A training as bytes and back, so that it goes on to the same bits: a safetensors file.
+
+In it are the weights (`model.`), the optimizer's state (`optimizer.`), the states of the random numbers (`random.`),
+as `progress` the epochs and iterations that are done, and the best epoch's weights (`best.`) where those are wanted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kws.errors import RegistryError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kws.training.loop import Training
+
+
+def to_bytes(training: Training) -> bytes:
+    """The training as it is after its last epoch."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in _state(training).items()})
+
+
+def restore(training: Training, data: bytes) -> None:
+    """Put a training back to where to_bytes() found it.
+
+    Raises RegistryError where it is not a safetensors file, or another network's or optimizer's.
+    """
+    import safetensors
+    import safetensors.torch
+    import torch
+
+    try:
+        found = safetensors.torch.load(data)
+        training.model.load_state_dict(_part(found, "model."))
+        training.optimizer.restore(_part(found, "optimizer."))
+        training.shuffling.set_state(found["random.shuffling"])
+        torch.set_rng_state(found["random.default"])
+        training.epoch, training.iteration = found["progress"].tolist()
+        training.best_accuracy, training.best = found["best_accuracy"].item(), _part(found, "best.")
+    except (safetensors.SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise RegistryError(f"the checkpoint does not fit the recipe ({reason})") from None
+
+
+def _state(training: Training) -> dict[str, Tensor]:
+    import torch
+
+    return {
+        **{f"model.{name}": tensor for name, tensor in training.model.state_dict().items()},
+        **{f"optimizer.{name}": tensor for name, tensor in training.optimizer.state().items()},
+        "random.shuffling": training.shuffling.get_state(),
+        "random.default": torch.get_rng_state(),
+        "progress": torch.tensor([training.epoch, training.iteration]),
+        "best_accuracy": torch.tensor(training.best_accuracy, dtype=torch.float64),
+        **{f"best.{name}": tensor for name, tensor in training.best.items()},
+    }
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -1,0 +1,146 @@
+"""What this machine does: training speed of a network, and the share of what its processor could.
+
+Operations are counted as two a multiply-accumulate. A training step takes three times those of classifying: forward,
+the gradient of the weights, and the gradient of the input, which the first layer does not need.
+
+The processor's peak is not known, only measured: it is the fastest of several products of matrices, with as many
+threads as training has. Where training is faster than all of them, the peak is at least what training reaches.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from kws import architectures
+from kws.recipe import Recipe
+from kws.speech.dataset import Split
+from kws.training import layers, loop, optimizers
+
+_CLASSES = 3
+_LONG_SECONDS = 0.5
+_PEAK_SIZES = (256, 512, 1024, 2048)  # of the square matrices whose products are tried
+_PEAK_SECONDS = 0.3  # for one of them, beyond what warms it up
+# What a precision computes in: bf16 keeps its weights in fp32, and takes that where it has no instructions of its own.
+_DTYPES = {"fp32": (torch.float32,), "bf16": (torch.bfloat16, torch.float32)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Training speed in one precision, and the most that the processor was seen to reach in it.
+
+    The peak is that of matrix products; where training itself was faster, `peak_is_lower_bound`.
+    """
+
+    precision: str
+    clips_per_second: float
+    gflops: float  # 1e9 operations a second
+    peak_gflops: float
+    peak_is_lower_bound: bool = False
+
+    @property
+    def share(self) -> float:
+        """The part of the peak that training reaches; 1 at most."""
+        return self.gflops / self.peak_gflops
+
+
+def measure(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> Speed:
+    """The speed of training steps by this recipe on random clips, beside what the processor reaches as many threads."""
+    speed = clips_per_second(recipe, clips=clips, repeats=repeats)
+    return beside_peak(recipe, speed, peak_gflops(recipe.precision, device=recipe.device))
+
+
+def beside_peak(recipe: Recipe, speed: float, products: float) -> Speed:
+    """So many clips a second beside 1e9 operations a second of matrix products."""
+    gflops = operations(recipe) * speed / 1e9
+    return Speed(
+        precision=recipe.precision,
+        clips_per_second=speed,
+        gflops=gflops,
+        peak_gflops=max(products, gflops),
+        peak_is_lower_bound=gflops > products,
+    )
+
+
+def clips_per_second(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> float:
+    """The speed of training steps by this recipe on random clips: the median of `repeats`, after one to warm up.
+
+    Sets threads and seed as training does.
+    """
+    loop.set_up(recipe)
+    model = architectures.build(recipe.arch, classes=_CLASSES, maps=recipe.maps).to(recipe.device)
+    optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
+    features = torch.randn(clips, architectures.FRAMES, architectures.BANDS, device=recipe.device)
+    split = Split(features, torch.arange(clips, device=recipe.device) % _CLASSES)
+    batch = torch.randperm(clips).to(recipe.device)
+    return clips / _median(lambda: loop.step(model, optimizer, split, batch, recipe), repeats)
+
+
+def operations(recipe: Recipe) -> int:
+    """Operations of training on one clip."""
+    network = layers.describe(recipe.arch, classes=_CLASSES, maps=recipe.maps)
+    return 2 * (3 * network.multiply_accumulates - network.layers[0].multiply_accumulates)
+
+
+def peak_gflops(precision: str, *, device: str = "cpu") -> float:
+    """The most that a product of two square matrices reaches in a precision, in 1e9 operations a second.
+
+    The fastest of several sizes, layouts and data types, each once to warm up and then again and again for a while.
+    Uses as many threads as are set.
+    """
+    return max(rate for dtype in _DTYPES[precision] for rate in _products(dtype, device))
+
+
+def _products(dtype: torch.dtype, device: str) -> Iterator[float]:
+    """What products reach, size by size; where one takes long, larger ones are not waited for."""
+    for size in _PEAK_SIZES:
+        left, right, out = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
+        # Whichever of the two layouts the library is better at.
+        seconds = min(_least(partial(torch.mm, left, other, out=out)) for other in (right, right.t()))
+        yield 2 * size**3 / seconds / 1e9
+        if seconds > _LONG_SECONDS / 8:  # the next size takes eight times as long
+            return
+
+
+def _least(work: Callable[[], object]) -> float:
+    """The least of the seconds that `work` takes, once warm; those of the first time, where they are many."""
+    first = _timed(work)
+    if first > _LONG_SECONDS:
+        return first
+    until = time.perf_counter() + _PEAK_SECONDS
+    times = [_timed(work)]
+    while time.perf_counter() < until:
+        times.append(_timed(work))
+    return min(times)
+
+
+def verdict(recipe: Recipe) -> str:
+    """A sentence on whether the recipe's precision pays here, from a short probe of it and of fp32."""
+    slice_size = architectures.slice_size(recipe.arch, recipe.batch_size, device=recipe.device)
+    plain_recipe = replace(recipe, precision=Recipe.precision, slice_size=slice_size)
+    asked, plain = (clips_per_second(each, clips=256, repeats=3) for each in (recipe, plain_recipe))
+    ratio = asked / plain
+    advice = "" if ratio > 1 else "; --precision fp32 would be faster"
+    return f"{recipe.precision} trains {ratio:.2f} times as fast as fp32 on this processor{advice}"
+
+
+def _median(work: Callable[[], object], repeats: int) -> float:
+    """The median of the seconds that `work` takes, once warm.
+
+    What takes long, as bfloat16 does where the processor has none, is not waited for again and again.
+    """
+    first = _timed(work)
+    if first > _LONG_SECONDS:
+        return first
+    return statistics.median(_timed(work) for _ in range(repeats))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

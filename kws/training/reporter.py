@@ -1,0 +1,49 @@
+"""Reporter: whom the runner tells what happens. kws.terminal.progress draws it; SILENT shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from kws.events import DataCard, EpochEnd, IterationEnd
+from kws.recipe import Recipe
+
+if TYPE_CHECKING:
+    from kws.registry.runs import Run
+
+T = TypeVar("T")
+Show = Callable[[IterationEnd | EpochEnd], None]
+
+
+class Reporter(Protocol):
+    """What is told of a run; an exception that is raised there ends the run like one of its own."""
+
+    def say(self, message: str) -> None:
+        """A message, one sentence or several lines."""
+
+    def track(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
+        """The same items, as they are worked on."""
+
+    def training(
+        self, run_id: str, recipe: Recipe, parameters: int, card: DataCard, *, clips: int, done: int
+    ) -> AbstractContextManager[Show]:
+        """A training of so many clips an epoch, `done` epochs of which are done; what it gives is told each event."""
+
+    def trained(self, run: Run, card: DataCard) -> None:
+        """The run has finished."""
+
+
+class _Silent:
+    def say(self, message: str) -> None: ...
+
+    def track(self, items: Iterable[T], /, **_: object) -> Iterator[T]:
+        return iter(items)
+
+    def training(self, *_: object, **__: object) -> AbstractContextManager[Show]:
+        return nullcontext(lambda _: None)
+
+    def trained(self, run: Run, card: DataCard) -> None: ...
+
+
+SILENT: Reporter = _Silent()

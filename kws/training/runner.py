@@ -1,0 +1,326 @@
+"""A session: this process works on a run, from its start or from where it was cut off, and the registry has it all.
+
+Every epoch is in the registry before it is shown. With it goes, every few seconds, a checkpoint: at most a twentieth of
+the time is spent on them. Ctrl-C, SIGTERM and SIGHUP end the run as interrupted, with exit codes 130, 143 and 129.
+Where the registry is removed or replaced, a run fails at its next record, and is kept in a file beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kws.errors import DataError, KwsError, RecipeError, RegistryError
+from kws.events import TEST, TRAIN, VALIDATION, EpochEnd
+from kws.recipe import Recipe
+from kws.registry.binding import ReplacedError
+from kws.registry.location import Location
+from kws.registry.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Watch
+from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, require_cut_off
+from kws.training.reporter import SILENT, Reporter
+from kws.training.stopping import Stopped, stoppable
+
+if TYPE_CHECKING:
+    from kws.events import DataCard
+    from kws.registry.rescue import Outcome
+    from kws.registry.store import Registry
+    from kws.speech.dataset import Dataset
+    from kws.training.loop import Training
+
+CHECKPOINT_SECONDS = 5.0
+PRUNED = "it did not promise to be among the better ones"
+_TELL_SECONDS = 30.0  # between two words of one who waits
+_SHARE = 20  # a checkpoint that took so long waits for so many times as long
+
+
+def run(
+    recipe: Recipe,
+    *,
+    db: Location,
+    name: str | None,
+    note: str | None,
+    skip_unreadable: bool,
+    again: Run | None = None,
+    test: bool = True,
+    reporter: Reporter = SILENT,
+) -> Run:
+    """Train by this recipe as a new run, the run `again` for another time if so; returns it as it ended.
+
+    Without `test` its tag says that it is not tested at its end, and that holds for whoever goes on with it.
+    """
+    from kws.registry.environment import Environment
+    from kws.registry.opening import is_new
+    from kws.registry.store import Registry
+    from kws.training import layers
+
+    is_new(db)  # a place that cannot be written is told before the work, not after it
+    training, loaded = prepare(recipe, skip_unreadable, again, reporter)
+    network = layers.describe(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
+    with Registry(db, create=True, tests=test) as registry, stoppable():
+        run_id = registry.start(
+            recipe,
+            loaded.card,
+            parameters=network.parameters,
+            environment=Environment.here(sys.argv[1:]),
+            name=name,
+            note=note,
+            rerun_of=again.id if again else None,
+            multiply_accumulates=network.multiply_accumulates,
+        )
+        return execute(registry, run_id, training, recipe, loaded, reporter=reporter)
+
+
+def resume(
+    reference: str,
+    *,
+    db: Location,
+    epochs: int | None,
+    skip_unreadable: bool,
+    test: bool = True,
+    reporter: Reporter = SILENT,
+) -> Run:
+    """Go on with a run from its last checkpoint, up to more epochs if so wanted; returns it as it ended.
+
+    It is tested at its end if it was begun so, and `test` is so as well. One whose process cannot be seen from here is
+    watched first, until it was silent for long enough. Raises a KwsError where that cannot be: the run is finished or
+    still running, its data or checkpoint is another.
+    """
+    from kws.registry.environment import Environment
+    from kws.registry.store import Registry
+    from kws.training import checkpoints
+
+    with Registry(db) as registry:
+        run = registry.run(reference)
+        silent = wait_for_silence(registry, run.id, reporter)
+        if silent is None:
+            require_cut_off(run.id, registry.sighting(run.id).status)
+        recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
+        if recipe.epochs < max(run.epochs_done, 1):
+            raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
+        training, loaded = prepare(recipe, skip_unreadable, run, reporter)
+        environment = Environment.here(sys.argv[1:])
+        for field in ("torch_version", "cpu", "instruction_set"):
+            before, now = getattr(run.environment, field), getattr(environment, field)
+            if before != now and before is not None:
+                reporter.say(f"note: {field} was {before} and is {now}; the bits may differ from an unbroken run's")
+        checkpoint = registry.checkpoint(run.id)
+        if checkpoint:
+            checkpoints.restore(training, checkpoint.data)
+        with stoppable():
+            registry.go_on(run.id, epochs=recipe.epochs, environment=environment, silent=silent)
+            if not test:
+                registry.tag(run.id, [UNTESTED])
+            reporter.say(f"going on with run {run.id} after epoch {training.epoch}")
+            return execute(registry, run.id, training, recipe, loaded, reporter=reporter)
+
+
+def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, reporter: Reporter = SILENT) -> None:
+    """Test a finished run that was not tested at its end, and record that, as if it had been.
+
+    `data` is where its clips lie. Raises RegistryError where its weights are not there or the registry cannot be
+    written, and DataError for other clips than its own.
+    """
+    from kws import architectures
+    from kws.speech import dataset
+    from kws.training import loop, weights
+
+    if not registry.is_writable():
+        raise RegistryError(f"{registry.path} cannot be written, and a test that is not recorded is none")
+    blob = registry.weights(run.id)
+    loaded = dataset.load(
+        data, run.recipe.words, speakers=run.recipe.speakers, skip_unreadable=skip_unreadable, track=reporter.track
+    )
+    if loaded.card.fingerprint != run.data_fingerprint:
+        raise DataError(
+            f"{data} does not hold the clips that run {run.id} was trained beside, which it is tested on; "
+            f"name their folder with --data, or try `kws eval {run.id} --data {data}`"
+        )
+    recipe = run.recipe
+    if recipe.device != Recipe.device:  # a GPU's run is tested where the test is asked for
+        size = architectures.slice_size(recipe.arch, recipe.batch_size)
+        recipe = replace(recipe, device=Recipe.device, slice_size=size)
+    loop.set_up(recipe)
+    model = architectures.build(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
+    weights.load(model, blob)
+    evaluation = loop.evaluate(model, loaded.splits[TEST], TEST, recipe)
+    registry.keep_evaluation(run.id, evaluation, loaded.card)
+
+
+def wait_for_silence(registry: Registry, run_id: str, reporter: Reporter = SILENT) -> str | None:
+    """The last sign of life of a run whose process cannot be seen from here, when none has come for SILENT_SECONDS.
+
+    It says what it waits for. None for a run that can be seen, or has ended meanwhile. Raises RegistryError where a
+    sign of life comes.
+    """
+    seen, watch = registry.sighting(run_id), Watch()
+    if not seen.unseen:
+        return None
+    reporter.say(
+        f"run {run_id} runs on another machine, or did before this one was started anew; it was last seen at "
+        f"{seen.last_seen}; waiting {SILENT_SECONDS:.0f} s for a sign of life"
+    )
+    told = 0.0
+    while (silent := watch.seconds(run_id, seen.sign)) < SILENT_SECONDS:
+        if silent - told > _TELL_SECONDS:
+            told = silent
+            reporter.say(f"no sign of run {run_id} for {silent:.0f} s; waiting {SILENT_SECONDS - silent:.0f} s more")
+        time.sleep(min(1.0, SILENT_SECONDS / 10))
+        now = registry.sighting(run_id)
+        if not now.unseen:
+            return None
+        if now.sign != seen.sign:
+            raise RegistryError(
+                f"run {run_id} is still running, where it cannot be seen from here: it gave a sign of life at "
+                f"{now.last_seen}; wait for it, or stop it and try again"
+            )
+    return seen.sign
+
+
+def prepare(
+    recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT
+) -> tuple[Training, Dataset]:
+    """The data set, which must be that of `run` if there is one, and a training before its first epoch."""
+    from kws import architectures
+    from kws.speech import dataset
+    from kws.training import loop, profile
+
+    architectures.build(recipe.arch, classes=2, maps=recipe.maps)  # a wrong --maps is told before the work
+    loaded = dataset.load(
+        recipe.data,
+        recipe.words,
+        speakers=recipe.speakers,
+        skip_unreadable=skip_unreadable,
+        track=reporter.track,
+    )
+    if run and loaded.card.fingerprint != run.data_fingerprint:
+        raise DataError(
+            f"{recipe.data} no longer holds the clips that run {run.id} was trained on; `kws train` starts a new run"
+        )
+    dataset.require_all_classes(loaded)
+    tell_data(loaded, recipe.data, reporter)
+    if recipe.precision != Recipe.precision:
+        reporter.say(profile.verdict(recipe))
+    return loop.Training.begin(recipe, len(loaded.card.classes)), loaded
+
+
+def tell_data(loaded: Dataset, data: str, reporter: Reporter) -> None:
+    """Say what of the data is used, whose clips they are, and what is wrong with them."""
+    from kws.speech import sentences
+
+    for line in sentences.about(loaded, data):
+        reporter.say(line)
+
+
+def execute(
+    registry: Registry,
+    run_id: str,
+    state: Training,
+    recipe: Recipe,
+    loaded: Dataset,
+    *,
+    reporter: Reporter = SILENT,
+    keep_going: Callable[[EpochEnd], bool] = lambda _: True,
+) -> Run:
+    """Train to the end, recording; returns the finished run. However it ends, the registry says so.
+
+    `keep_going` is asked after each epoch but the last; at its first no the run
+    ends as interrupted, and can still be gone on with.
+    """
+    from kws.training import checkpoints, loop, weights
+
+    train_split, validation_split, test_split = (
+        loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
+    )
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
+    outcome: Outcome | None = None
+    try:
+        about = run_id, recipe, parameters, loaded.card
+        with reporter.training(*about, clips=len(train_split), done=state.epoch) as show:
+            for event in loop.fit(state, train_split, validation_split, recipe):
+                now = time.monotonic()
+                if isinstance(event, EpochEnd):
+                    registry.record(run_id, event, checkpoints.to_bytes(state) if now >= due else None)
+                    beat = time.monotonic()
+                    if now >= due:
+                        due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
+                    if event.epoch < recipe.epochs and not keep_going(event):
+                        return registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
+                elif now - beat > HEARTBEAT_SECONDS:
+                    with suppress(ReplacedError):  # the epoch's record says so, when all of it can be kept
+                        registry.beat(run_id)
+                    beat = now
+                show(event)
+        loop.take_selected(state)
+        with suppress(ReplacedError):
+            registry.beat(run_id)  # the test may take longer than a silence
+        is_tested = UNTESTED not in registry.by_id(run_id).tags
+        evaluation = loop.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
+        outcome = evaluation, weights.to_bytes(state.model)
+        done = registry.finish(run_id, evaluation, loaded.card, outcome[1])
+    except ReplacedError as error:
+        checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
+        kept = _keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
+        raise ReplacedError(f"run {run_id} failed: {kept}") from None
+    except KeyboardInterrupt as stop:
+        if _end(registry, run_id, loaded.card, INTERRUPTED, None, reporter):
+            reporter.say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
+        raise Stopped(stop) from None
+    except BaseException as error:
+        _end(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__, reporter)
+        if isinstance(error, KwsError):
+            raise type(error)(f"run {run_id} failed: {error}") from None
+        raise
+    reporter.trained(done, loaded.card)
+    return done
+
+
+def _end(registry: Registry, run_id: str, card: DataCard, status: str, reason: str | None, reporter: Reporter) -> bool:
+    """Record that and why a run ended early, and whether that could be; one that is not recorded is seen to be lost."""
+    try:
+        registry.end(run_id, status, reason)
+        return True
+    except ReplacedError as error:
+        reporter.say(f"note: {_keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
+    except RegistryError as error:
+        reporter.say(f"note: that run {run_id} is {status} could not be recorded ({error})")
+    return False
+
+
+def _keep_elsewhere(
+    registry: Registry,
+    run_id: str,
+    card: DataCard,
+    why: str,
+    *,
+    status: str = INTERRUPTED,
+    reason: str | None = None,
+    checkpoint: tuple[int, bytes] | None = None,
+    outcome: Outcome | None = None,
+) -> str:
+    """Keep a run beside its registry, whose path leads to another file now; the sentence that says where it is.
+
+    Without a `checkpoint` it is the last one recorded.
+    """
+    from kws.registry.rescue import rescue
+
+    assert isinstance(registry.path, Path)
+    kept = registry.kept(run_id)
+    checkpoint = checkpoint or kept.checkpoint
+    file = rescue(registry.path, kept, card, status=status, error=reason or why, checkpoint=checkpoint, outcome=outcome)
+    registry.abandon()
+    if file is None:
+        return f"{why}, and what was trained could be kept nowhere"
+    if file.suffix == ".safetensors":
+        return f"{why}; what was trained is kept in {file}, for no registry could be made beside it"
+    if not outcome:
+        return f"{why}; what was trained is kept in {file}; to go on with it: kws train --resume {run_id} --db {file}"
+    with suppress(RegistryError):
+        registry.by_id(run_id)  # of the file that is there now, which has it as it was earlier
+        return f"{why}; it ended, and is kept in {file}; to see it: kws runs show {run_id} --db {file}"
+    return f"{why}; it ended, and is kept in {file}; to take it in: kws runs import {file}"
