@@ -41,11 +41,11 @@ bench: .venv/installed
 
 # Two minutes: small numbers, to try all that `make torture` does.
 torture-quick: .venv/installed
-	$(BIN)/python -m torture --quick
+	$(BIN)/python -m tests.stress --quick
 
 # Some half an hour: kills, registries that are replaced, many writers at once, full disks, ten thousand generated cases.
 torture: .venv/installed
-	$(BIN)/python -m torture
+	$(BIN)/python -m tests.stress
 
 readme: .venv/installed
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql

@@ -5,14 +5,13 @@ The peak is the fastest of several products, as kws.training.profile measures it
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import REPOSITORY, CellError, call, cores, installed, say
+from benchmarks.measure import CellError, call, cores, installed, say
+from benchmarks.source import changes, git
 
 PACKAGES = ("kws", "torch", "numpy", "lightning", "jax", "librosa", "kaldi-native-fbank", "mlflow", "trackio")
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
@@ -37,8 +36,8 @@ def describe() -> dict[str, Any]:
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "packages": {package: installed(package) for package in PACKAGES},
-        "commit": _git("rev-parse", "HEAD"),
-        "changes": _changes(),
+        "commit": git("rev-parse", "HEAD"),
+        "changes": changes(_SOURCES),
         "peak_gflops": {precision: round(value, 1) for precision, value in peaks.items()},
     }
 
@@ -73,19 +72,3 @@ def _memory_gb() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (ValueError, OSError):
         return None
-
-
-def _changes() -> str | None:
-    """Twelve digits that stand for what differs from the commit; None where nothing does."""
-    status = _git("status", "--porcelain", "--", *_SOURCES)
-    if not status:
-        return None
-    return hashlib.sha256(f"{status}{_git('diff', 'HEAD', '--', *_SOURCES)}".encode()).hexdigest()[:12]
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -82,14 +82,14 @@ TABLES = (
         measures=(*_TRAINING, *_RECORDING, "benchmarks/scale.py", "benchmarks/writing.py"),
     ),
     Table(
-        page="torture/results/latest.md",
-        results="torture/results/latest.json",
-        measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS, "torture", ":(exclude)torture/results"),
+        page="tests/stress/results/latest.md",
+        results="tests/stress/results/latest.json",
+        measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS, "tests/stress", ":(exclude)tests/stress/results"),
     ),
     Table(
-        page="torture/results/sweeps.md",
-        results="torture/results/sweeps.json",
-        measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS, "torture/sweeps.py"),
+        page="tests/stress/results/sweeps.md",
+        results="tests/stress/results/sweeps.json",
+        measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS, "tests/stress/sweeps.py"),
     ),
 )
 

@@ -370,3 +370,12 @@ def test_ids_are_eight_letters_without_vowels_and_never_the_beginning_of_last():
     assert letters <= set("bcdfghjklmnpqrstvwxyz")
     assert not letters & set("aeiou")
     assert not any("last".startswith(each) or each.startswith("last") for each in made)
+
+
+@pytest.mark.sqlite_file
+@pytest.mark.parametrize(("column", "text"), [("words", '[["yes"]]'), ("words", "[1, 2]"), ("maps", '["2", "1"]')])
+def test_a_list_that_holds_what_it_cannot_is_damage_that_names_the_run(registry, db, column, text):
+    run_id = train(registry, make_recipe("cnn"))
+    sql(db, f"UPDATE runs SET {column} = '{text}'")
+    with pytest.raises(RegistryError, match=f"run {run_id} cannot be read"):
+        registry.run(run_id)

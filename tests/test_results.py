@@ -29,7 +29,7 @@ def test_a_table_that_its_code_has_outgrown_is_marked_and_no_other(table):
 def test_every_results_file_has_its_table_and_what_it_measures_is_there():
     files = {
         str(file.relative_to(ROOT))
-        for folder in ("benchmarks", "torture")
+        for folder in ("benchmarks", "tests/stress")
         for file in (ROOT / folder / "results").glob("*.json")
         if "quick" not in file.name
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from kws.errors import RegistryError
@@ -52,10 +52,12 @@ class Beat:
         return True
 
     def _is_in(self, file: File) -> bool:
-        with suppress(sqlite3.Error), closing(_opened(file)) as other:
-            row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
-            return row is not None and row[0] in self.at
-        return False
+        try:
+            with closing(_opened(file)) as other:
+                row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
+                return row is not None and row[0] in self.at
+        except sqlite3.Error as error:
+            return _is_half_written(error)
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Binding:
     beats: list[str] = field(default_factory=list)
     seen: int = -1
     looked: tuple[Stamp, ...] = ()  # what the path led to when all was well
+    half_written: bool = False  # whether the last look was at a file that a checkpoint has left between two states
 
     def is_sure(self, file: File) -> bool:
         """Whether nothing has changed since the last look."""
@@ -110,7 +113,7 @@ class Binding:
                     return False  # a reader keeps the log from being written; it is the same file by its inode, then
             if now != before:
                 until, before = time.monotonic() + SURE_SECONDS, now
-            if time.monotonic() > min(until, longest):
+            if time.monotonic() > (longest if self.half_written else min(until, longest)):
                 raise ReplacedError(f"{file.path} was {_fate(file)} while the run was recorded in it")
             time.sleep(_AGAIN_SECONDS)
 
@@ -119,6 +122,7 @@ class Binding:
 
         A missing anchor is there.
         """
+        self.half_written = False
         try:
             with closing(_opened(file, mode)) as other:
                 row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
@@ -128,8 +132,14 @@ class Binding:
                 about = {"run": self.anchor.run, "session": self.anchor.session}
                 row = other.execute(_SIGN, about).fetchone()
                 return number, row is not None and row[0] in self.anchor.at
-        except (sqlite3.Error, ValueError):  # it is not there, no registry, or just being written
+        except (sqlite3.Error, ValueError) as error:  # it is not there, no registry, or just being written
+            self.half_written = _is_half_written(error)
             return -1, self.anchor is None
+
+
+def _is_half_written(error: Exception) -> bool:
+    """Whether a file is no whole without its log: a checkpoint writes only pages that no reader needs as they were."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _opened(file: File, mode: str = _WITHOUT_LOG) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ Decisions:
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections import Counter
@@ -22,7 +23,7 @@ from kws.registry.wal import foreign_log, in_use
 
 BUSY_SECONDS = 30
 _TRIES = 5
-_LONG_LOG = 4_000_000  # bytes
+_LONG_LOG = 4_000_000  # bytes; SQLite writes the log into the file once it has 1,000 pages
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after that and the size of a page, where the file's changes are written to a log
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
@@ -80,11 +81,10 @@ class File(sqlite3.Connection):
             return False
         return not busy and commits == written
 
-    def shorten_log(self) -> None:
-        """Write a long log into the file, if nobody has written to that otherwise: only we know whose a file is."""
+    def trust_own_checkpoint(self) -> None:
+        """After a commit: take what was written to the file for its own, where SQLite may have written a long log."""
         with suppress(OSError):
-            if os.stat(f"{self.real}-wal").st_size > _LONG_LOG and self.is_as_it_was():  # noqa: PTH116
-                self.write_log()
+            if os.stat(f"{self.real}-wal").st_size >= _LONG_LOG:  # noqa: PTH116
                 self.trust()
 
     def bind(self) -> None:
@@ -99,11 +99,11 @@ class File(sqlite3.Connection):
         super().close()
         self._hold()
 
-    def leave(self, *, written_over: bool = False) -> None:
+    def leave(self, *, written_over: bool = False, keep_log: bool = True) -> None:
         """Close a file so that its log is never mixed with what is under its name now.
 
         A file that was moved has all of its log then. Where it was perhaps written over, the log stays as it is, for
-        whoever opens the file next to tell; where that is sure it is dropped.
+        whoever opens the file next to tell; where that is sure it is dropped, or with `keep_log` moved to -wal.old.
         """
         log, shared = Path(f"{self.real}-wal"), Path(f"{self.real}-shm")
         file, own = self.stamps or ((), ())
@@ -111,6 +111,8 @@ class File(sqlite3.Connection):
         if not self.fixed and own and stamp(log) == own:
             with suppress(OSError, sqlite3.Error):
                 if written_over:
+                    if keep_log:
+                        shutil.copy2(log, f"{log}.old")
                     os.truncate(log, 0)  # so that closing does not write it into the file
                 elif has_its_name and not self.is_as_it_was():
                     self._close_without_writing()
@@ -237,7 +239,6 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see shorten_log()
         connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may hold more than tables
         connection.execute("PRAGMA schema_version").fetchone()  # opens the log
         if not connection.fixed:

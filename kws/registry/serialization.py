@@ -260,16 +260,21 @@ def evaluation(row: Row, card: DataCard) -> Evaluation:
 
 
 @cache
-def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...]], ...]:
-    """The fields of a dataclass that hold plain values, and the types that each may have."""
+def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...], tuple[type, ...]], ...]:
+    """The fields of a dataclass that hold plain values, the types of each, and those of what a tuple holds."""
     found = []
     for name, hint in get_type_hints(kind).items():
-        allowed = {get_origin(each) or each for each in (get_args(hint) if isinstance(hint, UnionType) else (hint,))}
-        if float in allowed:
-            allowed.add(int)
+        hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        allowed = {get_origin(each) or each for each in hints}
+        held = {of for each in hints if get_origin(each) is tuple for of in get_args(each) if isinstance(of, type)}
         if allowed <= {str, int, float, bool, bytes, tuple, type(None)}:
-            found.append((name, tuple(allowed)))
+            found.append((name, _with_whole(allowed), _with_whole(held)))
     return tuple(found)
+
+
+def _with_whole(types: set[type]) -> tuple[type, ...]:
+    """The same; a float may be a whole number."""
+    return tuple(types | {int}) if float in types else tuple(types)
 
 
 def _typed(made: T) -> T:
@@ -278,9 +283,12 @@ def _typed(made: T) -> T:
     Raises TypeError.
     """
     kind: Any = type(made)
-    for name, types in _plain_fields(kind):
-        if not isinstance(getattr(made, name), types):
-            raise TypeError(f"its {name} is of the type {type(getattr(made, name)).__name__}")
+    for name, types, of in _plain_fields(kind):
+        value = getattr(made, name)
+        held = [(each, of) for each in value] if isinstance(value, tuple) and of else []
+        for each, allowed in [(value, types), *held]:
+            if not isinstance(each, allowed):
+                raise TypeError(f"its {name} is, or holds something, of the type {type(each).__name__}")
     return made
 
 

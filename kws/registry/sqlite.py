@@ -124,7 +124,7 @@ class Database:
         self._bindings.clear()
         self._anchor = None
         with self._translated():
-            self._connection.leave(written_over=self._connection.is_current())
+            self._connection.leave(written_over=self._connection.is_current(), keep_log=False)
 
     def _confirm(self, binding: Binding, *, thoroughly: bool) -> None:
         if not thoroughly and binding.is_sure(self._connection):
@@ -228,7 +228,7 @@ class Database:
                 yield
                 self._connection.execute("COMMIT")
                 if begin == _WRITE:
-                    self._connection.shorten_log()
+                    self._connection.trust_own_checkpoint()
             except BaseException:
                 self._connection.rollback()
                 raise

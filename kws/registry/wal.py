@@ -15,9 +15,10 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 try:
@@ -41,10 +42,10 @@ _FLOCK = {"linux": ("hh4xqqi4x", (0, 1, 2, 3, 4)), "darwin": ("qqihh", (3, 4, 0,
 
 @dataclass
 class _Log:
-    """The commits in a log: the size of a page, and by page number where its images lie, the last one last."""
+    """The commits in a log, the oldest first: where the images of pages lie, by page number; and the size of a page."""
 
     page_size: int
-    images: dict[int, list[int]] = field(default_factory=dict)
+    commits: list[dict[int, int]] = field(default_factory=list)
 
 
 def foreign_log(file: Path) -> str | None:
@@ -115,28 +116,41 @@ def _is_foreign(file: Path, log: Path) -> bool:
     """Whether a log that nobody has open belongs to another file than this, or to what this file was once."""
     with _opened(log) as of_log, _opened(file) as of_file:
         found = _read_log(of_log)
-        if not found.images:
+        if not found.commits:
             return False
         header = _read(of_file, 100, 0)
         size = int.from_bytes(header[_PAGE_SIZE : _PAGE_SIZE + 2], "big")
         if (65_536 if size == 1 else size) != found.page_size:
             return True
 
-        def is_in_file(page: int, places: list[int]) -> bool:
+        @cache
+        def is_in_file(page: int, place: int) -> bool:
             kept = _read(of_file, found.page_size, (page - 1) * found.page_size)
-            return any(_read(of_log, found.page_size, place) == kept for place in places)
+            return _read(of_log, found.page_size, place) == kept
 
-        if all(is_in_file(page, places[-1:]) for page, places in found.images.items()):
+        latest = {page: place for commit in found.commits for page, place in commit.items()}
+        if all(is_in_file(*each) for each in latest.items()):
             return False  # a checkpoint has written all of it
-        if counters := [_number(of_log, place + _COUNTER) for place in found.images.get(1, ())]:
+        if counters := [_number(of_log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
             # Each commit that changes the first page counts it on by one, or leaves it at that.
             here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
             if not min(counters) - 1 <= here <= max(counters):
                 return True
-        # A checkpoint writes the pages in their order, so one that was cut short has written the first ones, as the log
-        # has them last. One alone proves nothing: two registries may have the same first page.
-        written = all(is_in_file(page, found.images[page][-1:]) for page in sorted(found.images)[:_PROOF])
-        return not written and _is_newer(os.fstat(of_file), os.fstat(of_log))
+        return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not _has_begun(found, is_in_file)
+
+
+def _has_begun(log: _Log, is_in_file: Callable[[int, int], bool]) -> bool:
+    """Whether a checkpoint has written something of this log into the file, be it that it was cut short.
+
+    It writes pages in their order, each as it was at the last commit that no reader stands before. The first page alone
+    proves nothing: two registries that have grown alike may have the same one.
+    """
+    state: dict[int, int] = {}
+    for commit in log.commits:
+        state |= commit
+        if all(is_in_file(page, state[page]) for page in sorted(state)[:_PROOF]):
+            return True
+    return False
 
 
 def _is_newer(file: os.stat_result, log: os.stat_result) -> bool:
@@ -162,8 +176,7 @@ def _read_log(log: int) -> _Log:
             break
         begun.append((page, place + _FRAME.size))
         if commits:
-            for number, at in begun:
-                found.images.setdefault(number, []).append(at)
+            found.commits.append(dict(begun))
             begun.clear()
         place += _FRAME.size + page_size
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _DROPPED = ("KWS_", "_KWS", "OPENBLAS_", "OMP_", "MKL_")
 
 

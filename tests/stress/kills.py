@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torture import inspecting
-from torture.common import Part, say, workspace, write_small_task
-from torture.trainer import Trainer, Training, summary
+from tests.stress import inspecting
+from tests.stress.common import Part, say, workspace, write_small_task
+from tests.stress.trainer import Trainer, Training, summary
 
 # The learning rate is low so that the figures of all epochs differ.
 RECIPE = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--learning-rate", "1e-5"]

@@ -1,4 +1,4 @@
-"""The table of the torture's figures; `make torture` makes them, and `python -m torture --quick` tries all of it."""
+"""The table of figures under stress: `make torture` makes them, and `make torture-quick` tries all of it."""
 
 import sys
 
@@ -6,8 +6,8 @@ from places import ROOT
 
 sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
-from torture.common import Part  # noqa: E402 - the repository's root is not where tests are looked for
-from torture.report import markdown, record  # noqa: E402
+from tests.stress.common import Part  # noqa: E402 - the repository's root is not where tests are looked for
+from tests.stress.report import markdown, record  # noqa: E402
 
 
 def test_figures_become_a_table():

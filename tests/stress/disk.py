@@ -1,7 +1,7 @@
 """A disk that is full at many points of a run: one sentence says so, and nothing that was there before is harmed.
 
 The disk is a small tmpfs in a mount namespace of its own (`unshare --mount`), which takes Linux and the right to make
-one. What happens inside it is in torture.full_disk.
+one. What happens inside it is in tests.stress.full_disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from typing import Any
 
-from torture.common import REPOSITORY, Figure, Part, environment, workspace, write_small_task
+from tests.stress.common import REPOSITORY, Figure, Part, environment, workspace, write_small_task
 
 POINTS, QUICK_POINTS = 20, 3
 UNSHARE = ["unshare", "--mount", "--map-root-user"]
@@ -50,7 +50,7 @@ def run(quick: bool) -> Part:
         write_small_task(folder / "task")
         answer = folder / "answer.json"
         subprocess.run(
-            [*UNSHARE, sys.executable, "-m", "torture.full_disk", str(folder), str(answer), str(points)],
+            [*UNSHARE, sys.executable, "-m", "tests.stress.full_disk", str(folder), str(answer), str(points)],
             env=environment(),
             cwd=REPOSITORY,
             timeout=_SECONDS,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torture.common import REPOSITORY, Part
+from tests.stress.common import REPOSITORY, Part
 
 SCHEMA = 1
 _FOLDERS = re.compile(r"[^\s'\"=]*kws-torture-[\w-]+/")

@@ -59,7 +59,7 @@ def kind_of(number: int) -> str:
 def attempt(number: int, place: Place) -> None:
     """Do a case. Raises what it raises, UnwantedError or EscapedError."""
     kind = kind_of(number)
-    module: Any = importlib.import_module(f"torture.cases.{kind}")
+    module: Any = importlib.import_module(f"tests.stress.cases.{kind}")
     module.attempt(random.Random(f"{kind} {number}"), place)
     if place.canary.exists():
         raise EscapedError("the canary was made")

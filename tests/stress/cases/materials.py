@@ -1,4 +1,4 @@
-"""What cases start from, made once: `python -m torture.cases.materials FOLDER`. The same bytes every time.
+"""What cases start from, made once: `python -m tests.stress.cases.materials FOLDER`. The same bytes every time.
 
 task/         a small folder of recordings     cache/   its features
 audio/        good recordings of each kind     arrays/  the course's six files, small
@@ -17,7 +17,7 @@ from unittest import mock
 
 import numpy as np
 
-from torture.cases import sounds
+from tests.stress.cases import sounds
 
 _IDS = ("bcdfghjk", "cdfghjkm", "dfghjkmn", "fghjkmnp", "ghjkmnpq", "hjkmnpqr")
 _RECIPE = (

@@ -1,4 +1,4 @@
-"""The process that has imported PyTorch and forks for each training: `python -m torture.forker`, see torture.trainer.
+"""`python -m tests.stress.forker`: imports PyTorch once and forks for each training, see tests.stress.trainer.
 
 Requests come as JSON lines on stdin, answers go as JSON lines to stdout:
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kws.errors import KwsError
-from torture.cases import Place, RefusedError, UnwantedError
+from tests.stress.cases import Place, RefusedError, UnwantedError
 
+_WATCHED_SECONDS, _OF_SWEEPS_SECONDS = 3.0, 28.0
 _LEFT_OUT = {("bench",), ("data", "download")}
 _MARKUP = (
     "[bold]x[/bold]",
@@ -63,6 +66,7 @@ _GOOD: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("run", "runs", "first", "second", "resume"), _RUNS),
     **dict.fromkeys(("data", "source"), ("task",)),
     **dict.fromkeys(("epochs", "threads"), ("1",)),
+    "jobs": ("1", "2"),
     "arch": ("cnn", "cnn", "cnn", "fc"),
     "opt": ("adam", "sgd"),
     "precision": ("fp32", "fp32", "bf16"),
@@ -105,6 +109,7 @@ _ODD: dict[str, tuple[str, ...]] = {
     "where": tuple(text for text in SQL if not text.startswith("WITH RECURSIVE")),  # that takes its ten seconds
     "sql": SQL,
     "seconds": ("0", "-1", "nan", "1e999", "0.001"),
+    "jobs": ("0", "-1", "nan", "2", "1.5"),  # as many as there are trials would each import PyTorch
     "out": ("x", "x.exe", "..", "missing/x.png", ".png", "x.PNG", "a\nb.png"),
     "file": ("experiments.db", ".", "..", "", "missing/x.db", "x", "-", "a\nb.db", "é🎙️.db"),
     "db": ("missing/x.db", ".", "text.db", "./experiments.db"),
@@ -120,9 +125,16 @@ def attempt(draw: random.Random, place: Place) -> None:
         shutil.copyfile(place.materials / "registry.db", registry)
     (place.folder / "text.db").write_text("text")
     (place.folder / "task").symlink_to(place.materials / "task")
+    line = _line(draw)
+    stop = threading.Timer(_WATCHED_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+    if line[:1] in (["ui"], ["watch"]):  # they go on until they are stopped
+        stop.start()
+    if line[:1] in (["sweep"], ["tune"]):  # they start processes, each of which imports PyTorch
+        signal.setitimer(signal.ITIMER_REAL, _OF_SWEEPS_SECONDS, _OF_SWEEPS_SECONDS)
     try:
-        invoke(*_line(draw))
+        invoke(*line)
     finally:
+        stop.cancel()
         if registry.is_file() and registry.stat().st_size:
             _look(registry)
 
@@ -151,7 +163,7 @@ def invoke(*arguments: str) -> None:
     result = CliRunner().invoke(app, list(arguments))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    if result.exit_code not in (0, 1, 2):
+    if result.exit_code not in (0, 1, 2) and arguments[:1] not in (("ui",), ("watch",)):
         raise UnwantedError(f"exit code {result.exit_code}: {result.stderr[-300:]}")
     if "Traceback (most recent" in result.output:
         raise UnwantedError(f"a traceback was printed: {result.output[-500:]}")
@@ -206,6 +218,6 @@ def _line(draw: random.Random) -> list[str]:
 def _value(draw: random.Random, name: str, odd_share: float) -> str:
     if draw.random() >= odd_share:
         return draw.choice(_GOOD.get(name, TEXTS))
-    if name == "epochs" or (name in _ODD and draw.random() < 0.7):
+    if name in ("epochs", "jobs") or (name in _ODD and draw.random() < 0.7):
         return draw.choice(_ODD[name])
     return draw.choice(NUMBERS if draw.random() < 0.6 else TEXTS)

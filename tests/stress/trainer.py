@@ -1,7 +1,7 @@
 """Trainings as processes that can be killed: `kws ...` with other seconds between checkpoints.
 
-On Linux each is forked from one process that has imported PyTorch (see torture.forker), so that a kill costs no two
-seconds of importing; elsewhere each is a process of its own.
+On Linux each is forked from one process that has imported PyTorch (see tests.stress.forker), so that a kill costs no
+two seconds of importing; elsewhere each is a process of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from torture.common import REPOSITORY, environment
+from tests.stress.common import REPOSITORY, environment
 
 CHECKPOINT_SECONDS = 0.05
 _LONGEST_LINE = 1_000
@@ -71,7 +71,7 @@ class Trainer:
         self._others: list[subprocess.Popen[bytes]] = []
         if sys.platform == "linux" and hasattr(os, "fork"):
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "torture.forker"],
+                [sys.executable, "-m", "tests.stress.forker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -98,7 +98,7 @@ class Trainer:
         words = [str(argument) for argument in arguments]
         if self._server is None:
             with stdout.open("wb") as out, stderr.open("wb") as err:
-                command = [sys.executable, "-m", "torture.forker", str(checkpoint_seconds), *words]
+                command = [sys.executable, "-m", "tests.stress.forker", str(checkpoint_seconds), *words]
                 process = subprocess.Popen(command, stdout=out, stderr=err, env=self._env, cwd=REPOSITORY)
             self._others.append(process)
             return Training(self, process.pid, stdout, stderr, process)

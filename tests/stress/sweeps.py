@@ -28,9 +28,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from torture import inspecting
-from torture.common import REPOSITORY, Figure, Part, environment, say, workspace, write_small_task
-from torture.trainer import CHECKPOINT_SECONDS
+from tests.stress import inspecting
+from tests.stress.common import REPOSITORY, Figure, Part, environment, say, workspace, write_small_task
+from tests.stress.trainer import CHECKPOINT_SECONDS
 
 _REAL = REPOSITORY / "data" / "speech_commands"
 _REAL_PLAN = ["sweep", "--preset", "table1", "--jobs", "2", "--data", str(_REAL)]

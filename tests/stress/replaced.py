@@ -29,10 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torture import inspecting
-from torture.common import REPOSITORY, Part, environment, say, workspace, write_small_task
-from torture.replacing import EVENTS, GIT, IN_PLACE, Place
-from torture.trainer import Trainer, Training, summary
+from tests.stress import inspecting
+from tests.stress.common import REPOSITORY, Part, environment, say, workspace, write_small_task
+from tests.stress.replacing import EVENTS, GIT, IN_PLACE, Place
+from tests.stress.trainer import Trainer, Training, summary
 
 RECIPE = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--learning-rate", "1e-5"]
 RECIPE += ["--batch-size", "16", "--threads", "1"]

@@ -1,4 +1,4 @@
-"""A process that reads a registry again and again until its stdin says stop: `python -m torture.reading REGISTRY`.
+"""A process that reads a registry again and again until its stdin says stop: `python -m tests.stress.reading REGISTRY`.
 
 In turns it runs `kws runs list`, `kws compare` and `kws db info` in this process, and looks at runs, epochs, answers
 and weights by kws.registry.reader. Its last line is JSON: how many reads, how many before there was a registry, and

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import KwsError
-from torture.cases import Place, damaged, nonsense
-from torture.cases.commands import invoke
+from tests.stress.cases import Place, damaged, nonsense
+from tests.stress.cases.commands import invoke
 
 _PAGE = 4096
 _VALUES: tuple[Any, ...] = (

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from torture.cases import WORDS, Place, UnwantedError, damaged, nonsense
+from tests.stress.cases import WORDS, Place, UnwantedError, damaged, nonsense
 
 _RATES = (
     0, 1, 2, 7, 100, 8000, 11025, 15999, 16000, 16001, 22050, 44100, 48000, 96000, 192000, 655350, 10 ** 6, 10 ** 7,
@@ -132,7 +132,7 @@ def _written(draw: random.Random, place: Place, clip: Path) -> None:
     """What libsndfile writes, of another depth, rate, number of channels or container than is usual."""
     import numpy as np
 
-    from torture.cases import sounds
+    from tests.stress.cases import sounds
 
     suffix = clip.suffix.lower()
     wanted: dict[str, Any] = {"subtype": draw.choice(_WRITTEN[suffix]), "format": suffix[1:].upper()}

@@ -3,7 +3,7 @@
 Each run must be there in the end with all its epochs, its answers and its weights; no process may end with another exit
 code than 0 or with a traceback; and what a reader sees never goes backwards and always belongs together.
 
-After that many registries are made one after the other while others wait to read them (see torture.making).
+After that many registries are made one after the other while others wait to read them (see tests.stress.making).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from torture import inspecting, making
-from torture.common import REPOSITORY, Part, environment, say, workspace, write_small_task
-from torture.trainer import Trainer, summary
+from tests.stress import inspecting, making
+from tests.stress.common import REPOSITORY, Part, environment, say, workspace, write_small_task
+from tests.stress.trainer import Trainer, summary
 
 WRITERS, QUICK_WRITERS = 16, 4
 READERS, QUICK_READERS = 4, 2
@@ -114,7 +114,7 @@ def _readers(db: Path, folder: Path, count: int) -> Iterator[list[dict[str, Any]
     answers: list[dict[str, Any]] = []
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "torture.reading", str(db)],
+            [sys.executable, "-m", "tests.stress.reading", str(db)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,4 +1,4 @@
-"""Registries that are read while they are made: `python -m torture.making FOLDER COUNT` is a process that reads them.
+"""Registries that are read while they are made, by processes `python -m tests.stress.making FOLDER COUNT`.
 
 Whoever looks at a registry finds none, or one: never a file that is said to be something else. The window is a few
 milliseconds wide, so many registries are made, one after the other, each while processes try to read it.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
-from torture.common import REPOSITORY, environment
+from tests.stress.common import REPOSITORY, environment
 
 _NONE_YET = "there is no registry at"
 _SECONDS = 30.0  # for one registry to appear
@@ -25,7 +25,7 @@ def make(folder: Path, count: int, readers: int) -> list[str]:
     """Make so many registries while so many processes read them; returns what they were told and should not be."""
     from kws.registry.store import Registry
 
-    command = [sys.executable, "-m", "torture.making", str(folder), str(count)]
+    command = [sys.executable, "-m", "tests.stress.making", str(folder), str(count)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=environment())
         for _ in range(readers)

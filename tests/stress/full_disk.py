@@ -1,4 +1,4 @@
-"""Inside the mount namespace: `python -m torture.full_disk FOLDER ANSWER POINTS`, see torture.disk.
+"""Inside the mount namespace: `python -m tests.stress.full_disk FOLDER ANSWER POINTS`, see tests.stress.disk.
 
 A tmpfs holds a registry with two finished runs. How much space a run needs is measured first, once with checkpoints
 every 50 ms and once with none, where the write-ahead log only grows. At each point so much of it is left free that the
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from torture import inspecting
-from torture.common import say
-from torture.trainer import Trainer, Training, summary
+from tests.stress import inspecting
+from tests.stress.common import say
+from tests.stress.trainer import Trainer, Training, summary
 
 EPOCHS = 30
 _DISK_MEGABYTES = 64

@@ -1,7 +1,7 @@
-"""`python -m torture [kills sweeps replaced writers disk fuzz] [--quick]`: torture kws, and print the table.
+"""`python -m tests.stress [kills sweeps replaced writers disk fuzz] [--quick]`: torture kws, and print the table.
 
-It is written to torture/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try the
-harness; their figures are only printed.
+It is written to tests/stress/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try
+the harness; their figures are only printed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from torture import disk, fuzz, kills, machine, replaced, sweeps, writers
-from torture.common import say
-from torture.report import markdown, merged, record
+from tests.stress import disk, fuzz, kills, machine, replaced, sweeps, writers
+from tests.stress.common import say
+from tests.stress.report import markdown, merged, record
 
 PARTS = {
     "kills": kills.run,
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Run the parts that were asked for."""
-    parser = argparse.ArgumentParser(prog="python -m torture", description="Kill, crowd, starve and confuse kws.")
+    parser = argparse.ArgumentParser(prog="python -m tests.stress", description="Kill, crowd, starve and confuse kws.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; by default all")
     parser.add_argument("--quick", action="store_true", help="small numbers, to try the harness itself")
     parser.add_argument("--case", type=int, metavar="NUMBER", help="do one case of fuzz again, and show its end")

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from torture.cases import EscapedError, Place, damaged, nonsense
+from tests.stress.cases import EscapedError, Place, damaged, nonsense
 
 _KINDS = (stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK)
 _LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torture.cases import WORDS, Place, UnwantedError, damaged, nonsense
+from tests.stress.cases import WORDS, Place, UnwantedError, damaged, nonsense
 
 NAMES = ("X_train.p", "Y_train.p", "X_valid.p", "Y_valid.p", "X_test.p", "Y_test.p")
 _DATASET_SHARE = 0.05

@@ -1,4 +1,4 @@
-"""What happens to a registry's file while others use it: see torture.replaced."""
+"""What happens to a registry's file while others use it: see tests.stress.replaced."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Ten thousand generated cases, each of which must end well or with what a user can mend, and none later than in 10 s.
 
 Cases are done in processes that do many each, one a core; one that dies or hangs beyond help is started anew after the
-case that it died of. A case is decided by its number: `python -m torture fuzz --case NUMBER` does one again.
+case that it died of. A case is decided by its number: `python -m tests.stress fuzz --case NUMBER` does one again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from torture.cases import TURNS, kind_of
-from torture.common import REPOSITORY, Part, environment, say, workspace
+from tests.stress.cases import TURNS, kind_of
+from tests.stress.common import REPOSITORY, Part, environment, say, workspace
 
 CASES, QUICK_CASES = 10_000, 200
 _HELPLESS_SECONDS = 30.0  # after which a case is beyond its own alarm
@@ -51,7 +51,7 @@ def repeat(number: int) -> None:
 def _materials(folder: Path) -> Path:
     materials = folder / "materials"
     materials.mkdir()
-    command = [sys.executable, "-m", "torture.cases.materials", str(materials)]
+    command = [sys.executable, "-m", "tests.stress.cases.materials", str(materials)]
     subprocess.run(command, env=_environment(folder), cwd=REPOSITORY, check=True)
     return materials
 
@@ -67,7 +67,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _command(materials: Path, folder: Path, first: int, stop: int, step: int) -> list[str]:
-    return [sys.executable, "-m", "torture.fuzzer", str(materials), str(folder), *map(str, (first, stop, step))]
+    return [sys.executable, "-m", "tests.stress.fuzzer", str(materials), str(folder), *map(str, (first, stop, step))]
 
 
 class _Worker:

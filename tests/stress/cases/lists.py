@@ -6,8 +6,8 @@ import os
 import random
 from pathlib import Path
 
-from torture.cases import WORDS, Place, damaged, nonsense
-from torture.cases.commands import invoke
+from tests.stress.cases import WORDS, Place, damaged, nonsense
+from tests.stress.cases.commands import invoke
 
 _NAMES = ("validation_list.txt", "testing_list.txt")
 

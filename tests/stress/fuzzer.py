@@ -1,4 +1,4 @@
-"""A process that does many cases: `python -m torture.fuzzer MATERIALS FOLDER FIRST STOP STEP`, see torture.fuzz.
+"""`python -m tests.stress.fuzzer MATERIALS FOLDER FIRST STOP STEP`: does many cases, see tests.stress.fuzz.
 
 Before and after each case it writes a JSON line to stdout. A case has a folder of its own, ten seconds, and no more
 memory and file size than a small machine has. With STEP 0 the one case FIRST is done and its traceback shown.
@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from kws.errors import KwsError
-from torture.cases import TURNS, EscapedError, Place, attempt, kind_of
-from torture.common import REPOSITORY
+from tests.stress.cases import TURNS, EscapedError, Place, attempt, kind_of
+from tests.stress.common import REPOSITORY
 
 SECONDS = 10.0
 _MEMORY_BYTES = 8 * 2**30
@@ -47,7 +47,7 @@ def main() -> None:
     """Do the cases."""
     materials, folder = Path(sys.argv[1]), Path(sys.argv[2])
     first, stop, step = map(int, sys.argv[3:])
-    for module in (*_IMPORTED, *(f"torture.cases.{kind}" for kind in sorted(set(TURNS)))):
+    for module in (*_IMPORTED, *(f"tests.stress.cases.{kind}" for kind in sorted(set(TURNS)))):
         importlib.import_module(module)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
