@@ -2,7 +2,7 @@
 
 - The overhead of a run: the seconds from the first run's start to the last one's end, times the runs at once, a run,
   less the seconds of its epochs as the registry has them. So the network, the claim, every write, the test split, the
-  question and its answer count, and so do the seconds in which a process imports torch while another one trains.
+  task and its answer count, and so do the seconds in which a process imports torch while another one trains.
 - Processes reused: how many trained these runs, by the registry's sessions.
 - The way to the first start: from before `kws sweep` is started until the `started_at` of the first run that is new. Of
   the 10,000 runs of its plan 9,990 are in the registry, each with its epochs: two that a sweep trained, and copies of

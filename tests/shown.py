@@ -28,7 +28,7 @@ import kws.training.weights  # noqa: F401 - what takes long to import is importe
 from kws.cli import main
 from kws.registry.store import Registry
 from kws.sweeps import worker
-from kws.sweeps.trainer import About, as_question
+from kws.sweeps.trainer import WorkerConfig, as_task
 from kws.terminal import streams
 
 KINDS = ("closed", "full", "pipe", "terminal-ignored", "terminal", "sweep")
@@ -60,13 +60,13 @@ def point(kind: str) -> int | None:
 def work(db: Path, task: str) -> None:
     """Become a process of a sweep that is asked to train, and has nobody to tell of an epoch."""
     recipe = make_recipe("cnn", "adam", data=task, maps=(2, 1), epochs=4, threads=1, batch_size=16, slice_size=16)
-    asked = [vars(About.here(db, skip_unreadable=False)), as_question(recipe, ask="train", epochs_told=True)]
-    (questions, ask), (unread, answers) = os.pipe(), os.pipe()
+    asked = [vars(WorkerConfig.here(db, skip_unreadable=False)), as_task(recipe, do="train", epochs_told=True)]
+    (tasks, ask), (unread, results) = os.pipe(), os.pipe()
     os.write(ask, b"".join(json.dumps(each).encode() + b"\n" for each in asked))
-    os.dup2(questions, 0)
-    os.dup2(answers, 1)
+    os.dup2(tasks, 0)
+    os.dup2(results, 1)
     os.close(unread)
-    os.close(answers)
+    os.close(results)
     worker.main()
 
 

@@ -15,33 +15,33 @@ from kws.sweeps.trainer import DIED, REFUSED
 
 
 class Scripted:
-    """An engine of so many processes, whose answers for each recipe are given; FINISHED when there are none left."""
+    """An engine of so many processes, whose results for each recipe are given; FINISHED when there are none left."""
 
-    def __init__(self, jobs=2, **answers):
-        self.jobs, self.script, self.asked, self.most = jobs, answers, [], 0
+    def __init__(self, jobs=2, **results):
+        self.jobs, self.script, self.asked, self.most = jobs, results, [], 0
         self.at_work = []
 
     def room(self):
         return self.jobs - len(self.at_work)
 
-    def ask(self, question):
+    def submit(self, task):
         assert self.room() > 0
-        self.at_work.append(question)
-        self.asked.append((question["recipe"]["seed"], question.get("silent")))
+        self.at_work.append(task)
+        self.asked.append((task["recipe"]["seed"], task.get("silent")))
         self.most = max(self.most, len(self.at_work))
 
-    def answers(self, seconds):
+    def results(self, seconds):
         if not self.at_work:
             return []
-        question = self.at_work.pop(0)
-        left = self.script.get(f"seed{question['recipe']['seed']}", [])
-        return [(question, left.pop(0) if left else {"status": FINISHED, "run": "r"})]
+        task = self.at_work.pop(0)
+        left = self.script.get(f"seed{task['recipe']['seed']}", [])
+        return [(task, left.pop(0) if left else {"status": FINISHED, "run": "r"})]
 
 
 def trained(engine, seeds):
     plan = [make_recipe(seed=seed) for seed in range(seeds)]
     line = Line(engine, plan, {(plan[0].data, plan[0].words): "f"})
-    return [(each.recipe.seed, each.answer) for each in line.ended() if isinstance(each, Ended)]
+    return [(each.recipe.seed, each.result) for each in line.ended() if isinstance(each, Ended)]
 
 
 @pytest.fixture
@@ -85,13 +85,13 @@ def test_one_whose_processes_always_die_has_failed_and_the_others_go_on():
 
 def test_what_is_asked_first_is_asked_again_where_its_process_died():
     engine = Scripted(seed0=[{"status": DIED}] * (lines.DEATHS - 1) + [{"fingerprint": "f"}])
-    assert lines.ask(engine, "look", make_recipe(seed=0)) == {"fingerprint": "f"}
+    assert lines.carry_out(engine, "probe", make_recipe(seed=0)) == {"fingerprint": "f"}
 
 
 def test_where_the_first_process_always_dies_that_is_said():
     engine = Scripted(seed0=[{"status": DIED}] * 99)
     with pytest.raises(KwsError, match=f"died {lines.DEATHS} times before any run"):
-        lines.ask(engine, "look", make_recipe(seed=0))
+        lines.carry_out(engine, "probe", make_recipe(seed=0))
     assert len(engine.asked) == lines.DEATHS
 
 
@@ -110,16 +110,16 @@ def test_what_somebody_else_trains_is_asked_for_again_until_it_is_there(clock):
 
 
 def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
-    answers = [{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 500
-    engine = Scripted(seed0=list(answers))
+    results = [{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 500
+    engine = Scripted(seed0=list(results))
 
     class Sees(Scripted):
-        def answers(self, seconds):
+        def results(self, seconds):
             if self.at_work and self.at_work[0].get("silent") == "1 now":
                 return [(self.at_work.pop(0), {"status": FINISHED, "run": "r"})]
-            return super().answers(seconds)
+            return super().results(seconds)
 
-    engine = Sees(seed0=list(answers))
+    engine = Sees(seed0=list(results))
     assert dict(trained(engine, 1))[0]["status"] == FINISHED
     asked = [silent for _, silent in engine.asked]
     assert asked[-1] == "1 now"
@@ -129,8 +129,8 @@ def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
 
 
 def test_what_can_be_seen_to_live_is_waited_for_however_long_it_is_silent(clock):
-    answers = [{"status": RUNNING, "run": "r", "sign": None}] * 200
-    engine = Scripted(seed0=list(answers))
+    results = [{"status": RUNNING, "run": "r", "sign": None}] * 200
+    engine = Scripted(seed0=list(results))
     assert dict(trained(engine, 1))[0]["status"] == FINISHED
     assert {silent for _, silent in engine.asked} == {None}
     assert clock[0] > 3 * lines.SILENT_SECONDS

@@ -11,7 +11,7 @@ from commands import TRAIN, kws, ok_json, refused, sql
 from recordings import noise, write, write_folder
 
 from kws.recipe import Recipe
-from kws.sweeps.trainer import About, Trainer
+from kws.sweeps.trainer import Trainer, WorkerConfig
 
 COUNTS = {"yes": (6, 2, 2), "no": (6, 2, 2), "up": (6, 2, 2)}
 UNKNOWN = "speakers unknown: clips of one speaker may be in several splits; --speakers tells them"
@@ -179,10 +179,10 @@ def test_names_from_outside_are_made_visible(folder):
 
 def test_a_sweeps_processes_tell_the_same(takes, db):
     recipe = Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes))
-    trainer = Trainer(About.here(db, skip_unreadable=False))
-    unknown = trainer.look(recipe)
+    trainer = Trainer(WorkerConfig.here(db, skip_unreadable=False))
+    unknown = trainer.probe(recipe)
     assert unknown["told"] == [f"takes: {UNKNOWN}"]
-    told = trainer.look(Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes), speakers="{speaker}_{n}"))
+    told = trainer.probe(Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes), speakers="{speaker}_{n}"))
     assert told["told"][0].endswith("none in two splits") and told["fingerprint"] != unknown["fingerprint"]
 
 

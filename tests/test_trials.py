@@ -35,7 +35,7 @@ def make_search(rates="0.001,0.01,0.1,1"):
     return Search(Space(searched=searched, fixed=FIXED), random=False, prune=True, seed=0, epochs=2)
 
 
-class Engine:
+class Executor:
     """Trains in no time; `script` says what else becomes of a learning rate, the first time and the later ones."""
 
     def __init__(self, db, jobs=1, **script):
@@ -45,22 +45,22 @@ class Engine:
     def room(self):
         return self.jobs - len(self.at_work)
 
-    def ask(self, question):
+    def submit(self, task):
         assert self.room() > 0
-        self.at_work.append(question)
-        self.asked.append((question["recipe"]["learning_rate"], question["silent"]))
+        self.at_work.append(task)
+        self.asked.append((task["recipe"]["learning_rate"], task["silent"]))
 
-    def reply(self, question, go_on):
+    def reply(self, task, go_on):
         raise AssertionError("no epoch was told")
 
-    def answers(self, seconds):
+    def results(self, seconds):
         self.between()
         if not self.at_work:
             return []
-        question = self.at_work.pop(0)
-        script = self.script.get(f"r{question['recipe']['learning_rate']}", [])
+        task = self.at_work.pop(0)
+        script = self.script.get(f"r{task['recipe']['learning_rate']}", [])
         act = script.pop(0) if script else finished
-        return [(question, act(self.db, as_recipe(question)))]
+        return [(task, act(self.db, as_recipe(task)))]
 
 
 def record(db, recipe, status=FINISHED, error=None, accuracy=0.5):
@@ -123,19 +123,19 @@ def recipe_of(rate):
 
 @pytest.mark.parametrize("jobs", [1, 2, 9])
 def test_four_values_and_four_trials_are_four_recipes(db, jobs, capsys):
-    told = search_with(Engine(db, jobs), make_search())
+    told = search_with(Executor(db, jobs), make_search())
     assert of_tag(db) == [0.001, 0.01, 0.1, 1]
     assert sorted(rate for state, rate, _ in told if state == "COMPLETE") == [0.001, 0.01, 0.1, 1]
     assert "note" not in capsys.readouterr().err
 
 
 def test_more_trials_than_there_are_recipes_are_said_not_to_be(db, capsys):
-    search_with(Engine(db, 2), make_search(), wanted=50)
+    search_with(Executor(db, 2), make_search(), wanted=50)
     assert of_tag(db) == [0.001, 0.01, 0.1, 1]
     said = capsys.readouterr().err
     assert "these ranges and values hold 4 recipes; no more can be tried than that" in said
     assert "4/4" in said
-    search_with(engine := Engine(db), make_search(), wanted=50)
+    search_with(engine := Executor(db), make_search(), wanted=50)
     assert engine.asked == []
 
 
@@ -145,7 +145,7 @@ def test_one_that_another_process_trains_is_waited_for_and_may_be_the_best(db, c
     def busy(db, recipe):
         return {"status": RUNNING, "run": other.run, "error": None, "before": True, "sign": "1 now"}
 
-    engine, search = Engine(db, 1, **{"r0.01": [busy, busy, busy]}), make_search()
+    engine, search = Executor(db, 1, **{"r0.01": [busy, busy, busy]}), make_search()
 
     def between():
         if sum(rate == 0.01 for rate, _ in engine.asked) == 2:
@@ -162,7 +162,7 @@ def test_one_that_another_process_trains_is_waited_for_and_may_be_the_best(db, c
 
 
 def test_what_others_begin_under_the_tag_counts_for_the_trials_that_are_wanted(db):
-    engine = Engine(db)
+    engine = Executor(db)
 
     def between():
         if len(engine.asked) == 1:
@@ -190,7 +190,7 @@ def test_a_silent_one_of_others_is_taken_over_after_its_own_silence(db, monkeypa
         other.finish()
         return {"status": FINISHED, "run": other.run}
 
-    engine = Engine(db, 1, **{"r0.01": [busy, taken]})
+    engine = Executor(db, 1, **{"r0.01": [busy, taken]})
     told = search_with(engine, make_search())
     assert [silent for rate, silent in engine.asked if rate == 0.01] == [None, "1 then"]
     assert ("COMPLETE", 0.01, 0.9) in told
@@ -205,7 +205,7 @@ def test_one_that_another_process_left_is_gone_on_with(db):
             registry.finish(theirs, make_evaluation(CARD), CARD, b"")
         return {"status": FINISHED, "run": theirs}
 
-    told = search_with(engine := Engine(db, 1, **{"r0.01": [taken]}), make_search())
+    told = search_with(engine := Executor(db, 1, **{"r0.01": [taken]}), make_search())
     assert engine.asked[0][0] == 0.01
     assert len(told) == 4
 
@@ -222,13 +222,13 @@ def test_each_end_is_told_as_what_it_is(db, status, error, state, capsys):
     def ends(db, recipe):
         return {"status": status, "run": record(db, recipe, status, error), "error": error}
 
-    told = search_with(Engine(db, 1, **{"r0.1": [ends]}), make_search())
+    told = search_with(Executor(db, 1, **{"r0.1": [ends]}), make_search())
     assert [state for state, rate, _ in told if rate == 0.1] == [state]
     assert sum(each[0] == "COMPLETE" for each in told) == 3 + (state == "COMPLETE")
     line = next(line for line in capsys.readouterr().err.splitlines() if "rate 0.1," in line)
     assert ("given up" in line) == (state == "PRUNED")
     assert ("failed: " in line) == (status == FAILED)
-    again = search_with(engine := Engine(db), make_search())
+    again = search_with(engine := Executor(db), make_search())
     assert engine.asked == []
     assert [state for state, rate, _ in again if rate == 0.1] == [state]
 
@@ -238,7 +238,7 @@ def test_one_whose_processes_always_die_ends_the_search_in_a_sentence(db):
         return {"status": DIED}
 
     with pytest.raises(KwsError, match=r"learning rate 0.1, .*: its process died 5 times"):
-        search_with(Engine(db, 1, **{"r0.1": [dies] * 9}), make_search("0.1,0.2"))
+        search_with(Executor(db, 1, **{"r0.1": [dies] * 9}), make_search("0.1,0.2"))
 
 
 def test_of_equal_runs_under_a_tag_the_finished_one_is_the_trial():

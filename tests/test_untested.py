@@ -20,7 +20,7 @@ from kws.registry.maintenance import best_seeds
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.reproducibility import compare
-from kws.sweeps.trainer import About, Trainer
+from kws.sweeps.trainer import Trainer, WorkerConfig
 from kws.training import loop
 
 NO_TRACE = ("evaluations", "logits", "tests")
@@ -378,7 +378,7 @@ def test_a_test_says_how_many_recipes_its_split_has_judged(task):
 
 
 def trainer(*, test: bool) -> Trainer:
-    return Trainer(About.here(db(), skip_unreadable=False, test=test))
+    return Trainer(WorkerConfig.here(db(), skip_unreadable=False, test=test))
 
 
 def sweep_recipe(task, seed: int):

@@ -119,12 +119,12 @@ def sweep(
     }
     from kws.registry.opening import is_new
     from kws.sweeps import executors
-    from kws.sweeps.trainer import About
+    from kws.sweeps.trainer import WorkerConfig
 
     new = is_new(db)  # a place that cannot be written is told at once
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
-        about = About.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
+        about = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
         chosen = executors.choose(about, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 

@@ -15,9 +15,9 @@ from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
 from kws.sweeps.plan import expand
 from kws.sweeps.progress import Shown, named
-from kws.sweeps.scheduler import Ended, Engine, Line, ask, wait
+from kws.sweeps.scheduler import Ended, Executor, Line, carry_out, wait
 from kws.sweeps.status import Kind, Standing
-from kws.sweeps.trainer import as_question
+from kws.sweeps.trainer import as_task
 from kws.terminal import console
 from kws.terminal.console import duration, visible
 from kws.training.stopping import Stopped, stoppable
@@ -36,7 +36,7 @@ def rehearse(axes: Mapping[str, Sequence[Any]], jobs: int, db: Location | None, 
 
 def run(
     axes: Mapping[str, Sequence[Any]],
-    engine: Engine,
+    engine: Executor,
     db: Location,
     *,
     new: bool,
@@ -68,13 +68,13 @@ def run(
                         continue
                     ended[each.recipe] = each
                     shown.ended(each)
-                    if fail_fast and each.answer["status"] == FAILED:
+                    if fail_fast and each.result["status"] == FAILED:
                         break
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
         console.say("the sweep was interrupted; the same command goes on with it")
-    _tell_untested(db, [*(run.id for run in standing.found if run), *(e.answer.get("run") for e in ended.values())])
-    failed = _failed_before(standing, retry) + [e for e in ended.values() if e.answer["status"] == FAILED]
+    _tell_untested(db, [*(run.id for run in standing.found if run), *(e.result.get("run") for e in ended.values())])
+    failed = _failed_before(standing, retry) + [e for e in ended.values() if e.result["status"] == FAILED]
     _tell_failed(failed, standing.tell)
     if stopped:
         raise stopped
@@ -109,19 +109,19 @@ class _Waiting:
 
 
 def _look(
-    engine: Engine, plan: list[Recipe], db: Location | None, *, retry: bool
+    engine: Executor, plan: list[Recipe], db: Location | None, *, retry: bool
 ) -> tuple[Standing, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
     first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
-    engine.ask(as_question(first[1], ask="look"))  # while it does, the registry is read
+    engine.submit(as_task(first[1], do="probe"))  # while it does, the registry is read
     standing = Standing.of(plan, db)
     fingerprints = {first[0]: wait(engine)["fingerprint"]}
-    fingerprints |= {of: ask(engine, "look", recipe)["fingerprint"] for of, recipe in others}
+    fingerprints |= {of: carry_out(engine, "probe", recipe)["fingerprint"] for of, recipe in others}
     standing = standing.on(fingerprints)
     untimed = standing.untimed(retry=retry)
     if len(untimed) > _TIMED_KINDS:
         return standing, {}
-    return standing, {kind: ask(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
+    return standing, {kind: carry_out(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
 
 
 def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> None:
@@ -136,7 +136,7 @@ def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> N
 def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
     """The plan's runs that failed earlier and are left alone."""
     return [
-        Ended(recipe=recipe, answer={"status": FAILED, "run": run.id, "error": run.error, "before": True})
+        Ended(recipe=recipe, result={"status": FAILED, "run": run.id, "error": run.error, "before": True})
         for recipe, run in zip(standing.plan, standing.found, strict=True)
         if run and run.status == FAILED and not retry
     ]
@@ -144,8 +144,8 @@ def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
 
 def _tell_failed(failed: list[Ended], tell: Callable[[Recipe], str]) -> None:
     for each in failed:
-        console.say(visible(f"failed: {named(each, tell)}: {each.answer['error']}"))
-    if any(each.answer.get("before") for each in failed):
+        console.say(visible(f"failed: {named(each, tell)}: {each.result['error']}"))
+    if any(each.result.get("before") for each in failed):
         console.say("runs that failed before were left alone; --retry trains them again")
     elif failed:
         console.say("the same command with --retry trains what failed again")
@@ -167,13 +167,13 @@ def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) 
     runs: list[dict[str, Any]] = []
     for at, recipe in enumerate(standing.plan):
         known, now = standing.found[at], ended.get(recipe)
-        answer = now.answer if now else {}
+        result = now.result if now else {}
         about = ("arch", "opt", "seed", "learning_rate", "batch_size", "epochs")
         runs.append(
             {
-                "run": answer.get("run") or (known.id if known else None),
-                "status": answer.get("status") or standing.state(at),
-                "error": answer.get("error") if now else known.error if known else None,
+                "run": result.get("run") or (known.id if known else None),
+                "status": result.get("status") or standing.state(at),
+                "error": result.get("error") if now else known.error if known else None,
                 **{name: getattr(recipe, name) for name in about},
             }
         )

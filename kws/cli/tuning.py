@@ -17,10 +17,10 @@ from kws.registry.runs import FINISHED, STATUSES
 from kws.registry.selection import Selection
 from kws.reports.json_output import SCHEMA
 from kws.reports.page import recipes
-from kws.sweeps.local_executor import Pool
+from kws.sweeps.local_executor import LocalExecutor
 from kws.sweeps.plan import complete, values
-from kws.sweeps.scheduler import ask
-from kws.sweeps.trainer import About
+from kws.sweeps.scheduler import carry_out
+from kws.sweeps.trainer import WorkerConfig
 from kws.terminal import console
 from kws.terminal.console import percent, visible
 from kws.training import optimizers
@@ -67,12 +67,12 @@ def run(
     space = _space(arch, opts, ranges, fixed)
     from kws.sweeps.trials import Trials
 
-    about = About.here(db, skip_unreadable=skip_unreadable, test=False)
+    about = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
-        with stoppable(), Pool(jobs, about) as engine:
+        with stoppable(), LocalExecutor(jobs, about) as engine:
             of: dict[str, Any] = {name: fixed.get(name) for name in ("data", "words", "speakers")}
             first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, **of)
-            fingerprint = ask(engine, "look", first)["fingerprint"]
+            fingerprint = carry_out(engine, "probe", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
             Trials(engine, search, db, tag, fingerprint).until(trials)

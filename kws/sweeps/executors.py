@@ -10,25 +10,25 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.recipe import cores
-from kws.sweeps.local_executor import Pool
-from kws.sweeps.trainer import About
+from kws.sweeps.local_executor import LocalExecutor
+from kws.sweeps.trainer import WorkerConfig
 
 if TYPE_CHECKING:
-    from kws.sweeps.scheduler import Engine
+    from kws.sweeps.scheduler import Executor
 
 
 def choose(
-    about: About, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
-) -> Engine:
+    about: WorkerConfig, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
+) -> Executor:
     """The engine; without `jobs`, for as many runs at once as fit into the cores of this machine or of the cluster."""
     if not ray:
-        return Pool(jobs or fitting(axes), about)
-    from kws.sweeps.ray_executor import Cluster
+        return LocalExecutor(jobs or fitting(axes), about)
+    from kws.sweeps.ray_executor import RayExecutor
 
     (threads,), (device,) = axes["threads"], axes["device"]
     if address is None:
         jobs = jobs or fitting(axes)
-    return Cluster(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
+    return RayExecutor(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
 
 
 def fitting(axes: Mapping[str, Sequence[Any]]) -> int:

@@ -1,4 +1,4 @@
-"""Pool: an engine of processes on this machine, each of which trains one recipe after another.
+"""LocalExecutor: processes on this machine, each of which trains one recipe after another.
 
 They are sessions of their own, so that Ctrl-C in a terminal reaches the sweep alone. It stops them by closing their
 stdin; so does its own death. One that dies is replaced.
@@ -16,20 +16,20 @@ from contextlib import suppress
 from typing import Any, Self
 
 from kws.speech.cache import cache_folder
-from kws.sweeps.trainer import DIED, About, Answer, Question
+from kws.sweeps.trainer import DIED, Result, Task, WorkerConfig
 
 STOP_SECONDS = 8.0
 
 
-class Pool:
+class LocalExecutor:
     """So many processes; ends them when it is left, by whatever way. One begins at once, the others when needed."""
 
     where = ""
 
-    def __init__(self, jobs: int, about: About) -> None:
-        self.jobs, self._about = jobs, about
+    def __init__(self, jobs: int, about: WorkerConfig) -> None:
+        self.jobs, self._config = jobs, about
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._asked: dict[int, Question] = {}  # by process number
+        self._submitted: dict[int, Task] = {}  # by process number
         self._listed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}  # what was found, by (data, words)
         self._selector = selectors.DefaultSelector()
         cache_folder()  # where the user's cannot be used, this says so, and chooses for all processes
@@ -52,43 +52,43 @@ class Pool:
         self._selector.close()
 
     def room(self) -> int:
-        """How many questions more can be taken now."""
-        return self.jobs - len(self._asked)
+        """How many more tasks can be taken now."""
+        return self.jobs - len(self._submitted)
 
-    def ask(self, question: Question) -> None:
-        """Ask a process that has nothing to do.
+    def submit(self, task: Task) -> None:
+        """Give the task to a process that has nothing to do.
 
         Before one looks at a recipe's data, its clips are listed for all, unless they are made or fetched; while
         the first imports torch, there is time. Raises DataError where the data cannot be used.
         """
-        of = question["recipe"]["data"], question["recipe"]["words"]
-        if question["ask"] == "look":
-            self._list(*of, question["recipe"]["speakers"])
-        idle = [worker for worker in self._workers if worker.pid not in self._asked]
+        of = task["recipe"]["data"], task["recipe"]["words"]
+        if task["do"] == "probe":
+            self._list(*of, task["recipe"]["speakers"])
+        idle = [worker for worker in self._workers if worker.pid not in self._submitted]
         worker = idle[0] if idle else self._begin()
-        self._asked[worker.pid] = question
-        self._tell(worker, question | {"features": self._listed.get(of)})
+        self._submitted[worker.pid] = task
+        self._tell(worker, task | {"features": self._listed.get(of)})
 
-    def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
-        """What has been answered, after so many seconds at most; an epoch told is no answer yet."""
+    def results(self, seconds: float) -> list[tuple[Task, Result]]:
+        """Those that have come within so many seconds; an epoch told is not the last word."""
         found = []
         for key, _ in self._selector.select(seconds):
             worker = key.data
-            question, answer = self._asked.get(worker.pid), self._hear(worker)
-            if answer is None:
-                self._asked.pop(worker.pid, None)
+            task, result = self._submitted.get(worker.pid), self._hear(worker)
+            if result is None:
+                self._submitted.pop(worker.pid, None)
                 self._remove(worker)
-                answer = {"status": DIED}
-            elif "epoch" not in answer:
-                self._asked.pop(worker.pid, None)
-            if question:
-                found.append((question, answer))
+                result = {"status": DIED}
+            elif "epoch" not in result:
+                self._submitted.pop(worker.pid, None)
+            if task:
+                found.append((task, result))
         return found
 
-    def reply(self, question: Question, go_on: bool) -> None:
-        """Tell the process that was asked this question, and has told an epoch, whether to go on."""
+    def reply(self, task: Task, go_on: bool) -> None:
+        """Tell the process that has this task, and has told an epoch, whether to go on."""
         for worker in self._workers:
-            if self._asked.get(worker.pid) is question:
+            if self._submitted.get(worker.pid) is task:
                 self._tell(worker, go_on)
 
     def _list(self, data: str, words: tuple[str, ...], speakers: str | None) -> None:
@@ -96,7 +96,7 @@ class Pool:
         from kws.speech.listing import list_source
 
         if data not in sources.names():
-            listing = list_source(data, words, speakers, skip_unreadable=self._about.skip_unreadable)
+            listing = list_source(data, words, speakers, skip_unreadable=self._config.skip_unreadable)
             self._listed[data, words] = listing.found()
 
     def _begin(self) -> subprocess.Popen[bytes]:
@@ -109,7 +109,7 @@ class Pool:
         )
         self._workers.append(worker)
         self._selector.register(worker.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
-        self._tell(worker, dataclasses.asdict(self._about))
+        self._tell(worker, dataclasses.asdict(self._config))
         return worker
 
     def _remove(self, worker: subprocess.Popen[bytes]) -> None:
@@ -122,7 +122,7 @@ class Pool:
         with suppress(BrokenPipeError):  # that it died is heard
             worker.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]
 
-    def _hear(self, worker: subprocess.Popen[bytes]) -> Answer | None:
+    def _hear(self, worker: subprocess.Popen[bytes]) -> Result | None:
         """The process's next line; None where it died."""
         line = worker.stdout.readline()  # type: ignore[union-attr]
         return json.loads(line) if line.endswith(b"\n") else None

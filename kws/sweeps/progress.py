@@ -69,7 +69,7 @@ class Shown:
         """Say that a run has ended, and how."""
         self._done += 1
         self._done_weight += self._weights.get(key_of(ended.recipe), 1.0)
-        self._failed += ended.answer["status"] == FAILED
+        self._failed += ended.result["status"] == FAILED
         text = visible(f"{self._done}/{self._total} {named(ended, self._tell)} {_outcome(ended)}")
         if self._live:
             self._live.console.print(text, soft_wrap=True)
@@ -141,18 +141,18 @@ class Shown:
 
 def named(ended: Ended, tell: Callable[[Recipe], str]) -> str:
     """A run by its id, where it has one, and its recipe."""
-    run = ended.answer.get("run")
+    run = ended.result.get("run")
     return f"run {run} ({tell(ended.recipe)})" if run else tell(ended.recipe)
 
 
 def _outcome(ended: Ended) -> str:
-    answer = ended.answer
-    if answer["status"] == FAILED:
-        return f"failed: {answer['error']}"
-    parts = [answer["status"] if not answer.get("before") else f"{answer['status']} elsewhere"]
+    result = ended.result
+    if result["status"] == FAILED:
+        return f"failed: {result['error']}"
+    parts = [result["status"] if not result.get("before") else f"{result['status']} elsewhere"]
     for split in ("test", "validation"):
-        if (accuracy := answer.get(f"{split}_accuracy")) is not None:
+        if (accuracy := result.get(f"{split}_accuracy")) is not None:
             parts.append(f"{split} accuracy {percent(accuracy)}")
             break
-    parts += [duration(answer["seconds"])] if answer.get("seconds") else []
+    parts += [duration(result["seconds"])] if result.get("seconds") else []
     return ", ".join(parts)

@@ -1,6 +1,6 @@
-"""Cluster: an engine on Ray, which places the work on a cluster's nodes, and moves it when a node or process dies.
+"""RayExecutor: Ray places the work on a cluster's nodes, and moves it when a node or process dies.
 
-A question is a task. Ray keeps a process for the next task, and with it what a Trainer holds: torch, the data, the
+Each task is one of Ray's. Ray keeps a process for the next task, and with it what a Trainer holds: torch, the data, the
 registry's connection. A task whose process or node died is tried again elsewhere, by Ray; it then finds its run in the
 registry and goes on from its last checkpoint. So the registry must be one that all nodes see: of a file, they show it
 by a mark that the sweep leaves beside it. Ray prints what happens to its nodes on stdout, takes SIGTERM for itself, and
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kws.errors import KwsError
 from kws.registry.runs import FAILED
-from kws.sweeps.trainer import DIED, REFUSED, About, Answer, Question, Trainer, answer
+from kws.sweeps.trainer import DIED, REFUSED, Result, Task, Trainer, WorkerConfig, carry_out
 from kws.terminal import console, streams
 from kws.training.stopping import Stopped, stoppable
 
@@ -40,21 +40,21 @@ _LOOK_SECONDS = 5.0  # between two looks at how large the cluster is
 _AHEAD = 2  # tasks for each place, so that none waits for this process
 
 
-class Cluster:
+class RayExecutor:
     """The cluster at an address, or one on this machine with room for so many `jobs`, which ends with this.
 
     With an existing cluster, `jobs` is the most at once, and None as many as it has room for. Raises KwsError where Ray
     is not installed, or the cluster cannot be reached.
     """
 
-    def __init__(self, about: About, *, address: str | None, jobs: int | None, threads: int, cuda: bool) -> None:
+    def __init__(self, about: WorkerConfig, *, address: str | None, jobs: int | None, threads: int, cuda: bool) -> None:
         try:
             import ray
         except ImportError:
             raise KwsError('--engine ray needs Ray, which is not installed: pip install "kws[ray]"') from None
-        self._ray, self._about, self._address = ray, about, address
+        self._ray, self._config, self._address = ray, about, address
         self._most, self._threads, self._cuda = jobs, threads, cuda
-        self._questions: dict[ObjectRef, Question] = {}
+        self._tasks: dict[ObjectRef, Task] = {}
         self._places: list[int] = []  # of each node that has any
         self._looked = float("-inf")
         self._mark: str | None = None
@@ -82,9 +82,9 @@ class Cluster:
             where = f"the Ray cluster at {self._address}" if self._address else "a Ray cluster on this machine"
             raise KwsError(f"{where} cannot be used ({_sentence(error)}); `ray status` says what is there") from None
         hosts = {node["NodeManagerHostname"] for node in self._ray.nodes() if node["Alive"]}
-        if len(hosts) > 1 and "://" not in self._about.db:
+        if len(hosts) > 1 and "://" not in self._config.db:
             console.say(
-                f"note: {self._about.db} is a file, and the cluster has {len(hosts)} machines; "
+                f"note: {self._config.db} is a file, and the cluster has {len(hosts)} machines; "
                 "SQLite is not safe on a shared folder, a PostgreSQL registry is (--db postgresql+psycopg://...)"
             )
         try:
@@ -96,8 +96,8 @@ class Cluster:
 
     def _begin(self) -> None:
         """Mark the registry's folder, and see whether there is room for any run."""
-        if "://" not in self._about.db:
-            db = Path(self._about.db)
+        if "://" not in self._config.db:
+            db = Path(self._config.db)
             mark = db.with_name(f".{db.name}.sweep-{uuid.uuid4().hex[:8]}")
             self._left.callback(mark.unlink, missing_ok=True)
             mark.touch()
@@ -109,11 +109,11 @@ class Cluster:
             console.say(f"note: no node of the cluster has {needed} for a run; waiting until one joins")
 
     def __exit__(self, *_: object) -> None:
-        for reference in reversed(self._questions):  # those that wait first, or they would begin
+        for reference in reversed(self._tasks):  # those that wait first, or they would begin
             with suppress(Exception):
                 self._ray.cancel(reference)
-        if self._questions:
-            self._ray.wait([*self._questions], num_returns=len(self._questions), timeout=STOP_SECONDS)
+        if self._tasks:
+            self._ray.wait([*self._tasks], num_returns=len(self._tasks), timeout=STOP_SECONDS)
         self._ray.shutdown()
         self._left.close()
 
@@ -152,38 +152,38 @@ class Cluster:
         return self._places
 
     def room(self) -> int:
-        """How many questions more can be taken now."""
+        """How many more tasks can be taken now."""
         most = self._most or max(_AHEAD * self.jobs, 1)
-        return most - len(self._questions)
+        return most - len(self._tasks)
 
-    def ask(self, question: Question) -> None:
-        """Make a task of a question."""
-        recipe = question["recipe"]
-        if question["ask"] == "look":
+    def submit(self, task: Task) -> None:
+        """Make it a task of Ray."""
+        recipe = task["recipe"]
+        if task["do"] == "probe":
             console.say(f"a node of the cluster reads {recipe['data']} ...")
-        task = self._ray.remote(
+        remote = self._ray.remote(
             num_cpus=recipe["threads"], num_gpus=recipe["device"] == "cuda", max_retries=RETRIES, retry_exceptions=False
         )(_work)
-        self._questions[task.remote(self._about, question, self._mark)] = question
+        self._tasks[remote.remote(self._config, task, self._mark)] = task
 
-    def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
-        """The questions answered within so many seconds."""
-        if not self._questions:
+    def results(self, seconds: float) -> list[tuple[Task, Result]]:
+        """Those that have come within so many seconds."""
+        if not self._tasks:
             time.sleep(seconds)
             return []
         try:
-            ended, _ = self._ray.wait([*self._questions], num_returns=1, timeout=seconds, fetch_local=True)
+            ended, _ = self._ray.wait([*self._tasks], num_returns=1, timeout=seconds, fetch_local=True)
         except KeyboardInterrupt as stop:  # which Ray makes of any signal
             raise (self._stop or stop) from None
         found = []
         for reference in ended:
             try:
                 told = self._ray.get(reference)
-            except self._ray.exceptions.RayTaskError as error:  # not of training, whose errors are answers
+            except self._ray.exceptions.RayTaskError as error:  # not of training, whose errors are results
                 told = {"status": REFUSED, "error": _cannot_work(str(error))}
             except self._ray.exceptions.RayError as error:  # after its own retries
                 told = {"status": FAILED, "run": None, "error": _sentence(error)}
-            found.append((self._questions.pop(reference), told))
+            found.append((self._tasks.pop(reference), told))
         return found
 
 
@@ -200,12 +200,12 @@ def _require_answer(address: str) -> None:
 
 
 @cache
-def _trainer(about: About) -> Trainer:
+def _trainer(about: WorkerConfig) -> Trainer:
     """This process's, kept from one task to the next."""
     return Trainer(about)
 
 
-def _work(about: About, question: Question, mark: str | None) -> Answer:
+def _work(about: WorkerConfig, task: Task, mark: str | None) -> Result:
     """What a task does, in a process of some node; one that is told to end, for its node does, counts as dead."""
     streams.guard()  # Ray keeps what it prints in files of its own, whose disk may be full
     if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels a task by it
@@ -217,7 +217,7 @@ def _work(about: About, question: Question, mark: str | None) -> Answer:
                     f"{about.db} is not the sweep's registry; give --db in a folder that all machines share, "
                     "or a PostgreSQL registry"
                 )
-            made = answer(_trainer(about), question)
+            made = carry_out(_trainer(about), task)
     except KwsError as error:
         made = {"status": REFUSED, "error": str(error)}
     except (Stopped, KeyboardInterrupt):

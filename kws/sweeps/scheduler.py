@@ -18,7 +18,7 @@ from kws.errors import KwsError
 from kws.recipe import Recipe
 from kws.registry.process import SILENT_SECONDS, Watch
 from kws.registry.runs import FAILED, RUNNING
-from kws.sweeps.trainer import DIED, REFUSED, Answer, Question, as_question
+from kws.sweeps.trainer import DIED, REFUSED, Result, Task, as_task
 from kws.terminal import console
 
 DEATHS = 5
@@ -26,8 +26,8 @@ LOOK_SECONDS = 0.25
 _ASK_AGAIN_SECONDS = 1.0
 
 
-class Engine(Protocol):
-    """Processes that answer questions (see kws.sweeps.trainer), here or elsewhere."""
+class Executor(Protocol):
+    """Processes that work on tasks (see kws.sweeps.trainer), here or elsewhere."""
 
     @property
     def jobs(self) -> int:
@@ -44,13 +44,13 @@ class Engine(Protocol):
         """End all processes; runs at hand end as interrupted."""
 
     def room(self) -> int:
-        """How many questions more can be taken now."""
+        """How many more tasks can be taken now."""
 
-    def ask(self, question: Question) -> None:
-        """Take a question."""
+    def submit(self, task: Task) -> None:
+        """Take a task."""
 
-    def answers(self, seconds: float) -> list[tuple[Question, Answer]]:
-        """The questions answered within so many seconds, with status DIED where the process died."""
+    def results(self, seconds: float) -> list[tuple[Task, Result]]:
+        """The tasks answered within so many seconds, with status DIED where the process died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,14 @@ class Ended:
     """A recipe of the plan that has ended, and how."""
 
     recipe: Recipe
-    answer: Answer
+    result: Result
 
 
 @dataclass
 class _Other:
     """A run that somebody else's process trains, when to ask again, and its last sign where it cannot be seen."""
 
-    question: Question
+    task: Task
     run: str
     sign: str | None
     last_seen: str | None
@@ -81,7 +81,7 @@ class Line:
     run's id, when it gave its last sign and in how many seconds it is gone on with if it gives no other.
     """
 
-    engine: Engine
+    engine: Executor
     plan: Sequence[Recipe]
     fingerprints: Mapping[tuple[str, tuple[str, ...]], str]
     elsewhere: int = 0
@@ -90,7 +90,7 @@ class Line:
     def ended(self) -> Iterator[Ended | None]:
         """Each recipe as it ends, and None whenever some time has passed. Raises KwsError where nobody can work."""
         left = deque(
-            as_question(recipe, ask="train", at=i, fingerprint=self.fingerprints[recipe.data, recipe.words])
+            as_task(recipe, do="train", at=i, fingerprint=self.fingerprints[recipe.data, recipe.words])
             for i, recipe in enumerate(self.plan)
         )
         others: dict[int, _Other] = {}
@@ -102,31 +102,31 @@ class Line:
             for other in others.values():
                 if other.due <= now and self.engine.room() > len(left):  # never before what is surely left to do
                     silent = other.sign if other.sign and other.silent > SILENT_SECONDS else None
-                    left.append({**other.question, "silent": silent})
+                    left.append({**other.task, "silent": silent})
                     other.due = float("inf")
             while left and self.engine.room() > 0:
-                self.engine.ask(left.popleft())
+                self.engine.submit(left.popleft())
                 asked += 1
             self._tell(others)
-            for question, answer in self.engine.answers(LOOK_SECONDS):
+            for task, result in self.engine.results(LOOK_SECONDS):
                 asked -= 1
-                at, status = question["at"], answer["status"]
+                at, status = task["at"], result["status"]
                 if status == REFUSED:
-                    raise KwsError(answer["error"])
+                    raise KwsError(result["error"])
                 if status == DIED:
                     deaths[at] = deaths.get(at, 0) + 1
                     if deaths[at] < DEATHS:
-                        left.appendleft(question)
+                        left.appendleft(task)
                         continue
-                    answer = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
+                    result = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
                 if status == RUNNING:
-                    sign, run = answer["sign"], answer["run"]
-                    others[at] = _Other(question, run, sign, answer.get("last_seen"), watch.seconds(at, sign))
+                    sign, run = result["sign"], result["run"]
+                    others[at] = _Other(task, run, sign, result.get("last_seen"), watch.seconds(at, sign))
                     continue
                 others.pop(at, None)
                 watch.forget(at)
                 self._tell(others)
-                yield Ended(recipe=self.plan[at], answer=answer)
+                yield Ended(recipe=self.plan[at], result=result)
             yield None
 
     def _tell(self, others: Mapping[int, _Other]) -> None:
@@ -137,27 +137,27 @@ class Line:
         }
 
 
-def ask(engine: Engine, what: str, recipe: Recipe) -> Answer:
+def carry_out(engine: Executor, what: str, recipe: Recipe) -> Result:
     """Ask one process something and wait for it. Raises KwsError where it refuses, or always dies."""
-    engine.ask(as_question(recipe, ask=what))
+    engine.submit(as_task(recipe, do=what))
     return wait(engine)
 
 
-def wait(engine: Engine) -> Answer:
-    """The answer to the only question that was asked, after saying what it tells.
+def wait(engine: Executor) -> Result:
+    """The result of the only task that was submitted, after saying what it tells.
 
     Raises KwsError where the process refuses, or always dies.
     """
     for death in range(DEATHS):
-        while not (found := engine.answers(LOOK_SECONDS)):
+        while not (found := engine.results(LOOK_SECONDS)):
             pass
-        ((question, answer),) = found
-        if answer.get("status") in (REFUSED, FAILED):
-            raise KwsError(answer["error"])
-        if answer.get("status") != DIED:
-            for told in answer.get("told", ()):
+        ((task, result),) = found
+        if result.get("status") in (REFUSED, FAILED):
+            raise KwsError(result["error"])
+        if result.get("status") != DIED:
+            for told in result.get("told", ()):
                 console.say(console.visible(told))
-            return answer
+            return result
         if death + 1 < DEATHS:
-            engine.ask(question)
+            engine.submit(task)
     raise KwsError(f"the sweep's first process died {DEATHS} times before any run; try `kws train` for one of them")

@@ -1,8 +1,8 @@
 """Trainer: what one process of a sweep keeps from one run to the next, and how it comes to a run and trains it.
 
-Questions and answers are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
-a run has claimed it in the registry; what it found there instead is an answer, too. Everything that ends a run ends as
-an answer, but for Ctrl-C, SIGTERM and SIGHUP, which come through as Stopped.
+Tasks and results are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
+a run has claimed it in the registry; what it found there instead is a result, too. Everything that ends a run ends as
+a result, but for Ctrl-C, SIGTERM and SIGHUP, which come through as Stopped.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 REFUSED = "refused"  # this process cannot work for the sweep at all
 _TIMED_CLIPS = 256
-DIED = "died"  # the process died that had been asked; its engine says so
-Question = dict[str, Any]
-Answer = dict[str, Any]
+DIED = "died"  # the process that had the task died; its executor says so
+Task = dict[str, Any]
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class WorkerConfig:
     """What all processes of a sweep are told: the registry, the sweep's own command line and where it was typed.
 
     Without `test` runs are not tested at their end. `code` is the digest of the sweep's own kws, which theirs must be.
@@ -55,7 +55,7 @@ class About:
     code: str
 
     @classmethod
-    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> About:
+    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> WorkerConfig:
         """What this command is to tell."""
         return cls(
             db=in_full(db),
@@ -71,19 +71,19 @@ class About:
 class Trainer:
     """One process that trains for a sweep. Raises KwsError where it cannot."""
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, about: WorkerConfig) -> None:
         if about.code != code_digest():
             raise KwsError(
                 f"the code of kws {kws.__version__} in {Path(kws.__file__).parent} is not the sweep's; install the same"
             )
         with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
             os.chdir(about.folder)
-        self._about = about
+        self._config = about
         self._registry = Claimer(locate(about.db), create=True, tests=about.test)
         self._environment = Environment.here(list(about.arguments))
         self._loaded: dict[tuple[str, tuple[str, ...], str | None], Dataset] = {}
 
-    def look(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Answer:
+    def probe(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Result:
         """The fingerprint of a recipe's data, after making its features where they are missing, with progress.
 
         With it comes what is to be told of the data.
@@ -94,7 +94,7 @@ class Trainer:
         told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data)]
         return {"fingerprint": loaded.card.fingerprint, "told": told}
 
-    def time(self, recipe: Recipe) -> Answer:
+    def time(self, recipe: Recipe) -> Result:
         """How long an epoch may take in seconds, from a few steps on random clips."""
         from kws.training import profile
 
@@ -111,7 +111,7 @@ class Trainer:
         silent: str | None = None,
         tags: tuple[str, ...] = (),
         keep_going: Callable[[EpochEnd], bool] = lambda _: True,
-    ) -> Answer:
+    ) -> Result:
         """Train a recipe if it is not there yet, from where it was cut off if it was; what became of its run.
 
         `features` is what a listing found, where the clips have been listed already on this machine.
@@ -134,7 +134,7 @@ class Trainer:
         claim = self._registry.claim(
             recipe,
             loaded.card,
-            retry=self._about.retry,
+            retry=self._config.retry,
             parameters=network.parameters,
             multiply_accumulates=network.multiply_accumulates,
             environment=self._environment,
@@ -144,7 +144,7 @@ class Trainer:
         if not claim.mine:
             told = {"sign": claim.sign, "last_seen": claim.last_seen, "before": True}
             return {"status": claim.before, "run": claim.run, "error": claim.error, **told}
-        if claim.before and not self._about.test:
+        if claim.before and not self._config.test:
             self._registry.tag(claim.run, [UNTESTED])
         try:
             if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
@@ -181,7 +181,7 @@ class Trainer:
                 recipe.data,
                 recipe.words,
                 speakers=recipe.speakers,
-                skip_unreadable=self._about.skip_unreadable,
+                skip_unreadable=self._config.skip_unreadable,
                 track=console.track if track else untracked,
                 found=features,
             )
@@ -190,32 +190,32 @@ class Trainer:
         return self._loaded[key]
 
 
-def as_question(recipe: Recipe, **more: Any) -> Question:
+def as_task(recipe: Recipe, **more: Any) -> Task:
     """A recipe, and what else is to be told of it, as plain values."""
     return {"recipe": asdict(recipe), **more}
 
 
-def as_recipe(question: Question) -> Recipe:
-    """The recipe of a question."""
-    values = question["recipe"]
+def as_recipe(task: Task) -> Recipe:
+    """The recipe of a task."""
+    values = task["recipe"]
     maps = values["maps"]
     return Recipe(**{**values, "words": tuple(values["words"]), "maps": tuple(maps) if maps else None})
 
 
-def answer(trainer: Trainer, question: Question, keep_going: Callable[[EpochEnd], bool] = lambda _: True) -> Answer:
-    """The answer to a question: what was asked for, or why this process cannot work for the sweep."""
+def carry_out(trainer: Trainer, task: Task, keep_going: Callable[[EpochEnd], bool] = lambda _: True) -> Result:
+    """The result of a task: what was wanted, or why this process cannot work for the sweep."""
     try:
-        recipe = as_recipe(question)
-        if question["ask"] == "look":
-            return trainer.look(recipe, features=question.get("features"))
-        if question["ask"] == "time":
+        recipe = as_recipe(task)
+        if task["do"] == "probe":
+            return trainer.probe(recipe, features=task.get("features"))
+        if task["do"] == "time":
             return trainer.time(recipe)
         return trainer.train(
             recipe,
-            features=question.get("features"),
-            fingerprint=question.get("fingerprint"),
-            silent=question.get("silent"),
-            tags=tuple(question.get("tags", ())),
+            features=task.get("features"),
+            fingerprint=task.get("fingerprint"),
+            silent=task.get("silent"),
+            tags=tuple(task.get("tags", ())),
             keep_going=keep_going,
         )
     except KwsError as error:

@@ -19,11 +19,11 @@ from kws.registry.process import SILENT_SECONDS
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
-from kws.sweeps.local_executor import Pool
+from kws.sweeps.local_executor import LocalExecutor
 from kws.sweeps.progress import Shown
 from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
-from kws.sweeps.trainer import DIED, REFUSED, Question, as_question
+from kws.sweeps.trainer import DIED, REFUSED, Task, as_task
 from kws.terminal import console
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class _Open:
 class Trials:
     """A search's trials; those with its tag that another search's ranges or other clips made are none of them."""
 
-    def __init__(self, engine: Pool, search: Search, db: Location, tag: str, fingerprint: str) -> None:
+    def __init__(self, engine: LocalExecutor, search: Search, db: Location, tag: str, fingerprint: str) -> None:
         self._engine, self._search, self._db, self._tag, self._fingerprint = engine, search, db, tag, fingerprint
         self._open: dict[int, _Open] = {}
         self._cut_off: deque[Recipe] = deque()
@@ -77,8 +77,8 @@ class Trials:
                 wanted = self._begin(wanted, shown)
                 if not self._open and self._ended >= wanted:
                     return
-                for question, answer in self._engine.answers(LOOK_SECONDS):
-                    if ended := self._take(question, answer):
+                for task, result in self._engine.results(LOOK_SECONDS):
+                    if ended := self._take(task, result):
                         shown.ended(ended)
                 for ended in self._look_elsewhere():
                     shown.ended(ended)
@@ -99,7 +99,7 @@ class Trials:
                 return self._ended + len(self._open)
             trial, recipe = begun
             self._open[trial.number] = _Open(trial, recipe)
-            self._ask(trial.number)
+            self._submit(trial.number)
             shown.expect(recipe)
         return wanted
 
@@ -135,35 +135,35 @@ class Trials:
                     continue
             if self._engine.room() > 0:
                 one.elsewhere = False
-                self._ask(number, silent=one.sign if now - one.since > SILENT_SECONDS else None)
+                self._submit(number, silent=one.sign if now - one.since > SILENT_SECONDS else None)
 
-    def _ask(self, number: int, silent: str | None = None) -> None:
+    def _submit(self, number: int, silent: str | None = None) -> None:
         told: dict[str, Any] = {"at": number, "tags": [self._tag], "epochs_told": True, "silent": silent}
-        self._engine.ask(as_question(self._open[number].recipe, ask="train", **told))
+        self._engine.submit(as_task(self._open[number].recipe, do="train", **told))
 
-    def _take(self, question: Question, answer: dict[str, Any]) -> Ended | None:
+    def _take(self, task: Task, result: dict[str, Any]) -> Ended | None:
         """What a process said: an epoch, which is answered, or what became of a trial."""
-        number = question["at"]
+        number = task["at"]
         one = self._open[number]
-        if "epoch" in answer:
-            self._engine.reply(question, go_on=not self._gives_up(one, answer))
+        if "epoch" in result:
+            self._engine.reply(task, go_on=not self._gives_up(one, result))
             return None
-        if answer["status"] == REFUSED:
-            raise KwsError(answer["error"])
-        if answer["status"] != DIED and answer.get("run") is None:
-            raise KwsError(f"{called(one.recipe)}: {answer['error']}")
-        if answer["status"] != DIED:
+        if result["status"] == REFUSED:
+            raise KwsError(result["error"])
+        if result["status"] != DIED and result.get("run") is None:
+            raise KwsError(f"{called(one.recipe)}: {result['error']}")
+        if result["status"] != DIED:
             with RegistryReader(self._db) as registry:
-                run = registry.by_id(answer["run"])
+                run = registry.by_id(result["run"])
                 if has_ended(run):
-                    return self._end(number, run, registry, elsewhere=bool(answer.get("before")))
+                    return self._end(number, run, registry, elsewhere=bool(result.get("before")))
             if run.status == RUNNING:
-                self._leave(one, answer.get("sign"))
+                self._leave(one, result.get("sign"))
                 return None
         one.deaths += 1  # its process died, or somebody else went on with it and was stopped
         if one.deaths == DEATHS:
             raise KwsError(f"{called(one.recipe)}: its process died {DEATHS} times")
-        self._ask(number)
+        self._submit(number)
         return None
 
     def _leave(self, one: _Open, sign: str | None) -> None:
@@ -179,15 +179,15 @@ class Trials:
         self._search.end(one.trial, run, registry.validation_accuracies(run.id))
         return _shown(one.recipe, run, elsewhere=elsewhere)
 
-    def _gives_up(self, one: _Open, answer: dict[str, Any]) -> bool:
-        epoch = answer["epoch"]
+    def _gives_up(self, one: _Open, result: dict[str, Any]) -> bool:
+        epoch = result["epoch"]
         if one.told < epoch - 1:  # it goes on: what it had before it was cut off counts, too
             for earlier, accuracy in enumerate(self._known(one)[one.told : epoch - 1], one.told + 1):
                 self._search.gives_up(one.trial, earlier, accuracy)
         if epoch <= one.told:  # after its process died
             return False
         one.told = epoch
-        return self._search.gives_up(one.trial, epoch, answer["validation_accuracy"])
+        return self._search.gives_up(one.trial, epoch, result["validation_accuracy"])
 
     def _known(self, one: _Open) -> Sequence[float]:
         with RegistryReader(self._db) as registry:
@@ -227,4 +227,4 @@ def state(run: Run) -> str:
 
 def _shown(recipe: Recipe, run: Run, *, elsewhere: bool) -> Ended:
     told = {"validation_accuracy": run.validation_accuracy, "seconds": run.seconds, "error": run.error}
-    return Ended(recipe=recipe, answer={"status": state(run), "run": run.id, "before": elsewhere, **told})
+    return Ended(recipe=recipe, result={"status": state(run), "run": run.id, "before": elsewhere, **told})

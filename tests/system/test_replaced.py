@@ -80,7 +80,9 @@ def test_a_registry_that_is_removed_fails_the_run_which_goes_on_to_the_same_bits
     assert told.endswith(f"to go on with it: kws train --resume {run_id} --db {file}")
     assert "finished" not in result.stderr
     assert (only_run(file)["status"], only_run(file)["epochs"]) == ("interrupted", times + 1)
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("experiments.db")] == []
+    assert {"experiments.db", "experiments.db-wal", "experiments.db-shm"}.isdisjoint(
+        each.name for each in tmp_path.iterdir()
+    )
     resumed = kws("train", "--resume", run_id, "--db", file)
     assert f"going on with run {run_id} after epoch {times + 1}" in resumed.stderr
     assert digest(file) == places.unbroken
@@ -148,9 +150,9 @@ def test_a_rerun_and_a_run_that_goes_on_fail_alike(train, places, after, tmp_pat
 
 def test_a_process_of_a_sweep_fails_that_run_and_takes_up_what_is_there_then(train, places, after, tmp_path):
     from kws.recipe import Recipe
-    from kws.sweeps.trainer import About, Trainer
+    from kws.sweeps.trainer import Trainer, WorkerConfig
 
-    about = About.here(tmp_path / "experiments.db", skip_unreadable=False)
+    about = WorkerConfig.here(tmp_path / "experiments.db", skip_unreadable=False)
     trainer = Trainer(about)
     recipe = {"arch": "cnn", "opt": "adam", "learning_rate": 0.001, "maps": (2, 1), "data": str(places.task)}
     recipe |= {"epochs": 2, "threads": 1, "batch_size": 16}

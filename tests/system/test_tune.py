@@ -114,7 +114,7 @@ def test_stopped_and_started_again_it_has_the_same_trials(place, task, tmp_path)
     ],
 )
 def test_a_wrong_option_is_one_sentence_before_any_process_begins(options, named, monkeypatch, tmp_path):
-    monkeypatch.setattr("kws.sweeps.local_executor.Pool.__init__", lambda *_: pytest.fail("a process began"))
+    monkeypatch.setattr("kws.sweeps.local_executor.LocalExecutor.__init__", lambda *_: pytest.fail("a process began"))
     assert named in refused(*TUNE, *options)
     assert list(tmp_path.iterdir()) == []
 
@@ -123,7 +123,7 @@ def test_a_range_from_zero_is_said_to_be_drawn_evenly(monkeypatch):
     def begin(*_):
         raise KwsError("it began")
 
-    monkeypatch.setattr("kws.sweeps.local_executor.Pool.__init__", begin)
+    monkeypatch.setattr("kws.sweeps.local_executor.LocalExecutor.__init__", begin)
     note, end = kws(*TUNE, "--weight-decay", "0:0.01").stderr.splitlines()
     assert note == "note: weight decay is drawn evenly, and not by powers of ten, for it begins at 0"
     assert end == "kws: it began"
