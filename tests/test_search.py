@@ -13,7 +13,7 @@ optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip inst
 
 from kws.sweeps import search as searches  # noqa: E402
 from kws.sweeps.search import Search, Space  # noqa: E402
-from kws.training.runner import PRUNED  # noqa: E402
+from kws.training.runner import PRUNED, PRUNED_BEFORE  # noqa: E402
 
 FIXED = {
     "arch": "fc", "epochs": 10, "seed": 0, "maps": None, "words": ("yes", "no"), "data": "clips", "threads": 1,
@@ -139,7 +139,7 @@ def test_only_what_was_given_up_is_told_as_given_up(space, status):
     search.end(trial, ended(recipe, status, error="for another reason"), [0.9])
     assert search.trials[0].state.name == ("COMPLETE" if status == FINISHED else "FAIL")
     trial, recipe = search.begin()
-    search.end(trial, ended(recipe, INTERRUPTED, error=f"stopped after epoch 1: {PRUNED}"), [])
+    search.end(trial, ended(recipe, INTERRUPTED, error=f"stopped after epoch 1: {PRUNED_BEFORE}"), [])
     assert search.trials[1].state.name == "PRUNED"
 
 

@@ -121,7 +121,7 @@ def sweep(
     from kws.sweeps import executors
     from kws.sweeps.trainer import WorkerConfig
 
-    new = is_new(db)  # a place that cannot be written is told at once
+    new = is_new(db)  # fail early if the registry is not writable
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
         about = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)

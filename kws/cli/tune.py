@@ -35,7 +35,7 @@ def tune(
         typer.Option("--select", help="The epoch that counts: the last, or the best on the validation split."),
     ] = options.Selected.FINAL,
     seed: Annotated[int, typer.Option(help="Of every run, and of the search.")] = Recipe.seed,
-    random: Annotated[bool, typer.Option("--random", help="Draw at random, not by what was learnt.")] = False,
+    random: Annotated[bool, typer.Option("--random", help="Random search instead of TPE.")] = False,
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that are below the median.")] = True,
     threads: Annotated[int, typer.Option(help="Processor threads of each run; part of its recipe.")] = 1,
     jobs: Annotated[

@@ -63,7 +63,7 @@ def run(
         from kws.sweeps.search import Search
     except ImportError:
         raise KwsError('kws tune needs Optuna, which is not installed: pip install "kws[tune]"') from None
-    is_new(db)  # a place that cannot be written is told at once
+    is_new(db)  # fail early if the registry is not writable
     space = _space(arch, opts, ranges, fixed)
     from kws.sweeps.trials import Trials
 

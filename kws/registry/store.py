@@ -56,7 +56,7 @@ _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
 def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
     """The same transaction, begun anew for half a minute where the connection to a server breaks within it.
 
-    Only for what may be done twice: whether a transaction was kept whose COMMIT was not answered, nobody knows.
+    Only for idempotent transactions: after a lost COMMIT the outcome is unknown.
     """
 
     @wraps(method)

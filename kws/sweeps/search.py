@@ -33,14 +33,14 @@ from kws.recipe import BEST, Recipe
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
 from kws.sweeps.plan import OF_OPTIMIZERS, complete
 from kws.training import optimizers
-from kws.training.runner import PRUNED
+from kws.training.runner import PRUNED, PRUNED_BEFORE
 
 FIRST_TRIALS = 5  # which are drawn at random and never given up
 MOST_LISTED = 10_000  # recipes of ranges that are few enough to be listed
 _DRAWS = 20  # of one trial, until it is a recipe that was not tried
 _LOG = ("learning_rate", "weight_decay", "batch_size")
 _ANY: dict[str, Any] = {"arch": "cnn", "opt": "sgd", "learning_rate": 0.1}
-_GIVEN_UP = re.compile(rf"stopped after epoch \d+: {re.escape(PRUNED)}")
+_GIVEN_UP = re.compile(rf"stopped after epoch \d+: ({re.escape(PRUNED)}|{re.escape(PRUNED_BEFORE)})")
 _DIVERGED = re.compile(r"the (training|validation) loss became \S+ in .*epoch \d+\)?; try a --learning-rate below \S+")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -53,7 +53,7 @@ def frame(rows: Sequence[Progress], where: str, *, width: int, height: int) -> G
     if shown:
         lines += _lines(marked, width)
     if hidden := len(rows) - len(shown):
-        more = f"and {hidden} more, for which this terminal is too low"
+        more = f"{hidden} more; enlarge the terminal"
         lines.append(Text(more, style="dim", no_wrap=True, overflow="ellipsis"))
     below = height - len(lines) - 1
     if shown and below >= _CHART_LINES:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from kws.training.loop import Training
 
 CHECKPOINT_SECONDS = 5.0
-PRUNED = "it did not promise to be among the better ones"
+PRUNED = "pruned: below the median of earlier trials"
+PRUNED_BEFORE = "it did not promise to be among the better ones"  # in registries of version 0.1.0
 _TELL_SECONDS = 30.0  # between two words of one who waits
 _SHARE = 20  # a checkpoint that took so long waits for so many times as long
 
@@ -58,7 +59,7 @@ def run(
     from kws.registry.store import Registry
     from kws.training import layers
 
-    is_new(db)  # a place that cannot be written is told before the work, not after it
+    is_new(db)  # fail early if the registry is not writable
     training, loaded = prepare(recipe, skip_unreadable, again, reporter)
     network = layers.describe(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
     with Registry(db, create=True, tests=test) as registry, stoppable():

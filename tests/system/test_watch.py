@@ -90,7 +90,7 @@ def test_any_number_of_runs_fits_on_any_terminal(width, height, count):
     lines = drawn([row(f"run{i:05}", seed=i, name=HOSTILE, planned=10_000) for i in range(count)], width, height)
     assert lines[0].startswith(f"experiments.db: {count} run"[: width - 1])
     shown = sum("run0" in line for line in lines)
-    assert shown == count or lines[1 + shown + 1].startswith(f"and {count - shown} more"[: width - 1])
+    assert shown == count or lines[1 + shown + 1].startswith(f"{count - shown} more"[: width - 1])
 
 
 def test_twenty_runs_have_their_lines_on_a_small_terminal_and_curves_on_a_large_one():
@@ -105,7 +105,7 @@ def test_where_not_all_fit_those_that_run_come_first():
     rows = [row(f"run{i:05}", status=LOST if i < 30 else RUNNING) for i in range(40)]
     lines = drawn(rows)
     assert [line.split()[1] for line in lines[2:-1]] == [f"run{i:05}" for i in (*range(11), *range(30, 40))]
-    assert lines[-1].startswith("and 19 more")
+    assert lines[-1].startswith("19 more")
 
 
 @pytest.mark.parametrize(
