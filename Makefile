@@ -23,7 +23,7 @@ test-system: .venv/installed
 	$(BIN)/python -m pytest tests/system
 
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
-ON_SERVERS := registry connection ids sessions claims selection queries transfer keeping doctor following logits evaluate untested coverage
+ON_SERVERS := registry sqlite ids sessions claims selection queries transfer maintenance doctor polling logits evaluate untested coverage
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest tests/servers/test_sweep.py

@@ -40,10 +40,10 @@ def task(here, monkeypatch):
 @pytest.fixture
 def cluster(monkeypatch):
     """Two nodes with a processor each, beside a head without any; the address by which they are reached."""
-    from ray.cluster_utils import RayExecutor
+    from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    made = RayExecutor(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     nodes = [made.add_node(num_cpus=1) for _ in range(2)]
     made.wait_for_nodes()
     yield SimpleNamespace(cluster=made, nodes=nodes, address=made.address)
@@ -157,7 +157,7 @@ def test_a_signal_ends_a_sweep_as_ctrl_c_does_also_where_that_is_ignored(task, t
 
 
 def test_a_node_that_sees_another_registry_or_none_of_kws_is_one_sentence(task, tmp_path, monkeypatch):
-    from ray.cluster_utils import RayExecutor
+    from ray.cluster_utils import Cluster
 
     with monkeypatch.context() as patched:
         patched.setattr("kws.sweeps.ray_executor.Path.touch", lambda mark: None)
@@ -169,7 +169,7 @@ def test_a_node_that_sees_another_registry_or_none_of_kws_is_one_sentence(task, 
     (tmp_path / "without" / "kws" / "__init__.py").write_text("raise ModuleNotFoundError('No module named kws')")
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", str(tmp_path / "without"))
-        made = RayExecutor(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     with begin("--data", task, "--address", made.address) as sweep:
         _, errors = sweep.communicate(timeout=PATIENCE)
     made.shutdown()
