@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import KwsError
-from tests.stress.cases import Place, damaged, nonsense
+from tests.stress.cases import Place, RefusedError, damaged, nonsense
 from tests.stress.cases.commands import invoke
 
 _PAGE = 4096
@@ -65,7 +65,7 @@ def attempt(draw: random.Random, place: Place) -> None:
         try:
             step()
         except KwsError as error:
-            refused = error
+            refused = RefusedError(str(error))  # the error itself would keep what it was about open
     if refused:
         raise refused
 
