@@ -1,11 +1,17 @@
 """Every test has a cache and a registry of its own; the user's are out of reach."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from places import ROOT
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # as in a shell's background; what is tested heeds it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest on two cores would otherwise share four threads
 
