@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # as in a shell's background; what is tested heeds it
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background; what is tested heeds it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest on two cores would otherwise share four threads
