@@ -124,13 +124,13 @@ def test_a_file_that_is_closed_is_one_sentence_and_of_the_cache_another_can_be_c
 
 
 def test_a_process_of_a_sweep_says_so_as_well(monkeypatch):
-    from kws.sweeps.trainer import answer, as_question
+    from kws.sweeps.trainer import as_task, carry_out
 
     class Closed:
-        def look(self, *_, **__):
+        def probe(self, *_, **__):
             raise PermissionError(13, "Permission denied", b"/etc/other")
 
     from ledger import make_recipe
 
-    told = answer(Closed(), as_question(make_recipe("fc", "adam"), ask="look"))
+    told = carry_out(Closed(), as_task(make_recipe("fc", "adam"), do="probe"))
     assert told == {"status": "refused", "error": str(unusable(PermissionError(13, "Permission denied", "/etc/other")))}
