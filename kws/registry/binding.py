@@ -31,33 +31,50 @@ class ReplacedError(RegistryError):
 
 @dataclass(frozen=True)
 class Beat:
-    """The last heartbeats that were recorded of a session of a run; the first of them was found in the file itself."""
+    """A session's latest heartbeats, of which the registry keeps the last; the first was seen in the file itself."""
 
     run: str
     session: int
     at: tuple[str, ...]
 
-    def is_in(self, file: File) -> bool:
-        """Whether one of them is in the file at the path, which somebody has written to, be it with our log.
+    def is_in(self, connection: sqlite3.Connection) -> bool:
+        """Whether one of them is recorded there."""
+        row = connection.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
+        return row is not None and row[0] in self.at
 
-        For no means that another file was written over it, all is left as it is for a while until it is said.
+    def is_at_path(self, file: File) -> bool:
+        """Whether one of them is in the file at the path.
+
+        False, which means that another file was written over it, only after nothing has changed for SURE_SECONDS. A
+        file that SQLite cannot read without its log counts as ours: a partial checkpoint leaves it so.
         """
-        before, until, longest = _look(file), time.monotonic() + SURE_SECONDS, time.monotonic() + _LONGEST_SECONDS
-        while not self._is_in(file):
-            if (now := _look(file)) != before:
-                until, before = time.monotonic() + SURE_SECONDS, now
-            if time.monotonic() > min(until, longest):
+        patience = _Patience(_look(file))
+        while True:
+            try:
+                with closing(_opened(file)) as connection:
+                    if self.is_in(connection):
+                        return True
+            except sqlite3.Error as error:
+                if _is_half_written(error):
+                    return True
+            if patience.is_over(_look(file)):
                 return False
             time.sleep(_AGAIN_SECONDS)
-        return True
 
-    def _is_in(self, file: File) -> bool:
-        try:
-            with closing(_opened(file)) as other:
-                row = other.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
-                return row is not None and row[0] in self.at
-        except sqlite3.Error as error:
-            return _is_half_written(error)
+
+class _Patience:
+    """Waits until what a path leads to has not changed for SURE_SECONDS, or for _LONGEST_SECONDS in all."""
+
+    def __init__(self, look: tuple[Stamp, ...] = ()) -> None:
+        self._look = look
+        self._until = time.monotonic() + SURE_SECONDS
+        self._longest = time.monotonic() + _LONGEST_SECONDS
+
+    def is_over(self, look: tuple[Stamp, ...], *, half_written: bool = False) -> bool:
+        """Whether to wait no longer; for a file that is half written it is the whole time."""
+        if look != self._look:
+            self._until, self._look = time.monotonic() + SURE_SECONDS, look
+        return time.monotonic() > (self._longest if half_written else min(self._until, self._longest))
 
 
 @dataclass
@@ -92,9 +109,7 @@ class Binding:
         """
         if thoroughly and self.is_sure(file) and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
             return False
-        until = time.monotonic() + SURE_SECONDS
-        longest = time.monotonic() + _LONGEST_SECONDS
-        before: tuple[Stamp, ...] = ()
+        patience = _Patience()
         while True:
             now, same = _look(file), file.is_current()
             number, anchored = self._look_in(file)
@@ -111,9 +126,7 @@ class Binding:
                     return not same
                 if same and not written and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
                     return False  # a reader keeps the log from being written; it is the same file by its inode, then
-            if now != before:
-                until, before = time.monotonic() + SURE_SECONDS, now
-            if time.monotonic() > (longest if self.half_written else min(until, longest)):
+            if patience.is_over(now, half_written=self.half_written):
                 raise ReplacedError(f"{file.path} was {_fate(file)} while the run was recorded in it")
             time.sleep(_AGAIN_SECONDS)
 
@@ -129,16 +142,14 @@ class Binding:
                 number = len(self.beats) - 1 - self.beats[::-1].index(row[0]) if row else -1
                 if number >= 0 or self.anchor is None:
                     return number, True
-                about = {"run": self.anchor.run, "session": self.anchor.session}
-                row = other.execute(_SIGN, about).fetchone()
-                return number, row is not None and row[0] in self.anchor.at
+                return number, self.anchor.is_in(other)
         except (sqlite3.Error, ValueError) as error:  # it is not there, no registry, or just being written
             self.half_written = _is_half_written(error)
             return -1, self.anchor is None
 
 
 def _is_half_written(error: Exception) -> bool:
-    """Whether a file is no whole without its log: a checkpoint writes only pages that no reader needs as they were."""
+    """Whether SQLite finds a file malformed when it is read without its log, as a partial checkpoint leaves it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 

@@ -82,7 +82,7 @@ class File(sqlite3.Connection):
         return not busy and commits == written
 
     def trust_own_checkpoint(self) -> None:
-        """After a commit: take what was written to the file for its own, where SQLite may have written a long log."""
+        """After a commit: trust the file as it is now if the log is long enough for SQLite to have written it there."""
         with suppress(OSError):
             if os.stat(f"{self.real}-wal").st_size >= _LONG_LOG:  # noqa: PTH116
                 self.trust()
@@ -99,11 +99,11 @@ class File(sqlite3.Connection):
         super().close()
         self._hold()
 
-    def leave(self, *, written_over: bool = False, keep_log: bool = True) -> None:
+    def leave(self, *, written_over: bool = False) -> None:
         """Close a file so that its log is never mixed with what is under its name now.
 
         A file that was moved has all of its log then. Where it was perhaps written over, the log stays as it is, for
-        whoever opens the file next to tell; where that is sure it is dropped, or with `keep_log` moved to -wal.old.
+        whoever opens the file next to tell; where that is sure it is moved to -wal.old.
         """
         log, shared = Path(f"{self.real}-wal"), Path(f"{self.real}-shm")
         file, own = self.stamps or ((), ())
@@ -111,8 +111,7 @@ class File(sqlite3.Connection):
         if not self.fixed and own and stamp(log) == own:
             with suppress(OSError, sqlite3.Error):
                 if written_over:
-                    if keep_log:
-                        shutil.copy2(log, f"{log}.old")
+                    shutil.copy2(log, f"{log}.old")
                     os.truncate(log, 0)  # so that closing does not write it into the file
                 elif has_its_name and not self.is_as_it_was():
                     self._close_without_writing()

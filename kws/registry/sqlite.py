@@ -96,9 +96,11 @@ class Database:
         self._connection.leave()
 
     def _leave(self) -> None:
-        """Close the file so that its log is not mixed with what is there now; it is dropped where that is another."""
+        """Close the file so that its log is not mixed with what is there now; where that is another, it moves away."""
         signs = [binding.last_seen() for binding in self._bindings.values()] or [self._anchor]
-        there = all(sign.is_in(self._connection) for sign in signs if sign) if self._connection.is_current() else True
+        there = (
+            all(sign.is_at_path(self._connection) for sign in signs if sign) if self._connection.is_current() else True
+        )
         self._connection.leave(written_over=not there)
 
     def hold(self, run: str, session: int) -> None:
@@ -124,7 +126,7 @@ class Database:
         self._bindings.clear()
         self._anchor = None
         with self._translated():
-            self._connection.leave(written_over=self._connection.is_current(), keep_log=False)
+            self._connection.leave(written_over=self._connection.is_current())
 
     def _confirm(self, binding: Binding, *, thoroughly: bool) -> None:
         if not thoroughly and binding.is_sure(self._connection):
