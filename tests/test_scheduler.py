@@ -85,13 +85,13 @@ def test_one_whose_processes_always_die_has_failed_and_the_others_go_on():
 
 def test_what_is_asked_first_is_asked_again_where_its_process_died():
     engine = Scripted(seed0=[{"status": DIED}] * (lines.DEATHS - 1) + [{"fingerprint": "f"}])
-    assert lines.carry_out(engine, "probe", make_recipe(seed=0)) == {"fingerprint": "f"}
+    assert lines.result_of(engine, "probe", make_recipe(seed=0)) == {"fingerprint": "f"}
 
 
 def test_where_the_first_process_always_dies_that_is_said():
     engine = Scripted(seed0=[{"status": DIED}] * 99)
     with pytest.raises(KwsError, match=f"died {lines.DEATHS} times before any run"):
-        lines.carry_out(engine, "probe", make_recipe(seed=0))
+        lines.result_of(engine, "probe", make_recipe(seed=0))
     assert len(engine.asked) == lines.DEATHS
 
 

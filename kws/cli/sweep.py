@@ -124,8 +124,8 @@ def sweep(
     new = is_new(db)  # fail early if the registry is not writable
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
-        about = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
-        chosen = executors.choose(about, jobs, axes, ray=engine == "ray", address=address)
+        config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
+        chosen = executors.choose(config, jobs, axes, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 
     if chosen is None:

@@ -15,7 +15,7 @@ from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
 from kws.sweeps.plan import expand
 from kws.sweeps.progress import Shown, named
-from kws.sweeps.scheduler import Ended, Executor, Line, carry_out, wait
+from kws.sweeps.scheduler import Ended, Executor, Line, result_of, wait
 from kws.sweeps.status import Kind, Standing
 from kws.sweeps.trainer import as_task
 from kws.terminal import console
@@ -116,12 +116,12 @@ def _look(
     engine.submit(as_task(first[1], do="probe"))  # while it does, the registry is read
     standing = Standing.of(plan, db)
     fingerprints = {first[0]: wait(engine)["fingerprint"]}
-    fingerprints |= {of: carry_out(engine, "probe", recipe)["fingerprint"] for of, recipe in others}
+    fingerprints |= {of: result_of(engine, "probe", recipe)["fingerprint"] for of, recipe in others}
     standing = standing.on(fingerprints)
     untimed = standing.untimed(retry=retry)
     if len(untimed) > _TIMED_KINDS:
         return standing, {}
-    return standing, {kind: carry_out(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
+    return standing, {kind: result_of(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
 
 
 def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> None:

@@ -19,7 +19,7 @@ from kws.reports.json_output import SCHEMA
 from kws.reports.page import recipes
 from kws.sweeps.local_executor import LocalExecutor
 from kws.sweeps.plan import complete, values
-from kws.sweeps.scheduler import carry_out
+from kws.sweeps.scheduler import result_of
 from kws.sweeps.trainer import WorkerConfig
 from kws.terminal import console
 from kws.terminal.console import percent, visible
@@ -67,12 +67,12 @@ def run(
     space = _space(arch, opts, ranges, fixed)
     from kws.sweeps.trials import Trials
 
-    about = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
+    config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
-        with stoppable(), LocalExecutor(jobs, about) as engine:
+        with stoppable(), LocalExecutor(jobs, config) as engine:
             of: dict[str, Any] = {name: fixed.get(name) for name in ("data", "words", "speakers")}
             first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, **of)
-            fingerprint = carry_out(engine, "probe", first)["fingerprint"]
+            fingerprint = result_of(engine, "probe", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
             Trials(engine, search, db, tag, fingerprint).until(trials)

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def choose(
-    about: WorkerConfig, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
+    config: WorkerConfig, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
 ) -> Executor:
     """The engine; without `jobs`, for as many runs at once as fit into the cores of this machine or of the cluster."""
     if not ray:
-        return LocalExecutor(jobs or fitting(axes), about)
+        return LocalExecutor(jobs or fitting(axes), config)
     from kws.sweeps.ray_executor import RayExecutor
 
     (threads,), (device,) = axes["threads"], axes["device"]
     if address is None:
         jobs = jobs or fitting(axes)
-    return RayExecutor(about, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
+    return RayExecutor(config, address=address, jobs=jobs, threads=threads, cuda=device == "cuda")
 
 
 def fitting(axes: Mapping[str, Sequence[Any]]) -> int:

@@ -26,8 +26,8 @@ class LocalExecutor:
 
     where = ""
 
-    def __init__(self, jobs: int, about: WorkerConfig) -> None:
-        self.jobs, self._config = jobs, about
+    def __init__(self, jobs: int, config: WorkerConfig) -> None:
+        self.jobs, self._config = jobs, config
         self._workers: list[subprocess.Popen[bytes]] = []
         self._submitted: dict[int, Task] = {}  # by process number
         self._listed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}  # what was found, by (data, words)

@@ -47,12 +47,14 @@ class RayExecutor:
     is not installed, or the cluster cannot be reached.
     """
 
-    def __init__(self, about: WorkerConfig, *, address: str | None, jobs: int | None, threads: int, cuda: bool) -> None:
+    def __init__(
+        self, config: WorkerConfig, *, address: str | None, jobs: int | None, threads: int, cuda: bool
+    ) -> None:
         try:
             import ray
         except ImportError:
             raise KwsError('--engine ray needs Ray, which is not installed: pip install "kws[ray]"') from None
-        self._ray, self._config, self._address = ray, about, address
+        self._ray, self._config, self._address = ray, config, address
         self._most, self._threads, self._cuda = jobs, threads, cuda
         self._tasks: dict[ObjectRef, Task] = {}
         self._places: list[int] = []  # of each node that has any
@@ -157,14 +159,14 @@ class RayExecutor:
         return most - len(self._tasks)
 
     def submit(self, task: Task) -> None:
-        """Make it a task of Ray."""
+        """Hand the task to Ray."""
         recipe = task["recipe"]
         if task["do"] == "probe":
             console.say(f"a node of the cluster reads {recipe['data']} ...")
-        remote = self._ray.remote(
+        work = self._ray.remote(
             num_cpus=recipe["threads"], num_gpus=recipe["device"] == "cuda", max_retries=RETRIES, retry_exceptions=False
         )(_work)
-        self._tasks[remote.remote(self._config, task, self._mark)] = task
+        self._tasks[work.remote(self._config, task, self._mark)] = task
 
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
         """Those that have come within so many seconds."""
@@ -200,12 +202,12 @@ def _require_answer(address: str) -> None:
 
 
 @cache
-def _trainer(about: WorkerConfig) -> Trainer:
+def _trainer(config: WorkerConfig) -> Trainer:
     """This process's, kept from one task to the next."""
-    return Trainer(about)
+    return Trainer(config)
 
 
-def _work(about: WorkerConfig, task: Task, mark: str | None) -> Result:
+def _work(config: WorkerConfig, task: Task, mark: str | None) -> Result:
     """What a task does, in a process of some node; one that is told to end, for its node does, counts as dead."""
     streams.guard()  # Ray keeps what it prints in files of its own, whose disk may be full
     if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels a task by it
@@ -214,10 +216,10 @@ def _work(about: WorkerConfig, task: Task, mark: str | None) -> Result:
         with stoppable():
             if mark and not Path(mark).exists():
                 raise KwsError(
-                    f"{about.db} is not the sweep's registry; give --db in a folder that all machines share, "
+                    f"{config.db} is not the sweep's registry; give --db in a folder that all machines share, "
                     "or a PostgreSQL registry"
                 )
-            made = carry_out(_trainer(about), task)
+            made = carry_out(_trainer(config), task)
     except KwsError as error:
         made = {"status": REFUSED, "error": str(error)}
     except (Stopped, KeyboardInterrupt):

@@ -137,7 +137,7 @@ class Line:
         }
 
 
-def carry_out(engine: Executor, what: str, recipe: Recipe) -> Result:
+def result_of(engine: Executor, what: str, recipe: Recipe) -> Result:
     """Ask one process something and wait for it. Raises KwsError where it refuses, or always dies."""
     engine.submit(as_task(recipe, do=what))
     return wait(engine)

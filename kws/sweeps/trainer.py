@@ -71,16 +71,16 @@ class WorkerConfig:
 class Trainer:
     """One process that trains for a sweep. Raises KwsError where it cannot."""
 
-    def __init__(self, about: WorkerConfig) -> None:
-        if about.code != code_digest():
+    def __init__(self, config: WorkerConfig) -> None:
+        if config.code != code_digest():
             raise KwsError(
                 f"the code of kws {kws.__version__} in {Path(kws.__file__).parent} is not the sweep's; install the same"
             )
         with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
-            os.chdir(about.folder)
-        self._config = about
-        self._registry = Claimer(locate(about.db), create=True, tests=about.test)
-        self._environment = Environment.here(list(about.arguments))
+            os.chdir(config.folder)
+        self._config = config
+        self._registry = Claimer(locate(config.db), create=True, tests=config.test)
+        self._environment = Environment.here(list(config.arguments))
         self._loaded: dict[tuple[str, tuple[str, ...], str | None], Dataset] = {}
 
     def probe(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Result:

@@ -1,4 +1,4 @@
-"""Reporter: whom the runner tells what happens. kws.terminal.progress draws it; SILENT shows nothing."""
+"""Reporter: the runner reports a run's progress to it. kws.terminal.progress draws that; SILENT shows nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Show = Callable[[IterationEnd | EpochEnd], None]
 
 
 class Reporter(Protocol):
-    """What is told of a run; an exception that is raised there ends the run like one of its own."""
+    """What a run reports; an exception that a method raises ends the run like one of its own."""
 
     def say(self, message: str) -> None:
         """A message, one sentence or several lines."""

@@ -229,8 +229,8 @@ def execute(
 ) -> Run:
     """Train to the end, recording; returns the finished run. However it ends, the registry says so.
 
-    `keep_going` is asked after each epoch but the last; at its first no the run
-    ends as interrupted, and can still be gone on with.
+    `keep_going` is asked after each epoch but the last; at its first no the run ends as interrupted, and can still be
+    gone on with.
     """
     from kws.training import checkpoints, loop, weights
 

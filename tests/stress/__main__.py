@@ -41,6 +41,7 @@ def main() -> None:
     for part in arguments.parts:
         if part not in PARTS:
             parser.error(f"{part!r} is not one of {', '.join(PARTS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what is in its background
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary folders are deleted then, too
     if arguments.case is not None:
         fuzz.repeat(arguments.case)

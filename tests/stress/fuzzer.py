@@ -53,7 +53,6 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, _alarm)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background has ignored
     if not step:
         print(json.dumps(_do(first, materials, folder / "case", shown=True), indent=1))
         return

@@ -65,7 +65,6 @@ class _Tally:
 def run(quick: bool) -> Part:
     """Draw schedules and let them happen; returns the figures."""
     part = Part(name="replaced")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with workspace("replaced") as folder:
         write_small_task(folder / "task")
         with Trainer(folder) as trainer:
