@@ -53,7 +53,7 @@ readme: .venv/installed
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
 	-$(BIN)/python -m benchmarks.marks
 	KWS_DB=experiments.db $(BIN)/kws plot --kind optimizers --out docs/optimizers.png
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md $(wildcard docs/*.md)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -61,13 +61,14 @@ def multiply(path: str, times: int) -> None:
     with connection:
         names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         columns = {name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")] for name in names}
-        last = connection.execute("SELECT max(key) FROM runs").fetchone()[0]
+        last = connection.execute("SELECT max(key) FROM trainings").fetchone()[0]
         for copy in range(1, times):
             new = {"key": f"key + {copy * last}", "run_key": f"run_key + {copy * last}", "id": "new_id()"}
-            new["seed"] = f"seed + {copy * last}"
-            for name in ["runs", *(name for name in names if "run_key" in columns[name])]:
+            seed = f"json_extract(recipe_json, '$.seed') + {copy * last}"
+            new["recipe_json"], new["recipe_digest"] = f"json_set(recipe_json, '$.seed', {seed})", "new_id()"
+            for name in ["trainings", *(name for name in names if "run_key" in columns[name])]:
                 values = ", ".join(new.get(column, column) for column in columns[name])
-                order = "key" if name == "runs" else "run_key"
+                order = "key" if name == "trainings" else "run_key"
                 connection.execute(f"INSERT INTO {name} SELECT {values} FROM {name} WHERE {order} <= {last}")
     connection.close()
 
@@ -151,9 +152,8 @@ def make(number: int, draw: random.Random, *, iterations: bool = True) -> Made:
 
 def _recipe(about: dict[str, Any]) -> Any:
     from kws.recipe import Recipe
-    from kws.training import optimizers
 
-    return Recipe(**{**optimizers.defaults(about["opt"]), **about}, threads=2, data="data/speech_commands")
+    return Recipe.of(**about, threads=2, data="data/speech_commands")
 
 
 def _card() -> Any:

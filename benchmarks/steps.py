@@ -127,17 +127,15 @@ def ours(arch: str, precision: str, batch: int, clips: int, warm: int, repeats: 
 
     from kws import architectures
     from kws.speech.dataset import Split
-    from kws.training import loop, optimizers
+    from kws.training import loop
 
     recipe = make_recipe(arch, precision=precision, batch_size=batch)
-    loop.set_up(recipe)
-    model = architectures.build(arch, classes=3)
-    optimizer = optimizers.build("adam", model.parameters(), **recipe.hyperparameters())
+    state = loop.Training.begin(recipe, 3)
     split = Split(torch.randn(clips, architectures.FRAMES, architectures.BANDS), torch.arange(clips) % 3)
     batches = (torch.randperm(clips)[:batch] for _ in range(warm + repeats))
     return statistics.median(
         timed(
-            lambda: loop.step(model, optimizer, split, next(batches), recipe),
+            lambda: loop.step(state.model, state.optimizer, split, next(batches), recipe),
             warm=warm,
             repeats=repeats,
         )
@@ -146,25 +144,15 @@ def ours(arch: str, precision: str, batch: int, clips: int, warm: int, repeats: 
 
 def make_recipe(arch: str, *, precision: str = "fp32", batch_size: int = 1024, **more: Any) -> Any:
     """The recipe that `kws train --arch ARCH --opt adam` would have here."""
-    from kws import architectures
     from kws.recipe import Recipe
-    from kws.training import optimizers
 
-    return Recipe(
-        arch=arch,
-        opt="adam",
-        **optimizers.defaults("adam"),
-        batch_size=batch_size,
-        threads=cores(),
-        slice_size=architectures.slice_size(arch, batch_size, precision=precision),
-        precision=precision,
-        **more,
-    )
+    about = {"batch_size": batch_size, "threads": cores(), "precision": precision}
+    return Recipe.of(arch=arch, opt="adam", **about, **more)
 
 
 def operations(arch: str) -> int:
     """Operations of training on one clip: two a multiply-accumulate. Runs in a process of its own."""
     from kws.training import layers
 
-    network = layers.describe(arch, classes=3)
+    network = layers.of_recipe(make_recipe(arch), classes=3)
     return 2 * (3 * network.multiply_accumulates - network.layers[0].multiply_accumulates)

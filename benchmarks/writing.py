@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -249,6 +250,8 @@ def _claims(workspace: Workspace, place: str, server: Any) -> Callable[[], float
 
 def fill(db: str, runs: int) -> None:
     """Make a registry with a finished run, and copies of its row with other seeds. Runs in a process of its own."""
+    from kws.recipe import Recipe
+    from kws.registry import serialization
     from kws.registry.claims import Claimer
     from kws.registry.location import locate
 
@@ -256,11 +259,13 @@ def fill(db: str, runs: int) -> None:
     with Claimer(locate(db), create=True) as registry:
         ledger.make(0, draw).keep(registry)
         with registry._database.writing() as connection:
-            row = dict(connection.execute("SELECT * FROM runs").fetchone())
+            row = dict(connection.execute("SELECT * FROM trainings").fetchone())
             del row["key"]
-            command = f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
+            recipe = Recipe.from_text(row["recipe_json"])
+            command = f"INSERT INTO trainings ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
             for seed in range(1, runs):
-                connection.execute(command, row | {"id": f"{seed:08x}", "seed": seed})
+                other = serialization.of_recipe(dataclasses.replace(recipe, seed=seed))
+                connection.execute(command, row | {"id": f"{seed:08x}"} | other)
 
 
 def claims(db: str) -> float:

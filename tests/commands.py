@@ -99,6 +99,11 @@ def sql(path: Location, *statements: str, values: tuple | dict = ()) -> list[tup
         return rows
 
 
+def recipe_with(before: str, after: str) -> str:
+    """A statement that puts something else into every recipe's JSON."""
+    return f"UPDATE trainings SET recipe_json = replace(recipe_json, '{before}', '{after}')"
+
+
 def dump(path: Location) -> dict[str, list[tuple]]:
     """Every row of every table."""
     if isinstance(path, ServerUrl):

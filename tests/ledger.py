@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,10 @@ import numpy as np
 from safetensors.numpy import save
 
 from kws.events import SPLITS, TEST, DataCard, EpochEnd, Evaluation, IterationEnd, Manifest
-from kws.recipe import Recipe
+from kws.recipe import NETWORK, OPTIMIZER, Recipe
 from kws.registry.environment import Environment
 from kws.registry.runs import FINISHED, INTERRUPTED, Epoch, Run
 from kws.registry.store import Registry
-from kws.training import optimizers
 
 PARAMETERS = {"fc": 567_171, "cnn": 346_067}
 WEIGHTS = save({"fc1.weight": np.arange(200, dtype=np.float32).reshape(4, 50)})
@@ -34,10 +34,37 @@ ENVIRONMENT = Environment(
 )
 
 
+def defaults(opt: str) -> dict[str, float]:
+    """An optimizer's options and their defaults."""
+    return OPTIMIZER.part(opt).config().values()
+
+
+def build_optimizer(opt: str, parameters: Any, **values: float) -> Any:
+    """The optimizer by that name over these parameters."""
+    part = OPTIMIZER.part(opt)
+    return part.load().optimizer(parameters, part.config(**values))
+
+
+def build_network(arch: str, classes: int, **options: Any) -> Any:
+    """The network by that name."""
+    from kws import architectures
+
+    return architectures.build(make_recipe(arch, **options), classes)
+
+
 def make_recipe(arch: str = "cnn", opt: str = "adam", **changes: Any) -> Recipe:
-    """A recipe with the optimizer's defaults."""
-    values = optimizers.defaults(opt) if opt in optimizers.names() else {"learning_rate": 0.1}
-    return Recipe(**{"arch": arch, "opt": opt, **values, **changes})
+    """A recipe with the optimizer's defaults; of a network or optimizer that there is not, one of its name."""
+    known = Recipe.of(
+        ignoring=True,
+        **{
+            "arch": arch if arch in NETWORK.parts else "fc",
+            "opt": opt if opt in OPTIMIZER.parts else "adam",
+            **changes,
+        },
+    )
+    values = json.loads(known.text)
+    values["network"]["name"], values["optimizer"]["name"] = arch, opt
+    return Recipe.from_text(json.dumps(values))
 
 
 def make_card(source: str = "clips", *, clips: int = 6, classes: tuple[str, ...] = ("yes", "no", "other")) -> DataCard:

@@ -59,7 +59,7 @@ def point(kind: str) -> int | None:
 
 def work(db: Path, task: str) -> None:
     """Become a process of a sweep that is asked to train, and has nobody to tell of an epoch."""
-    recipe = make_recipe("cnn", "adam", data=task, maps=(2, 1), epochs=4, threads=1, batch_size=16, slice_size=16)
+    recipe = make_recipe("cnn", "adam", data=task, maps=(2, 1), epochs=4, threads=1, batch_size=16, micro_batch_size=16)
     asked = [vars(WorkerConfig.here(db, skip_unreadable=False)), as_task(recipe, do="train", epochs_told=True)]
     (tasks, ask), (unread, results) = os.pipe(), os.pipe()
     os.write(ask, b"".join(json.dumps(each).encode() + b"\n" for each in asked))

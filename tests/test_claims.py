@@ -8,7 +8,7 @@ from commands import sql
 from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe
 
 from kws.errors import RegistryError
-from kws.registry.claims import Claimer, PlanReader, key_of
+from kws.registry.claims import Claimer, PlanReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
 WEIGHTS = b"weights"
@@ -46,7 +46,15 @@ def test_the_first_to_claim_has_it_and_the_second_is_told_who_runs(registry):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 1}, {"opt": "sgd"}, {"threads": 2}, {"maps": (2, 1)}, {"words": ("up",)}, {"softmax": True}]
+    "changes", [{"threads": 2}, {"micro_batch_size": 7}, {"device": "cuda"}, {"data": "elsewhere"}]
+)
+def test_what_decides_bits_alone_and_where_the_data_lies_make_no_other_run(changes, registry):
+    first, second = claim(registry), claim(registry, make_recipe(**changes))
+    assert (second.mine, second.run) == (False, first.run)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"opt": "sgd"}, {"maps": (2, 1)}, {"words": ("up",)}, {"softmax": True}]
 )
 def test_another_recipe_is_another_run(changes, registry):
     first = claim(registry)
@@ -98,14 +106,14 @@ def test_a_deleted_run_does_not_count(registry):
 def test_of_equal_runs_the_one_that_is_furthest_counts(registry):
     first = claim(registry)
     registry.end(first.run, INTERRUPTED)
-    sql(registry.path, "UPDATE runs SET deleted_at = 'now'")
+    sql(registry.path, "UPDATE trainings SET deleted_at = 'now'")
     second = claim(registry)
     registry.record(second.run, make_epochs(1)[0])
     registry.finish(second.run, make_evaluation(CARD), CARD, WEIGHTS)
-    sql(registry.path, "UPDATE runs SET deleted_at = NULL")
+    sql(registry.path, "UPDATE trainings SET deleted_at = NULL")
     assert claim(registry).run == second.run
     with PlanReader(registry.path) as reader:
-        assert [run.id for run in reader.known()[key_of(make_recipe())]] == [second.run, first.run]
+        assert [run.id for run in reader.known()[make_recipe().digest]] == [second.run, first.run]
 
 
 def elsewhere(registry):
@@ -130,7 +138,7 @@ def test_a_run_elsewhere_is_left_alone_and_its_last_sign_told(registry):
         assert (again.run, again.mine, again.before) == (first.run, False, RUNNING)
         assert again.sign.split()[1] == again.last_seen
     with PlanReader(registry.path) as reader:
-        (known,) = reader.known()[key_of(make_recipe())]
+        (known,) = reader.known()[make_recipe().digest]
     assert (known.status, known.last_seen) == (RUNNING, again.last_seen)
 
 
@@ -187,5 +195,5 @@ def test_of_several_processes_that_claim_at_once_each_recipe_has_one(registry):
 
 def test_the_key_has_all_of_a_recipe_but_how_its_data_is_named():
     recipe = make_recipe()
-    assert key_of(replace(recipe, data="elsewhere")) == key_of(recipe)
-    assert key_of(replace(recipe, batch_size=7)) != key_of(recipe)
+    assert replace(recipe, data="elsewhere").digest == recipe.digest
+    assert replace(recipe, batch_size=7).digest != recipe.digest

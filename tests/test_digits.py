@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from ledger import make_recipe, make_run, train
 
 from kws.registry.store import Registry
-from kws.reports import digits
-from kws.reports.names import names
+from kws.reports import digits, labels
+from kws.reports.labels import of_runs as names
 from kws.reports.table1 import tables
-from kws.reports.titles import numbers_of, title
 from kws.sweeps.status import Standing
 
 LONG = 0.00012345678901234567
@@ -54,9 +53,9 @@ def test_no_two_numbers_have_one_text_and_each_is_near_its_own(values):
 @given(st.lists(NUMBERS.filter(lambda value: 0 < value < 1), min_size=2, max_size=12, unique=True))
 def test_no_two_columns_runs_of_a_figure_or_of_a_plan_have_one_title(rates):
     runs = [make_run(f"run{i}", opt="sgd", learning_rate=rate) for i, rate in enumerate(rates)]
-    numbers = numbers_of(runs)
-    assert len({title(run, "opt", other="arch", numbers=numbers) for run in runs}) == len(runs)
-    assert len({title(run, "learning_rate", other="opt", numbers=numbers) for run in runs}) == len(runs)
+    for rows, columns in (("arch", "opt"), ("opt", "learning_rate"), ("learning_rate", "opt")):
+        place = labels.titles(runs, rows, columns)
+        assert len({place(run) for run in runs}) == len(runs)
     assert len(set(names(runs))) == len(runs)
     assert not any("[" in name for name in names(runs))
     plan = [run.recipe for run in runs]

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from commands import dump, kws, ok, ok_json, sql
+from commands import dump, kws, ok, ok_json, recipe_with, sql
 from ledger import cut_off, make_epochs, make_recipe, start, train
 
 from kws.registry import doctor
@@ -36,9 +36,13 @@ def test_the_doctor_has_nothing_to_say_about_a_registry_in_order(runs, db, regis
 
 DAMAGE = {
     "a missing epoch": ("DELETE FROM epochs WHERE run_key = 1 AND epoch = 1", "has gaps in its epochs", False),
-    "epochs_done": ("UPDATE runs SET epochs_done = 7 WHERE key = 1", "says 7 epochs but has 2", True),
-    "accuracy of a run": ("UPDATE runs SET test_accuracy = 0.1 WHERE key = 1", "shows another test accuracy", True),
-    "no accuracy of a run": ("UPDATE runs SET test_accuracy = NULL WHERE key = 1", "another test accuracy", True),
+    "epochs_done": ("UPDATE trainings SET epochs_done = 7 WHERE key = 1", "says 7 epochs but has 2", True),
+    "accuracy of a run": (
+        "UPDATE trainings SET test_accuracy = 0.1 WHERE key = 1",
+        "shows another test accuracy",
+        True,
+    ),
+    "no accuracy of a run": ("UPDATE trainings SET test_accuracy = NULL WHERE key = 1", "another test accuracy", True),
     "accuracy of answers": (
         "UPDATE evaluations SET accuracy = 0.1",
         "says a test accuracy of 0.1000, but its answers make 0.8333",
@@ -84,13 +88,13 @@ DAMAGE = {
         True,
     ),
     "no splits": ("DELETE FROM splits", "answers that cannot be read", False),
-    "a lost run": ("UPDATE runs SET status = 'running', ended_at = NULL WHERE key = 2", "is lost", True),
+    "a lost run": ("UPDATE trainings SET status = 'running', ended_at = NULL WHERE key = 2", "is lost", True),
 }
 
 
 FOREIGN = {
-    "a foreign key": ("INSERT INTO tags VALUES (99, 'x')", "a row of tags belongs to nothing in runs", False),
-    "no data set": ("DELETE FROM data", "a row of runs belongs to nothing in data", False),
+    "a foreign key": ("INSERT INTO tags VALUES (99, 'x')", "a row of tags belongs to nothing in trainings", False),
+    "no data set": ("DELETE FROM data", "a row of trainings belongs to nothing in data", False),
 }  # which a server does not let happen
 
 
@@ -131,10 +135,13 @@ def test_the_doctor_names_what_is_not_in_order_and_mends_what_can_be(runs, db, d
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE runs SET words = 'yes,no' WHERE key = 1",
-        "UPDATE runs SET batch_size = 0 WHERE key = 1",
-        pytest.param("UPDATE runs SET epochs = 'fifty' WHERE key = 1", marks=pytest.mark.sqlite_file),
-        "UPDATE runs SET status = 'running'; UPDATE sessions SET heartbeat_at = 'lately', host = 'another'",
+        recipe_with('"words":["yes","no"]', '"words":"yes,no"') + " WHERE key = 1",
+        recipe_with('"batch_size":1024', '"batch_size":0') + " WHERE key = 1",
+        pytest.param(
+            recipe_with('"epochs":', '"epochs":"fifty","x":') + " WHERE key = 1",
+            marks=pytest.mark.sqlite_file,
+        ),
+        "UPDATE trainings SET status = 'running'; UPDATE sessions SET heartbeat_at = 'lately', host = 'another'",
         "UPDATE data SET classes = 'yes,no'",
         "INSERT INTO splits SELECT data_fingerprint, 'another', fingerprint, clips, counts, labels FROM splits LIMIT 1",
     ],
@@ -154,10 +161,10 @@ def test_a_run_that_cannot_be_read_at_all_is_named(runs, db, damage):
     [
         "DELETE FROM splits WHERE split = 'test'",
         "DELETE FROM data",
-        "UPDATE runs SET name = CAST(x'ff' AS TEXT)",
-        "UPDATE runs SET words = 'yes,no'",
-        "UPDATE runs SET test_accuracy = 'high'",
-        "UPDATE runs SET parameters = '[]'",
+        "UPDATE trainings SET name = CAST(x'ff' AS TEXT)",
+        recipe_with('"words":["yes","no"]', '"words":"yes,no"'),
+        "UPDATE trainings SET test_accuracy = 'high'",
+        "UPDATE trainings SET parameters = '[]'",
         "UPDATE epochs SET train_accuracy = x'00', iteration_losses = 'few'",
         "UPDATE evaluations SET loss = 'low'",
         "UPDATE tags SET tag = x'00'",

@@ -83,7 +83,12 @@ def test_it_is_shown_with_intervals_and_says_what_they_are(db):
 def left_alone(db, tmp_path, *statements):
     """A copy of the registry without weights, in a folder from which no clips can be reached; its place."""
     copy = clone(db, tmp_path / "alone.db")
-    sql(copy, "DELETE FROM weights", *statements, "UPDATE runs SET data = 'gone'")
+    sql(
+        copy,
+        "DELETE FROM weights",
+        *statements,
+        "UPDATE trainings SET recipe_json = json_set(recipe_json, '$.data', 'gone')",
+    )
     return copy
 
 
@@ -141,7 +146,11 @@ def test_what_is_not_recorded_names_what_is(db, tmp_path, options):
 
 def test_clips_that_are_gone_are_an_error_that_names_what_is_recorded(db, tmp_path):
     copy = clone(db, tmp_path / "alone.db")
-    sql(copy, "UPDATE runs SET data = 'gone'", "DELETE FROM evaluations WHERE split != 'test'")
+    sql(
+        copy,
+        "UPDATE trainings SET recipe_json = json_set(recipe_json, '$.data', 'gone')",
+        "DELETE FROM evaluations WHERE split != 'test'",
+    )
     said = refused("eval", "last", "--split", "validation", "--db", copy)
     assert "the data folder gone does not exist" in said
     assert "its answers on the test split are recorded" in said

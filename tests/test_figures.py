@@ -17,6 +17,7 @@ from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe
 from matplotlib.text import Text
 
 from kws.errors import RegistryError
+from kws.recipe import OPTIMIZER
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.registry.store import Registry
@@ -24,7 +25,6 @@ from kws.reports import drawing as drawings
 from kws.reports import figures
 from kws.reports.drawing import PAPER, SCREEN, STYLES
 from kws.reports.table1 import tables
-from kws.training import optimizers
 
 KINDS = tuple(figures.KINDS)
 MANY = tuple(kind for kind in KINDS if figures.about_many(kind))
@@ -240,7 +240,7 @@ def test_size_has_a_point_a_cell_with_its_interval(ledger):
     bars = {bar.get_label(): bar for bar in axes.containers}
     assert set(bars) == {f"{row}, {column}" for row in (FC, CNN) for column in ("SGD", "Adam")}
     for arch, opt in CELLS:
-        bar = bars[f"{FC if arch == 'fc' else CNN}, {optimizers.title(opt)}"]
+        bar = bars[f"{FC if arch == 'fc' else CNN}, {OPTIMIZER.title(opt)}"]
         values = [1 - WRONG[arch, opt, seed] / 24 for seed in SEEDS]
         mean, cell = statistics.mean(values), cells[arch, opt]
         assert bar.lines[0].get_xydata().tolist() == [[PARAMETERS[arch], pytest.approx(100 * mean)]]

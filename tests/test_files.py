@@ -151,7 +151,7 @@ def test_a_copy_with_its_log_is_read_with_it_where_no_index_of_it_can_be_made(re
     before = copy.read_bytes(), Path(f"{copy}-wal").read_bytes()
     closed(copy.parent)
     with closing(files._opened_as_it_lies(copy, copy)) as connection:  # which root could make, where not even he may
-        assert [row["note"] for row in connection.execute("SELECT note FROM runs")] == ["in the log"]
+        assert [row["note"] for row in connection.execute("SELECT note FROM trainings")] == ["in the log"]
         assert connection.is_current()
         os.utime(f"{copy}-wal", ns=(0, 0))
         assert not connection.is_current()
@@ -262,7 +262,7 @@ def interrupted_write(real: Path, copy: Path) -> None:
     with closing(sqlite3.connect(real, isolation_level=None)) as connection:
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("BEGIN")
-        connection.execute("UPDATE runs SET note = 'half'")
+        connection.execute("UPDATE trainings SET note = 'half'")
         connection.execute(
             "CREATE TABLE filler AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 9999) "
             "SELECT * FROM n"

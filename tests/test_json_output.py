@@ -14,7 +14,7 @@ from kws.reports.json_output import evaluation_record, full_record, run_record
 
 RUN_KEYS = [
     *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
-    *("arch", "opt", "seed", "softmax", "epochs", "epochs_planned"),
+    *("arch", "opt", "seed", "softmax_before_loss", "epochs", "epochs_planned"),
     *("parameters", "multiply_accumulates", "selection", "data", "data_fingerprint"),
     *("validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 ]
@@ -32,8 +32,8 @@ def test_a_runs_record_has_these_keys_in_this_order():
 def test_a_runs_record_says_what_the_run_says():
     run = make_run("qwrtypsd", arch="fc", opt="sgd", seed=7, epochs=3, test_accuracy=0.875)
     record = by_way_of_json(run_record(run))
-    assert (record["schema"], record["run"], record["status"]) == (1, "qwrtypsd", "finished")
-    assert (record["arch"], record["opt"], record["seed"], record["softmax"]) == ("fc", "sgd", 7, False)
+    assert (record["schema"], record["run"], record["status"]) == (2, "qwrtypsd", "finished")
+    assert (record["arch"], record["opt"], record["seed"], record["softmax_before_loss"]) == ("fc", "sgd", 7, False)
     assert (record["epochs"], record["epochs_planned"], record["parameters"]) == (3, 3, 567_171)
     assert (record["validation_accuracy"], record["test_accuracy"], record["seconds"]) == (0.91, 0.875, 300.0)
     assert (record["data"], record["data_fingerprint"]) == ("clips", make_card().fingerprint)
@@ -70,8 +70,8 @@ def test_a_full_record_lists_the_epochs_with_their_iterations(full):
 def test_a_full_record_holds_the_whole_recipe_and_environment(full):
     run = make_run(words=("yes", "no"), maps=(8, 4))
     plain = by_way_of_json(full)
-    assert set(plain["recipe"]) == {field.name for field in dataclasses.fields(run.recipe)}
-    assert (plain["recipe"]["maps"], plain["recipe"]["words"]) == ([8, 4], ["yes", "no"])
+    assert set(plain["recipe"]) == set(run.recipe.values)
+    assert (plain["recipe"]["channels"], plain["recipe"]["words"]) == ([8, 4], ["yes", "no"])
     assert plain["environment"] == dataclasses.asdict(run.environment)
 
 

@@ -7,15 +7,16 @@ import platform
 import pytest
 import torch
 import torch.nn.functional as F
+from ledger import build_network, build_optimizer
 from torch import nn
 
-from kws import architectures
 from kws.errors import DivergedError, RegistryError
 from kws.events import EpochEnd, IterationEnd
-from kws.recipe import Recipe
+from kws.recipe import NETWORK, OPTIMIZER, Recipe
 from kws.speech.dataset import Split
 from kws.speech.memory import keep_freed_memory
-from kws.training import loop, optimizers, profile, weights
+from kws.training import loop, profile, weights
+from kws.training.losses import cross_entropy
 
 
 def split_of(clips: int, seed: int = 0) -> Split:
@@ -27,8 +28,8 @@ def split_of(clips: int, seed: int = 0) -> Split:
 
 
 def recipe_of(arch: str = "fc", opt: str = "adam", **changes) -> Recipe:
-    values = {"epochs": 2, "batch_size": 32, "threads": 1, "slice_size": 8, **optimizers.defaults(opt), **changes}
-    return Recipe(arch=arch, opt=opt, **values)
+    values = {"epochs": 2, "batch_size": 32, "threads": 1, "micro_batch_size": 8, **changes}
+    return Recipe.of(arch=arch, opt=opt, **values)
 
 
 def trained(recipe: Recipe, train: Split, validation: Split) -> tuple[nn.Module, list[IterationEnd | EpochEnd]]:
@@ -68,13 +69,13 @@ class PlainFullyConnected(nn.Module):
 
 
 @pytest.mark.parametrize(("arch", "plain"), [("cnn", PlainConvolutional), ("fc", PlainFullyConnected)])
-@pytest.mark.parametrize("opt", optimizers.names())
+@pytest.mark.parametrize("opt", tuple(OPTIMIZER.parts))
 def test_a_step_in_slices_is_the_plain_step_on_the_whole_minibatch(arch, plain, opt):
     train, recipe = split_of(40), recipe_of(arch, opt)
     loop.set_up(recipe)
-    model, reference = architectures.build(arch, classes=3), plain()
+    model, reference = build_network(arch, 3), plain()
     reference.load_state_dict(model.state_dict())
-    optimizer = optimizers.build(opt, model.parameters(), **recipe.hyperparameters())
+    optimizer = build_optimizer(opt, model.parameters(), **recipe.optimizer.values())
     unfused = {
         "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=1e-5, fused=False),
         "adam": lambda p: torch.optim.Adam(p, fused=False, foreach=False),
@@ -96,8 +97,8 @@ def test_a_step_in_slices_is_the_plain_step_on_the_whole_minibatch(arch, plain, 
             theirs.data.copy_(ours.data)
 
 
-@pytest.mark.parametrize("arch", architectures.names())
-@pytest.mark.parametrize("opt", optimizers.names())
+@pytest.mark.parametrize("arch", tuple(NETWORK.parts))
+@pytest.mark.parametrize("opt", tuple(OPTIMIZER.parts))
 def test_the_same_recipe_gives_the_same_bits(arch, opt):
     train, validation = split_of(40), split_of(16, seed=1)
     runs = [trained(recipe_of(arch, opt, seed=seed), train, validation) for seed in (3, 3, 4)]
@@ -108,14 +109,14 @@ def test_the_same_recipe_gives_the_same_bits(arch, opt):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("arch", architectures.names())
+@pytest.mark.parametrize("arch", tuple(NETWORK.parts))
 def test_bf16_is_fp32_within_its_rounding_and_weights_stay_fp32(arch):
     train, gradients = split_of(32), {}
     for precision in ("fp32", "bf16"):
         recipe = recipe_of(arch, precision=precision)
         loop.set_up(recipe)
-        model = architectures.build(arch, classes=3)
-        loop.step(model, optimizers.build("adam", model.parameters()), train, torch.arange(32), recipe)
+        model = build_network(arch, 3)
+        loop.step(model, build_optimizer("adam", model.parameters()), train, torch.arange(32), recipe)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         gradients[precision] = torch.cat([p.grad.flatten() for p in model.parameters()])
     difference = (gradients["bf16"] - gradients["fp32"]).norm() / gradients["fp32"].norm()
@@ -160,7 +161,7 @@ def test_every_clip_is_seen_once_an_epoch_in_an_order_that_changes(monkeypatch):
 
 def test_networks_learn_what_can_be_learnt():
     train, validation = split_of(120), split_of(60, seed=1)
-    for arch in architectures.names():
+    for arch in tuple(NETWORK.parts):
         _, events = trained(recipe_of(arch, epochs=6, learning_rate=0.003), train, validation)
         last = events[-1]
         assert last.validation_accuracy > 0.8, f"{arch} reached {last.validation_accuracy:.2f}"
@@ -177,7 +178,7 @@ def test_the_validation_figures_are_those_of_the_weights_after_the_epoch():
 
 def test_evaluate_returns_every_clips_prediction_and_label():
     validation, recipe = split_of(21), recipe_of("cnn")
-    model = architectures.build("cnn", classes=3)
+    model = build_network("cnn", 3)
     evaluation = loop.evaluate(model, validation, "validation", recipe)
     assert list(evaluation.predictions) == model(validation.features).argmax(1).tolist()
     assert list(evaluation.labels) == validation.labels.tolist()
@@ -196,10 +197,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_iteration():
 def test_a_softmax_before_cross_entropy_shrinks_gradients():
     logits = torch.tensor([[4.0, 0.0, 0.0]], requires_grad=True)
     labels = torch.tensor([1])
-    (without,) = torch.autograd.grad(loop.cross_entropy(logits, labels, softmax=False), logits)
-    (with_it,) = torch.autograd.grad(loop.cross_entropy(logits, labels, softmax=True), logits)
+    (without,) = torch.autograd.grad(cross_entropy.loss(logits, labels, recipe_of().loss), logits)
+    (with_it,) = torch.autograd.grad(
+        cross_entropy.loss(logits, labels, recipe_of(softmax_before_loss=True).loss), logits
+    )
     assert with_it.norm() < without.norm() / 10
-    assert loop.cross_entropy(logits, labels, softmax=True).item() == pytest.approx(
+    assert cross_entropy.loss(logits, labels, recipe_of(softmax_before_loss=True).loss).item() == pytest.approx(
         F.cross_entropy(logits.softmax(1), labels).item()
     )
 
@@ -209,9 +212,9 @@ def test_freed_memory_stays_with_the_process():
     assert keep_freed_memory()
 
 
-@pytest.mark.parametrize("arch", architectures.names())
+@pytest.mark.parametrize("arch", tuple(NETWORK.parts))
 def test_weights_survive_as_bytes(arch):
-    model = architectures.build(arch, classes=3)
+    model = build_network(arch, 3)
     data = weights.to_bytes(model)
     other = copy.deepcopy(model)
     for parameter in other.parameters():
@@ -224,9 +227,9 @@ def test_weights_survive_as_bytes(arch):
 @pytest.mark.parametrize("data", [b"", b"not safetensors", b"\xff" * 100])
 def test_weights_that_are_not_safetensors_are_refused(data):
     with pytest.raises(RegistryError, match="do not fit the network"):
-        weights.load(architectures.build("fc", classes=3), data)
+        weights.load(build_network("fc", 3), data)
 
 
 def test_weights_of_another_network_are_refused():
     with pytest.raises(RegistryError, match="do not fit the network"):
-        weights.load(architectures.build("fc", classes=3), weights.to_bytes(architectures.build("cnn", classes=3)))
+        weights.load(build_network("fc", 3), weights.to_bytes(build_network("cnn", 3)))

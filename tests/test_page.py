@@ -22,8 +22,9 @@ from ledger import cut_off, make_card, make_recipe, make_registry, make_run, sta
 from kws.recipe import BEST
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
+from kws.reports import labels
 from kws.reports.metrics import METRICS
-from kws.reports.page import data, html, recipes
+from kws.reports.page import data, html
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028<!--'\"&amp;{{ 1234567*7654321 }}\u202e"
 FOUR = [make_recipe(arch, opt, seed=seed) for arch in ("fc", "cnn") for opt in ("sgd", "adam") for seed in (0, 1)]
@@ -119,7 +120,10 @@ def test_its_table_is_that_of_compare(db):
 
 
 def test_one_seed_has_wilsons_interval_and_a_table_has_its_notes(db):
-    sql(db, "UPDATE runs SET torch_version = '2.12' WHERE seed = 0 AND arch = 'cnn'")
+    sql(
+        db,
+        "UPDATE trainings SET torch_version = '2.12' WHERE id IN (SELECT id FROM runs WHERE seed = 0 AND arch = 'cnn')",
+    )
     page = made("--where", "seed = 0 and opt = 'adam'")
     (table,) = json.loads(ok("compare", "--format", "json", "--where", "seed = 0 and opt = 'adam'"))["tables"]
     assert "n = 1)" in page
@@ -175,7 +179,7 @@ def test_a_run_says_how_it_was_made_and_how_it_is_made_again(db):
     start_of = page.index(f'<details id="run-{run.id}"')
     part = page[start_of : page.index("</details>", start_of)]
     for text in (
-        recipes.command(run.recipe), run.data_fingerprint, str(run.environment.git_commit), run.environment.cpu,
+        labels.command(run.recipe), run.data_fingerprint, str(run.environment.git_commit), run.environment.cpu,
         f"{100 * (run.test_accuracy or 0):.2f} %", "346,067",
     ):  # fmt: skip
         assert text in part
@@ -201,10 +205,10 @@ def test_the_command_that_trains_a_run_again_has_its_recipe(changes, monkeypatch
 
     monkeypatch.setitem(sys.modules, "kws.training.runner", SimpleNamespace(run=started))
     monkeypatch.setattr("kws.training.runner", sys.modules["kws.training.runner"], raising=False)
-    program, *arguments = shlex.split(recipes.command(recipe))
+    program, *arguments = shlex.split(labels.command(recipe))
     assert program == "kws"
     ok(*arguments)
-    assert [dataclasses.replace(each, slice_size=recipe.slice_size) for each in asked] == [recipe]
+    assert [dataclasses.replace(each, micro_batch_size=recipe.micro_batch_size) for each in asked] == [recipe]
 
 
 def test_curves_are_those_of_the_registry_and_what_is_not_finite_is_a_gap(db):
@@ -267,7 +271,12 @@ def hostile(tmp_path) -> Path:
         )
         registry.tag(run_id, [HOSTILE])
         train(registry, make_recipe("fc", "sgd"), card)
-    sql(path, "UPDATE runs SET id = ?, arch = ?, cpu = ?, git_commit = ? WHERE opt = 'sgd'", values=(HOSTILE,) * 4)
+    sql(
+        path,
+        "UPDATE trainings SET recipe_json = json_set(recipe_json, '$.network.name', ?), id = ?, cpu = ?, "
+        "git_commit = ? WHERE id IN (SELECT id FROM runs WHERE opt = 'sgd')",
+        values=(HOSTILE,) * 4,
+    )
     return path
 
 

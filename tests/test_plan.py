@@ -34,14 +34,14 @@ def test_the_reports_table_is_its_cells_at_five_seeds_seeds_first():
     assert [(recipe.arch, recipe.opt, recipe.seed) for recipe in made] == [
         (arch, opt, seed) for arch in ("fc", "cnn") for opt in ("sgd", "adam") for seed in range(5)
     ]
-    assert plan.expand(AXES)[0] == Recipe(
+    assert plan.expand(AXES)[0] == Recipe.of(
         arch="fc", opt="sgd", learning_rate=0.01, momentum=0.9, weight_decay=1e-5, data="clips"
     )
 
 
 def test_what_only_some_have_counts_for_those_and_makes_no_run_twice():
     made = plan.expand({**AXES, "momentum": [0.8, 0.9], "maps": [(2, 1), (4, 2)], "seed": [0]})
-    of = [(recipe.arch, recipe.opt, recipe.momentum, recipe.maps) for recipe in made]
+    of = [(recipe.arch, recipe.opt, recipe.momentum, recipe.channels) for recipe in made]
     assert len(set(made)) == len(made) == 9
     assert [each for each in of if each[0] == "fc"] == [
         ("fc", "sgd", 0.8, None), ("fc", "adam", None, None), ("fc", "sgd", 0.9, None)
@@ -53,7 +53,7 @@ def test_what_only_some_have_counts_for_those_and_makes_no_run_twice():
     ("changes", "named"),
     [
         ({"opt": ["adam"], "momentum": [0.9]}, "`momentum` (=0.9) is not for adam"),
-        ({"arch": ["fc"], "maps": [(2, 1)]}, "`maps` is not for fc"),
+        ({"arch": ["fc"], "maps": [(2, 1)]}, "`channels` (=2,1) is not for fc"),
         ({"learning_rate": [-1.0]}, "`learning_rate` (=-1.0) must be a number above 0"),
         ({"seed": range(plan.MOST)}, "the plan has 400,000 combinations; 100,000 at most"),
     ],
@@ -73,9 +73,9 @@ def test_seeds_are_a_number_of_them_or_those_named():
 
 
 def test_a_switch_is_no_yes_or_both():
-    assert plan.switch("softmax", "no,yes") == [False, True]
-    with pytest.raises(RecipeError, match="`softmax`"):
-        plan.switch("softmax", "maybe")
+    assert plan.several("softmax_before_loss", "no,yes") == [False, True]
+    with pytest.raises(RecipeError, match="`softmax_before_loss`"):
+        plan.several("softmax_before_loss", "maybe")
 
 
 @given(st.lists(st.integers(min_value=1, max_value=99), min_size=1, max_size=5, unique=True))

@@ -117,12 +117,12 @@ def test_a_run_that_was_purged_is_gone_and_the_run_with_its_key_is_another(regis
     first = start(registry)
     registry.record(first, make_epochs(1)[0])
     assert ids(follower) == [first]
-    sql(registry.path, "DELETE FROM epochs", "DELETE FROM sessions", "DELETE FROM runs")
+    sql(registry.path, "DELETE FROM epochs", "DELETE FROM sessions", "DELETE FROM trainings")
     with Registry(registry.path) as other:
         second = start(other)
         (seen,) = follower.look(at(1))
         assert (seen.run.id, seen.epochs, seen.arrived) == (second, (), None)
-        sql(registry.path, "DELETE FROM sessions", "DELETE FROM runs")
+        sql(registry.path, "DELETE FROM sessions", "DELETE FROM trainings")
         assert ids(follower, 2) == []
 
 

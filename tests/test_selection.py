@@ -38,7 +38,7 @@ def six_runs(new_place) -> Location:
         sql(path, "UPDATE sessions SET process_started = 'earlier' WHERE run_key = ?", values=(keys[lost],))
         for key, name in enumerate(NAMES, 1):
             values = (name, f"2026-03-0{key}T12:00:00.000+00:00", key)
-            sql(path, "UPDATE runs SET name = ?, started_at = ? WHERE key = ?", values=values)
+            sql(path, "UPDATE trainings SET name = ?, started_at = ? WHERE key = ?", values=values)
         assert registry.run(running).name == "running"
     return path
 
@@ -92,9 +92,20 @@ def test_where_takes_the_runs_for_which_it_is_true(db, where, names):
     "where",
     [
         *("", " ", "nonsense", "arch =", "(", ")", "arch = 'cnn", "?", ":x", "/*", "--", "seed = 1, arch = 'fc'"),
-        *("1;", "1; DROP TABLE runs", "1); DELETE FROM runs; --", "1) ; SELECT (1", "1) UNION SELECT", "max(seed) = 1"),
-        *("key IN (DELETE FROM runs RETURNING key)", "(INSERT INTO tags VALUES (1, 'x'))", "(PRAGMA user_version = 9)"),
-        *("1) UNION DELETE FROM runs WHERE (1", "1) UNION SELECT 1, 2 WHERE (1", "load_extension('x.so')"),
+        *(
+            "1;",
+            "1; DROP TABLE trainings",
+            "1); DELETE FROM trainings; --",
+            "1) ; SELECT (1",
+            "1) UNION SELECT",
+            "max(seed) = 1",
+        ),
+        *(
+            "key IN (DELETE FROM trainings RETURNING key)",
+            "(INSERT INTO tags VALUES (1, 'x'))",
+            "(PRAGMA user_version = 9)",
+        ),
+        *("1) UNION DELETE FROM trainings WHERE (1", "1) UNION SELECT 1, 2 WHERE (1", "load_extension('x.so')"),
         *(
             "(SELECT 1, 2)",
             "nothing.seed = 1",
@@ -238,7 +249,14 @@ def test_a_time_is_a_date_of_this_place_or_an_age(copenhagen, text, since):
     "text",
     [
         *("", " ", "yesterday", "7", "d7", "-7d", "7 years", "1.5h", "7d 3h", "7m", "2026-13-01", "2026-02-30"),
-        *("2026-03-01T25:00", "03/01/2026", "12:30", "now", "0001-01-01T00:00:00+23:59", "2026-03-01; DROP TABLE runs"),
+        *(
+            "2026-03-01T25:00",
+            "03/01/2026",
+            "12:30",
+            "now",
+            "0001-01-01T00:00:00+23:59",
+            "2026-03-01; DROP TABLE trainings",
+        ),
     ],
 )
 def test_a_time_that_is_none_is_refused_in_one_sentence(db, text):

@@ -234,7 +234,7 @@ def test_nobody_waits_for_a_run_that_can_be_seen_or_ends_meanwhile(registry, db,
     assert wait_for_silence(registry, run_id) is None
     assert minute[0][0] == 0
     sql(db, "UPDATE sessions SET host = 'another'")
-    minute[1][5] = lambda: sql(db, "UPDATE runs SET status = 'finished'")
+    minute[1][5] = lambda: sql(db, "UPDATE trainings SET status = 'finished'")
     assert wait_for_silence(registry, run_id) is None
     assert minute[0][0] <= 6
 

@@ -126,7 +126,7 @@ def test_a_network_with_a_softmax_or_other_maps_is_a_row_of_its_own_after_the_re
         FC,
         "Fully-connected, softmax before cross-entropy (567171 params)",
         CNN,
-        "Convolutional, 8 and 4 maps (99999 params)",
+        "Convolutional, channels 8,4 (99999 params)",
         "Convolutional, softmax before cross-entropy (346067 params)",
         "lstm (70531 params)",
     )
@@ -484,7 +484,7 @@ def test_what_should_be_equal_and_is_not_is_noted():
     assert only_table(make_run(threads=1), make_run(arch="fc", threads=2)).notes == (
         "runs differ in numbers of threads: 1, 2",
     )
-    assert only_table(make_run(slice_size=32), make_run(arch="fc", slice_size=1024)).notes == ()
+    assert only_table(make_run(micro_batch_size=32), make_run(arch="fc", micro_batch_size=1024)).notes == ()
 
 
 def test_processors_of_one_name_and_other_vector_extensions_are_noted():

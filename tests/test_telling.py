@@ -142,7 +142,7 @@ def test_a_file_may_tell_them(takes, tmp_path):
 
 def test_a_run_goes_on_with_the_speakers_that_it_was_started_with(takes):
     train(takes, "--speakers", "{speaker}_{n}")
-    cut = "UPDATE runs SET status = 'interrupted', test_accuracy = NULL"
+    cut = "UPDATE trainings SET status = 'interrupted', test_accuracy = NULL"
     sql("experiments.db", cut, "DELETE FROM evaluations", "DELETE FROM weights")
     assert "`speakers` (={speaker}) is not what run" in refused("train", "--resume", "last", "--speakers", "{speaker}")
     assert kws("train", "--resume", "last", "--speakers", "{speaker}_{n}", "--epochs", 2).exit_code == 0
@@ -178,11 +178,11 @@ def test_names_from_outside_are_made_visible(folder):
 
 
 def test_a_sweeps_processes_tell_the_same(takes, db):
-    recipe = Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes))
+    recipe = Recipe.of(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes))
     trainer = Trainer(WorkerConfig.here(db, skip_unreadable=False))
     unknown = trainer.probe(recipe)
     assert unknown["told"] == [f"takes: {UNKNOWN}"]
-    told = trainer.probe(Recipe(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes), speakers="{speaker}_{n}"))
+    told = trainer.probe(Recipe.of(arch="fc", opt="sgd", learning_rate=0.01, data=str(takes), speakers="{speaker}_{n}"))
     assert told["told"][0].endswith("none in two splits") and told["fingerprint"] != unknown["fingerprint"]
 
 

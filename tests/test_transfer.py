@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from commands import TRAIN, clone, dump, kws, ok, ok_json, refused, sql
+from commands import TRAIN, clone, dump, kws, ok, ok_json, recipe_with, refused, sql
 from ledger import cut_off, make_card, make_evaluation, make_recipe, make_registry, start, train
 from sounds import write_task
 
@@ -179,28 +179,34 @@ def test_a_source_that_is_no_registry_ends_in_one_sentence(db, tmp_path, name):
     assert dump(db) == before
 
 
-WITHOUT_RULES = "CREATE TABLE loose AS SELECT * FROM runs; DROP TABLE runs; ALTER TABLE loose RENAME TO runs;"
+WITHOUT_RULES = (
+    "CREATE TABLE loose AS SELECT * FROM trainings; DROP VIEW runs; DROP TABLE trainings; "
+    "ALTER TABLE loose RENAME TO trainings;"
+)
 HOSTILE = {
-    "an extra column": "ALTER TABLE runs ADD COLUMN extra TEXT DEFAULT 'x'",
+    "an extra column": "ALTER TABLE trainings ADD COLUMN extra TEXT DEFAULT 'x'",
     "an extra table": "CREATE TABLE extra (x)",
-    "a missing column": "ALTER TABLE runs DROP COLUMN note",
+    "a missing column": "DROP VIEW runs; ALTER TABLE trainings DROP COLUMN note",
     "a missing column of epochs": "ALTER TABLE epochs DROP COLUMN train_loss",
     "a missing table": "DROP TABLE tags",
-    "no runs table": "DROP TABLE runs",
+    "no runs table": "DROP TABLE trainings",
     "no data set": "DELETE FROM data",
     "no splits": "DELETE FROM splits",
     "one split too many": "INSERT INTO splits SELECT data_fingerprint, 'more', fingerprint, clips, counts, labels "
     "FROM splits WHERE split = 'test'",
-    "a run without an id": WITHOUT_RULES + "UPDATE runs SET id = NULL WHERE key = 1",
-    "a run without a network": WITHOUT_RULES + "UPDATE runs SET arch = NULL WHERE key = 1",
-    "an id twice": WITHOUT_RULES + "UPDATE runs SET id = (SELECT id FROM runs WHERE key = 2)",
-    "an id of many lines": "UPDATE runs SET id = 'x' || char(10) || char(27) || '[31m' WHERE key = 1",
-    "words that are no JSON": "UPDATE runs SET words = 'yes,no' WHERE key = 1",
-    "words that are a number": "UPDATE runs SET words = '5' WHERE key = 1",
-    "a recipe that cannot be": "UPDATE runs SET batch_size = 0 WHERE key = 1",
-    "a number that is text": "UPDATE runs SET learning_rate = 'fast', milliseconds = 'few' WHERE key = 1",
-    "a time that is none": "UPDATE runs SET status = 'running'; UPDATE sessions SET heartbeat_at = 'x', host = 'y'",
-    "a status that is none": "UPDATE runs SET status = 'superb' WHERE key = 1",
+    "a run without an id": WITHOUT_RULES + "UPDATE trainings SET id = NULL WHERE key = 1",
+    "a run without a network": WITHOUT_RULES
+    + 'UPDATE trainings SET recipe_json = replace(recipe_json, \'"name":"cnn"\', \'"name":null\') WHERE key = 1',
+    "an id twice": WITHOUT_RULES + "UPDATE trainings SET id = (SELECT id FROM trainings WHERE key = 2)",
+    "an id of many lines": "UPDATE trainings SET id = 'x' || char(10) || char(27) || '[31m' WHERE key = 1",
+    "words that are no JSON": recipe_with('"words":["yes","no"]', '"words":"yes,no"') + " WHERE key = 1",
+    "words that are a number": recipe_with('"words":["yes","no"]', '"words":5') + " WHERE key = 1",
+    "a recipe that cannot be": recipe_with('"batch_size":1024', '"batch_size":0') + " WHERE key = 1",
+    "a number that is text": recipe_with('"learning_rate":', '"learning_rate":"fast","x":')
+    + ", milliseconds = 'few' WHERE key = 1",
+    "a time that is none": "UPDATE trainings SET status = 'running'; "
+    "UPDATE sessions SET heartbeat_at = 'x', host = 'y'",
+    "a status that is none": "UPDATE trainings SET status = 'superb' WHERE key = 1",
     "labels that are none": "UPDATE splits SET labels = x'00'",
     "other labels by the same name": "UPDATE splits SET labels = (SELECT labels FROM splits WHERE split = 'train')",
     "classes that are no JSON": "UPDATE data SET classes = 'yes,no'",
@@ -209,7 +215,7 @@ HOSTILE = {
     "weights that are a number": "UPDATE weights SET safetensors = 0",
     "an accuracy that is text": "UPDATE evaluations SET accuracy = 'NaN'",
     "a front end that is a list": "UPDATE data SET front_end = '[1]'",
-    "text that is not UTF-8": "UPDATE runs SET name = CAST(x'ff' AS TEXT)",
+    "text that is not UTF-8": "UPDATE trainings SET name = CAST(x'ff' AS TEXT)",
 }
 
 

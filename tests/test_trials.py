@@ -31,7 +31,7 @@ FIXED = {
 
 
 def make_search(rates="0.001,0.01,0.1,1"):
-    searched = {"learning_rate": searches.values("learning_rate", rates, float)}
+    searched = {"learning_rate": searches.values("learning_rate", rates)}
     return Search(Space(searched=searched, fixed=FIXED), random=False, prune=True, seed=0, epochs=2)
 
 

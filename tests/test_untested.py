@@ -58,7 +58,7 @@ def record(registry, recipe=None, card=None, *, validation=None) -> str:
         registry.record(run_id, epoch)
     registry.finish(run_id, None, card, WEIGHTS)
     if validation is not None:
-        sql(registry.path, "UPDATE runs SET validation_accuracy = ? WHERE id = ?", values=(validation, run_id))
+        sql(registry.path, "UPDATE trainings SET validation_accuracy = ? WHERE id = ?", values=(validation, run_id))
     return run_id
 
 
@@ -184,7 +184,10 @@ def test_in_a_registry_that_cannot_be_written_nothing_is_tested(task, monkeypatc
 # Cut off and gone on with
 
 
-CUT = ("UPDATE runs SET status = 'interrupted', test_accuracy = NULL", *(f"DELETE FROM {table}" for table in NO_TRACE))
+CUT = (
+    "UPDATE trainings SET status = 'interrupted', test_accuracy = NULL",
+    *(f"DELETE FROM {table}" for table in NO_TRACE),
+)
 
 
 def test_one_that_was_cut_off_stays_untested_when_it_goes_on(task):
@@ -306,7 +309,7 @@ def test_the_doctor_finds_nothing_in_it_but_a_test_that_was_lost(registry):
         registry.path,
         "DELETE FROM evaluations",
         "DELETE FROM logits",
-        "UPDATE runs SET test_accuracy = NULL",
+        "UPDATE trainings SET test_accuracy = NULL",
     )
     result = kws("db", "doctor")
     assert result.stdout.splitlines() == [f"run {tested} is finished but has no answers on its test split"]
@@ -383,7 +386,7 @@ def trainer(*, test: bool) -> Trainer:
 
 def sweep_recipe(task, seed: int):
     return make_recipe(
-        "cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=2, seed=seed, threads=1, slice_size=16
+        "cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=2, seed=seed, threads=1, micro_batch_size=16
     )
 
 

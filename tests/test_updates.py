@@ -5,8 +5,10 @@ import sys
 
 import pytest
 import torch
+from ledger import build_optimizer, defaults
 
-from kws.training import optimizers
+from kws.recipe import OPTIMIZER
+from kws.training import updates
 
 THEIRS = {
     "sgd": lambda p, learning_rate, momentum, weight_decay: torch.optim.SGD(
@@ -34,48 +36,66 @@ def train(optimizer, weights, steps, first=0):
 
 
 @pytest.mark.parametrize("factor", [0, 1, 0.5])
-@pytest.mark.parametrize("name", optimizers.names())
+@pytest.mark.parametrize("name", tuple(OPTIMIZER.parts))
 def test_steps_are_those_of_torch_optim_to_the_bit(name, factor):
-    values = {field: value * factor for field, value in optimizers.defaults(name).items()}
+    values = {field: value * factor for field, value in defaults(name).items()}
     values["learning_rate"] = 0.01
     ours, theirs = parameters(), parameters()
-    train(optimizers.build(name, ours, **values), ours, 20)
+    train(build_optimizer(name, ours, **values), ours, 20)
     train(THEIRS[name](theirs, **values), theirs, 20)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not torch.equal(ours[0], parameters()[0])
 
 
-@pytest.mark.parametrize("name", optimizers.names())
+@pytest.mark.parametrize("name", tuple(OPTIMIZER.parts))
 def test_an_optimizer_that_is_given_its_state_back_goes_on_to_the_same_bits(name):
     whole, broken = parameters(), parameters()
-    values = dict(optimizers.defaults(name))
-    train(optimizers.build(name, whole, **values), whole, 10)
-    first = optimizers.build(name, broken, **values)
+    values = dict(defaults(name))
+    train(build_optimizer(name, whole, **values), whole, 10)
+    first = build_optimizer(name, broken, **values)
     train(first, broken, 6)
-    second = optimizers.build(name, broken, **values)
-    second.restore({key: tensor.clone() for key, tensor in first.state().items()})
+    second = build_optimizer(name, broken, **values)
+    updates.restore(second, {key: tensor.clone() for key, tensor in updates.state(first).items()})
     train(second, broken, 4, first=6)
     assert all(torch.equal(a, b) for a, b in zip(whole, broken, strict=True))
 
 
-@pytest.mark.parametrize("name", optimizers.names())
+@pytest.mark.parametrize("name", tuple(OPTIMIZER.parts))
 def test_another_networks_state_is_refused(name):
-    values = dict(optimizers.defaults(name))
-    optimizer = optimizers.build(name, parameters(), **values)
+    values = dict(defaults(name))
+    weights = parameters()
+    optimizer = build_optimizer(name, weights, **values)
+    train(optimizer, weights, 1)
     with pytest.raises(KeyError):
-        optimizer.restore({})
-    with pytest.raises(RuntimeError):
-        optimizer.restore({key: torch.zeros(99) for key in optimizer.state()})
+        updates.restore(optimizer, {})
+    with pytest.raises(ValueError, match="has the shape"):
+        updates.restore(optimizer, {key: torch.zeros(99) for key in updates.state(optimizer)})
+    (other,) = set(OPTIMIZER.parts) - {name}
+    with pytest.raises(KeyError):
+        updates.restore(build_optimizer(other, parameters()), updates.state(optimizer))
+
+
+def test_a_checkpoint_of_version_0_1_0_goes_on():
+    """It had other names for what PyTorch's optimizers remember."""
+    old = {"momentum_buffer": "velocity", "exp_avg": "mean", "exp_avg_sq": "square", "step": "steps"}
+    for name in OPTIMIZER.parts:
+        weights = parameters()
+        first, second = build_optimizer(name, weights), build_optimizer(name, weights)
+        train(first, weights, 3)
+        updates.restore(
+            second, {f"{old[k.split('.')[0]]}.{k.split('.')[1]}": t for k, t in updates.state(first).items()}
+        )
+        assert all(torch.equal(updates.state(second)[key], value) for key, value in updates.state(first).items())
 
 
 def test_a_step_does_not_import_the_compiler():
     """It takes more than a second, before the first step of every run."""
     script = (
         "import sys, torch\n"
-        "from kws.training import optimizers\n"
-        "for name in optimizers.names():\n"
+        "from kws.recipe import OPTIMIZER\n"
+        "for part in OPTIMIZER.parts.values():\n"
         "    w = torch.zeros(3, requires_grad=True)\n"
-        "    optimizer = optimizers.build(name, [w], **optimizers.defaults(name))\n"
+        "    optimizer = part.load().optimizer([w], part.config())\n"
         "    optimizer.zero_grad(); (w * 2).sum().backward(); optimizer.step()\n"
         "    assert w.abs().sum() > 0\n"
         "print('torch._dynamo' in sys.modules)\n"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kws.architectures import BANDS, FRAMES
 
 ORDER = 1
-SLICE: dict[str, int] = {}  # the whole minibatch: its activations are small, its weights are what must be read
+MICRO_BATCH: dict[str, int] = {}  # the whole minibatch: its activations are small, its weights are what must be read
 
 
 class Network(nn.Sequential):

@@ -44,22 +44,21 @@ _Command = Any  # Typer does not tell its type
 class _Modules(Mapping[str, _Command]):
     """The commands by name, each imported when it is asked for: a command does not wait for what the others import."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, _Command] = {}
-
     def __getitem__(self, name: str) -> _Command:
         if name not in _NAMES:
             raise KeyError(name)
-        if name not in self._made:
-            file = _FILES.get(name, name)
-            module = importlib.import_module(f"kws.cli.{file}")
-            commands = getattr(module, "app", None)
-            if commands is None:
-                commands = typer.Typer(rich_markup_mode=None, add_completion=False)
-                commands.command(name)(getattr(module, file))
-            self._made[name] = typer.main.get_command(commands)
-            self._made[name].name = name
-        return self._made[name]
+        file = _FILES.get(name, name)
+        module = importlib.import_module(f"kws.cli.{file}")
+        commands = getattr(module, "app", None)
+        if commands is None:
+            function = getattr(module, file)
+            if signature := getattr(function, "signature", None):  # of a recipe's options, which parts may be added to
+                function.__signature__ = signature()
+            commands = typer.Typer(rich_markup_mode=None, add_completion=False)
+            commands.command(name)(function)
+        made = typer.main.get_command(commands)
+        made.name = name
+        return made
 
     def __iter__(self) -> Iterator[str]:
         return iter(_NAMES)

@@ -1,19 +1,15 @@
 """`kws bench`: what this machine does."""
 
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from kws import architectures
-from kws.cli import options
-from kws.recipe import Recipe, cores, usable_threads
-from kws.training import optimizers
+from kws.cli import options, recipe_options
+from kws.recipe import NETWORK, Recipe
+from kws.recipe.recipe import PRECISIONS
 
 
+@recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK,), required=("arch",))
 def bench(
-    arch: Annotated[options.Architecture, typer.Option(help="The network.", show_default=False)],
-    threads: Annotated[int | None, typer.Option(help="Processor threads. By default all cores.")] = None,
-    json: options.Json = False,
+    settings: recipe_options.Set = None, threads: options.Threads = None, json: options.Json = False, **given: Any
 ) -> None:
     """Measure training speed on this machine, in each precision.
 
@@ -25,20 +21,12 @@ def bench(
     from kws.terminal import console, screens
     from kws.training import profile
 
-    recipes = [
-        Recipe(
-            arch=arch.value,
-            opt="adam",
-            learning_rate=optimizers.defaults("adam")["learning_rate"],
-            threads=cores() if threads is None else usable_threads(threads),
-            slice_size=architectures.slice_size(arch.value, Recipe.batch_size, precision=precision),
-            precision=precision,
-        )
-        for precision in options.Precision
-    ]
+    chosen = {"opt": "adam"} | recipe_options.chosen(given, settings) | {"threads": options.chosen_threads(threads)}
+    recipes = [Recipe.of(**chosen, precision=precision) for precision in PRECISIONS]
+    arch = recipes[0].arch
     speeds = [profile.measure(recipe, clips=512) for recipe in recipes]
     if json:
         records = [vars(each) | {"share": each.share} for each in speeds]
-        console.print_json({"schema": 1, "arch": arch.value, "threads": recipes[0].threads, "speeds": records})
+        console.print_json({"schema": 1, "arch": arch, "threads": recipes[0].threads, "speeds": records})
     else:
-        screens.print_speeds(arch.value, recipes[0].threads, speeds)
+        screens.print_speeds(arch, recipes[0].threads, speeds)

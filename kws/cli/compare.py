@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from kws.cli import options
+from kws.errors import RecipeError
+from kws.recipe import NETWORK, OPTIMIZER, current_name, names
 from kws.reports.metrics import NAMES
 from kws.reports.table import Table
-from kws.reports.table1 import FIELDS
 
 
 class Format(StrEnum):
@@ -24,13 +25,35 @@ class Format(StrEnum):
 
 
 Metric = StrEnum("Metric", {name: name for name in NAMES})  # type: ignore[misc]
-Field = StrEnum("Field", {name: name for name in FIELDS})  # type: ignore[misc]
-ARCH, OPT, TEST_ACCURACY = Field("arch"), Field("opt"), Metric("test-accuracy")
+TEST_ACCURACY = Metric("test-accuracy")
+
+
+def field(name: str) -> str:
+    """What rows or columns may be made of: any value of a recipe, under its name or the one it had before."""
+    try:
+        return current_name(name)
+    except RecipeError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def complete_field(incomplete: str) -> list[str]:
+    """The names that begin so."""
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 def compare(
-    rows: Annotated[Field, typer.Option(help="What makes rows: any field of a recipe.", show_choices=False)] = ARCH,
-    columns: Annotated[Field, typer.Option(help="What makes columns.", show_choices=False)] = OPT,
+    rows: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            callback=field,
+            autocompletion=complete_field,
+            help="What makes rows: any option of a recipe.",
+        ),
+    ] = NETWORK.option,
+    columns: Annotated[
+        str, typer.Option(metavar="NAME", callback=field, autocompletion=complete_field, help="What makes columns.")
+    ] = OPTIMIZER.option,
     metric: Annotated[Metric, typer.Option(help="What a cell shows.")] = TEST_ACCURACY,
     reach: Annotated[
         float,
@@ -83,8 +106,8 @@ def compare(
         found = tables(
             registry,
             chosen,
-            rows=rows.value,
-            columns=columns.value,
+            rows=rows,
+            columns=columns,
             metric=metrics.metric(metric.value, reach=reach),
             test=test or check is not None,
         )

@@ -11,7 +11,6 @@ import typer
 from kws.cli import options
 from kws.errors import DataError, RegistryError
 from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
-from kws.recipe import Recipe
 from kws.registry.runs import Run
 
 if TYPE_CHECKING:
@@ -148,20 +147,17 @@ def _computed(
 
     Raises RegistryError where the weights are not there, and DataError for data that it cannot be evaluated on.
     """
-    from kws import architectures
     from kws.reports import front_ends
-    from kws.speech import dataset
     from kws.terminal import console
-    from kws.training import loop, weights
+    from kws.training import runner
 
     card = registry.card(run.data_fingerprint)
     try:
         blob = registry.weights(run.id)
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
-    loaded = dataset.load(
-        data, run.recipe.words, speakers=speakers or None, skip_unreadable=skip_unreadable, track=console.track
-    )
+    recipe = dataclasses.replace(run.recipe, data=data, speakers=speakers or None)
+    loaded = runner.load(recipe, skip_unreadable, track=console.track)
     if loaded.card.fingerprint == card.fingerprint:
         _require_tested(run, split)
     _require_alike(run, card, loaded)
@@ -170,14 +166,7 @@ def _computed(
         raise DataError(f"{loaded.card.source} has no clips in its {split} split; try --split all")
     lowest = None if loaded.card.front_end else _lowest(clips, loaded.card)
     clips = clips.renormalised(loaded.card, card)
-    recipe = dataclasses.replace(run.recipe, device="cpu")  # evaluated where it is asked for, not where trained
-    recipe = dataclasses.replace(
-        recipe, slice_size=architectures.slice_size(recipe.arch, recipe.batch_size), precision=Recipe.precision
-    )
-    loop.set_up(recipe)
-    model = architectures.build(run.recipe.arch, classes=len(card.classes), maps=run.recipe.maps)
-    weights.load(model, blob)
-    evaluation = loop.evaluate(model, clips, split, recipe)
+    evaluation = runner.evaluate(run.recipe, blob, clips, split, classes=len(card.classes))
     if registry.is_writable():
         registry.keep_evaluation(run.id, evaluation, loaded.card)
     else:

@@ -2,52 +2,25 @@
 
 import os
 from contextlib import suppress
+from ctypes.util import find_library
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from kws import architectures
-from kws.errors import DataError, RegistryError
-from kws.recipe import BEST, FINAL, Recipe
+from kws.errors import DataError, RecipeError, RegistryError
+from kws.recipe import Recipe, cores, usable_threads
 from kws.registry.ids import beginning_with
 from kws.registry.location import Location, locate
 from kws.registry.runs import STATUSES
 from kws.registry.selection import Selection, parse_since
-from kws.training import optimizers
-
-Architecture = StrEnum("Architecture", {name: name for name in architectures.names()})  # type: ignore[misc]
-Optimizer = StrEnum("Optimizer", {name: name for name in optimizers.names()})  # type: ignore[misc]
-
-
-class Precision(StrEnum):
-    """What activations and gradients are computed in; weights are always fp32."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-
-
-class Device(StrEnum):
-    """Where a network is trained."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
 
 Status = StrEnum("Status", {name: name for name in STATUSES})  # type: ignore[misc]
 
 
-class Selected(StrEnum):
-    """The epoch whose weights are kept and tested."""
-
-    FINAL = FINAL
-    BEST = BEST
-
-
 DEFAULT_DB = Path("experiments.db")
-DEFAULT_WORDS = ",".join(Recipe.words)
 
 
 def place(text: str | Location) -> Location:
@@ -100,7 +73,35 @@ Speakers = Annotated[
         "{speaker}/{n}, or a file of paths and speakers. By default as Speech Commands names clips, else unknown.",
     ),
 ]
-Words = Annotated[str, typer.Option(help="The keywords; all other words together are the class 'other'.")]
+AUTO = "auto"
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="`auto` takes a GPU where there is one.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Processor threads of a run. By default all cores, shared by the runs that are trained at once."),
+]
+SeveralData = Annotated[list[str] | None, typer.Option(metavar="SOURCE", help="As for `kws train`; may be repeated.")]
+
+
+def chosen_threads(threads: int | None, jobs: int = 1) -> int:
+    """The threads asked for, else this process's share of the cores. Raises RecipeError for what cannot be."""
+    return max(cores() // jobs, 1) if threads is None else usable_threads(threads)
+
+
+def chosen_device(asked: str) -> str:
+    """The device asked for; raises RecipeError for a GPU that is not there."""
+    if asked == "cpu" or (asked == AUTO and not _may_have_gpu()):
+        return "cpu"
+    import torch
+
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise RecipeError("`device` (=cuda) needs a GPU that PyTorch can use; there is none here, try --device cpu")
+    return "cuda" if there else "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """False where a GPU's driver, or a PyTorch that can use one, is not there: that is known without importing it."""
+    return "+cpu" not in version("torch") and find_library("cuda") is not None
 
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
@@ -120,7 +121,7 @@ def chosen_data(data: str | None) -> str:
     """What --data says, else $KWS_DATA, else the built-in source. Raises DataError where --data says nothing."""
     if data is not None and not data.strip():
         raise DataError("--data is empty; name a folder or a source that `kws data list` shows, or leave it out")
-    return data or os.environ.get("KWS_DATA") or "synthetic"
+    return data or os.environ.get("KWS_DATA") or Recipe.data
 
 
 Where = Annotated[

@@ -1,21 +1,18 @@
 """`kws summary`: a network layer by layer."""
 
-from typing import Annotated
+from typing import Any
 
-import typer
+from kws.cli import options, recipe_options
+from kws.recipe import NETWORK, TASK, Recipe
 
-from kws import architectures
-from kws.cli import options
-from kws.recipe import parse_maps, parse_words
+_ANY: dict[str, Any] = {"opt": "sgd"}  # a network is the same with any optimizer
 
 
+@recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK, TASK), required=("arch",))
 def summary(
-    arch: Annotated[options.Architecture, typer.Option(help="The network.", show_default=False)],
-    maps: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Feature maps of the convolutions, by default 32,16; cnn only.")
-    ] = None,
-    words: options.Words = options.DEFAULT_WORDS,
+    settings: recipe_options.Set = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Show a network layer by layer: sizes, parameters, work.
 
@@ -24,11 +21,12 @@ def summary(
     Example: kws summary --arch cnn
     """
     from kws.terminal import console, screens
-    from kws.training.layers import describe
+    from kws.training.layers import of_recipe
 
-    classes = len(parse_words(words)) + 1
-    chosen = describe(arch.value, classes=classes, maps=parse_maps(maps) if maps else None)
-    others = [describe(name, classes=classes) for name in architectures.names() if name != arch.value]
+    recipe = Recipe.of(**_ANY, **recipe_options.chosen(given, settings))
+    classes = len(recipe.task.words) + 1
+    chosen = of_recipe(recipe, classes=classes)
+    others = [of_recipe(Recipe.of(**_ANY, arch=name), classes=classes) for name in NETWORK.parts if name != recipe.arch]
     if json:
         console.print_json(chosen.record())
     else:

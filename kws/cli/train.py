@@ -4,51 +4,19 @@ from typing import Annotated, Any
 
 import typer
 
-from kws import architectures
-from kws.cli import options
+from kws.cli import options, recipe_options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, cores, parse_maps, parse_words, usable_threads
+from kws.recipe import Recipe, current_name, plain
 from kws.registry.runs import Run
-from kws.training import optimizers
+
+_OF_ANY_RUN = ("resume", "epochs", "db", "json", "skip_unreadable", "no_test", "settings")
 
 
+@recipe_options.taking_recipe(recipe_options.ONE)
 def train(
     context: typer.Context,
-    arch: Annotated[options.Architecture | None, typer.Option(help="The network.", show_default=False)] = None,
-    opt: Annotated[options.Optimizer | None, typer.Option(help="The optimizer.", show_default=False)] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training split.")] = Recipe.epochs,
-    seed: Annotated[int, typer.Option(help="Decides the first weights and the shuffling.")] = Recipe.seed,
-    batch_size: Annotated[int, typer.Option(help="Clips a minibatch.")] = Recipe.batch_size,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="By default the optimizer's: 0.01 for sgd, 0.001 for adam.")
-    ] = None,
-    momentum: Annotated[float | None, typer.Option(help="By default 0.9; sgd only.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="By default 1e-5 for sgd, 0 for adam.")] = None,
-    maps: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Feature maps of the convolutions, by default 32,16; cnn only.")
-    ] = None,
-    data: options.Data = None,
-    words: options.Words = options.DEFAULT_WORDS,
-    speakers: options.Speakers = None,
-    softmax: Annotated[
-        bool,
-        typer.Option("--softmax", help="Put a softmax before cross-entropy: the mistake that the report corrects."),
-    ] = False,
+    settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
-    precision: Annotated[
-        options.Precision,
-        typer.Option(help="bf16 is faster where the processor has AMX or AVX512-BF16; `kws bench` tells."),
-    ] = options.Precision.FP32,
-    device: Annotated[
-        options.Device, typer.Option(help="`auto` takes a GPU where there is one.")
-    ] = options.Device.AUTO,
-    selection: Annotated[
-        options.Selected,
-        typer.Option("--select", help="The epoch to keep and to test: the last, or the best on the validation split."),
-    ] = options.Selected.FINAL,
-    threads: Annotated[
-        int | None, typer.Option(help="Processor threads; part of what decides a run's bits. By default all cores.")
-    ] = None,
     no_test: Annotated[
         bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests the run later, once.")
     ] = False,
@@ -64,6 +32,7 @@ def train(
     ] = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Train a network and keep the run in the registry.
 
@@ -76,43 +45,22 @@ def train(
     if resume is not None:
         _show(_resume(context, resume), json)
         return
-    for value, option in ((arch, "--arch"), (opt, "--opt")):
-        if value is None:
+    chosen = recipe_options.chosen(given, settings)
+    for part, option in (("arch", "--arch"), ("opt", "--opt")):
+        if part not in chosen:
             raise typer.BadParameter(f"Missing option '{option}'", ctx=context)
-    assert arch is not None and opt is not None
-    hyperparameters = optimizers.hyperparameters(
-        opt.value, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay
-    )
-    chosen = _device(device)
-    recipe = Recipe(
-        arch=arch.value,
-        opt=opt.value,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        softmax=softmax,
-        maps=None if maps is None else architectures.normal_maps(arch.value, parse_maps(maps)),
-        words=parse_words(words),
-        data=options.chosen_data(data),
-        speakers=speakers or None,
-        threads=cores() if threads is None else usable_threads(threads),
-        slice_size=architectures.slice_size(arch.value, max(batch_size, 1), precision=precision.value, device=chosen),
-        precision=precision.value,
-        device=chosen,
-        selection=selection.value,
-        learning_rate=hyperparameters["learning_rate"],
-        momentum=hyperparameters.get("momentum"),
-        weight_decay=hyperparameters["weight_decay"],
-    )
+    resolved = {
+        "data": options.chosen_data(chosen.get("data")),
+        "speakers": chosen.get("speakers") or None,
+        "threads": options.chosen_threads(chosen.get("threads")),
+        "device": options.chosen_device(chosen["device"]),
+    }
+    recipe = Recipe.of(**(chosen | resolved))
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
-    _show(
-        runner.run(
-            recipe, db=db, name=name, note=note, skip_unreadable=skip_unreadable, test=not no_test, reporter=Terminal()
-        ),
-        json,
-    )
+    about = {"name": name, "note": note, "skip_unreadable": skip_unreadable}
+    _show(runner.run(recipe, db=db, **about, test=not no_test, reporter=Terminal()), json)  # type: ignore[arg-type]
 
 
 def _show(run: Run, json: bool) -> None:
@@ -129,58 +77,27 @@ def _resume(context: typer.Context, reference: str) -> Run:
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    }
+    given = {name: value for name, value in context.params.items() if options.was_typed(context, name)}
     with RegistryReader(given.get("db", context.params["db"])) as registry:
         run = registry.run(reference)
-    for name in given.keys() - {"resume", "epochs", "db", "json", "skip_unreadable", "no_test"}:
-        option = f"--{name.replace('_', '-')}"
-        if not hasattr(run.recipe, name):
-            raise RecipeError(f"{option} is for a new run; run {run.id} has its own")
-        has, value = getattr(run.recipe, name), _as_recipe(name, given[name], run.recipe)
-        if value != has:
+    for name in given.keys() & {"name", "note"}:
+        raise RecipeError(f"--{name} is for a new run; run {run.id} has its own")
+    of_recipe = {name: value for name, value in given.items() if name not in _OF_ANY_RUN}
+    wanted = recipe_options.chosen(of_recipe, given.get("settings"))
+    if "device" in wanted:
+        wanted["device"] = options.chosen_device(wanted["device"])
+    epochs = given.get("epochs", wanted.pop("epochs", None))
+    for name, value in wanted.items():
+        if value != (has := run.recipe.values.get(current_name(name))):
             raise RecipeError(
-                f"`{name}` (={given[name]}) is not what run {run.id} was started with (={_plain(has)}); "
-                f"leave {option} out, for a run goes on with its own recipe"
+                f"`{name}` (={plain(value)}) is not what run {run.id} was started with (={plain(has)}); "
+                f"leave --{name.replace('_', '-')} out, for a run goes on with its own recipe"
             )
     return runner.resume(
         run.id,
         db=context.params["db"],
-        epochs=given.get("epochs"),
+        epochs=epochs,
         skip_unreadable=context.params["skip_unreadable"],
         test=not context.params["no_test"],
         reporter=Terminal(),
     )
-
-
-_NAMES = ("arch", "opt", "precision", "selection")
-
-
-def _as_recipe(name: str, value: Any, recipe: Recipe) -> Any:
-    """An option's value as that recipe has it."""
-    if name == "device":
-        return _device(value)
-    if name == "words":
-        return parse_words(value)
-    if name == "maps":
-        return architectures.normal_maps(recipe.arch, parse_maps(value))
-    return str(getattr(value, "value", value)) if name in _NAMES else value
-
-
-def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _device(asked: options.Device) -> str:
-    """The device asked for; raises RecipeError for a GPU that is not there."""
-    if asked is options.Device.CPU:
-        return "cpu"
-    import torch
-
-    there = torch.cuda.is_available()
-    if asked is options.Device.CUDA and not there:
-        raise RecipeError("`device` (=cuda) needs a GPU that PyTorch can use; there is none here, try --device cpu")
-    return "cuda" if there else "cpu"

@@ -4,50 +4,43 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kws import architectures
-from kws.errors import KwsError, RecipeError
-from kws.recipe import Recipe
+from kws.errors import KwsError
+from kws.recipe import KINDS, Recipe, every_option, kind_of, names
+from kws.recipe.parts import refusal
 from kws.registry.location import Location
 from kws.registry.opening import is_new
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES
 from kws.registry.selection import Selection
+from kws.reports import labels
 from kws.reports.json_output import SCHEMA
-from kws.reports.page import recipes
 from kws.sweeps.local_executor import LocalExecutor
-from kws.sweeps.plan import complete, values
+from kws.sweeps.plan import complete, several
 from kws.sweeps.scheduler import result_of
 from kws.sweeps.trainer import WorkerConfig
 from kws.terminal import console
 from kws.terminal.console import percent, visible
-from kws.training import optimizers
 from kws.training.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
     from kws.sweeps.search import Space
 
 _ENDS = (FINISHED, "given up", *(status for status in STATUSES if status != FINISHED))
-DEFAULTS = {
-    "learning_rate": "0.0001:0.1",
-    "batch_size": "64,128,256,512,1024",
-    "weight_decay": "1e-6:0.01",
-    "momentum": "0.8:0.99",
-}
 
 
-def chosen(opt: str, names: Sequence[str]) -> list[str]:
+def chosen(opt: str) -> list[str]:
     """The optimizers in "sgd,adam"; raises RecipeError for one that is not known."""
-    return values("opt", opt, str, names)
+    return several("opt", opt)
 
 
 def run(
     *,
     arch: str,
     opts: list[str],
-    ranges: Mapping[str, str | None],
+    ranges: Mapping[str, str],
     fixed: Mapping[str, Any],
     trials: int,
     random: bool,
@@ -70,8 +63,7 @@ def run(
     config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
         with stoppable(), LocalExecutor(jobs, config) as engine:
-            of: dict[str, Any] = {name: fixed.get(name) for name in ("data", "words", "speakers")}
-            first = Recipe(arch=arch, opt=opts[0], learning_rate=0.1, **of)
+            first = Recipe.of(ignoring=True, **{**space.fixed, "opt": opts[0]})
             fingerprint = result_of(engine, "probe", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
@@ -82,8 +74,8 @@ def run(
     _tell(db, tag, space, fingerprint, json=json)
 
 
-def _space(arch: str, opts: list[str], ranges: Mapping[str, str | None], fixed: Mapping[str, Any]) -> Space:
-    """Where is searched; what has one value is no matter of a search.
+def _space(arch: str, opts: list[str], ranges: Mapping[str, str], fixed: Mapping[str, Any]) -> Space:
+    """Where is searched: the ranges given, and those that options declare; what has one value is no matter of a search.
 
     Raises RecipeError for a range or a value that cannot be, and for one that none of the optimizers takes.
     """
@@ -92,26 +84,26 @@ def _space(arch: str, opts: list[str], ranges: Mapping[str, str | None], fixed: 
     from kws.sweeps import search
 
     searched: dict[str, Any] = {"opt": CategoricalDistribution(opts)}
-    for field, given in ranges.items():
-        distribution = search.values(
-            field, DEFAULTS[field] if given is None else given, int if field == "batch_size" else float
-        )
-        if field == "batch_size" or any(field in optimizers.defaults(opt) for opt in opts):
-            searched[field] = distribution
-        elif given is not None:
-            takes = ", ".join(optimizers.defaults(opts[0]))
-            raise RecipeError(f"`{field}` (={given}) is not for {' or '.join(opts)}, which has {takes}")
-        if search.is_linear(field, distribution):
-            console.say(
-                f"note: {field.replace('_', ' ')} is drawn evenly, and not by powers of ten, for it begins at 0"
-            )
-    same = {field: search.only_value(d) for field, d in searched.items() if d.single()}
-    if fixed["maps"] and not architectures.has_maps(arch):
-        raise RecipeError(f"`maps` is not for {arch}, which has no feature maps")
-    maps = architectures.normal_maps(arch, fixed["maps"])
+    parts: dict[str, list[Any]] = {kind.option: [kind.default] for kind in KINDS}
+    parts |= {name: several(name, text) for name, text in ranges.items() if name in parts} | {
+        "arch": [arch],
+        "opt": opts,
+    }
+    for name in names():
+        by_default = option.search if (option := every_option().get(name)) else ""
+        if name not in ranges and not by_default:
+            continue
+        distribution = search.values(name, ranges.get(name, by_default))
+        kind = kind_of(name)
+        if kind is None or kind.several or any(name in kind.part(each).options for each in parts[kind.option]):
+            searched[name] = distribution
+        elif name in ranges:
+            raise refusal(name, ranges[name], kind.part(parts[kind.option][0]))
+        if search.is_linear(name, distribution):
+            console.say(f"note: {name.replace('_', ' ')} is drawn evenly, and not by powers of ten, for it begins at 0")
+    same = {name: search.only_value(d) for name, d in searched.items() if d.single()}
     space = search.Space(
-        searched={field: d for field, d in searched.items() if field not in same},
-        fixed={**fixed, **same, "maps": maps, "arch": arch, "precision": Recipe.precision, "device": "cpu"},
+        searched={name: d for name, d in searched.items() if name not in same}, fixed={**fixed, **same, "arch": arch}
     )
     complete({"opt": opts[0], "batch_size": 1, **space.fixed})  # what cannot be is told before the work
     return space
@@ -120,7 +112,7 @@ def _space(arch: str, opts: list[str], ranges: Mapping[str, str | None], fixed: 
 def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool) -> None:
     """The best trials, what became of the others, and what to type next."""
     from kws.sweeps.search import score
-    from kws.sweeps.trials import called, of_search, state
+    from kws.sweeps.trials import of_search, state
 
     with RegistryReader(db) as registry:
         runs = of_search(registry.runs(Selection(tags=(tag,))), space, fingerprint)
@@ -141,7 +133,7 @@ def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool)
                         "status": state(run),
                         "validation_accuracy": scores.get(run.id),
                         "epochs": run.epochs_done,
-                        **{name: getattr(run.recipe, name) for name in (*space.searched, *space.fixed)},
+                        **{name: run.recipe.values.get(name) for name in (*space.searched, *space.fixed)},
                     }
                     for run in runs
                 ],
@@ -154,7 +146,7 @@ def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool)
         raise KwsError(f"no trial was finished ({ended}); look at `kws runs list --tag {tag}`, or search elsewhere")
     console.say(
         f"best of {len(runs)} trials ({ended}): run {best.id}, "
-        f"validation accuracy {percent(scores[best.id])}, {visible(called(best.recipe))}"
+        f"validation accuracy {percent(scores[best.id])}, {visible(labels.of_trial(best.recipe))}"
     )
     console.say(f"next: {_command(best.recipe)}")
 
@@ -162,4 +154,4 @@ def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool)
 def _command(recipe: Recipe) -> str:
     """The sweep that says what a recipe is worth: over seeds that the search did not see."""
     seeds = ",".join(str(recipe.seed + more) for more in range(1, 6))
-    return shlex.join(["kws", "sweep", *recipes.options(recipe, without=("seed",)), "--seeds", seeds])
+    return shlex.join(["kws", "sweep", *recipe.arguments(without=("seed",), switches=False), "--seeds", seeds])

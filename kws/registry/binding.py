@@ -21,7 +21,7 @@ _LONGEST_SECONDS = 30.0
 _AGAIN_SECONDS = 0.05
 _WITHOUT_LOG = "mode=ro&immutable=1"
 _SIGN = """
-SELECT heartbeat_at FROM sessions WHERE session = :session AND run_key = (SELECT key FROM runs WHERE id = :run)
+SELECT heartbeat_at FROM sessions WHERE session = :session AND run_key = (SELECT key FROM trainings WHERE id = :run)
 """
 
 

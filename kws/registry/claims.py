@@ -1,6 +1,7 @@
 """Claims: which runs of a plan are there, and taking one so that nobody else trains it too.
 
-Runs are equal if their recipes are, field by field, on data of one fingerprint; how the data was named does not count.
+Runs are equal if their recipes' digests are, on data of one fingerprint: where the data lies does not count, nor what
+decides bits alone, such as threads.
 Deleted runs do not either. Of several equal runs the one that is furthest counts: finished, else running, else cut off.
 A claim is one transaction that has the write lock before it looks: of two that ask at once, one finds the other's.
 """
@@ -8,8 +9,7 @@ A claim is one transaction that has the write lock before it looks: of two that 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from kws.events import DataCard
 from kws.recipe import Recipe
@@ -19,12 +19,12 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
 from kws.registry.store import Registry
 
-_FIELDS = tuple(field.name for field in fields(Recipe) if field.name != "data")
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
-_COLUMNS = ", ".join(("key", "id", "status", "error", "milliseconds", "data", "data_fingerprint", *_FIELDS))
-_KNOWN = f"SELECT {_COLUMNS} FROM runs WHERE deleted_at IS NULL"  # noqa: S608 - our names
-_ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND arch = :arch AND opt = :opt AND seed = :seed"
-Key = tuple[Any, ...]
+_KNOWN = """
+SELECT key, id, status, error, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
+WHERE deleted_at IS NULL
+"""
+_ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,32 +35,23 @@ class Known:
     status: str
     error: str | None
     seconds: float
-    data: str
     fingerprint: str
-    recipe: Key
-    arch: str
-    threads: int
-    epochs: int
+    digest: str
+    recipe: Recipe
     last_seen: str | None = None
-
-
-def key_of(recipe: Recipe) -> Key:
-    """What equal recipes have in common."""
-    values = serialization.of_recipe(recipe)
-    return tuple(values[name] for name in _FIELDS)
 
 
 class PlanReader(RegistryReader):
     """A registry file, opened to see what of a plan is there."""
 
-    def known(self) -> dict[Key, list[Known]]:
-        """All runs by their recipes, those that are furthest first; the registry is read once."""
-        found: dict[Key, list[Known]] = {}
+    def known(self) -> dict[str, list[Known]]:
+        """All runs by their recipes' digests, those that are furthest first; the registry is read once."""
+        found: dict[str, list[Known]] = {}
         with self.reading() as connection:
             sightings = self._sightings(connection)
             for row in connection.execute(_KNOWN):
                 run = _known(row, sightings)
-                found.setdefault(run.recipe, []).append(run)
+                found.setdefault(run.digest, []).append(run)
         for runs in found.values():
             runs.sort(key=lambda run: _ORDER.index(run.status))
         return found
@@ -105,10 +96,8 @@ class Claimer(Registry):
         """
         with self._database.writing() as connection:
             sightings = self._sightings(connection)
-            values = serialization.of_recipe(recipe) | {"fingerprint": card.fingerprint}
-            wanted = tuple(values[name] for name in _FIELDS)
-            alike = [_known(row, sightings) for row in connection.execute(_ALIKE, values).fetchall()]
-            equal = [run for run in alike if run.recipe == wanted]
+            about = {"recipe_digest": recipe.digest, "fingerprint": card.fingerprint}
+            equal = [_known(row, sightings) for row in connection.execute(_ALIKE, about).fetchall()]
             if equal:
                 known = min(equal, key=lambda run: _ORDER.index(run.status))
                 self._tag(connection, known.id, tags)
@@ -118,8 +107,8 @@ class Claimer(Registry):
                     or (retry and known.status == FAILED)
                     or (seen.unseen and seen.sign == silent)
                 )
-                about = {"before": known.status, "error": known.error, "last_seen": seen.last_seen}
-                claim = Claim(run=known.id, mine=mine, sign=seen.sign if seen.unseen else None, **about)
+                told = {"before": known.status, "error": known.error, "last_seen": seen.last_seen}
+                claim = Claim(run=known.id, mine=mine, sign=seen.sign if seen.unseen else None, **told)
                 if mine:
                     self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
             else:
@@ -139,11 +128,8 @@ def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
         status=seen.status,
         error=row["error"],
         seconds=row["milliseconds"] / 1000,
-        data=row["data"],
         fingerprint=row["data_fingerprint"],
-        recipe=tuple(row[name] for name in _FIELDS),
-        arch=row["arch"],
-        threads=row["threads"],
-        epochs=row["epochs"],
+        digest=row["recipe_digest"],
+        recipe=Recipe.from_text(row["recipe_json"]),
         last_seen=seen.last_seen,
     )

@@ -77,9 +77,9 @@ def copy_all(
     there: Connection, target: Location, *, source: Location, track: Track = _untracked
 ) -> tuple[list[str], list[str]]:
     """Copy what one registry holds into another; returns the ids of the runs copied and of those already there."""
-    ids = [row["id"] for row in there.execute("SELECT id FROM runs ORDER BY key")]
+    ids = [row["id"] for row in there.execute("SELECT id FROM trainings ORDER BY key")]
     with closing(open_database(target, create=True)) as to, to.writing() as here:
-        others = {row["id"] for row in here.execute("SELECT id FROM runs")} - set(ids)
+        others = {row["id"] for row in here.execute("SELECT id FROM trainings")} - set(ids)
         if others:
             raise RegistryError(
                 f"{target} has {len(others)} run{'' if len(others) == 1 else 's'} that {source} has not, such as "
@@ -113,9 +113,9 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
             take(table, key, row["fingerprint"], "")
     for row in connection.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():
         take("tests", "run_id", row["run_id"], "")
-    keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM runs")}
+    keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM trainings")}
     for run_id in track(sorted(keys), len(keys), what):
-        take("runs", "key", keys[run_id], run_id)
+        take("trainings", "key", keys[run_id], run_id)
         for table in BELONGINGS:
             take(table, "run_key", keys[run_id], run_id)
     return Digest(rows=counts, tables={table: found.hexdigest() for table, found in hashes.items()})

@@ -33,7 +33,7 @@ def examine(path: Location) -> list[Finding]:
     with RegistryReader(path) as registry, registry.reading() as connection:
         if damage := registry.damage():
             return [Finding("", problem) for problem in damage]
-        keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM runs")}
+        keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM trainings")}
         try:
             runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
         except RegistryError as error:
@@ -44,7 +44,7 @@ def examine(path: Location) -> list[Finding]:
 def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     findings = []
     if run.status == LOST:
-        cure = f"UPDATE runs SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
+        cure = f"UPDATE trainings SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
         findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", cure, key))
     try:
         registry.card(run.data_fingerprint)
@@ -57,7 +57,7 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     if epochs != list(range(1, len(epochs) + 1)):
         findings.append(Finding(run.id, "has gaps in its epochs"))
     elif run.epochs_done != len(epochs):
-        cure = "UPDATE runs SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
+        cure = "UPDATE trainings SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
         findings.append(Finding(run.id, f"says {run.epochs_done} epochs but has {len(epochs)}", cure, key))
     if run.status == FINISHED:
         if len(epochs) != run.recipe.epochs:
@@ -109,7 +109,7 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
     if right != own[0].accuracy:
         return [Finding(run_id, f"says a test accuracy of {own[0].accuracy:.4f}, but its answers make {right:.4f}")]
     if accuracy != own[0].accuracy:
-        cure = f"UPDATE runs SET test_accuracy = {right!r} WHERE key = :key"  # noqa: S608 - a number
+        cure = f"UPDATE trainings SET test_accuracy = {right!r} WHERE key = :key"  # noqa: S608 - a number
         return [Finding(run_id, "shows another test accuracy than its evaluation", cure, key)]
     return []
 

@@ -20,8 +20,8 @@ SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_
 AND predictions = :predictions
 """
 _TESTED = """
-UPDATE runs SET test_accuracy = (
-    SELECT accuracy FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = runs.data_fingerprint
+UPDATE trainings SET test_accuracy = (
+    SELECT accuracy FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = trainings.data_fingerprint
     AND split = :split
 ) WHERE key = :run_key AND data_fingerprint = :data_fingerprint AND status = 'finished' AND test_accuracy IS NULL
 """
@@ -83,8 +83,8 @@ def keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, ca
 
 def _enter_in_ledger(connection: Connection, key: int, split: str, card: DataCard, *, at: str) -> None:
     """Enter that a split was looked at: the ledger keeps it, whatever becomes of the run."""
-    row = connection.execute("SELECT * FROM runs WHERE key = :key", {"key": key}).fetchone()
-    look = {"run_id": row["id"], "tested_at": at, "recipe": serialization.recipe(row).cell_digest()}
+    row = connection.execute("SELECT * FROM trainings WHERE key = :key", {"key": key}).fetchone()
+    look = {"run_id": row["id"], "tested_at": at, "recipe": row["cell_digest"]}
     for part in SPLITS if split == ALL else (split,):
         about = {"split_fingerprint": card.split_fingerprints[part], "split": part}
         insert(connection, "tests", look | about, known=True)

@@ -6,7 +6,7 @@ from kws.errors import RegistryError
 from kws.registry.files import open_file
 from kws.registry.location import Location, ServerUrl
 
-_IDS = "SELECT id FROM runs WHERE substr(id, 1, length(:beginning)) = :beginning ORDER BY key DESC"
+_IDS = "SELECT id FROM trainings WHERE substr(id, 1, length(:beginning)) = :beginning ORDER BY key DESC"
 
 
 def beginning_with(path: Location, beginning: str) -> list[str]:

@@ -29,7 +29,7 @@ class Kept:
             found = connection.execute(f"SELECT * FROM {table} WHERE {column} = :key", {"key": key})  # noqa: S608 - ours
             return [{k: value for k, value in dict(row).items() if k not in ("key", "run_key")} for row in found]
 
-        (run,) = select("runs", "key")
+        (run,) = select("trainings", "key")
         run |= {name: bool(run[name]) for name in TRUTHS if run.get(name) in (0, 1)}
         epochs = {row["epoch"]: row for row in select("epochs")}
         (found,) = [*select("checkpoints"), None][:1]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kws.recipe import Recipe
 from kws.registry.copying import copy_all
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
@@ -24,7 +22,7 @@ _JUDGED = """
 SELECT split, split_fingerprint AS fingerprint, count(DISTINCT recipe) AS recipes, count(*) AS evaluations FROM tests
 GROUP BY split, split_fingerprint ORDER BY recipes DESC, evaluations DESC, split_fingerprint
 """
-_KEY = "SELECT key FROM runs WHERE id = :id"
+_KEY = "SELECT key FROM trainings WHERE id = :id"
 
 
 def info(path: Location) -> dict[str, Any]:
@@ -34,8 +32,8 @@ def info(path: Location) -> dict[str, Any]:
         with registry.reading() as connection:
             size, free = registry.size()
             tables = {
-                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
-                for table in ("data", "runs", *BELONGINGS, "tests")
+                name: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+                for name, table in (("data", "data"), ("runs", "trainings"), *((each, each) for each in _COUNTED))
             }
             judged = [dict(row) for row in connection.execute(_JUDGED)]
     return {
@@ -50,6 +48,7 @@ def info(path: Location) -> dict[str, Any]:
     }
 
 
+_COUNTED = (*BELONGINGS, "tests")
 ALL, BEST, NONE = "all", "best", "none"  # whose weights a copy has
 
 
@@ -75,7 +74,7 @@ def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
         with closing(sqlite3.connect(temporary)) as copy:
             if weights != ALL:
                 marks = ", ".join("?" * len(kept))
-                keys = f"SELECT key FROM runs WHERE id IN ({marks})"  # noqa: S608 - question marks
+                keys = f"SELECT key FROM trainings WHERE id IN ({marks})"  # noqa: S608 - question marks
                 dropped = copy.execute(f"DELETE FROM weights WHERE run_key NOT IN ({keys})", sorted(kept))  # noqa: S608
                 left_out = dropped.rowcount
                 copy.commit()
@@ -86,10 +85,10 @@ def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
 
 def best_seeds(runs: Iterable[Run]) -> set[str]:
     """Of the finished runs of each recipe on each data set, the one whose seed is best on the validation split."""
-    best: dict[tuple[str, Recipe], Run] = {}
+    best: dict[tuple[str, str], Run] = {}
     for run in runs:
         if run.status == FINISHED and run.validation_accuracy is not None:
-            kind = run.data_fingerprint, dataclasses.replace(run.recipe, seed=0)
+            kind = run.data_fingerprint, run.recipe.cell
             rival = best.get(kind)
             if rival is None or run.validation_accuracy > (rival.validation_accuracy or 0.0):
                 best[kind] = run
@@ -106,8 +105,8 @@ def purge(path: Location, run_ids: list[str]) -> None:
             for run_id in run_ids:
                 for table in BELONGINGS:
                     connection.execute(f"DELETE FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608 - our names
-                connection.execute("DELETE FROM runs WHERE id = :id", {"id": run_id})
-            unneeded = "NOT IN (SELECT data_fingerprint FROM runs UNION SELECT data_fingerprint FROM evaluations)"
+                connection.execute("DELETE FROM trainings WHERE id = :id", {"id": run_id})
+            unneeded = "NOT IN (SELECT data_fingerprint FROM trainings UNION SELECT data_fingerprint FROM evaluations)"
             for table, key in reversed(OF_DATA.items()):
                 connection.execute(f"DELETE FROM {table} WHERE {key} {unneeded}")  # noqa: S608 - as above
         database.vacuum()

@@ -18,13 +18,15 @@ from kws.registry.protocols import Connection, Row
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import LOST, RUNNING, Epoch, Run, Sighting
 
-_RUN = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"
+_RUN = (
+    "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"
+)
 _SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
 _EPOCHS = """
 SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds
 FROM epochs WHERE run_key = :key AND epoch >= :first ORDER BY epoch
 """
-_NEW = "SELECT key FROM runs WHERE key > :last AND started_at >= :since AND deleted_at IS NULL"
+_NEW = "SELECT key FROM trainings WHERE key > :last AND started_at >= :since AND deleted_at IS NULL"
 _YOUNG = timedelta(hours=1)
 _NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}
 
@@ -103,12 +105,12 @@ class Follower(RegistryReader):
         if self._ids is None:
             since = (now - _YOUNG).isoformat(timespec="milliseconds")  # others were only imported now
             new = connection.execute(_NEW, {"last": self._last_key, "since": since}).fetchall()
-            (self._last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM runs").fetchone()
+            (self._last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM trainings").fetchone()
             running = (key for key, seen in sightings.items() if seen.status == RUNNING)
             return {*self._followed, *running, *(row["key"] for row in new)}
         asked = {f"id{number}": run_id for number, run_id in enumerate(self._ids)}
         places = ", ".join(f":{name}" for name in asked)
-        return {row["key"] for row in connection.execute(f"SELECT key FROM runs WHERE id IN ({places})", asked)}  # noqa: S608
+        return {row["key"] for row in connection.execute(f"SELECT key FROM trainings WHERE id IN ({places})", asked)}  # noqa: S608
 
     def _read(self, connection: Connection, key: int, sightings: dict[int, Sighting], now: datetime) -> Followed | None:
         row = connection.execute(_RUN, {"key": key}).fetchone()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import LostConnectionError, RegistryError
+from kws.registry import view
 from kws.registry.location import ServerUrl
 from kws.registry.schema import SCHEMA_VERSION, TABLES
 
@@ -50,7 +51,7 @@ _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
 _TAKEN = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(%s)"
-_WRITABLE = "SELECT has_table_privilege('runs', 'INSERT') AND NOT pg_is_in_recovery()"
+_WRITABLE = "SELECT has_table_privilege('trainings', 'INSERT') AND NOT pg_is_in_recovery()"
 # Whoever is gone without a word holds its locks for a minute at most, and who waits for a dead server hears of it then.
 _KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 _SETTINGS = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEP_ALIVE.items())
@@ -201,7 +202,7 @@ class ServerDatabase:
         with self._transaction(_WRITE, {_lock(schema): False}):
             if self._schema_name() is not None:
                 return
-            taken = [row[0] for row in self._raw.execute(_TAKEN, (list(TABLES),))]
+            taken = [row[0] for row in self._raw.execute(_TAKEN, ([*TABLES, "runs"],))]
             if taken:
                 raise RegistryError(
                     f"{self.path} has a table {sorted(taken)[0]} that is not kws's; name another database with --db, "
@@ -209,6 +210,7 @@ class ServerDatabase:
                 )
             for statement in SCHEMA.read_text(encoding="utf-8").split(";"):
                 self._raw.execute(statement)
+            view.create(ServerConnection(self._raw))
             self._raw.execute("CREATE TABLE kws_registry (schema_version INTEGER NOT NULL)")
             self._raw.execute("INSERT INTO kws_registry VALUES (%s)", (SCHEMA_VERSION,))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws.errors import RegistryError
+from kws.registry import view
 from kws.registry.location import Location, ServerUrl
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection, Cursor
@@ -118,8 +119,10 @@ def query(path: Location, sql: str, *, seconds: float, limit: int) -> Answer:
 
     def work() -> None:
         try:
-            with database.untransacted() as connection, only_reading(connection, seconds=seconds):
-                ended.append(_answer(connection, sql, seconds, limit))
+            with database.untransacted() as connection:
+                view.for_queries(connection)
+                with only_reading(connection, seconds=seconds):
+                    ended.append(_answer(connection, sql, seconds, limit))
         except BaseException as error:
             ended.append(error)
 

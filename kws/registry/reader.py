@@ -23,11 +23,11 @@ from kws.registry.protocols import Connection
 from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
-_ALL = "SELECT runs.*, data.source FROM runs JOIN data ON data.fingerprint = data_fingerprint"
+_ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
 _RUNS = f"{_ALL} ORDER BY key"
 _RUN = f"{_ALL} WHERE key = :key"
 _TAGS = "SELECT tag FROM tags WHERE run_key = :key"
-_KEY = "SELECT key FROM runs WHERE id = :id"
+_KEY = "SELECT key FROM trainings WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
@@ -41,7 +41,7 @@ _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_finger
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
 _RUNNING = """
-SELECT key, id, host, boot, pid, process_started, heartbeat_at, session FROM runs
+SELECT key, id, host, boot, pid, process_started, heartbeat_at, session FROM trainings
 LEFT JOIN sessions ON run_key = key AND session = (SELECT max(session) FROM sessions WHERE run_key = key)
 WHERE status = 'running' ORDER BY key
 """
@@ -265,7 +265,7 @@ class RegistryReader:
             return self._sighting(connection, self._key(connection, run_id))
 
     def _sighting(self, connection: Connection, key: int) -> Sighting:
-        (recorded,) = connection.execute("SELECT status FROM runs WHERE key = :key", {"key": key}).fetchone()
+        (recorded,) = connection.execute("SELECT status FROM trainings WHERE key = :key", {"key": key}).fetchone()
         return self._sightings(connection).get(key, Sighting(status=recorded))
 
     def _sightings(self, connection: Connection) -> dict[int, Sighting]:

@@ -1,6 +1,6 @@
 """The schema: its number, and the tables of it that a run or a data set owns. kws.registry.tables has all of it."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BELONGINGS = (
     "sessions",
     "tags",
@@ -11,5 +11,5 @@ BELONGINGS = (
     "checkpoints",
 )  # the tables with a run_key
 OF_DATA = {"data": "fingerprint", "splits": "data_fingerprint", "manifests": "data_fingerprint"}  # and their key
-TABLES = (*OF_DATA, "runs", *BELONGINGS, "tests")
-TRUTHS = ("softmax", "git_dirty")  # the columns that are true or false
+TABLES = (*OF_DATA, "trainings", *BELONGINGS, "tests")
+TRUTHS = ("git_dirty",)  # the columns that are true or false

@@ -34,7 +34,19 @@ CREATE TABLE manifests (
     FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 );
 
-CREATE TABLE runs (
+CREATE TABLE splits (
+    data_fingerprint VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    clips INTEGER NOT NULL,
+    counts JSON NOT NULL,
+    labels BLOB NOT NULL,
+    PRIMARY KEY (data_fingerprint, split),
+    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE trainings (
     "key" INTEGER NOT NULL,
     id VARCHAR NOT NULL,
     status VARCHAR NOT NULL,
@@ -52,24 +64,9 @@ CREATE TABLE runs (
     milliseconds INTEGER NOT NULL,
     validation_accuracy FLOAT,
     test_accuracy FLOAT,
-    arch VARCHAR NOT NULL,
-    opt VARCHAR NOT NULL,
-    learning_rate FLOAT NOT NULL,
-    momentum FLOAT,
-    weight_decay FLOAT NOT NULL,
-    epochs INTEGER NOT NULL,
-    batch_size INTEGER NOT NULL,
-    seed INTEGER NOT NULL,
-    softmax BOOLEAN NOT NULL,
-    maps JSON,
-    words JSON NOT NULL,
-    data VARCHAR NOT NULL,
-    threads INTEGER NOT NULL,
-    slice_size INTEGER NOT NULL,
-    precision VARCHAR NOT NULL,
-    device VARCHAR NOT NULL,
-    selection VARCHAR NOT NULL,
-    speakers VARCHAR,
+    recipe_json VARCHAR NOT NULL,
+    recipe_digest VARCHAR NOT NULL,
+    cell_digest VARCHAR NOT NULL,
     kws_version VARCHAR NOT NULL,
     python_version VARCHAR NOT NULL,
     torch_version VARCHAR NOT NULL,
@@ -84,25 +81,13 @@ CREATE TABLE runs (
     FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 );
 
-CREATE TABLE splits (
-    data_fingerprint VARCHAR NOT NULL,
-    split VARCHAR NOT NULL,
-    fingerprint VARCHAR NOT NULL,
-    clips INTEGER NOT NULL,
-    counts JSON NOT NULL,
-    labels BLOB NOT NULL,
-    PRIMARY KEY (data_fingerprint, split),
-    FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
-)
- WITHOUT ROWID;
-
 CREATE TABLE checkpoints (
     run_key INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     sha256 VARCHAR NOT NULL,
     safetensors BLOB NOT NULL,
     PRIMARY KEY (run_key),
-    FOREIGN KEY(run_key) REFERENCES runs ("key")
+    FOREIGN KEY(run_key) REFERENCES trainings ("key")
 );
 
 CREATE TABLE epochs (
@@ -116,7 +101,7 @@ CREATE TABLE epochs (
     iteration_losses BLOB NOT NULL,
     iteration_accuracies BLOB NOT NULL,
     PRIMARY KEY (run_key, epoch),
-    FOREIGN KEY(run_key) REFERENCES runs ("key")
+    FOREIGN KEY(run_key) REFERENCES trainings ("key")
 )
  WITHOUT ROWID;
 
@@ -131,7 +116,7 @@ CREATE TABLE evaluations (
     accuracy FLOAT NOT NULL,
     predictions BLOB NOT NULL,
     PRIMARY KEY (run_key, data_fingerprint, split),
-    FOREIGN KEY(run_key) REFERENCES runs ("key"),
+    FOREIGN KEY(run_key) REFERENCES trainings ("key"),
     FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 )
  WITHOUT ROWID;
@@ -142,7 +127,7 @@ CREATE TABLE logits (
     split VARCHAR NOT NULL,
     logits BLOB NOT NULL,
     PRIMARY KEY (run_key, data_fingerprint, split),
-    FOREIGN KEY(run_key) REFERENCES runs ("key"),
+    FOREIGN KEY(run_key) REFERENCES trainings ("key"),
     FOREIGN KEY(data_fingerprint) REFERENCES data (fingerprint)
 )
  WITHOUT ROWID;
@@ -159,7 +144,7 @@ CREATE TABLE sessions (
     process_started VARCHAR,
     environment JSON,
     PRIMARY KEY (run_key, session),
-    FOREIGN KEY(run_key) REFERENCES runs ("key")
+    FOREIGN KEY(run_key) REFERENCES trainings ("key")
 )
  WITHOUT ROWID;
 
@@ -167,7 +152,7 @@ CREATE TABLE tags (
     run_key INTEGER NOT NULL,
     tag VARCHAR NOT NULL,
     PRIMARY KEY (run_key, tag),
-    FOREIGN KEY(run_key) REFERENCES runs ("key")
+    FOREIGN KEY(run_key) REFERENCES trainings ("key")
 )
  WITHOUT ROWID;
 
@@ -176,5 +161,9 @@ CREATE TABLE weights (
     sha256 VARCHAR NOT NULL,
     safetensors BLOB NOT NULL,
     PRIMARY KEY (run_key),
-    FOREIGN KEY(run_key) REFERENCES runs ("key")
-)
+    FOREIGN KEY(run_key) REFERENCES trainings ("key")
+);
+
+CREATE INDEX ix_trainings_cell_digest ON trainings (cell_digest);
+
+CREATE INDEX ix_trainings_recipe_digest ON trainings (recipe_digest)

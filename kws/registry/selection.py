@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kws.errors import RegistryError
-from kws.registry.protocols import Connection, columns
+from kws.registry import view
+from kws.registry.protocols import Connection
 from kws.registry.queries import is_of_the_place, only_reading, reason, refusals, was_stopped
 from kws.registry.runs import Run
 
@@ -49,11 +50,12 @@ class Selection:
         if self.where is None:
             return None
         told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(-1, '')"
-        kept = ['"' + name.replace('"', '""') + '"' for name in columns(connection, "runs") if name != "status"]
+        view.for_queries(connection)  # an expression may ask for runs itself
+        kept = [f'{sql} AS "{name}"' for name, sql in view.select(connection) if name != "status"]
         query = (
             f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - keys and statuses of ours; only_reading() sees to the rest
             f"seen AS (SELECT {', '.join(kept)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
-            "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM runs) "
+            "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM trainings) "
             f"SELECT key FROM seen WHERE ({self.where}\n)"
         )
         until = time.monotonic() + _SECONDS

@@ -19,7 +19,6 @@ from kws.registry.protocols import Row as Row
 from kws.registry.runs import Epoch, Run
 
 T = TypeVar("T")
-_RECIPE = [field.name for field in dataclasses.fields(Recipe)]
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
 _EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 _RUN = (
@@ -29,18 +28,8 @@ _RUN = (
 
 
 def of_recipe(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as columns of a run."""
-    values = {name: getattr(recipe, name) for name in _RECIPE}
-    return values | {"words": json.dumps(recipe.words), "maps": json.dumps(recipe.maps) if recipe.maps else None}
-
-
-def recipe(row: Row) -> Recipe:
-    """A recipe from a run's row."""
-    values = {name: row[name] for name in _RECIPE}
-    maps = values["maps"]
-    values |= {"words": tuple(json.loads(values["words"])), "maps": tuple(json.loads(maps)) if maps else None}
-    values["softmax"] = bool(values["softmax"])
-    return _typed(Recipe(**values))
+    """A recipe as columns of a training."""
+    return {"recipe_json": recipe.text, "recipe_digest": recipe.digest, "cell_digest": recipe.cell}
 
 
 def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
@@ -54,7 +43,7 @@ def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
             status=status,
             tags=tags,
             data_source=row["source"],
-            recipe=recipe(row),
+            recipe=Recipe.from_text(row["recipe_json"]),
             environment=_typed(Environment(**environment)),
             epochs_done=row["epochs_done"],
             seconds=row["milliseconds"] / 1000,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
-from kws.registry import files
+from kws.registry import files, view
 from kws.registry.binding import Beat, Binding, ReplacedError
 from kws.registry.failures import failure
 from kws.registry.files import is_writable, open_file, primary, real_path
@@ -270,6 +270,7 @@ class Database:
             if self._is_bare():
                 for statement in SCHEMA.read_text(encoding="utf-8").split(";"):
                     connection.execute(statement)
+                view.create(connection)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._connection.bind()  # to the log, which has only now been made

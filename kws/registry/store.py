@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from kws.errors import LostConnectionError, RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
 from kws.recipe import Recipe
-from kws.registry import entries, serialization
+from kws.registry import entries, serialization, view
 from kws.registry.environment import Environment
 from kws.registry.kept import Kept
 from kws.registry.location import Location
@@ -33,11 +33,11 @@ T = TypeVar("T")
 _EPOCH = "SELECT * FROM epochs WHERE run_key = :run_key AND epoch = :epoch"
 _FORGET = "DELETE FROM epochs WHERE run_key = :run_key AND epoch >= :epoch"
 _TIME_LEFT = """
-UPDATE runs SET milliseconds = (SELECT coalesce(sum(milliseconds), 0) FROM epochs WHERE run_key = :run_key)
+UPDATE trainings SET milliseconds = (SELECT coalesce(sum(milliseconds), 0) FROM epochs WHERE run_key = :run_key)
 WHERE key = :run_key
 """
 _PROGRESS = """
-UPDATE runs
+UPDATE trainings
 SET epochs_done = :epoch, validation_accuracy = :validation_accuracy, milliseconds = milliseconds + :milliseconds
 WHERE key = :run_key
 """
@@ -46,7 +46,7 @@ UPDATE sessions SET heartbeat_at = :now WHERE run_key = :key AND session = :sess
 AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_key = :key AND session > :session)
 """
 _FINISHED = """
-SELECT 1 FROM runs JOIN weights ON run_key = key WHERE key = :key AND status = 'finished' AND sha256 = :digest
+SELECT 1 FROM trainings JOIN weights ON run_key = key WHERE key = :key AND status = 'finished' AND sha256 = :digest
 """
 _DROP = "DELETE FROM checkpoints WHERE run_key = :key"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
@@ -117,7 +117,10 @@ class Registry(RegistryReader):
             "milliseconds": 0,
         }
         entries.keep_card(connection, card)
-        entries.insert(connection, "runs", values | serialization.of_recipe(recipe) | dataclasses.asdict(environment))
+        view.require_columns(connection)
+        entries.insert(
+            connection, "trainings", values | serialization.of_recipe(recipe) | dataclasses.asdict(environment)
+        )
         self._begin_session(connection, run_id, first_epoch=1)
         if not self._tests:
             self._tag(connection, run_id, [UNTESTED])
@@ -140,7 +143,9 @@ class Registry(RegistryReader):
         key = self._key(connection, run_id)
         checkpoint = self.checkpoint(run_id)
         first_epoch = checkpoint.epoch + 1 if checkpoint else 1
-        _change_run(connection, key, status=RUNNING, ended_at=None, error=None, epochs=epochs)
+        recipe = self.by_id(run_id).recipe
+        longer = {} if recipe.epochs == epochs else serialization.of_recipe(dataclasses.replace(recipe, epochs=epochs))
+        _change_run(connection, key, status=RUNNING, ended_at=None, error=None, **longer)
         self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
 
     def _hold(self, run_id: str) -> None:
@@ -335,4 +340,4 @@ def _new_id() -> str:
 
 def _change_run(connection: Connection, key: int, **values: Any) -> None:
     changes = ", ".join(f"{column} = :{column}" for column in values)
-    connection.execute(f"UPDATE runs SET {changes} WHERE key = :key", values | {"key": key})  # noqa: S608 - our names
+    connection.execute(f"UPDATE trainings SET {changes} WHERE key = :key", values | {"key": key})  # noqa: S608 - our names

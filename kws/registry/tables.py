@@ -3,7 +3,8 @@
     data          a data set by its fingerprint: source, classes, front end, mean and standard deviation
     splits        one split of a data set: its clips, counts a class and labels
     manifests     every clip of a split: path, digest, speaker, time of modification, duration
-    runs          one training: its recipe, data, environment, state and times
+    trainings     one training: its recipe, data, environment, state and times
+    runs          no table, but the view of trainings that has the recipe's values as columns
     sessions      one process that worked on a run: the first, and each that went on with it
     tags          a run's tags
     epochs        one epoch of a run: losses and accuracies, and those of its iterations
@@ -16,16 +17,19 @@
 Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
 little-endian float32, predictions and labels a byte a clip, logits little-endian float16 (N, K), these three compressed
 by zlib; digests 32 bytes a clip; a manifest's other columns are JSON lists compressed by zlib. Epochs and weights hang
-on a run's integer key, not its id: they are many, and a row is small.
+on a run's integer key, not its id: they are many, and a row is small. A recipe is canonical JSON (kws.recipe).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import create_model
 from sqlalchemy import JSON, Column, Integer, LargeBinary, String
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, SQLModel
+
+from kws.recipe import every_option, names
 
 METADATA = SQLModel.metadata
 
@@ -75,13 +79,11 @@ class ManifestRow(SQLModel, table=True):
     seconds: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-class RunRow(SQLModel, table=True):
-    """One training: its state, how far it is, its Recipe field by field, its Environment.
+class _Training(SQLModel):
+    """One training: its state, how far it is, its Recipe with the digests that runs are found by, its Environment.
 
     `validation_accuracy` is that of the last epoch; it and `test_accuracy` are kept here, too, for queries.
     """
-
-    __tablename__ = "runs"
 
     key: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
@@ -102,24 +104,9 @@ class RunRow(SQLModel, table=True):
     validation_accuracy: float | None = None
     test_accuracy: float | None = None
 
-    arch: str
-    opt: str
-    learning_rate: float
-    momentum: float | None
-    weight_decay: float
-    epochs: int
-    batch_size: int
-    seed: int
-    softmax: bool
-    maps: list[int] | None = Field(sa_column=Column(JSON(none_as_null=True)))
-    words: list[str] = Field(sa_column=Column(JSON, nullable=False))
-    data: str
-    threads: int
-    slice_size: int
-    precision: str
-    device: str
-    selection: str
-    speakers: str | None
+    recipe_json: str
+    recipe_digest: str = Field(index=True)
+    cell_digest: str = Field(index=True)
 
     kws_version: str
     python_version: str
@@ -132,13 +119,32 @@ class RunRow(SQLModel, table=True):
     command: str
 
 
+class TrainingRow(_Training, table=True):
+    """A training as it is kept."""
+
+    __tablename__ = "trainings"
+
+
+def _recipe_fields() -> dict[str, Any]:
+    """The view's columns of a recipe's values, by name: a tuple is a text, JSON's array."""
+    types = {name: str if each.base is tuple else each.base for name, each in every_option().items()}
+    old = {each.old: types[each.name] for each in every_option().values() if each.old}
+    return {name: (each | None, None) for name, each in {**dict.fromkeys(names(), str), **types, **old}.items()}
+
+
+_VIEW: Any = {"__tablename__": (ClassVar[str], "runs"), **_recipe_fields()}
+RunRow: Any = create_model("RunRow", __base__=_Training, __cls_kwargs__={"table": True}, __module__=__name__, **_VIEW)
+RunRow.__doc__ = "A row of the view `runs`."
+RunRow.__table__.info["is_view"] = True
+
+
 class SessionRow(SQLModel, table=True):
     """One process that worked on a run; `environment` is None for the first one, whose own the run has."""
 
     __tablename__ = "sessions"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     session: int = Field(primary_key=True)
     first_epoch: int
     started_at: str
@@ -156,7 +162,7 @@ class TagRow(SQLModel, table=True):
     __tablename__ = "tags"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     tag: str = Field(primary_key=True)
 
 
@@ -166,7 +172,7 @@ class EpochRow(SQLModel, table=True):
     __tablename__ = "epochs"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     epoch: int = Field(primary_key=True)
     train_loss: float
     train_accuracy: float
@@ -187,7 +193,7 @@ class EvaluationRow(SQLModel, table=True):
     __tablename__ = "evaluations"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
     split: str = Field(primary_key=True)
     evaluated_at: str
@@ -204,7 +210,7 @@ class LogitsRow(SQLModel, table=True):
     __tablename__ = "logits"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     data_fingerprint: str = Field(primary_key=True, foreign_key="data.fingerprint")
     split: str = Field(primary_key=True)
     logits: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -215,7 +221,7 @@ class WeightsRow(SQLModel, table=True):
 
     __tablename__ = "weights"
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     sha256: str
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -225,7 +231,7 @@ class CheckpointRow(SQLModel, table=True):
 
     __tablename__ = "checkpoints"
 
-    run_key: int = Field(primary_key=True, foreign_key="runs.key")
+    run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     epoch: int
     sha256: str
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -263,6 +269,12 @@ def _integer(*_: Any, **__: Any) -> str:
 def schema(dialect: str = "sqlite") -> str:
     """The tables as SQL, which is all that making a registry needs: kws.registry reads it from a file a dialect."""
     spoken = {"sqlite": sqlite, "postgresql": postgresql}[dialect].dialect()
-    tables = (str(CreateTable(table).compile(dialect=spoken)).strip() for table in METADATA.sorted_tables)
-    text = ";\n\n".join(tables).replace("\t", "    ").replace("SERIAL", "BIGINT GENERATED BY DEFAULT AS IDENTITY")
+    tables = [table for table in METADATA.sorted_tables if not table.info.get("is_view")]
+    indexes = [each for table in tables for each in sorted(table.indexes, key=lambda each: str(each.name))]
+    made: list[Any] = [*map(CreateTable, tables), *map(CreateIndex, indexes)]
+    text = (
+        ";\n\n".join(str(each.compile(dialect=spoken)).strip() for each in made)
+        .replace("\t", "    ")
+        .replace("SERIAL", "BIGINT GENERATED BY DEFAULT AS IDENTITY")
+    )
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())

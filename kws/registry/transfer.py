@@ -40,7 +40,7 @@ def take_in(path: Location, source: Location) -> tuple[list[str], list[str]]:
     with RegistryReader(source) as registry, registry.reading() as connection:
         for run in (*registry.runs(), *registry.runs(Selection(deleted=True))):
             _require_sound(registry, run)
-        order = [row["id"] for row in connection.execute("SELECT id FROM runs ORDER BY key")]
+        order = [row["id"] for row in connection.execute("SELECT id FROM trainings ORDER BY key")]
     return _copy(source, path, order)
 
 
@@ -74,7 +74,7 @@ def copy_runs(
     copied, known = [], []
     names = columns_of(here)
     for run_id in run_ids:
-        if here.execute("SELECT 1 FROM runs WHERE id = :id", {"id": run_id}).fetchone():
+        if here.execute("SELECT 1 FROM trainings WHERE id = :id", {"id": run_id}).fetchone():
             known.append(run_id)
             continue
         try:
@@ -106,7 +106,7 @@ def _read(
     def select(table: str, where: str, value: Any) -> Rows:
         return read_rows(connection, table, names[table], where, value)
 
-    found = select("runs", "id", run_id)
+    found = select("trainings", "id", run_id)
     if len(found) != 1:
         raise RegistryError(f"it has {len(found)} runs {run_id!r}")
     (run,) = found
@@ -145,5 +145,5 @@ def _put_run(connection: Connection, run: dict[str, Any]) -> int:
     """Insert a run; returns the key that it has here."""
     row = {name: value for name, value in run.items() if name != "key"}
     names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
-    (made,) = connection.execute(f"INSERT INTO runs ({names}) VALUES ({places}) RETURNING key", row).fetchall()  # noqa: S608
+    (made,) = connection.execute(f"INSERT INTO trainings ({names}) VALUES ({places}) RETURNING key", row).fetchall()  # noqa: S608
     return int(made["key"])

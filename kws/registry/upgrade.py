@@ -15,6 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, StaticPool, create_engine, text
 
+from kws.registry import view
 from kws.registry.files import open_file
 from kws.registry.new_files import back_up_beside
 from kws.registry.schema import SCHEMA_VERSION
@@ -22,6 +23,7 @@ from kws.registry.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     import psycopg
 
+_FIRST_VIEW = 5  # the schema that brought the view `runs`, which the steps are not to find in their way
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
@@ -38,6 +40,7 @@ def upgrade(path: Path) -> Path | None:
                 return None
             copy = back_up_beside(path, f"schema-{schema}")
             _run_steps(session, schema)
+            view.create(connection)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             session.commit()
         return copy
@@ -55,6 +58,7 @@ def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int)
             if schema >= SCHEMA_VERSION:
                 return False
             _run_steps(session, schema)
+            session.exec_driver_sql(view.statement(server=True).replace("%", "%%"))
             session.execute(text("UPDATE kws_registry SET schema_version = :version"), {"version": SCHEMA_VERSION})
         return True
     finally:
@@ -66,5 +70,7 @@ def _run_steps(session: Connection, schema: int) -> None:
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = session
     command.stamp(config, f"{schema:04}")
+    if schema >= _FIRST_VIEW:
+        session.execute(text("DROP VIEW runs"))
     command.upgrade(config, f"{SCHEMA_VERSION:04}")
     session.execute(text("DROP TABLE alembic_version"))

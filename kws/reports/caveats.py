@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kws.recipe import own_options
 from kws.registry.runs import Run
 
-# What may change bits, or a little more, and is neither a row, a column nor a condition; and how it is called.
-_SHOULD_BE_EQUAL = {
-    "threads": "numbers of threads",
-    "slice_size": "slice sizes",
-    "device": "devices",
-}
 _ENVIRONMENT = {
     "kws_version": "versions of kws",
     "torch_version": "versions of PyTorch",
@@ -26,12 +21,12 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
     found = []
     if len(set(seeds.values())) > 1:
         found.append(f"cells have from {min(seeds.values())} to {max(seeds.values())} seeds")
-    for field, called in _SHOULD_BE_EQUAL.items():
-        values = {getattr(run.recipe, field) for run in runs}
-        # A network has its own slices; there, only runs of one network should be equal.
-        kinds = {(run.recipe.arch if field == "slice_size" else "", getattr(run.recipe, field)) for run in runs}
+    for each in (each for each in own_options() if each.bits):
+        values = {getattr(run.recipe, each.name) for run in runs}
+        # What is found from the network should be equal only for runs of one network.
+        kinds = {(run.recipe.arch if each.hidden else "", getattr(run.recipe, each.name)) for run in runs}
         if len(kinds) > len({kind for kind, _ in kinds}):
-            found.append(f"runs differ in {called}: {', '.join(sorted(map(str, values)))}")
+            found.append(f"runs differ in {each.bits}: {', '.join(sorted(map(str, values)))}")
     for field, called in _ENVIRONMENT.items():
         values = {getattr(run.environment, field) for run in runs}
         if len(values) > 1:

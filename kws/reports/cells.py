@@ -184,7 +184,7 @@ def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataC
 
 def same_weights(one: Run, other: Run) -> bool:
     """Whether equal seeds give two runs the same first weights: where they train the same network."""
-    return (one.recipe.arch, one.recipe.maps) == (other.recipe.arch, other.recipe.maps)
+    return bool(one.recipe.network == other.recipe.network and one.recipe.arch == other.recipe.arch)
 
 
 def differences_of(

@@ -7,8 +7,7 @@ import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kws import architectures
-from kws.recipe import FINAL, Recipe
+from kws.recipe import FINAL, NETWORK, OPTIMIZER, Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.cells import Cell, same_weights
@@ -27,7 +26,6 @@ from kws.reports.reference import (
     Paper,
 )
 from kws.reports.table import Table
-from kws.training import optimizers
 
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample
@@ -67,7 +65,7 @@ def beside(registry: RegistryReader, table: Table) -> Paper | None:
 
 
 def _claims(points: Callable[..., Evidence], sooner: Callable[[str], Evidence], table: Table) -> tuple[Claim, ...]:
-    titles = {arch: architectures.title(arch) for arch in _SIZES}
+    titles = {arch: NETWORK.title(arch) for arch in _SIZES}
     parameters = {cell.arch: cell.parameters for cell in table.cells}
     smaller = parameters.get("cnn", 0) < parameters.get("fc", 0)
     return (
@@ -80,7 +78,7 @@ def _claims(points: Callable[..., Evidence], sooner: Callable[[str], Evidence], 
         _claim(
             3,
             "The convolutional network beats the fully connected one with both optimizers, with fewer parameters",
-            *(points(optimizers.title(opt), ("cnn", opt, False), ("fc", opt, False)) for opt in _OPTS),
+            *(points(OPTIMIZER.title(opt), ("cnn", opt, False), ("fc", opt, False)) for opt in _OPTS),
             also=smaller,
         ),
         _claim(
@@ -88,7 +86,7 @@ def _claims(points: Callable[..., Evidence], sooner: Callable[[str], Evidence], 
             "A softmax layer before cross-entropy costs accuracy",
             *(
                 points(
-                    f"{titles['fc']}, {optimizers.title(opt)}, without it",
+                    f"{titles['fc']}, {OPTIMIZER.title(opt)}, without it",
                     ("fc", opt, False),
                     ("fc", opt, True),
                     reported=100 * (REPORTED["fc", opt, False] - REPORTED["fc", opt, True])
@@ -151,7 +149,7 @@ def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evid
         curves[opt] = {seed: registry.validation_accuracies(run_id) for seed, run_id in pairs}
     seeds = sorted(curves["sgd"].keys() & curves["adam"].keys())
     if not seeds:
-        return Evidence(about=architectures.title(arch), unit="epochs", wanted=0.0, n=0)
+        return Evidence(about=NETWORK.title(arch), unit="epochs", wanted=0.0, n=0)
     reached = math.floor(100 * min(max(curves[opt][seed]) for opt in _OPTS for seed in seeds) + 1e-9) / 100
     epochs = {
         (opt, seed): next(number for number, value in enumerate(curves[opt][seed], start=1) if value >= reached)
@@ -161,7 +159,7 @@ def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evid
     sooner = np.array([epochs["sgd", seed] - epochs["adam", seed] for seed in seeds], dtype=float)
     means = [statistics.mean(epochs[opt, seed] for seed in seeds) for opt in ("adam", "sgd")]
     about = (
-        f"{architectures.title(arch)}, to {100 * reached:.0f} % validation accuracy in {means[0]:.1f} epochs "
+        f"{NETWORK.title(arch)}, to {100 * reached:.0f} % validation accuracy in {means[0]:.1f} epochs "
         f"against {means[1]:.1f}"
     )
     found = of_cell(Sample(tuple(seeds), sooner, None))
@@ -171,8 +169,8 @@ def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evid
 def _key(run: Run) -> Key | None:
     """The cell of the report that a run belongs to; None where its recipe is not the report's."""
     recipe = run.recipe
-    usual = recipe.opt in optimizers.names() and recipe.hyperparameters() == optimizers.defaults(recipe.opt)
-    return (recipe.arch, recipe.opt, recipe.softmax) if usual and recipe.maps is None else None
+    usual = recipe.unusual().keys() <= {"softmax_before_loss", "speakers"}
+    return (recipe.arch, recipe.opt, recipe.softmax_before_loss) if usual else None
 
 
 def _figure(key: Key, cell: Cell | None, sample: Sample | None, reported: float) -> Figure:
@@ -181,7 +179,7 @@ def _figure(key: Key, cell: Cell | None, sample: Sample | None, reported: float)
     arch, opt, softmax = key
     apart = from_another_run(of_cell(sample), reported) if sample and len(sample.seeds) > 1 else None
     low, high = apart.interval() if apart else (None, None)
-    about = [architectures.title(arch), optimizers.title(opt), *["softmax before cross-entropy"] * softmax]
+    about = [NETWORK.title(arch), OPTIMIZER.title(opt), *["softmax before cross-entropy"] * softmax]
     return Figure(
         title=", ".join(about),
         arch=arch,

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from kws.recipe import own_options
 from kws.reports.cells import Cell
 from kws.reports.latex import latex
 from kws.reports.reference import Paper
@@ -21,7 +22,7 @@ from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 
 SCHEMA = 2
-_CONDITIONS = ("epochs", "batch_size", "precision", "selection")
+_CONDITIONS = tuple(each.name for each in own_options() if each.condition)
 
 
 def markdown(tables: list[Table], *, with_runs: bool = False) -> str:

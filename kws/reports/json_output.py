@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kws.reports.coverage import Coverage
     from kws.reports.scores import Detection, Scores
 
-SCHEMA = 1
+SCHEMA = 2
 _COMPARED = (
     "data_fingerprint", "status", "parameters", "epochs_done", "validation_accuracy", "test_accuracy", "seconds",
 )  # fmt: skip
@@ -38,7 +38,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "arch": run.recipe.arch,
         "opt": run.recipe.opt,
         "seed": run.recipe.seed,
-        "softmax": run.recipe.softmax,
+        "softmax_before_loss": run.recipe.softmax_before_loss,
         "epochs": run.epochs_done,
         "epochs_planned": run.recipe.epochs,
         "parameters": run.parameters,
@@ -62,7 +62,7 @@ def full_record(
     `judged` is how many recipes its test split has judged.
     """
     return run_record(run) | {
-        "recipe": dataclasses.asdict(run.recipe),
+        "recipe": run.recipe.values,
         "data": _card_record(card),
         "environment": dataclasses.asdict(run.environment),
         "evaluations": [
@@ -77,12 +77,12 @@ def full_record(
 def difference(first: Run, second: Run) -> tuple[dict[str, tuple[Any, Any]], tuple[str, ...]]:
     """What differs between two runs, by field, and the fields in which they are the same."""
     sides = [
-        dataclasses.asdict(run.recipe)
+        run.recipe.values
         | {f"{field}": value for field, value in dataclasses.asdict(run.environment).items() if field != "command"}
         | {field: getattr(run, field) for field in _COMPARED}
         for run in (first, second)
     ]
-    pairs = {field: (sides[0][field], sides[1][field]) for field in sides[0]}
+    pairs = {field: (sides[0].get(field), sides[1].get(field)) for field in sides[0] | sides[1]}
     return (
         {field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
         tuple(field for field, pair in pairs.items() if pair[0] == pair[1]),

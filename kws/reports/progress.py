@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kws import architectures
+from kws.recipe import NETWORK, OPTIMIZER
 from kws.registry.polling import Followed, Session
 from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.runs import RUNNING, Epoch, Run
-from kws.training import optimizers
 
 RECENT = 10  # epochs whose mean duration is what one takes
 LATE_SECONDS = 10.0  # by which an epoch must be late at least for its run to be stalled
@@ -61,12 +60,12 @@ class Progress:
     @property
     def network(self) -> str:
         """The network as Table 1 calls it."""
-        return architectures.title(self.run.recipe.arch)
+        return NETWORK.title(self.run.recipe.arch)
 
     @property
     def optimizer(self) -> str:
         """The optimizer as Table 1 calls it."""
-        return optimizers.title(self.run.recipe.opt)
+        return OPTIMIZER.title(self.run.recipe.opt)
 
 
 def progress(followed: Followed, now: datetime) -> Progress:

@@ -5,7 +5,7 @@ Decisions:
   of them is taken, the minibatch and the precision, but for what rows or columns are made of. Runs that differ there
   never share a table, and data sets never do.
 - What is compared makes rows and columns. What else differs between recipes is said in the row or the column, so that
-  no cell mixes recipes.
+  no cell mixes recipes; two recipes are the same where their digests but for the seed are (kws.recipe).
 - A cell folds the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
   evidence.
 - Intervals and ties are those of kws.reports.estimates: of other seeds and of other speakers.
@@ -14,16 +14,15 @@ Decisions:
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kws.events import TEST
-from kws.recipe import Recipe
+from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import titles
+from kws.reports import labels
 from kws.reports.caveats import notes
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
@@ -33,8 +32,7 @@ from kws.reports.table import Table
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate
 
-_EQUAL = ("epochs", "batch_size", "precision", "selection")
-FIELDS = tuple(field.name for field in dataclasses.fields(Recipe) if field.name not in ("data", "words"))
+_EQUAL = tuple(each.name for each in own_options() if each.condition)
 
 
 def tables(
@@ -73,12 +71,11 @@ def _table(
     by_cell: dict[Place, dict[int, Run]] = {}
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
-    numbers = titles.numbers_of(runs)
+    place_of = labels.titles(runs, rows, columns)
     for run in runs:
-        row = titles.title(run, rows, other=columns, numbers=numbers)
-        column = titles.title(run, columns, other=rows, numbers=numbers)
+        row, column = place_of(run)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
-        order_of_rows[row], order_of_columns[column] = titles.place(run, rows), titles.place(run, columns)
+        order_of_rows[row], order_of_columns[column] = labels.order(run, rows), labels.order(run, columns)
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
         for place, seeds in by_cell.items()

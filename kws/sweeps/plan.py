@@ -6,19 +6,19 @@ compared with each other is there early. An option that only some networks or op
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from kws import architectures
 from kws.errors import RecipeError
-from kws.recipe import Recipe
-from kws.training import optimizers
+from kws.recipe import KINDS, Recipe, current_name, every_option, kind_of, parse
+from kws.recipe.parts import refusal
 
 T = TypeVar("T")
 MOST = 100_000
 TABLE1 = {"arch": "fc,cnn", "opt": "sgd,adam", "seeds": "5", "epochs": "50"}
-OF_OPTIMIZERS = ("learning_rate", "momentum", "weight_decay")
+_BY_OPTION = {kind.option: kind for kind in KINDS if not kind.several}
 
 
 def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[str] = ()) -> list[T]:
@@ -47,52 +47,59 @@ def seeds(text: str) -> list[int]:
     return list(range(made[0]))
 
 
-def switch(field: str, text: str) -> list[bool]:
-    """False for "no", True for "yes", both for "no,yes"."""
-    return [part == "yes" for part in values(field, text, str, ("no", "yes"))]
+def several(name: str, text: str) -> list[Any]:
+    """The values of a recipe's option in "a,b"; of one that takes words or numbers with commas, the only one.
+
+    Raises RecipeError for an empty or repeated one, or one that the option cannot have.
+    """
+    if name in _BY_OPTION:
+        return [*values(name, text, str, tuple(_BY_OPTION[name].parts))]
+    option = every_option()[name]
+    if option.base is tuple or (option.base is str and not option.choices):
+        return [parse(name, text)]
+    if option.base is bool:
+        return [parse(name, part) for part in values(name, text, str, ("no", "yes"))]
+    return values(name, text, option.base, option.choices)
 
 
 def expand(axes: Mapping[str, Sequence[Any]]) -> list[Recipe]:
-    """A recipe for each combination of the fields' values, each once; a value of None is the default.
+    """A recipe for each combination of the options' values, each once; a value of None is the default.
 
     Raises RecipeError for a recipe that cannot be, for a value that no network or optimizer of the plan has, and for
     more than MOST combinations.
     """
+    axes = {current_name(name): each for name, each in axes.items()}
     count = 1
     for each in axes.values():
         count *= len(each)
     if count > MOST:
         raise RecipeError(f"the plan has {count:,} combinations; {MOST:,} at most, so give fewer values")
-    _require_taker(axes)
-    return list(dict.fromkeys(_recipes(axes)))
+    for name, each in axes.items():
+        _require_taker(name, each, axes)
+    return list({(recipe.digest, recipe.data): recipe for recipe in _recipes(axes)}.values())
 
 
 def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:
-    for chosen in itertools.product(*axes.values()):
-        yield complete(dict(zip(axes, chosen, strict=True)))
+    others = {name: each for name, each in axes.items() if name != "seed"}
+    for chosen in itertools.product(*others.values()):
+        recipe = complete(dict(zip(others, chosen, strict=True)))
+        for seed in axes.get("seed", (recipe.seed,)):
+            yield dataclasses.replace(recipe, seed=seed)
 
 
-def complete(fields: Mapping[str, Any]) -> Recipe:
-    """The recipe with these fields; those that its network or optimizer does not have do not count.
+def complete(given: Mapping[str, Any]) -> Recipe:
+    """The recipe with these values; those that its parts do not have do not count, and None is the default.
 
-    Hyperparameters that are None or left out are the optimizer's defaults. Raises RecipeError for one that cannot be.
+    Raises RecipeError for one that cannot be.
     """
-    arch, opt, own = fields["arch"], fields["opt"], optimizers.defaults(fields["opt"])
-    chosen = {name: value for name, value in fields.items() if name not in OF_OPTIMIZERS}
-    chosen |= optimizers.hyperparameters(opt, **{name: fields.get(name) for name in own})
-    maps = fields["maps"] if architectures.has_maps(arch) else None
-    if maps:
-        architectures.require_maps(arch, maps)
-    size = architectures.slice_size(
-        arch, max(fields["batch_size"], 1), precision=fields["precision"], device=fields["device"]
-    )
-    return Recipe(**{**chosen, "maps": architectures.normal_maps(arch, maps), "slice_size": size})
+    return Recipe.of(ignoring=True, **given)
 
 
-def _require_taker(axes: Mapping[str, Sequence[Any]]) -> None:
+def _require_taker(name: str, given: Sequence[Any], axes: Mapping[str, Sequence[Any]]) -> None:
     """Raise RecipeError where an option was given that nothing in the plan takes."""
-    for name in OF_OPTIMIZERS:
-        if axes[name] != [None] and not any(name in optimizers.defaults(opt) for opt in axes["opt"]):
-            optimizers.hyperparameters(axes["opt"][0], **{name: axes[name][0]})
-    if axes["maps"] != [None] and not any(architectures.has_maps(arch) for arch in axes["arch"]):
-        raise RecipeError(f"`maps` is not for {', '.join(axes['arch'])}, which has no feature maps")
+    kind = kind_of(name)
+    if kind is None or kind.several or all(value is None for value in given):
+        return
+    parts = [kind.part(each or kind.default or "") for each in axes.get(kind.option, [None])]
+    if not any(name in part.options for part in parts):
+        raise refusal(name, next(value for value in given if value is not None), parts[0])

@@ -19,7 +19,6 @@ from rich.text import Text
 
 from kws.errors import RegistryError
 from kws.recipe import Recipe
-from kws.registry.claims import Key, key_of
 from kws.registry.location import Location
 from kws.registry.polling import Followed, Follower
 from kws.registry.runs import FAILED, RUNNING
@@ -39,7 +38,7 @@ class Shown:
 
     def __init__(self, total: int, db: Location, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
         self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
-        self._weights: dict[Key, float] = {}
+        self._weights: dict[str, float] = {}
         self.waiting = ""
         self._console = console.err()
         self._live: Live | None = None
@@ -63,12 +62,12 @@ class Shown:
 
     def expect(self, recipe: Recipe, weight: float = 1.0) -> None:
         """Draw its run while it is trained; its `weight` is how long that may take beside others."""
-        self._weights[key_of(recipe)] = weight
+        self._weights[recipe.digest] = weight
 
     def ended(self, ended: Ended) -> None:
         """Say that a run has ended, and how."""
         self._done += 1
-        self._done_weight += self._weights.get(key_of(ended.recipe), 1.0)
+        self._done_weight += self._weights.get(ended.recipe.digest, 1.0)
         self._failed += ended.result["status"] == FAILED
         text = visible(f"{self._done}/{self._total} {named(ended, self._tell)} {_outcome(ended)}")
         if self._live:
@@ -92,7 +91,7 @@ class Shown:
                 self._registry = self._registry or Follower(self._db)
                 followed = self._registry.look(datetime.now(UTC))
                 self._running = [
-                    each for each in followed if each.run.status == RUNNING and key_of(each.run.recipe) in self._weights
+                    each for each in followed if each.run.status == RUNNING and each.run.recipe.digest in self._weights
                 ]
             self._draw()
 
@@ -121,7 +120,7 @@ class Shown:
     def _share(self) -> float:
         """How much of all is done, by weight."""
         begun = sum(
-            self._weights[key_of(each.run.recipe)] * len(each.epochs) / each.run.recipe.epochs for each in self._running
+            self._weights[each.run.recipe.digest] * len(each.epochs) / each.run.recipe.epochs for each in self._running
         )
         unknown = max(self._total - len(self._weights), 0)  # as many runs of a search are not drawn yet
         return min((self._done_weight + begun) / (sum(self._weights.values()) + unknown), 1.0)

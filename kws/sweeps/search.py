@@ -21,7 +21,7 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -29,27 +29,28 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from kws.errors import RecipeError
-from kws.recipe import BEST, Recipe
+from kws.recipe import BEST, OPTIMIZER, Recipe, every_option, kind_of
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
-from kws.sweeps.plan import OF_OPTIMIZERS, complete
-from kws.training import optimizers
+from kws.sweeps.plan import complete, several
 from kws.training.runner import PRUNED, PRUNED_BEFORE
 
 FIRST_TRIALS = 5  # which are drawn at random and never given up
 MOST_LISTED = 10_000  # recipes of ranges that are few enough to be listed
 _DRAWS = 20  # of one trial, until it is a recipe that was not tried
-_LOG = ("learning_rate", "weight_decay", "batch_size")
-_ANY: dict[str, Any] = {"arch": "cnn", "opt": "sgd", "learning_rate": 0.1}
 _GIVEN_UP = re.compile(rf"stopped after epoch \d+: ({re.escape(PRUNED)}|{re.escape(PRUNED_BEFORE)})")
 _DIVERGED = re.compile(r"the (training|validation) loss became \S+ in .*epoch \d+\)?; try a --learning-rate below \S+")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def values(field: str, text: str, kind: type[int] | type[float]) -> BaseDistribution:
+def values(field: str, text: str) -> BaseDistribution:
     """What "1e-4:1e-1" (a range) or "64,256" (values) stands for.
 
     Raises RecipeError for anything else, for a range from high to low, and for a value that no recipe can have.
     """
+    option = every_option().get(field)
+    if option is None or option.base not in (int, float):
+        return CategoricalDistribution(several(field, text))
+    kind = option.base
     parts = text.split(":") if ":" in text else text.split(",")
     try:
         made = [kind(part) for part in parts]
@@ -59,7 +60,7 @@ def values(field: str, text: str, kind: type[int] | type[float]) -> BaseDistribu
         example = "16:256" if kind is int else "0.001:0.1"
         raise RecipeError(f"`{field}` (={text!r}) must be a range as in {example}, or values with a comma between them")
     for value in made:
-        Recipe(**{**_ANY, field: value})
+        option.require(value)
     if ":" not in text:
         if len(set(made)) < len(made):
             raise RecipeError(f"`{field}` (={text!r}) names a value twice")
@@ -67,13 +68,14 @@ def values(field: str, text: str, kind: type[int] | type[float]) -> BaseDistribu
     low, high = made
     if low > high:
         raise RecipeError(f"`{field}` (={text!r}) must be a range from low to high, as in {parts[1]}:{parts[0]}")
-    log = field in _LOG and low > 0
+    log = option.log and low > 0
     return IntDistribution(int(low), int(high), log=log) if kind is int else FloatDistribution(low, high, log=log)
 
 
 def is_linear(field: str, distribution: BaseDistribution) -> bool:
     """Whether a range that is mostly drawn by powers of ten cannot be, since it begins at 0."""
-    return field in _LOG and not getattr(distribution, "log", True) and not distribution.single()
+    option = every_option().get(field)
+    return bool(option and option.log) and not getattr(distribution, "log", True) and not distribution.single()
 
 
 def only_value(distribution: BaseDistribution) -> Any:
@@ -101,30 +103,28 @@ class Space:
         fields = dict(self.fixed)
         if "opt" in self.searched:
             fields["opt"] = self._drawn(trial, "opt")
-        own = optimizers.defaults(fields["opt"])
         for name in self.searched:
-            if name != "opt" and (name not in OF_OPTIMIZERS or name in own):
+            if name != "opt" and takes(fields, name):
                 fields[name] = self._drawn(trial, name)
         return complete(fields)
 
     def of(self, recipe: Recipe) -> dict[str, Any]:
         """What a trial drew to come to this recipe."""
-        drawn = {name: getattr(recipe, name) for name in self.searched}
+        drawn = {name: recipe.values.get(name) for name in self.searched}
         return {name: value for name, value in drawn.items() if value is not None}
 
     def key(self, recipe: Recipe) -> tuple[Any, ...]:
         """What two recipes of this space have in common where they are the same trial."""
-        return tuple(getattr(recipe, name) for name in self.searched)
+        return tuple(recipe.values.get(name) for name in self.searched)
 
     def holds(self, recipe: Recipe) -> bool:
-        """Whether a trial could have drawn this recipe, wherever its data lies and however its clips were sliced."""
-        if recipe.arch != self.fixed["arch"] or recipe.opt not in optimizers.names():
+        """Whether a trial could have drawn this recipe, wherever its data lies and whatever decides bits alone."""
+        if recipe.arch != self.fixed["arch"] or recipe.opt not in OPTIMIZER.parts:
             return False
         drawn = self.of(recipe)
         if not all(_contains(self.searched[name], value) for name, value in drawn.items()):
             return False
-        made = complete({**self.fixed, **drawn})
-        return replace(made, data=recipe.data, slice_size=recipe.slice_size) == recipe
+        return complete({**self.fixed, **drawn}).digest == recipe.digest
 
     def listed(self) -> list[Recipe] | None:
         """Every recipe that can be drawn; None where there are too many to list."""
@@ -135,7 +135,8 @@ class Space:
         if count > MOST_LISTED:
             return None
         drawn = itertools.product(*(each or () for each in choices.values()))
-        return list(dict.fromkeys(complete({**self.fixed, **dict(zip(choices, each, strict=True))}) for each in drawn))
+        made = (complete({**self.fixed, **dict(zip(choices, each, strict=True))}) for each in drawn)
+        return list({recipe.digest: recipe for recipe in made}.values())
 
     def _drawn(self, trial: Trial, name: str) -> Any:
         distribution = self.searched[name]
@@ -145,6 +146,14 @@ class Space:
             return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
         assert isinstance(distribution, CategoricalDistribution)
         return trial.suggest_categorical(name, distribution.choices)
+
+
+def takes(chosen: Mapping[str, Any], name: str) -> bool:
+    """Whether a recipe whose parts are chosen so has an option by that name."""
+    kind = kind_of(name)
+    if kind is None or kind.several:
+        return True
+    return name in kind.part(chosen.get(kind.option) or kind.default or "").options
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:

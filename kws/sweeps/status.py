@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from kws.recipe import Recipe
-from kws.registry.claims import Key, Known, PlanReader, key_of
+from kws.registry.claims import Known, PlanReader
 from kws.registry.location import Location
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
-from kws.reports import digits
+from kws.reports import labels
 from kws.terminal.console import visible
 
 NEW = "new"
@@ -43,14 +43,16 @@ class Standing:
     @classmethod
     def of(cls, plan: Sequence[Recipe], db: Location | None) -> Standing:
         """What of a plan is in the registry (None: there is none yet), by the names of its data."""
-        known: dict[Key, list[Known]] = {}
+        known: dict[str, list[Known]] = {}
         if db:
             with PlanReader(db) as registry:
                 known = registry.known()
-        alike = [known.get(key_of(recipe), []) for recipe in plan]
-        found = [next((run for run in runs if run.data == r.data), None) for r, runs in zip(plan, alike, strict=True)]
+        alike = [known.get(recipe.digest, []) for recipe in plan]
+        found = [
+            next((run for run in runs if run.recipe.data == r.data), None) for r, runs in zip(plan, alike, strict=True)
+        ]
         each = _seconds_an_epoch(run for runs in known.values() for run in runs)
-        return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=_teller(plan))
+        return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=labels.of_plan(plan))
 
     def on(self, fingerprints: Fingerprints) -> Standing:
         """The same, by what the data is."""
@@ -115,39 +117,6 @@ def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
     sums: dict[Kind, tuple[float, int]] = {}
     for run in runs:
         if run.status == FINISHED:
-            seconds, epochs = sums.get(of := (run.arch, run.data, run.threads), (0.0, 0))
-            sums[of] = seconds + run.seconds, epochs + run.epochs
+            seconds, epochs = sums.get(of := kind(run.recipe), (0.0, 0))
+            sums[of] = seconds + run.seconds, epochs + run.recipe.epochs
     return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}
-
-
-def _teller(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
-    """How a plan's runs are called: by network, optimizer and seed, and by whatever else differs between them."""
-    opts = {recipe.opt for recipe in plan}
-    varied = [
-        name
-        for name in (each.name for each in fields(Recipe))
-        if name not in ("arch", "opt", "seed", "slice_size")
-        and len({(recipe.opt, getattr(recipe, name)) for recipe in plan}) > len(opts)
-    ]
-
-    floats = {
-        name: digits.texts(value for recipe in plan if isinstance(value := getattr(recipe, name), float))
-        for name in varied
-    }
-
-    def tell(recipe: Recipe) -> str:
-        told = [(name, getattr(recipe, name)) for name in varied]
-        more = [
-            f"{name.replace('_', ' ')} {floats[name].get(value) or _plain(value)}"
-            for name, value in told
-            if value is not None
-        ]
-        return ", ".join((recipe.arch, recipe.opt, *more, f"seed {recipe.seed}"))
-
-    return tell
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value)

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ class Trainer:
         self._config = config
         self._registry = Claimer(locate(config.db), create=True, tests=config.test)
         self._environment = Environment.here(list(config.arguments))
-        self._loaded: dict[tuple[str, tuple[str, ...], str | None], Dataset] = {}
+        self._loaded: dict[tuple[Any, ...], Dataset] = {}
 
     def probe(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Result:
         """The fingerprint of a recipe's data, after making its features where they are missing, with progress.
@@ -90,7 +90,7 @@ class Trainer:
         """
         from kws.speech import sentences
 
-        loaded = self._data(recipe, features, track=True)
+        loaded = self._data(recipe, features, tracked=True)
         told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data)]
         return {"fingerprint": loaded.card.fingerprint, "told": told}
 
@@ -117,7 +117,7 @@ class Trainer:
         `features` is what a listing found, where the clips have been listed already on this machine.
         Raises DataError where the data here is not that with the fingerprint.
         """
-        from kws.training import checkpoints, layers, loop
+        from kws.training import checkpoints
 
         loaded = self._data(recipe, features)
         if fingerprint and loaded.card.fingerprint != fingerprint:
@@ -125,10 +125,8 @@ class Trainer:
                 f"{recipe.data} holds other clips here ({loaded.card.fingerprint[:12]}) "
                 f"than where the sweep began ({fingerprint[:12]}); give --data that is the same on all machines"
             )
-        classes = len(loaded.card.classes)
         try:
-            state = loop.Training.begin(recipe, classes)
-            network = layers.describe(recipe.arch, classes=classes, maps=recipe.maps)
+            state, network = runner.begin(recipe, loaded)
         except (KwsError, RuntimeError, MemoryError) as error:
             return {"status": FAILED, "run": None, "error": _sentence(error)}
         claim = self._registry.claim(
@@ -170,21 +168,15 @@ class Trainer:
             "seconds": run.seconds,
         }
 
-    def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, track: bool = False) -> Dataset:
+    def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, tracked: bool = False) -> Dataset:
         from kws.speech import dataset
         from kws.speech.progress import untracked
         from kws.terminal import console
 
-        key = recipe.data, recipe.words, recipe.speakers
+        key = recipe.data, recipe.task, recipe.speakers
         if key not in self._loaded:
-            loaded = dataset.load(
-                recipe.data,
-                recipe.words,
-                speakers=recipe.speakers,
-                skip_unreadable=self._config.skip_unreadable,
-                track=console.track if track else untracked,
-                found=features,
-            )
+            skip, track = self._config.skip_unreadable, console.track if tracked else untracked
+            loaded = runner.load(recipe, skip, track=track, found=features)
             dataset.require_all_classes(loaded)
             self._loaded[key] = loaded
         return self._loaded[key]
@@ -192,14 +184,13 @@ class Trainer:
 
 def as_task(recipe: Recipe, **more: Any) -> Task:
     """A recipe, and what else is to be told of it, as plain values."""
-    return {"recipe": asdict(recipe), **more}
+    return {"recipe": recipe.values, **more}
 
 
 def as_recipe(task: Task) -> Recipe:
     """The recipe of a task."""
-    values = task["recipe"]
-    maps = values["maps"]
-    return Recipe(**{**values, "words": tuple(values["words"]), "maps": tuple(maps) if maps else None})
+    values: dict[str, Any] = task["recipe"]
+    return Recipe.of(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})  # type: ignore[arg-type]
 
 
 def carry_out(trainer: Trainer, task: Task, keep_going: Callable[[EpochEnd], bool] = lambda _: True) -> Result:

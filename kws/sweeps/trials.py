@@ -19,6 +19,7 @@ from kws.registry.process import SILENT_SECONDS
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
+from kws.reports.labels import of_trial
 from kws.sweeps.local_executor import LocalExecutor
 from kws.sweeps.progress import Shown
 from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended
@@ -72,7 +73,7 @@ class Trials:
             many = "1 recipe" if len(listed) == 1 else f"{len(listed):,} recipes"
             console.say(f"note: these ranges and values hold {many}; no more can be tried than that")
             wanted = len(listed)
-        with Shown(max(wanted - there, 0), self._db, called) as shown:
+        with Shown(max(wanted - there, 0), self._db, of_trial) as shown:
             while True:
                 wanted = self._begin(wanted, shown)
                 if not self._open and self._ended >= wanted:
@@ -151,7 +152,7 @@ class Trials:
         if result["status"] == REFUSED:
             raise KwsError(result["error"])
         if result["status"] != DIED and result.get("run") is None:
-            raise KwsError(f"{called(one.recipe)}: {result['error']}")
+            raise KwsError(f"{of_trial(one.recipe)}: {result['error']}")
         if result["status"] != DIED:
             with RegistryReader(self._db) as registry:
                 run = registry.by_id(result["run"])
@@ -162,7 +163,7 @@ class Trials:
                 return None
         one.deaths += 1  # its process died, or somebody else went on with it and was stopped
         if one.deaths == DEATHS:
-            raise KwsError(f"{called(one.recipe)}: its process died {DEATHS} times")
+            raise KwsError(f"{of_trial(one.recipe)}: its process died {DEATHS} times")
         self._submit(number)
         return None
 
@@ -210,14 +211,6 @@ def of_search(runs: Iterable[Run], space: Space, fingerprint: str) -> list[Run]:
             if known is None or known.status != FINISHED:
                 found[space.key(run.recipe)] = run
     return list(found.values())
-
-
-def called(recipe: Recipe) -> str:
-    """What tells a trial from others."""
-    names = ("learning_rate", "batch_size", "weight_decay", "momentum")
-    parts = [(name.replace("_", " "), getattr(recipe, name)) for name in names]
-    more = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in parts if value]
-    return ", ".join((recipe.opt, *more))
 
 
 def state(run: Run) -> str:

@@ -9,13 +9,11 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from kws import architectures
 from kws.events import SPLITS, DataCard, EpochEnd, IterationEnd
-from kws.recipe import Recipe
+from kws.recipe import NETWORK, OPTIMIZER, Recipe
 from kws.registry.runs import Run
 from kws.terminal import console
 from kws.terminal.console import duration, err, percent
-from kws.training import optimizers
 
 T = TypeVar("T")
 
@@ -49,8 +47,8 @@ def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard)
     """What is about to be trained, in one line."""
     clips = " / ".join(f"{sum(card.counts[split]):,}" for split in SPLITS)
     return (
-        f"run {run_id}: {architectures.title(recipe.arch)}, {parameters:,} parameters, "
-        f"{optimizers.title(recipe.opt)}, seed {recipe.seed}, on {card.source} "
+        f"run {run_id}: {NETWORK.title(recipe.arch)}, {parameters:,} parameters, "
+        f"{OPTIMIZER.title(recipe.opt)}, seed {recipe.seed}, on {card.source} "
         f"({', '.join(card.classes)}; {clips} clips)"
     )
 

@@ -1,7 +1,8 @@
 """A training as bytes and back, so that it goes on to the same bits: a safetensors file.
 
-In it are the weights (`model.`), the optimizer's state (`optimizer.`), the states of the random numbers (`random.`),
-as `progress` the epochs and iterations that are done, and the best epoch's weights (`best.`) where those are wanted.
+In it are the weights (`model.`), the optimizer's state (`optimizer.`), the states of the random numbers (`random.`), as
+`progress` the epochs and iterations that are done, and, where those are wanted, the best epoch's weights (`best.`) and
+the average of weights (`average.`).
 """
 
 from __future__ import annotations
@@ -32,15 +33,18 @@ def restore(training: Training, data: bytes) -> None:
     import safetensors.torch
     import torch
 
+    from kws.training import updates
+
     try:
         found = safetensors.torch.load(data)
         training.model.load_state_dict(_part(found, "model."))
-        training.optimizer.restore(_part(found, "optimizer."))
+        updates.restore(training.optimizer, _part(found, "optimizer."))
         training.shuffling.set_state(found["random.shuffling"])
         torch.set_rng_state(found["random.default"])
         training.epoch, training.iteration = found["progress"].tolist()
         training.best_accuracy, training.best = found["best_accuracy"].item(), _part(found, "best.")
-    except (safetensors.SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        training.average = _part(found, "average.")
+    except (safetensors.SafetensorError, RuntimeError, IndexError, KeyError, ValueError, TypeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise RegistryError(f"the checkpoint does not fit the recipe ({reason})") from None
 
@@ -48,14 +52,17 @@ def restore(training: Training, data: bytes) -> None:
 def _state(training: Training) -> dict[str, Tensor]:
     import torch
 
+    from kws.training import updates
+
     return {
         **{f"model.{name}": tensor for name, tensor in training.model.state_dict().items()},
-        **{f"optimizer.{name}": tensor for name, tensor in training.optimizer.state().items()},
+        **{f"optimizer.{name}": tensor for name, tensor in updates.state(training.optimizer).items()},
         "random.shuffling": training.shuffling.get_state(),
         "random.default": torch.get_rng_state(),
         "progress": torch.tensor([training.epoch, training.iteration]),
         "best_accuracy": torch.tensor(training.best_accuracy, dtype=torch.float64),
         **{f"best.{name}": tensor for name, tensor in training.best.items()},
+        **{f"average.{name}": tensor for name, tensor in training.average.items()},
     }
 
 

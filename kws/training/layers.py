@@ -2,7 +2,8 @@
 
 All of it is read off the layers while one clip passes through them; nothing is typed in. The formulas are the report's:
 a convolution's output is floor((in - kernel + 2 padding) / stride) + 1 in each direction, and K filters of k_h x k_w
-over k_c channels have K (k_h k_w k_c + 1) parameters.
+over k_c channels have K (k_h k_w k_c + 1) parameters. PyTorch's own counter (torch.utils.flop_counter) comes to the
+same multiply-accumulates, to which a test holds these; it imports the compiler, two seconds a run.
 """
 
 from __future__ import annotations
@@ -10,12 +11,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from kws import architectures
+from kws.recipe import NETWORK
+
+if TYPE_CHECKING:
+    from kws.recipe import Recipe
+
+_GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
+_POOLS = {
+    nn.MaxPool1d: "max", nn.MaxPool2d: "max", nn.MaxPool3d: "max",
+    nn.AvgPool1d: "average", nn.AvgPool2d: "average", nn.AvgPool3d: "average",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +44,13 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network's layers in the order that a clip passes through them, and their totals."""
+    """A network's layers in the order that a clip passes through them, and its parameters, all trainable numbers."""
 
     arch: str
     title: str
     input_size: tuple[int, ...]
     layers: tuple[Layer, ...]
-
-    @property
-    def parameters(self) -> int:
-        """Trainable numbers."""
-        return sum(layer.parameters for layer in self.layers)
+    parameters: int
 
     @property
     def multiply_accumulates(self) -> int:
@@ -52,67 +59,106 @@ class Network:
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
-        totals = {"parameters": self.parameters, "multiply_accumulates": self.multiply_accumulates}
-        return {"schema": 1} | dataclasses.asdict(self) | totals
+        return {"schema": 1} | dataclasses.asdict(self) | {"multiply_accumulates": self.multiply_accumulates}
 
 
-def describe(arch: str, *, classes: int, maps: tuple[int, ...] | None = None) -> Network:
-    """The network by that name, described layer by layer."""
-    model = architectures.build(arch, classes=classes, maps=maps)
+def of_recipe(recipe: Recipe, *, classes: int) -> Network:
+    """The recipe's network, described layer by layer."""
+    return describe(recipe.arch, architectures.build(recipe, classes))
+
+
+def describe(arch: str, model: nn.Module) -> Network:
+    """A network of that name, described layer by layer; it stays as it is."""
     layers: list[Layer] = []
-    for name, module in model.named_modules():
-        if not list(module.children()):
-            module.register_forward_hook(
-                lambda module, inputs, output, name=name: layers.append(_layer(name, module, inputs[0], output))
-            )
-    with torch.no_grad():
-        model(torch.zeros(1, architectures.FRAMES, architectures.BANDS))
+    hooks = [
+        module.register_forward_hook(
+            lambda module, inputs, output, name=name: layers.append(_layer(name, module, inputs[0], output))
+        )
+        for name, module in model.named_modules()
+        if not list(module.children())
+    ]
+    was_training = model.training
+    clip = torch.zeros(1, architectures.FRAMES, architectures.BANDS)
+    try:
+        with torch.no_grad():
+            model.eval()(clip.to(next((each.device for each in model.parameters()), clip.device)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(was_training)
     return Network(
         arch=arch,
-        title=architectures.title(arch),
+        title=NETWORK.title(arch),
         input_size=(architectures.FRAMES, architectures.BANDS),
         layers=tuple(layers),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
 
 
-def _layer(name: str, module: nn.Module, entering: torch.Tensor, leaving: torch.Tensor) -> Layer:
+def _layer(name: str, module: nn.Module, entering: torch.Tensor, leaving: Any) -> Layer:
+    while isinstance(leaving, tuple | list):  # what a recurrent layer returns beside its outputs is its last state
+        leaving = leaving[0]
     size = tuple(leaving.shape[1:])
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    size_formula = formula = ""
-    multiplies = 0
+    kind, size_formula, formula, multiplies = type(module).__name__, "", "", 0
     if isinstance(module, nn.Linear):
         kind = "linear"
-        formula = f"{module.out_features} x ({module.in_features} + 1)"
-        multiplies = module.in_features * module.out_features
-    elif isinstance(module, nn.Conv2d):
-        (height, width), channels = module.kernel_size, module.in_channels
-        kind = f"convolution {height}x{width}"
-        formula = f"{module.out_channels} x ({height} x {width} x {channels} + 1)"
-        multiplies = math.prod(size) * height * width * channels
-        size_formula = _size_formula(entering.shape[2:], module.kernel_size, module.padding, module.stride)
-    elif isinstance(module, nn.MaxPool2d):
-        kernel, stride, padding = _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)
-        kind = f"max pooling {kernel[0]}x{kernel[1]}"
-        size_formula = _size_formula(entering.shape[2:], kernel, padding, stride)
-    else:
-        kind = type(module).__name__
+        formula = f"{module.out_features} x ({module.in_features}{_bias(module)})"
+        multiplies = leaving.numel() * module.in_features  # of one clip, whichever axis is the batch
+    elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        kernel, channels = module.kernel_size, module.in_channels // module.groups
+        kind = f"convolution {_by(kernel)}" + (f" in {module.groups} groups" if module.groups > 1 else "")
+        formula = f"{module.out_channels} x ({' x '.join(map(str, kernel))} x {channels}{_bias(module)})"
+        multiplies = leaving.numel() * math.prod(kernel) * channels
+        size_formula = _size_formula(entering, kernel, module.padding, module.stride, module.dilation)
+    elif isinstance(module, tuple(_POOLS)):
+        kernel = _each(module.kernel_size, entering)
+        kind = f"{_POOLS[type(module)]} pooling {_by(kernel)}"
+        size_formula = _size_formula(entering, kernel, module.padding, module.stride)
+    elif isinstance(module, nn.RNNBase):
+        formula, weights = _recurrent(module)
+        multiplies = weights * entering.shape[1 if module.batch_first else 0]
+    elif parameters := [parameter.numel() for parameter in module.parameters()]:
+        formula = " + ".join(map(str, parameters))
     return Layer(
         name=name,
         kind=kind,
         output_size=size,
         size_formula=size_formula,
-        parameters=parameters,
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
         parameter_formula=formula,
         multiply_accumulates=multiplies,
     )
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _recurrent(module: nn.RNNBase) -> tuple[str, int]:
+    """A recurrent layer's parameters by formula, and its weights, each of which is multiplied once a frame."""
+    directions, gates, hidden = 1 + module.bidirectional, _GATES[module.mode], module.hidden_size
+    terms, weights = [], 0
+    for layer in range(module.num_layers):
+        entering = module.input_size if layer == 0 else hidden * directions
+        terms.append(f"{directions * gates} x {hidden} x ({entering} + {hidden}{' + 2' if module.bias else ''})")
+        weights += directions * gates * hidden * (entering + hidden)
+    return " + ".join(terms), weights
 
 
-def _size_formula(entering: Any, kernel: Any, padding: Any, stride: Any) -> str:
+def _bias(module: Any) -> str:
+    return "" if module.bias is None else " + 1"
+
+
+def _by(kernel: tuple[int, ...]) -> str:
+    return "x".join(map(str, kernel))
+
+
+def _each(value: Any, entering: torch.Tensor) -> tuple[int, ...]:
+    """A value for each direction of what enters a layer, which has a batch and channels as well."""
+    return tuple(value) if isinstance(value, tuple) else (value,) * (entering.ndim - 2)
+
+
+def _size_formula(entering: torch.Tensor, kernel: Any, padding: Any, stride: Any, dilation: Any = 1) -> str:
+    if isinstance(padding, str):
+        return padding
+    about = (_each(value, entering) for value in (kernel, padding, stride, dilation))
     return ", ".join(
-        f"floor(({size} - {k} + 2 x {p}) / {s}) + 1 = {(size - k + 2 * p) // s + 1}"
-        for size, k, p, s in zip(entering, kernel, padding, stride, strict=True)
+        f"floor(({size} - {d * (k - 1) + 1} + 2 x {p}) / {s}) + 1 = {(size - d * (k - 1) - 1 + 2 * p) // s + 1}"
+        for size, k, p, s, d in zip(entering.shape[2:], *about, strict=True)
     )

@@ -3,13 +3,15 @@
 Decisions:
 - The loop is a generator of events; it neither prints nor saves. Progress, recording and stopping are loops around it.
 - fit() is given the training and the validation split and never sees the test split.
-- A minibatch is computed in slices of `slice_size` clips whose gradients are summed before the one optimizer step: the
-  activations of a slice stay in the processor's cache. Only the order of summation differs from the whole minibatch.
+- A minibatch is computed in micro-batches of `micro_batch_size` clips whose gradients are summed before the one
+  optimizer step: the activations of a micro-batch stay in the processor's cache. Only the order of summation differs
+  from the whole minibatch. A network with batch statistics gets whole minibatches.
 - Features are one tensor in memory, shuffled by index; there is no loader in the loop.
 - Denormal numbers are flushed to zero: they are some 100 times slower and far below what a weight can show.
 - With `precision` bf16 the network runs in bfloat16 by PyTorch's autocast, forward and backward; weights, their
   gradients' sums, the loss and the optimizer stay fp32. Evaluation is always fp32: what is stored is fp32.
-- A network may not hold state outside its parameters (no batch statistics): slices would change its meaning.
+- The schedule multiplies the optimizer's learning rate in each step; augmentations change the features of each
+  micro-batch in training; where weights are averaged, the average is what is evaluated and kept.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -27,15 +30,15 @@ from kws import architectures
 from kws.errors import DivergedError
 from kws.events import EpochEnd, Evaluation, IterationEnd
 from kws.recipe import BEST
+from kws.recipe.parts import AUGMENTATION, AVERAGING, LOSS, OPTIMIZER, SCHEDULE
 from kws.speech.memory import keep_freed_memory
-from kws.training import optimizers
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
+    from torch.optim import Optimizer
 
-    from kws.recipe import Recipe
+    from kws.recipe import Kind, Recipe
     from kws.speech.dataset import Split
-    from kws.training.updates import Optimizer
 
 _LARGEST = torch.finfo(torch.half).max
 
@@ -65,20 +68,37 @@ class Training:
     iteration: int = 0
     best_accuracy: float = -1.0  # on the validation split, of the weights in `best`
     best: dict[str, Tensor] = field(default_factory=dict)  # empty where the recipe takes the last epoch
+    average: dict[str, Tensor] = field(default_factory=dict)  # of the weights; empty where they are not averaged
 
     @classmethod
     def begin(cls, recipe: Recipe, classes: int) -> Training:
         """A new network of K = classes outputs and its optimizer, before the first epoch; calls set_up()."""
         set_up(recipe)
-        model = architectures.build(recipe.arch, classes=classes, maps=recipe.maps).to(recipe.device)
-        optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
+        model = architectures.build(recipe, classes).to(recipe.device)
+        optimizer = _module(OPTIMIZER, recipe.optimizer).optimizer(model.parameters(), recipe.optimizer)
         return cls(model, optimizer, torch.Generator().manual_seed(recipe.seed))
 
 
+def _module(kind: Kind, config: Any) -> Any:
+    return kind.part(config.NAME).load()
+
+
 def take_selected(training: Training) -> None:
-    """Put the weights of the epoch that the recipe selects into the network: the best one's, if it asked for them."""
-    if training.best:
-        training.model.load_state_dict(training.best)
+    """Put the weights that the recipe selects into the network: the best epoch's, or the average, if so."""
+    if kept := training.best or training.average:
+        training.model.load_state_dict(kept)
+
+
+@contextmanager
+def _averaged(training: Training) -> Iterator[nn.Module]:
+    """The network with its averaged weights, if they are averaged; afterwards it is as before."""
+    if not training.average:
+        yield training.model
+        return
+    own = {name: tensor.detach().clone() for name, tensor in training.model.state_dict().items()}
+    training.model.load_state_dict(training.average)
+    yield training.model
+    training.model.load_state_dict(own)
 
 
 def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> Iterator[IterationEnd | EpochEnd]:
@@ -88,22 +108,29 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
     epoch. Raises DivergedError at the first loss that is not finite.
     """
     model, optimizer = training.model, training.optimizer
+    schedule, averaging = _module(SCHEDULE, recipe.schedule), _module(AVERAGING, recipe.averaging)
+    steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
     for epoch in range(training.epoch + 1, recipe.epochs + 1):
         start = time.perf_counter()
         iterations = []
         for batch in torch.randperm(len(train), generator=training.shuffling).split(recipe.batch_size):
             training.iteration = iteration = training.iteration + 1
+            factor = schedule.factor(iteration - 1, steps, recipe.schedule)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * factor
             loss, correct = step(model, optimizer, train, batch.to(recipe.device), recipe)
             if not math.isfinite(loss):
                 raise DivergedError(
                     f"the training loss became {loss} in iteration {iteration} (epoch {epoch}); "
                     f"try a --learning-rate below {recipe.learning_rate:g}"
                 )
+            training.average = averaging.updated(training.average, model, recipe.averaging)
             iterations.append(
                 IterationEnd(iteration=iteration, clips=len(batch), loss=loss, accuracy=correct / len(batch))
             )
             yield iterations[-1]
-        held_out = evaluate(model, validation, "validation", recipe)
+        with _averaged(training):
+            held_out = evaluate(model, validation, "validation", recipe)
         if not math.isfinite(held_out.objective):
             raise DivergedError(
                 f"the validation loss became {held_out.objective} in epoch {epoch}; "
@@ -112,7 +139,8 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
         training.epoch = epoch
         if recipe.selection == BEST and held_out.accuracy > training.best_accuracy:
             training.best_accuracy = held_out.accuracy
-            training.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            kept = training.average or model.state_dict()
+            training.best = {name: tensor.detach().clone() for name, tensor in kept.items()}
         yield EpochEnd(
             epoch=epoch,
             train_loss=math.fsum(i.loss * i.clips for i in iterations) / len(train),
@@ -132,12 +160,16 @@ def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, re
     model.train()
     optimizer.zero_grad()
     loss, correct = 0.0, 0
-    # One context for all slices: it casts the weights to bfloat16 once a minibatch.
+    criterion = _module(LOSS, recipe.loss).loss
+    augmentations = [(_module(AUGMENTATION, config).augment, config) for config in recipe.augmentation]
+    # One context for all micro-batches: it casts the weights to bfloat16 once a minibatch.
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
-        for index in batch.split(recipe.slice_size):
-            logits = model(split.features.index_select(0, index)).float()
-            labels = split.labels[index]
-            part = cross_entropy(logits, labels, softmax=recipe.softmax) / len(batch)
+        for index in batch.split(recipe.micro_batch_size):
+            features, labels = split.features.index_select(0, index), split.labels[index]
+            for augment, config in augmentations:
+                features = augment(features, config)
+            logits = model(features).float()
+            part = criterion(logits, labels, recipe.loss) / len(batch)
             part.backward()
             loss += part.item()
             correct += int((logits.detach().argmax(1) == labels).sum())
@@ -145,33 +177,24 @@ def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, re
     return loss, correct
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, softmax: bool) -> Tensor:
-    """The cross-entropy of logits (B, K) with labels (B,), summed over the clips, in nats.
-
-    With `softmax` the logits pass through a softmax first, the mistake of the report's claim 4: cross-entropy applies
-    its own, so probabilities are squeezed twice and gradients shrink.
-    """
-    return F.cross_entropy(logits.softmax(1) if softmax else logits, labels, reduction="sum")
-
-
 @torch.inference_mode()
 def evaluate(model: nn.Module, split: Split, name: str, recipe: Recipe) -> Evaluation:
     """The network's loss, objective, accuracy, predictions and logits (as float16) on every clip of a split."""
     model.eval()
     loss = objective = 0.0
+    criterion = _module(LOSS, recipe.loss).loss
     predictions = torch.empty(len(split), dtype=torch.uint8, device=split.labels.device)
     outputs = []
-    for index in torch.arange(len(split), device=split.labels.device).split(recipe.slice_size):
+    for index in torch.arange(len(split), device=split.labels.device).split(recipe.micro_batch_size):
         logits = model(split.features.index_select(0, index))
-        objective += cross_entropy(logits, split.labels[index], softmax=recipe.softmax).item()
-        if recipe.softmax:
-            loss += cross_entropy(logits, split.labels[index], softmax=False).item()
+        objective += criterion(logits, split.labels[index], recipe.loss).item()
+        loss += F.cross_entropy(logits, split.labels[index], reduction="sum").item()
         predictions[index] = logits.argmax(1).to(torch.uint8)
         outputs.append(logits.clamp(-_LARGEST, _LARGEST).half())
     labels = split.labels.to(torch.uint8)
     return Evaluation(
         split=name,
-        loss=(loss if recipe.softmax else objective) / len(split),
+        loss=loss / len(split),
         objective=objective / len(split),
         accuracy=int((predictions == labels).sum()) / len(split),
         predictions=predictions.cpu().numpy().tobytes(),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -20,7 +20,7 @@ import torch
 from kws import architectures
 from kws.recipe import Recipe
 from kws.speech.dataset import Split
-from kws.training import layers, loop, optimizers
+from kws.training import layers, loop
 
 _CLASSES = 3
 _LONG_SECONDS = 0.5
@@ -72,18 +72,16 @@ def clips_per_second(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> 
 
     Sets threads and seed as training does.
     """
-    loop.set_up(recipe)
-    model = architectures.build(recipe.arch, classes=_CLASSES, maps=recipe.maps).to(recipe.device)
-    optimizer = optimizers.build(recipe.opt, model.parameters(), **recipe.hyperparameters())
+    state = loop.Training.begin(recipe, _CLASSES)
     features = torch.randn(clips, architectures.FRAMES, architectures.BANDS, device=recipe.device)
     split = Split(features, torch.arange(clips, device=recipe.device) % _CLASSES)
     batch = torch.randperm(clips).to(recipe.device)
-    return clips / _median(lambda: loop.step(model, optimizer, split, batch, recipe), repeats)
+    return clips / _median(lambda: loop.step(state.model, state.optimizer, split, batch, recipe), repeats)
 
 
 def operations(recipe: Recipe) -> int:
     """Operations of training on one clip."""
-    network = layers.describe(recipe.arch, classes=_CLASSES, maps=recipe.maps)
+    network = layers.of_recipe(recipe, classes=_CLASSES)
     return 2 * (3 * network.multiply_accumulates - network.layers[0].multiply_accumulates)
 
 
@@ -121,8 +119,7 @@ def _least(work: Callable[[], object]) -> float:
 
 def verdict(recipe: Recipe) -> str:
     """A sentence on whether the recipe's precision pays here, from a short probe of it and of fp32."""
-    slice_size = architectures.slice_size(recipe.arch, recipe.batch_size, device=recipe.device)
-    plain_recipe = replace(recipe, precision=Recipe.precision, slice_size=slice_size)
+    plain_recipe = recipe.changed(precision=Recipe.precision, micro_batch_size=None)
     asked, plain = (clips_per_second(each, clips=256, repeats=3) for each in (recipe, plain_recipe))
     ratio = asked / plain
     advice = "" if ratio > 1 else "; --precision fp32 would be faster"

@@ -1,4 +1,4 @@
-"""A session: this process works on a run, from its start or from where it was cut off, and the registry has it all.
+"""Runner: the only way a run is executed, from its start or from where it was cut off, recording all of it.
 
 Every epoch is in the registry before it is shown. With it goes, every few seconds, a checkpoint: at most a twentieth of
 the time is spent on them. Ctrl-C, SIGTERM and SIGHUP end the run as interrupted, with exit codes 130, 143 and 129.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import TEST, TRAIN, VALIDATION, EpochEnd
@@ -26,10 +26,11 @@ from kws.training.reporter import SILENT, Reporter
 from kws.training.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
-    from kws.events import DataCard
+    from kws.events import DataCard, Evaluation
     from kws.registry.rescue import Outcome
     from kws.registry.store import Registry
-    from kws.speech.dataset import Dataset
+    from kws.speech.dataset import Dataset, Split
+    from kws.training.layers import Network
     from kws.training.loop import Training
 
 CHECKPOINT_SECONDS = 5.0
@@ -57,11 +58,10 @@ def run(
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
     from kws.registry.store import Registry
-    from kws.training import layers
 
     is_new(db)  # fail early if the registry is not writable
-    training, loaded = prepare(recipe, skip_unreadable, again, reporter)
-    network = layers.describe(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
+    loaded = prepare(recipe, skip_unreadable, again, reporter)
+    training, network = begin(recipe, loaded)
     with Registry(db, create=True, tests=test) as registry, stoppable():
         run_id = registry.start(
             recipe,
@@ -103,7 +103,8 @@ def resume(
         recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
         if recipe.epochs < max(run.epochs_done, 1):
             raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
-        training, loaded = prepare(recipe, skip_unreadable, run, reporter)
+        loaded = prepare(recipe, skip_unreadable, run, reporter)
+        training, _ = begin(recipe, loaded)
         environment = Environment.here(sys.argv[1:])
         for field in ("torch_version", "cpu", "instruction_set"):
             before, now = getattr(run.environment, field), getattr(environment, field)
@@ -126,30 +127,33 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, repo
     `data` is where its clips lie. Raises RegistryError where its weights are not there or the registry cannot be
     written, and DataError for other clips than its own.
     """
-    from kws import architectures
-    from kws.speech import dataset
-    from kws.training import loop, weights
-
     if not registry.is_writable():
         raise RegistryError(f"{registry.path} cannot be written, and a test that is not recorded is none")
     blob = registry.weights(run.id)
-    loaded = dataset.load(
-        data, run.recipe.words, speakers=run.recipe.speakers, skip_unreadable=skip_unreadable, track=reporter.track
-    )
+    loaded = load(replace(run.recipe, data=data), skip_unreadable, track=reporter.track)
     if loaded.card.fingerprint != run.data_fingerprint:
         raise DataError(
             f"{data} does not hold the clips that run {run.id} was trained beside, which it is tested on; "
             f"name their folder with --data, or try `kws eval {run.id} --data {data}`"
         )
-    recipe = run.recipe
-    if recipe.device != Recipe.device:  # a GPU's run is tested where the test is asked for
-        size = architectures.slice_size(recipe.arch, recipe.batch_size)
-        recipe = replace(recipe, device=Recipe.device, slice_size=size)
-    loop.set_up(recipe)
-    model = architectures.build(recipe.arch, classes=len(loaded.card.classes), maps=recipe.maps)
-    weights.load(model, blob)
-    evaluation = loop.evaluate(model, loaded.splits[TEST], TEST, recipe)
+    evaluation = evaluate(run.recipe, blob, loaded.splits[TEST], TEST, classes=len(loaded.card.classes))
     registry.keep_evaluation(run.id, evaluation, loaded.card)
+
+
+def evaluate(recipe: Recipe, blob: bytes, clips: Split, name: str, *, classes: int) -> Evaluation:
+    """What a recipe's network with these weights answers to clips; one of a GPU's runs does so on the processor.
+
+    Raises RegistryError for weights that do not fit.
+    """
+    from kws import architectures
+    from kws.training import loop, weights
+
+    if recipe.device != Recipe.device:
+        recipe = recipe.changed(device=Recipe.device, micro_batch_size=None)
+    loop.set_up(recipe)
+    model = architectures.build(recipe, classes)
+    weights.load(model, blob)
+    return loop.evaluate(model, clips, name, recipe)
 
 
 def wait_for_silence(registry: Registry, run_id: str, reporter: Reporter = SILENT) -> str | None:
@@ -182,22 +186,20 @@ def wait_for_silence(registry: Registry, run_id: str, reporter: Reporter = SILEN
     return seen.sign
 
 
-def prepare(
-    recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT
-) -> tuple[Training, Dataset]:
-    """The data set, which must be that of `run` if there is one, and a training before its first epoch."""
-    from kws import architectures
+def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
+    """The recipe's data set; `more` is what kws.speech.dataset.load takes besides."""
     from kws.speech import dataset
-    from kws.training import loop, profile
 
-    architectures.build(recipe.arch, classes=2, maps=recipe.maps)  # a wrong --maps is told before the work
-    loaded = dataset.load(
-        recipe.data,
-        recipe.words,
-        speakers=recipe.speakers,
-        skip_unreadable=skip_unreadable,
-        track=reporter.track,
-    )
+    task = recipe.task
+    return dataset.load(recipe.data, task.words, speakers=recipe.speakers, skip_unreadable=skip_unreadable, **more)
+
+
+def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT) -> Dataset:
+    """The recipe's data set, which must be that of `run` if there is one; what is to be said of it is said."""
+    from kws.speech import dataset
+    from kws.training import profile
+
+    loaded = load(recipe, skip_unreadable, track=reporter.track)
     if run and loaded.card.fingerprint != run.data_fingerprint:
         raise DataError(
             f"{recipe.data} no longer holds the clips that run {run.id} was trained on; `kws train` starts a new run"
@@ -206,7 +208,15 @@ def prepare(
     tell_data(loaded, recipe.data, reporter)
     if recipe.precision != Recipe.precision:
         reporter.say(profile.verdict(recipe))
-    return loop.Training.begin(recipe, len(loaded.card.classes)), loaded
+    return loaded
+
+
+def begin(recipe: Recipe, loaded: Dataset) -> tuple[Training, Network]:
+    """A training before its first epoch, and its network layer by layer."""
+    from kws.training import layers, loop
+
+    training = loop.Training.begin(recipe, len(loaded.card.classes))
+    return training, layers.describe(recipe.arch, training.model)
 
 
 def tell_data(loaded: Dataset, data: str, reporter: Reporter) -> None:

@@ -1,113 +1,67 @@
-"""The optimizers' updates: PyTorch's fused functions over a network's parameters, and the state that they keep.
+"""PyTorch's optimizers, fused, without the second that the first of them takes to import the compiler.
 
-torch.optim.SGD and torch.optim.Adam give the same bits, and a test holds these to them. They are not used because
-making the first one imports PyTorch's compiler, more than a second before the first step, and because they choose
-another implementation than the fused one on a processor. The state is named tensors, as a checkpoint keeps them.
+torch.optim.Optimizer wraps its methods so that torch.compile leaves them alone, and the wrappers import torch._dynamo.
+Nothing is compiled here, so that the methods are taken without their wrappers; a test holds every step to the bits of
+torch.optim.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
-from torch.optim.sgd import sgd
+from torch.optim import Optimizer
+
+_WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+# What checkpoints of version 0.1.0 call PyTorch's state.
+_OLD = {"velocity": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq", "steps": "step"}
 
 
-class Optimizer(Protocol):
-    """Changes a network's parameters by their gradients."""
-
-    def zero_grad(self) -> None:
-        """Drop the gradients."""
-
-    def step(self) -> None:
-        """Change the parameters once."""
-
-    def state(self) -> dict[str, Tensor]:
-        """What it remembers between steps, by name."""
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Remember what state() gave. Raises KeyError or RuntimeError where it is another network's."""
+def of_torch(name: str, parameters: Iterable[Tensor], **settings: Any) -> Optimizer:
+    """torch.optim's optimizer by that name over these parameters, with settings as it takes them."""
+    return _unwrapped(name)(parameters, fused=True, **settings)
 
 
-class _Fused:
-    """What both have in common: the parameters, and tensors beside each of them."""
-
-    def __init__(self, parameters: Iterable[Tensor], *memories: str) -> None:
-        self._parameters = list(parameters)
-        self._memories = {name: [torch.zeros_like(p.detach()) for p in self._parameters] for name in memories}
-
-    def zero_grad(self) -> None:
-        """Drop the gradients."""
-        for parameter in self._parameters:
-            parameter.grad = None
-
-    def state(self) -> dict[str, Tensor]:
-        """The tensors beside each parameter, named after what they are and the parameter's number."""
-        return {f"{name}.{i}": t for name, tensors in self._memories.items() for i, t in enumerate(tensors)}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Copy what state() gave. Raises KeyError or RuntimeError where it is another network's."""
-        for name, tensor in self.state().items():
-            tensor.copy_(state[name])
-
-    def _gradients(self) -> list[Tensor]:
-        gradients = [parameter.grad for parameter in self._parameters]
-        return [gradient for gradient in gradients if gradient is not None]
+@cache
+def _unwrapped(name: str) -> Any:
+    kind: Any = getattr(torch.optim, name)
+    own = {each: inspect.unwrap(getattr(kind, each)) for each in _WRAPPED}
+    return type(name, (kind,), own | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
 
 
-class Sgd(_Fused):
-    """v <- momentum v + (gradient + weight_decay w); w <- w - learning_rate v. v begins as 0."""
-
-    def __init__(
-        self, parameters: Iterable[Tensor], *, learning_rate: float, momentum: float, weight_decay: float
-    ) -> None:
-        super().__init__(parameters, "velocity")
-        self._learning_rate, self._momentum, self._weight_decay = learning_rate, momentum, weight_decay
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Change the parameters once."""
-        sgd(
-            self._parameters,
-            self._gradients(),
-            [*self._memories["velocity"]],
-            fused=True,
-            lr=self._learning_rate,
-            momentum=self._momentum,
-            weight_decay=self._weight_decay,
-            dampening=0,
-            nesterov=False,
-            maximize=False,
-        )
+def state(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What an optimizer remembers between steps, named after what it is and the parameter's number."""
+    found = optimizer.state_dict()["state"]
+    return {f"{name}.{i}": each for i, kept in found.items() for name, each in kept.items() if each is not None}
 
 
-class Adam(_Fused):
-    """Kingma and Ba's Algorithm 1, with beta1 = 0.9, beta2 = 0.999 and epsilon = 1e-8."""
+@torch.no_grad()
+def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
+    """Have an optimizer remember what state() gave. Raises KeyError or ValueError where it is another network's."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    kept: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in found.items():
+        name, _, number = key.rpartition(".")
+        parameter = parameters[int(number)]
+        if tensor.ndim and tensor.shape != parameter.shape:
+            raise ValueError(f"{key} has the shape {tuple(tensor.shape)}")
+        # As the parameter lies in memory, which fused updates go through from end to end.
+        like = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor
+        kept.setdefault(int(number), {})[_OLD.get(name, name)] = like
+    wanted = _remembers(optimizer)
+    full: dict[Any, Any] = {i: {name: kept[i][name] for name in wanted} for i in range(len(parameters)) if wanted}
+    optimizer.load_state_dict({"state": full, "param_groups": optimizer.state_dict()["param_groups"]})
 
-    def __init__(self, parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float) -> None:
-        super().__init__(parameters, "mean", "square")
-        self._memories["steps"] = [torch.zeros((), device=p.device) for p in self._parameters]
-        self._learning_rate, self._weight_decay = learning_rate, weight_decay
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """Change the parameters once."""
-        adam(
-            self._parameters,
-            self._gradients(),
-            self._memories["mean"],
-            self._memories["square"],
-            [],
-            self._memories["steps"],
-            fused=True,
-            amsgrad=False,
-            lr=self._learning_rate,
-            beta1=0.9,
-            beta2=0.999,
-            eps=1e-8,
-            weight_decay=self._weight_decay,
-            maximize=False,
-        )
+def _remembers(optimizer: Optimizer) -> set[str]:
+    """The names of what it remembers of a parameter, found by a step on one of its own kind."""
+    one = torch.zeros(1, requires_grad=True)
+    one.grad = torch.zeros(1)
+    accepted = inspect.signature(type(optimizer).__init__).parameters
+    probe: Any = type(optimizer)([one], **{k: v for k, v in optimizer.defaults.items() if k in accepted})
+    probe.step()
+    return {name for name, value in probe.state[one].items() if value is not None}

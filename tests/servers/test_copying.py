@@ -81,7 +81,7 @@ def test_what_is_there_is_not_copied_again_and_what_is_missing_is(full, url):
 
 
 DIFFERENCES = {
-    "runs": "UPDATE runs SET note = '' WHERE note IS NULL AND seed = 0",
+    "runs": "UPDATE trainings SET note = '' WHERE note IS NULL AND seed = 0",
     "epochs": "UPDATE epochs SET train_loss = train_loss * 1.0000000000000002 WHERE epoch = 2",
     "weights": "UPDATE weights SET safetensors = x'00'",
     "checkpoints": "DELETE FROM checkpoints",
@@ -114,7 +114,7 @@ def test_other_runs_are_not_mixed_in(full, url):
 
 
 def test_a_copy_that_fails_leaves_nothing(full, url):
-    sql(full, "UPDATE runs SET note = 'nul' || char(0) WHERE key = 5")
+    sql(full, "UPDATE trainings SET note = 'nul' || char(0) WHERE key = 5")
     told = kws("db", "copy", full, url).stderr.splitlines()[-1]
     assert "a text with a NUL character cannot be kept in" in told
     assert sql(url, "SELECT count(*) FROM runs") == [(0,)]
@@ -122,7 +122,7 @@ def test_a_copy_that_fails_leaves_nothing(full, url):
 
 def test_the_doctor_copies_a_servers_registry_into_this_folder_before_it_mends(full, url, tmp_path):
     ok("db", "copy", full, url)
-    sql(url, "UPDATE runs SET epochs_done = 9 WHERE key = 2", "UPDATE sessions SET process_started = 'earlier'")
+    sql(url, "UPDATE trainings SET epochs_done = 9 WHERE key = 2", "UPDATE sessions SET process_started = 'earlier'")
     before = digest_of(url)
     result = kws("db", "doctor", "--fix", "--db", url)
     assert "postgres.before-fix.db" in result.stderr

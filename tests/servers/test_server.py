@@ -321,7 +321,7 @@ WRITING = [
     *("SELECT * INTO x FROM runs", "SELECT setval(pg_get_serial_sequence('runs', 'key'), 9)"),
     *("SELECT set_config('transaction_read_only', 'off', true)", "SELECT * FROM runs FOR UPDATE"),
     *("COPY (SELECT 1) TO PROGRAM 'touch here'", "COPY runs TO STDOUT", "EXPLAIN ANALYZE DELETE FROM epochs"),
-    *("PREPARE x AS SELECT 1", "LOCK TABLE runs", "VACUUM", "CALL x()", "SHOW server_version", "CREATE ROLE x"),
+    *("PREPARE x AS SELECT 1", "LOCK TABLE trainings", "VACUUM", "CALL x()", "SHOW server_version", "CREATE ROLE x"),
 ]
 
 

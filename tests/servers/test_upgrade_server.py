@@ -7,6 +7,7 @@ import multiprocessing
 import pytest
 from commands import connect, ok_json, refused, sql
 from ledger import make_recipe, make_registry
+from older import to_schema_4
 
 from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
@@ -21,6 +22,7 @@ COLUMNS = (
 def old(url):
     """A registry of schema 3 with a run that had a softmax before cross-entropy, and one that had not."""
     make_registry(url, [make_recipe(softmax=True), make_recipe()])
+    to_schema_4(url)
     sql(
         url,
         "UPDATE evaluations SET loss = objective",

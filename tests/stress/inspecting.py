@@ -60,11 +60,11 @@ def bits(path: Path, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
 def rows(path: Path, run_id: str, *, without: set[str] | None = None) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of a run by table, its own first; bytes as their SHA-256."""
     with closing(sqlite3.connect(path)) as connection:
-        found = {"runs": _rows(connection, "runs", "id = ?", run_id, without or set())}
+        found = {"trainings": _rows(connection, "trainings", "id = ?", run_id, without or set())}
         for table in _CHILDREN:
-            condition = "run_key = (SELECT key FROM runs WHERE id = ?)"
+            condition = "run_key = (SELECT key FROM trainings WHERE id = ?)"
             found[table] = _rows(connection, table, condition, run_id, without or set())
-        condition = "data_fingerprint = (SELECT data_fingerprint FROM runs WHERE id = ?)"
+        condition = "data_fingerprint = (SELECT data_fingerprint FROM trainings WHERE id = ?)"
         return found | {"splits": _rows(connection, "splits", condition, run_id, without or set())}
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
-_ENDED = "SELECT ended_at FROM runs WHERE id = :id AND status = 'finished'"
+_ENDED = "SELECT ended_at FROM trainings WHERE id = :id AND status = 'finished'"
 
 
 @dataclass

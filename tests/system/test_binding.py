@@ -174,7 +174,9 @@ def test_a_run_whose_registry_is_another_fails_at_its_next_record_and_is_kept_be
     for each in filter(Path.exists, there):
         assert sql(each, "PRAGMA integrity_check") == [("ok",)]
         found = dump(each)
-        assert [row for row in found["runs"] if "running" not in row] in [rows["runs"] for rows in whole.values()]
+        assert [row for row in found["trainings"] if "running" not in row] in [
+            rows["trainings"] for rows in whole.values()
+        ]
         with RegistryReader(each) as registry:
             assert not [run for run in registry.runs() if run.id == run_id and run.status == FINISHED]
     if way in (is_replaced, is_written_over):
@@ -205,7 +207,7 @@ def test_where_another_file_was_written_over_it_the_log_is_dropped_though_it_is_
     with Registry(place) as registry:
         registry.finish(start(registry, make_recipe(seed=7)), make_evaluation(CARD), CARD, WEIGHTS)
         is_written_over(place, other)
-        registry._database._connection.execute("UPDATE runs SET note = 'too late'")
+        registry._database._connection.execute("UPDATE trainings SET note = 'too late'")
         assert Path(f"{place}-wal").stat().st_mtime_ns >= place.stat().st_mtime_ns
     assert place.read_bytes() == other.read_bytes()
     assert not Path(f"{place}-wal").exists()
@@ -283,7 +285,7 @@ def test_where_the_file_cannot_be_opened_anew_its_run_fails_as_one_that_was_repl
     run_id = start(registry, make_recipe(seed=7))
     registry.record(run_id, make_epochs(1)[0], WEIGHTS)
     with closing(sqlite3.connect(place)) as reader:  # so that the log stays
-        reader.execute("SELECT count(*) FROM runs").fetchone()
+        reader.execute("SELECT count(*) FROM trainings").fetchone()
         monkeypatch.setattr(binding.Binding, "confirm", lambda *_, **__: True)
         monkeypatch.setattr(sqlite, "open_file", lambda path: (_ for _ in ()).throw(RegistryError("in use")))
         place.touch()
@@ -331,7 +333,7 @@ def test_others_may_write_compact_and_copy_the_file_meanwhile(place):
 def test_a_reader_that_keeps_the_log_from_being_written_delays_no_end(place, monkeypatch):
     monkeypatch.setattr(binding, "SURE_SECONDS", 20.0)
     with Registry(place) as registry, RegistryReader(place) as reader, reader.reading() as connection:
-        connection.execute("SELECT count(*) FROM runs").fetchone()
+        connection.execute("SELECT count(*) FROM trainings").fetchone()
         run_id = start(registry, make_recipe(seed=7))
         registry.record(run_id, make_epochs(1)[0])
         registry.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
@@ -391,7 +393,7 @@ def test_a_run_that_ends_between_two_looks_is_seen_and_an_imported_one_is_not(pl
         assert follower.look(now) == []
         run_id = train(registry, make_recipe(seed=3))
         assert [each.run.id for each in follower.look(now)] == [run_id]
-        sql(other, "UPDATE runs SET started_at = '2023-05-01T10:00:00.000+00:00'")
+        sql(other, "UPDATE trainings SET started_at = '2023-05-01T10:00:00.000+00:00'")
         take_in(place, other)
         assert [each.run.id for each in follower.look(now)] == [run_id]
 

@@ -101,7 +101,7 @@ def test_the_handouts_quick_check_can_be_run(task):
 
 def test_the_default_feature_maps_are_the_same_recipe_when_they_are_typed(task):
     ok(*TRAIN, "--data", task, "--arch", "cnn", "--maps", "32,16", "--json")
-    assert json.loads(ok("runs", "show", "last", "--json"))["recipe"]["maps"] is None
+    assert json.loads(ok("runs", "show", "last", "--json"))["recipe"]["channels"] == [32, 16]
 
 
 def test_compare_tells_the_registrys_figures_in_every_format(task, run):
@@ -231,7 +231,7 @@ def test_an_unreadable_clip_is_named_and_can_be_left_out(task):
         (["--words", "yes,other"], "may not hold 'other'"),
         (["--maps", "8,4"], "is not for fc"),
         (["--maps", "eight"], "must be numbers"),
-        (["--maps", f"{2**70},1"], "`maps` (=1180591620717411303424) must be below 2^31"),
+        (["--threads", 2**70], "`threads` (=1180591620717411303424) must be at most 4,096"),
         (["--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
         (["--data", ""], "--data is empty; name a folder or a source"),
         (["--data", " "], "--data is empty; name a folder or a source"),
@@ -248,12 +248,12 @@ def test_a_recipe_that_cannot_be_is_refused_in_one_sentence(options, sentence):
         (["sweep", "--threads", 100_000], "`threads` (=100000) must be at most 4,096"),
         (["sweep", "--seeds", ""], "`seeds` (='') must be values with a comma between them"),
         (["sweep", "--epochs", ""], "`epochs` (='') must be values with a comma between them"),
-        (["sweep", "--maps", ""], "`maps` (='') must be numbers"),
-        (["train", "--maps", ""], "`maps` (='') must be numbers"),
-        (["tune", "--maps", ""], "`maps` (='') must be numbers"),
+        (["sweep", "--maps", ""], "`channels` (='') must be numbers"),
+        (["train", "--maps", ""], "`channels` (='') must be numbers"),
+        (["tune", "--maps", ""], "`channels` (='') must be numbers"),
         (["tune", "--batch-size", ""], "`batch_size` (='') must be a range as in 16:256"),
         (["tune", "--learning-rate", ""], "`learning_rate` (='') must be a range as in 0.001:0.1"),
-        (["sweep", "--maps", "2", "--dry-run"], "`maps` (=2) must be 2 numbers, as in --maps 32,16"),
+        (["sweep", "--maps", "2", "--dry-run"], "`channels` (=2) must be 2 numbers, as in --channels 32,16"),
         (["sweep", "--maps", f"{2**70},1", "--dry-run"], "must be below 2^31"),
         (["sweep", "--data", ""], "--data is empty"),
         (["sweep", "--address", "here:6379"], "--address here:6379 is for a Ray cluster; add --engine ray"),
@@ -321,7 +321,7 @@ def test_without_a_registry_the_next_command_is_named(command):
 
 def test_a_registry_without_runs_says_so(run):
     connection = sqlite3.connect(os.environ["KWS_DB"])
-    for table in ("weights", "evaluations", "epochs", "runs"):
+    for table in ("weights", "evaluations", "epochs", "trainings"):
         connection.execute(f"DELETE FROM {table}")
     connection.commit()
     connection.close()

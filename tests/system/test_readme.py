@@ -22,7 +22,8 @@ def registry_as_it_came(folder: Path) -> Path:
 def test_the_readmes_outputs_are_those_of_the_commands(tmp_path):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "KWS_DB": str(registry_as_it_came(tmp_path))}
-    command = [sys.executable, "-m", "cogapp", "--check", "--diff", "README.md"]
+    pages = ["README.md", *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md")))]
+    command = [sys.executable, "-m", "cogapp", "--check", "--diff", *pages]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"`make readme` brings the README up to date:\n{done.stdout}{done.stderr}"
 

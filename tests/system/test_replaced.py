@@ -158,10 +158,10 @@ def test_a_process_of_a_sweep_fails_that_run_and_takes_up_what_is_there_then(tra
     recipe |= {"epochs": 2, "threads": 1, "batch_size": 16}
     shutil.copy(places.folder / "unbroken.db", "incoming")
     after("record", 1, lambda: replace(tmp_path))
-    failed = trainer.train(Recipe(**recipe, seed=1))
+    failed = trainer.train(Recipe.of(**recipe, seed=1))
     assert failed["status"] == "failed"
     assert f"experiments.{failed['run']}.db" in failed["error"]
-    done = trainer.train(Recipe(**recipe, seed=2))
+    done = trainer.train(Recipe.of(**recipe, seed=2))
     assert done["status"] == "finished"
     trainer._registry.__exit__()
     assert [(run["status"], run["seed"]) for run in ok_json("runs", "list")["runs"]] == [

@@ -46,7 +46,7 @@ def test_the_first_epoch_that_differs_and_what_may_be_why_are_told(task):
     sql(
         db(),
         "UPDATE epochs SET validation_loss = validation_loss + 1e-15 WHERE epoch >= 2",
-        "UPDATE runs SET torch_version = '1.0', cpu = 'An abacus'",
+        "UPDATE trainings SET torch_version = '1.0', cpu = 'An abacus'",
     )
     result = kws("rerun", first)
     assert result.exit_code == 1
@@ -88,9 +88,9 @@ def test_clips_that_lie_elsewhere_are_named_by_data(task, tmp_path):
 
 def test_only_a_finished_run_and_only_its_own_clips_can_be_trained_again(task):
     first = trained(task, "--epochs", 1)
-    sql(db(), "UPDATE runs SET status = 'interrupted'")
+    sql(db(), "UPDATE trainings SET status = 'interrupted'")
     assert f"run {first} is interrupted; only a finished run can be trained again" in refused("rerun", first)
-    sql(db(), "UPDATE runs SET status = 'finished'")
+    sql(db(), "UPDATE trainings SET status = 'finished'")
     (task / "yes" / "train0001_nohash_0.wav").unlink()
     result = kws("rerun", first)
     assert result.exit_code == 1

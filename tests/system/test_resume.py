@@ -228,12 +228,12 @@ def test_another_recipe_or_fewer_epochs_are_refused_and_nothing_is_changed(task,
         (["--seed", 1], f"`seed` (=1) is not what run {run_id} was started with (=0)"),
         (["--arch", "fc"], "`arch` (=fc)"),
         (["--opt", "sgd"], "`opt` (=sgd)"),
-        (["--maps", "4,1"], "`maps` (=4,1)"),
+        (["--maps", "4,1"], "`channels` (=4,1)"),
         (["--words", "yes,up"], "`words` (=yes,up)"),
         (["--threads", 2], "`threads` (=2)"),
         (["--learning-rate", 0.5], "`learning_rate` (=0.5)"),
         (["--data", "elsewhere"], "`data` (=elsewhere)"),
-        (["--softmax"], "`softmax` (=True)"),
+        (["--softmax"], "`softmax_before_loss` (=yes)"),
         (["--name", "other"], "--name"),
         (["--epochs", 1], f"`epochs` (=1) is below the 2 that run {run_id} has done"),
         (["--epochs", 0], "`epochs` (=0) must be at least 1"),
@@ -267,7 +267,7 @@ def test_other_clips_are_refused(task, often, monkeypatch, tmp_path):
 
 def test_another_version_or_processor_is_noted(task, often, monkeypatch):
     run_id = cut_off(monkeypatch, task, 8)
-    sql(Path(os.environ["KWS_DB"]), "UPDATE runs SET torch_version = '1.0', cpu = 'An abacus'")
+    sql(Path(os.environ["KWS_DB"]), "UPDATE trainings SET torch_version = '1.0', cpu = 'An abacus'")
     result = kws("train", "--resume", run_id)
     assert result.exit_code == 0
     assert "note: torch_version was 1.0 and is" in result.stderr

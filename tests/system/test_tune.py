@@ -70,7 +70,7 @@ def test_it_ends_with_a_command_that_trains_the_best_with_other_seeds(place, tas
 def test_stopped_and_started_again_it_has_the_same_trials(place, task, tmp_path):
     recipes = "SELECT opt, learning_rate, weight_decay, momentum, batch_size, status, epochs_done FROM runs"
     ok_json(*TUNE, "--trials", 4, "--data", task)
-    cut = "UPDATE runs SET status = 'interrupted', test_accuracy = NULL WHERE key = 1"
+    cut = "UPDATE trainings SET status = 'interrupted', test_accuracy = NULL WHERE key = 1"
     gone = [f"DELETE FROM {table} WHERE run_key = 1" for table in ("evaluations", "logits", "weights")]
     sql(tmp_path / "experiments.db", cut, *gone)
     made = ok_json(*TUNE, "--trials", 9, "--data", task)
@@ -87,9 +87,9 @@ def test_stopped_and_started_again_it_has_the_same_trials(place, task, tmp_path)
         (("--trials", "0"), "`trials` (=0) must be at least 1"),
         (("--opt", "rmsprop"), "`opt` (='rmsprop') must be one or several of sgd, adam"),
         (("--learning-rate", "1:"), "`learning_rate` (='1:') must be a range"),
-        (("--arch", "fc"), "`maps` is not for fc"),
-        (("--maps", "2"), "`maps` (=2) must be 2 numbers"),
-        (("--maps", "0,1"), "`maps` (=0) must be at least 1"),
+        (("--arch", "fc"), "`channels` (=2,1) is not for fc"),
+        (("--maps", "2"), "`channels` (=2) must be 2 numbers"),
+        (("--maps", "0,1"), "`channels` (=0) must be at least 1"),
         (("--maps", f"{2**70},1"), "must be below 2^31"),
         (("--learning-rate", "nan:1"), "`learning_rate` (=nan) must be a number above 0"),
         (("--learning-rate", "0.001:inf"), "`learning_rate` (=inf) must be a number above 0"),

@@ -22,8 +22,8 @@ from matplotlib.ticker import MaxNLocator
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Epoch, Run
+from kws.reports import labels
 from kws.reports.drawing import COLOURS, LOOKS, Style, explain, label_outer, look, panels, plain, wrapped
-from kws.reports.names import names
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -48,7 +48,7 @@ class _Panel:
     softmax: bool | None = None
 
     def has(self, run: Run) -> bool:
-        return run.data_fingerprint == self.fingerprint and self.softmax in (None, run.recipe.softmax)
+        return run.data_fingerprint == self.fingerprint and self.softmax in (None, run.recipe.softmax_before_loss)
 
     @property
     def unit(self) -> str:
@@ -106,7 +106,7 @@ def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
         if list(of.values()).count(source) > 1:
             source = f"{source} ({fingerprint[:8]})"
         on = f" on {source}" if len(of) > 1 else ""
-        with_softmax = sorted({run.recipe.softmax for run in runs if run.data_fingerprint == fingerprint})
+        with_softmax = sorted({run.recipe.softmax_before_loss for run in runs if run.data_fingerprint == fingerprint})
         row: list[_Panel | None] = [_Panel(quantity="accuracy", fingerprint=fingerprint, title=f"Accuracy{on}")]
         for softmax in with_softmax:
             after = " after a softmax" if softmax else ""
@@ -118,8 +118,8 @@ def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
 
 def _names(runs: list[Run]) -> list[str]:
     """What each run is called; of many runs, seeds of one recipe are called alike where that makes fewer names."""
-    alone = names(runs, panel=lambda run: run.data_fingerprint)
-    together = names(runs, without=("seed",))
+    alone = labels.of_runs(runs, panel=lambda run: run.data_fingerprint)
+    together = labels.of_runs(runs, without=("seed",))
     called = together if len(set(alone)) > _MOST_ALONE and len(set(together)) < len(set(alone)) else alone
     if len(set(called)) > LOOKS:
         raise RegistryError(
@@ -201,4 +201,4 @@ def _about(runs: list[Run], recipes: int | None) -> str:
         return f"{count} on {sources}: validation per epoch (bold), training per iteration (pale){seeds}"
     (run,) = runs
     tested = "" if run.test_accuracy is None else f", test accuracy {100 * run.test_accuracy:.2f} %"
-    return f"{names([run])[0]}, seed {run.recipe.seed}, on {sources}{tested} [run {run.id}]"
+    return f"{labels.of_runs([run])[0]}, seed {run.recipe.seed}, on {sources}{tested} [run {run.id}]"

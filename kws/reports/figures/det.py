@@ -22,9 +22,9 @@ from kws.errors import RegistryError
 from kws.events import TEST, DataCard, Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
+from kws.reports import labels
 from kws.reports.drawing import MARKERS, PLAIN_LOOKS, Style, explain, look, panels, plain, wrapped
 from kws.reports.groups import require_finished
-from kws.reports.names import names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,10 +80,11 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
         called = [f"{word}, EER {rate}" for word, rate in equal[0]]
     else:
         called = [
-            f"{name}, EER: {', '.join(map(' '.join, rates))}" for name, rates in zip(names(runs), equal, strict=True)
+            f"{name}, EER: {', '.join(map(' '.join, rates))}"
+            for name, rates in zip(labels.of_runs(runs), equal, strict=True)
         ]
     recipe = runs[0].recipe
-    run = f"{names(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
+    run = f"{labels.of_runs(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
     what = run if single else f"{len(runs)} runs"
     handles = [Line2D([], [], **_look(number, style), label=plain(each)) for number, each in enumerate(called)]
     about = f"{what}, on the {len(card.labels[TEST]):,} test clips of {card.source}; markers at equal error rates (EER)"

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from kws import architectures
+from kws.recipe import NETWORK
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import groups
@@ -52,7 +52,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
                 transform=axes.transData + ScaledTranslation(aside, 0, drawing.dpi_scale_trans),
                 label=plain(f"{cell.row}, {cell.column}"),
             )
-        titles = dict.fromkeys(architectures.title(cell.arch) for cell in cells)
+        titles = dict.fromkeys(NETWORK.title(cell.arch) for cell in cells)
         axes.annotate(
             "\n".join([*(wrapped(title, style, 2) for title in titles), f"{size:,}"]),
             (size, 100 * max(_interval(cell)[1] for cell in cells)),

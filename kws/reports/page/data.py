@@ -18,18 +18,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from kws import architectures
 from kws.events import SPLITS, TEST, DataCard, Evaluation
+from kws.recipe import NETWORK, OPTIMIZER, plain
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import RUNNING, Run, described
+from kws.reports import labels
 from kws.reports.classes import ClassReport
 from kws.reports.comparison import beside
 from kws.reports.metrics import METRICS
-from kws.reports.page import recipes
 from kws.reports.reference import Paper
 from kws.reports.table import Table
 from kws.reports.table1 import tables
-from kws.training import optimizers
 
 DRAWN = 7  # curves at once to begin with: as many as there are colours
 _PERCENT = METRICS["test-accuracy"].text
@@ -86,7 +85,7 @@ def _line(run: Run) -> str:
 
 def called(run: Run) -> str:
     """What a run is called in a legend."""
-    about = [architectures.title(run.recipe.arch), optimizers.title(run.recipe.opt), f"seed {run.recipe.seed}"]
+    about = [NETWORK.title(run.recipe.arch), OPTIMIZER.title(run.recipe.opt), f"seed {run.recipe.seed}"]
     return f"{', '.join(about + ([run.name] if run.name else []))} [{run.id}]"
 
 
@@ -133,7 +132,7 @@ def detail(registry: RegistryReader, run: Run) -> Detail:
     """All of one run."""
     card = registry.card(run.data_fingerprint)
     answers = tuple((on, each, ClassReport.of(each, on.classes)) for on, each in registry.evaluations(run.id))
-    return Detail(run=run, card=card, facts=_facts(run, card), command=recipes.command(run.recipe), answers=answers)
+    return Detail(run=run, card=card, facts=_facts(run, card), command=labels.command(run.recipe), answers=answers)
 
 
 def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
@@ -159,10 +158,10 @@ def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
     for split in SPLITS:
         counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
         data[f"{split} clips"] = counts
-    data |= {_words(name): recipes.plain(value) for name, value in card.front_end.items()}
+    data |= {_words(name): plain(value) for name, value in card.front_end.items()}
     return {
         "Run": _given(about),
-        "Recipe": _given(dataclasses.asdict(run.recipe)),
+        "Recipe": _given(run.recipe.values),
         "Data": _given(data),
         "Environment": _given(dataclasses.asdict(run.environment)),
     }
@@ -173,7 +172,7 @@ def _given(facts: dict[str, Any]) -> Facts:
 
 
 def _said(value: Any) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else recipes.plain(value)
+    return ("yes" if value else "no") if isinstance(value, bool) else plain(value)
 
 
 def _words(name: str) -> str:

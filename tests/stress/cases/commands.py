@@ -35,7 +35,7 @@ TEXTS = (
     "1e3", "9" * 30, "9" * 5000, "0x10", "1_000", "\uff11\uff12", "\u0663", "\u2212" + "1", "+1", "1,2", ",", ",,,",
     "a,b", "None", "null", "true", "🎙️", "é", "é", "\u202e", "\ufeff", "\u2028", "\x1b[31m", "\x07", "\x7f", "\t",
     "\n", "a\nb", "\r", "\udcff", "A" * 5000, ".", "..", "../..", "./x", "x/y", "x/", "~", "~nobody/x", "con",
-    "file:x?mode=ro", "x.db?mode=memory", ":memory:", "last", "LAST", "b", "yes,no", "'; DROP TABLE runs; --", '"',
+    "file:x?mode=ro", "x.db?mode=memory", ":memory:", "last", "LAST", "b", "yes,no", "'; DROP TABLE trainings; --", '"',
     "'", *_MARKUP,
 )  # fmt: skip
 NUMBERS = (
@@ -45,10 +45,11 @@ NUMBERS = (
 )  # fmt: skip
 SQL = (
     "1", "1=1", "0", "NULL", "arch = 'cnn'", 'arch = "cnn"', "test_accuracy > 0.5", "status = 'finished'",
-    "nonsense", "(", ")", "1) OR (1", "1; DROP TABLE runs", "1 UNION SELECT 1", "1 -- ", "1 /*", "'",
+    "nonsense", "(", ")", "1) OR (1", "1; DROP TABLE trainings", "1 UNION SELECT 1", "1 -- ", "1 /*", "'",
     "key IN (SELECT run_key FROM epochs)", "ATTACH DATABASE 'canary' AS c", "VACUUM INTO 'canary'",
     "SELECT writefile('canary', 'x')", "SELECT load_extension('x')", "PRAGMA journal_mode = DELETE",
-    "PRAGMA user_version = 9", "DELETE FROM runs", "UPDATE runs SET name = 'x'", "SELECT 1; SELECT 2", "SELECT",
+    "PRAGMA user_version = 9", "DELETE FROM trainings",
+    "UPDATE trainings SET name = 'x'", "SELECT 1; SELECT 2", "SELECT",
     "SELECT * FROM runs", "SELECT * FROM epochs, epochs", "SELECT * FROM weights", "SELECT zeroblob(1000000000)",
     "SELECT randomblob(99999999999)", "SELECT printf('%999999999d', 1)", "SELECT hex(zeroblob(20000000))",
     "SELECT 9e999, -9e999", "SELECT CAST(x'ff' AS TEXT)", "SELECT x'00ff'", "SELECT 1 AS [a\nb]",

@@ -36,10 +36,10 @@ _RECIPE = (
     "task",
 )
 _SAME_EVERY_TIME = """
-UPDATE runs SET started_at = '2026-01-01T00:00:00.000+00:00', milliseconds = 100 * epochs_done, cpu = 'A processor',
-    git_commit = NULL, git_dirty = NULL, command = 'kws train', platform = 'Linux x86_64';
-UPDATE runs SET ended_at = '2026-01-01T00:01:00.000+00:00' WHERE ended_at IS NOT NULL;
-UPDATE runs SET deleted_at = '2026-01-01T00:02:00.000+00:00' WHERE deleted_at IS NOT NULL;
+UPDATE trainings SET started_at = '2026-01-01T00:00:00.000+00:00', milliseconds = 100 * epochs_done,
+    cpu = 'A processor', git_commit = NULL, git_dirty = NULL, command = 'kws train', platform = 'Linux x86_64';
+UPDATE trainings SET ended_at = '2026-01-01T00:01:00.000+00:00' WHERE ended_at IS NOT NULL;
+UPDATE trainings SET deleted_at = '2026-01-01T00:02:00.000+00:00' WHERE deleted_at IS NOT NULL;
 UPDATE epochs SET milliseconds = 100;
 UPDATE evaluations SET evaluated_at = '2026-01-01T00:01:00.000+00:00';
 UPDATE sessions SET started_at = '2026-01-01T00:00:00.000+00:00', heartbeat_at = '2026-01-01T00:00:00.000+00:00',
@@ -114,7 +114,7 @@ def _write_registry(folder: Path) -> None:
     with closing(sqlite3.connect(raw)) as connection:
         found = [row[0] for row in connection.execute("SELECT id FROM runs ORDER BY key")]
         for old, new in zip(found, _IDS, strict=True):
-            connection.execute("UPDATE runs SET id = ? WHERE id = ?", (new, old))
+            connection.execute("UPDATE trainings SET id = ? WHERE id = ?", (new, old))
         connection.executescript(_SAME_EVERY_TIME)
         connection.commit()
     _kws("runs", "tag", _IDS[1], "paper")

@@ -126,9 +126,9 @@ def _change(draw: random.Random, path: Path) -> None:
             row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         ]
         for _ in range(draw.choice((1, 1, 1, 2, 4))):
-            table = draw.choice((*tables, "runs", "runs", "data", "epochs"))
+            table = draw.choice((*tables, "trainings", "trainings", "data", "epochs"))
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            where = draw.choice(("1", "1", "key % 2" if table == "runs" else "1"))
+            where = draw.choice(("1", "1", "key % 2" if table == "trainings" else "1"))
             value = draw.choice(_VALUES) if draw.random() < 0.95 else "not text"
             place = "CAST(x'ff41' AS TEXT)" if value == "not text" else "?"
             given = () if value == "not text" else (value,)
@@ -175,14 +175,14 @@ def _safetensors(draw: random.Random) -> bytes:
 def _restructure(draw: random.Random, path: Path) -> None:
     """Tables that are missing, views, or other; headers that say something else."""
     table = draw.choice(
-        ("runs", "epochs", "data", "splits", "sessions", "tags", "weights", "checkpoints", "evaluations")
+        ("trainings", "epochs", "data", "splits", "sessions", "tags", "weights", "checkpoints", "evaluations")
     )
     statements = (
         f'DROP TABLE {table}', f'ALTER TABLE {table} RENAME TO other', f'CREATE VIEW v AS SELECT * FROM {table}',
-        "DROP TABLE runs", f'ALTER TABLE {table} RENAME TO other; CREATE VIEW {table} AS SELECT * FROM other',
-        "ALTER TABLE runs DROP COLUMN words", "ALTER TABLE runs RENAME COLUMN arch TO architecture",
-        "ALTER TABLE runs ADD COLUMN extra", "CREATE TABLE alembic_version (x)",
-        f'CREATE TRIGGER t AFTER UPDATE ON {table} BEGIN DELETE FROM runs; END', "PRAGMA application_id = 7",
+        "DROP TABLE trainings", f'ALTER TABLE {table} RENAME TO other; CREATE VIEW {table} AS SELECT * FROM other',
+        "ALTER TABLE trainings DROP COLUMN cpu", "ALTER TABLE trainings RENAME COLUMN recipe_json TO recipe",
+        "ALTER TABLE trainings ADD COLUMN extra", "CREATE TABLE alembic_version (x)",
+        f'CREATE TRIGGER t AFTER UPDATE ON {table} BEGIN DELETE FROM trainings; END', "PRAGMA application_id = 7",
         "PRAGMA user_version = 0", "PRAGMA user_version = 1", "PRAGMA user_version = -1",
         "PRAGMA user_version = 2147483647", "PRAGMA journal_mode = DELETE",
         f'ALTER TABLE {table} RENAME TO other; CREATE TABLE {table} (x)',
@@ -190,7 +190,7 @@ def _restructure(draw: random.Random, path: Path) -> None:
         "PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = 'CREATE TABLE runs (x)' WHERE name = 'runs'",
         "PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = 99999", "PRAGMA page_size = 512; VACUUM",
         "PRAGMA journal_mode = DELETE; PRAGMA page_size = 65536; VACUUM", "CREATE TEMP TABLE x (y)",
-        "CREATE INDEX i ON runs (arch)", f'CREATE UNIQUE INDEX u ON {table} (1)',
+        "DROP VIEW runs", "CREATE INDEX i ON trainings (cpu)", f'CREATE UNIQUE INDEX u ON {table} (1)',
         "PRAGMA foreign_keys = ON; DELETE FROM data",
     )  # fmt: skip
     with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.Error):

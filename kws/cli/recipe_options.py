@@ -1,0 +1,148 @@
+"""A recipe's options on the command line, made from what its parts and it declare (kws.recipe).
+
+Each command has them in its own style: one value each for `train`, several for `sweep`, a range for `tune`. What an
+option can be set to, its default and its help stand where it is declared, so that a part's file is all that adds one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+
+from kws.cli import options
+from kws.errors import RecipeError
+from kws.recipe import KINDS, Kind, Option, current_name, every_option, kind_of, names, parse, plain
+
+F = TypeVar("F", bound=Callable[..., Any])
+ONE, SEVERAL, RANGE = "one", "several", "range"
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any option of a recipe by its name; may be repeated."),
+]
+# What is resolved where the command is run, and so no value of a recipe as it was typed.
+_HERE: dict[str, Any] = {
+    "data": options.Data, "speakers": options.Speakers, "threads": options.Threads, "device": options.Device,
+}  # fmt: skip
+
+
+def taking_recipe(
+    style: str, *, of: Sequence[Kind | None] = (*KINDS, None), without: Sequence[str] = (), required: Sequence[str] = ()
+) -> Callable[[F], F]:
+    """The command with the options of a recipe before its own; it gets them as `given`, by their names.
+
+    Those are the options of parts `of` these kinds (None: of the recipe itself), but for those `without`.
+    """
+
+    def decorate(command: F) -> F:
+        own = [
+            each
+            for each in inspect.signature(command, eval_str=True).parameters.values()
+            if each.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+
+        def signature() -> inspect.Signature:
+            every = [*_parameters(style, of, without, required), *own]
+            return inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in every])
+
+        command.signature = signature  # type: ignore[attr-defined]  # kws.cli asks for it, as parts may be added
+        return command
+
+    return decorate
+
+
+def _parameters(
+    style: str, of: Sequence[Kind | None], without: Sequence[str], required: Sequence[str]
+) -> Iterator[inspect.Parameter]:
+    kinds = {kind.option: kind for kind in KINDS if not kind.several}
+    for name in names():
+        if name in without or (kinds.get(name) or kind_of(name)) not in of:
+            continue
+        default: Any = None
+        if name in kinds:
+            if len(kinds[name].parts) < 2:
+                continue
+            annotation = _of_kind(kinds[name], style, required=name in required)
+            default = inspect.Parameter.empty if name in required else None
+        elif name in _HERE:
+            several = style == SEVERAL and name == "data"
+            annotation = options.SeveralData if several else _HERE[name]
+            default = options.AUTO if name == "device" else None
+        elif every_option()[name].hidden:
+            continue
+        else:
+            annotation = _of_option(every_option()[name], style)
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _of_kind(kind: Kind, style: str, *, required: bool) -> Any:
+    by_default = f", by default {kind.default}" if kind.default else ""
+    if style == ONE or required:
+        choice: Any = Literal[tuple(kind.parts)]
+        return Annotated[choice if required else choice | None, typer.Option(help=f"The {kind.name}{by_default}.")]
+    help_text = f"The {kind.name}, or several with a comma between them{by_default}."
+    return Annotated[str | None, typer.Option(help=help_text, show_default=False)]
+
+
+def _of_option(option: Option, style: str) -> Any:
+    told = f"{option.help} {_defaults(option, style)}".strip()
+    flags = [*(option.flags or [f"--{option.dashed}"]), *([f"--{option.old}"] if option.old else [])]
+    if style == ONE and option.base is bool:
+        if option.default:
+            flags = [f"{flags[0]}/--no-{option.dashed}"]
+        return Annotated[bool | None, typer.Option(*flags, help=told, show_default=False)]
+    metavar = option.metavar
+    if style == ONE:
+        kind: Any = str if option.base is tuple else option.base
+        if option.choices:
+            kind = Literal[option.choices]
+        return Annotated[kind | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
+    if style == SEVERAL and option.base is tuple:
+        return Annotated[list[str] | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
+    return Annotated[str | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
+
+
+def _defaults(option: Option, style: str) -> str:
+    """An option's defaults, and which parts alone have it."""
+    kind = kind_of(option.name)
+    if style == RANGE and option.search:
+        values: dict[str, str] = {"": option.search}
+        takers = kind.takers()[option.name] if kind else {}
+    elif kind is None:
+        return "" if option.default is None else f"By default {plain(option.default)}."
+    else:
+        takers = kind.takers()[option.name]
+        found = {part: plain(each.default) for part, each in takers.items()}
+        values = found if len(set(found.values())) > 1 else {"": next(iter(found.values()))}
+    by_default = ", ".join(f"{value} for {part}" if part else value for part, value in values.items())
+    only = "" if kind is None or kind.several or len(takers) == len(kind.parts) else f"; {' and '.join(takers)} only"
+    if option.base is bool and values.get("") == "no":
+        return only.removeprefix("; ").capitalize() + "." if only else ""
+    return f"By default {by_default}{only}."
+
+
+def chosen(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str, Any]:
+    """The values of a recipe that were given as options of their own, one each, and by --set."""
+    found = {name: _value(name, value) for name, value in given.items() if value is not None}
+    return found | {name: parse(name, text) for name, text in settings_of(settings, found).items()}
+
+
+def _value(name: str, value: Any) -> Any:
+    each = every_option().get(name)
+    return each.parse(value) if each and each.base is tuple and isinstance(value, str) else value
+
+
+def settings_of(settings: Iterable[str] | None, given: Mapping[str, Any]) -> dict[str, str]:
+    """What --set says, by name. Raises RecipeError for what is no NAME=VALUE, or was given as an option, too."""
+    found: dict[str, str] = {}
+    for each in settings or ():
+        name, equals, text = each.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {each!r} must be NAME=VALUE, as in --set learning_rate=0.1")
+        name = current_name(name.strip())
+        if given.get(name) is not None or name in found:
+            raise RecipeError(f"`{name}` is given twice; leave out one of both")
+        found[name] = text
+    return found

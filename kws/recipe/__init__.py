@@ -1,0 +1,41 @@
+"""The recipe: its options and parts (config, parts), and Recipe itself. Standard library only, and no room of kws."""
+
+import os
+
+from kws.recipe.config import (
+    Config,
+    Option,
+    above_zero,
+    at_least,
+    below_one,
+    count,
+    not_negative,
+    option,
+    plain,
+)
+from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part
+from kws.recipe.recipe import (
+    BEST,
+    FINAL,
+    MOST_THREADS,
+    Recipe,
+    current_name,
+    every_option,
+    kind_of,
+    names,
+    own_options,
+    parse,
+    usable_threads,
+    varying,
+)
+
+__all__ = [
+    "BEST", "FINAL", "KINDS", "MOST_THREADS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
+    "Recipe", "above_zero", "at_least", "below_one", "cores", "count", "current_name", "every_option", "kind_of",
+    "names", "not_negative", "option", "own_options", "parse", "plain", "usable_threads", "varying",
+]  # fmt: skip
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

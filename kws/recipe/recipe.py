@@ -1,0 +1,386 @@
+"""Recipe: everything that decides a run, so that the same recipe on the same data gives the same numbers.
+
+A recipe nests the Configs of its parts (kws.recipe.parts) and has options of its own. Decisions:
+- An option's name belongs to one kind of part, so that names need no prefix: `learning_rate` is the optimizer's.
+- As text it is canonical JSON with every value resolved. A digest leaves out what has the value of a run that is older
+  than the option, so that adding an option changes no digest.
+- Two runs on the same data are one cell of a table where their recipes are equal but for the seed, the place of the
+  data, and what decides bits alone; with the seed they are the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import Any
+
+from kws.errors import RecipeError
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, plain
+from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, Kind, Part, refusal
+
+FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
+SELECTIONS = (FINAL, BEST)
+PRECISIONS = ("fp32", "bf16")
+MOST_THREADS = 4096  # above that, a process may not get the memory for them
+
+
+def _seed(field: str, value: int) -> None:
+    if not 0 <= value < 2**63:
+        raise RecipeError(f"`{field}` (={value}) must be from 0 to 2^63 - 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run's hyperparameters and data; checked on construction.
+
+    Each kind of part is a Config, whose NAME is the part's. An option of a part is also an attribute of the recipe,
+    None where none of its parts has it, and so are `arch` and `opt`, the names of its network and optimizer. Raises
+    RecipeError, naming the option and its value, for what cannot be.
+    """
+
+    network: Any
+    optimizer: Any
+    loss: Any
+    schedule: Any
+    averaging: Any
+    augmentation: Any  # a tuple of Configs, one of each augmentation there is
+    task: Any
+    epochs: int = option(50, "Passes over the training split.", check=count, condition=True)
+    batch_size: int = option(
+        1024, "Clips a minibatch.", check=count, condition=True, search="64,128,256,512,1024", log=True
+    )
+    precision: str = option(
+        "fp32",
+        "bf16 is faster where the processor has AMX or AVX512-BF16; `kws bench` tells.",
+        choices=PRECISIONS,
+        condition=True,
+    )  # of the activations and gradients in training; weights are always fp32
+    selection: str = option(
+        FINAL,
+        "The epoch to keep and to test: the last, or the best on the validation split.",
+        choices=SELECTIONS,
+        condition=True,
+        flags=("--select",),
+    )
+    seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
+    data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
+    speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
+    threads: int = option(1, check=count, bits="numbers of threads")
+    micro_batch_size: int = option(
+        1024,
+        "Clips computed at once; the gradients of a minibatch's micro-batches are summed. By default the network's.",
+        check=count, old="slice_size", bits="micro-batch sizes", hidden=True,
+    )  # fmt: skip
+    device: str = option("cpu", choices=("cpu", "cuda"), bits="devices")
+
+    def __post_init__(self) -> None:
+        for each in own_options():
+            each.require(getattr(self, each.name))
+
+    @classmethod
+    def of(cls, *, ignoring: bool = False, **given: Any) -> Recipe:
+        """The recipe with these values by their options' names, and the defaults of its parts for all others.
+
+        None is a default, too. `arch` and `opt` must be given. Raises RecipeError for a name that no option has or that
+        the recipe's parts do not have; with `ignoring`, what another part of the same kind has does not count.
+        """
+        known = _known()
+        left = {known.current_name(name): value for name, value in given.items() if value is not None}
+        made: dict[str, Any] = {}
+        chosen: list[Part] = []
+        for kind in KINDS:
+            if kind.several:
+                made[kind.name] = tuple(_config(part, _taken(part, left)) for part in kind.parts.values())
+                continue
+            name = left.pop(kind.option, kind.default)
+            if name is None:
+                raise RecipeError(f"`{kind.option}` is missing; it is one of {', '.join(kind.parts)}")
+            chosen.append(kind.part(name))
+            made[kind.name] = _config(chosen[-1], _taken(chosen[-1], left))
+        own = {each.name: left.pop(each.name) for each in own_options() if each.name in left}
+        if left and not ignoring:
+            name, value = next(iter(left.items()))
+            part = next(part for part in chosen if part.kind == known.kinds[name].name)  # type: ignore[union-attr]
+            raise refusal(name, value, part)
+        own.setdefault("micro_batch_size", _micro_batch(chosen[0], cls, own))
+        return cls(**made, **own)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in _known().names:
+            raise AttributeError(name)
+        return self.values.get(name)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """Every value by its option's name, the parts' names among them."""
+        found: dict[str, Any] = {}
+        for kind in KINDS:
+            config = getattr(self, kind.name)
+            if not kind.several:
+                found[kind.option] = config.NAME
+            for each in config if kind.several else (config,):
+                found |= each.values()
+        return found | {each.name: getattr(self, each.name) for each in own_options()}
+
+    def changed(self, **given: Any) -> Recipe:
+        """The same but for these values; None is the default. What another part does not have is left out."""
+        values = {name: value for name, value in self.values.items() if name not in given}
+        return Recipe.of(ignoring=True, **values, **given)
+
+    @cached_property
+    def text(self) -> str:
+        """Canonical JSON, in which parts are objects with a `name`."""
+        return _canonical(self._nested())
+
+    @classmethod
+    def from_text(cls, text: str) -> Recipe:
+        """The recipe in a registry's JSON; see Part.of_json for keys that are missing or not known.
+
+        Raises RecipeError, or ValueError, TypeError or LookupError where it is none.
+        """
+        found, now = json.loads(text), _parts_now()
+        parts = {kind.name: _part_of_json(kind, _canonical(found.pop(kind.name, {})), now) for kind in KINDS}
+        own = {each.name: each.from_json(found.pop(each.name, each.absent)) for each in own_options()}
+        if found:
+            raise RecipeError(f"`{next(iter(found))}` is not known to this version of kws; upgrade it")
+        if lacking := [name for name, value in own.items() if value is NEVER]:
+            raise RecipeError(f"it lacks its `{lacking[0]}`")
+        return cls(**parts, **own)
+
+    @cached_property
+    def digest(self) -> str:
+        """What runs have in common that are the same but for the place of their data and bits: 16 letters."""
+        return self._digest(lambda each: each.role == PLACE or bool(each.bits))
+
+    @cached_property
+    def cell(self) -> str:
+        """What runs of one cell of a table have in common on the same data: the digest without the seed; 16 letters."""
+        return self._digest(lambda each: each.role in (PLACE, SEED) or bool(each.bits))
+
+    def _digest(self, is_left_out: Any) -> str:
+        left_out = {each.name for each in own_options() if is_left_out(each)}
+        nested = {name: value for name, value in self._nested(absent=False).items() if name not in left_out}
+        return hashlib.sha256(_canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def _nested(self, *, absent: bool = True) -> dict[str, Any]:
+        """Its values by kind; without `absent`, those of a run that is older than the option are left out."""
+        found: dict[str, Any] = {}
+        for kind in KINDS:
+            config = getattr(self, kind.name)
+            if kind.several:
+                each = {one.NAME: _told(one, absent) for one in config}
+                found[kind.name] = {name: values for name, values in each.items() if values}
+            else:
+                found[kind.name] = {"name": config.NAME, **_told(config, absent)}
+        own = {each.name: (each, getattr(self, each.name)) for each in own_options()}
+        found |= {name: value for name, (each, value) in own.items() if absent or value != each.absent}
+        return found if absent else {name: value for name, value in found.items() if value != {}}
+
+    def unusual(self) -> dict[str, Any]:
+        """What is not the default of its network and optimizer, by name; no conditions, seed, place or bits."""
+        usual = _usual(self.arch, self.opt, _parts_now())
+        own = {each.name for each in own_options() if each.condition or each.role or each.bits}
+        own |= {NETWORK.option, OPTIMIZER.option}
+        return {
+            name: value for name, value in self.values.items() if name not in own and value != usual.get(name, NEVER)
+        }
+
+    def arguments(self, *, without: Sequence[str] = (), switches: bool = True) -> list[str]:
+        """The options of the command that trains it again.
+
+        Numbers are said even where they are today's defaults; what is found from the rest (hidden options) never is.
+        With `switches` a value that is true is an option alone, else "yes".
+        """
+        words: list[str] = []
+        known = _known()
+        for name, value in self.values.items():
+            each, kind = known.options.get(name), known.by_option.get(name)
+            if name in without or value is None or (kind and value == kind.default):
+                continue
+            if each and (each.hidden or (value == each.default and not _is_always_told(each))):
+                continue
+            flag = each.flags[0] if each and each.flags else f"--{name.replace('_', '-')}"
+            if each is None and kind is None:
+                words += ["--set", f"{name}={plain(value)}"]
+            elif isinstance(value, bool) and switches:
+                words.append(flag if value else f"--no-{flag.removeprefix('--')}")
+            else:
+                words += [flag, plain(value)]
+        return words
+
+
+def _is_always_told(each: Option) -> bool:
+    return each.base in (int, float) or each.role == PLACE or bool(each.bits)
+
+
+def _taken(part: Part, left: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, left.pop(name)) for name in part.options if name in left)
+
+
+@lru_cache(4096)
+def _config(part: Part, values: tuple[tuple[str, Any], ...]) -> Any:
+    return part.config(**dict(values))
+
+
+def _micro_batch(network: Part, recipe: type[Recipe], own: Mapping[str, Any]) -> int:
+    """How many clips the network computes at once, so that its activations stay near the core.
+
+    A network with batch statistics gets whole minibatches, since slices would change its meaning.
+    """
+    batch_size, precision, device = (
+        own.get(name, getattr(recipe, name)) for name in ("batch_size", "precision", "device")
+    )
+    if device != "cpu" or network.constant("BATCH_STATISTICS"):
+        return max(batch_size, 1)
+    return max(min(batch_size, (network.constant("MICRO_BATCH") or {}).get(precision, batch_size)), 1)
+
+
+@lru_cache(4096)
+def _told(config: Any, absent: bool) -> dict[str, Any]:
+    own: Any = type(config)
+    known = {each.name: each for each in options(own)}
+    return {
+        name: value
+        for name, value in config.values().items()
+        if absent or name not in known or value != known[name].absent
+    }
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+@lru_cache(1024)
+def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
+    values = json.loads(text)
+    if not kind.several:
+        return kind.of_json(values)
+    known = [part.of_json(values.pop(part.name, {})) for part in kind.parts.values()]
+    return (*known, *(kind.of_json({"name": name, **rest}) for name, rest in values.items()))
+
+
+@cache
+def own_options() -> tuple[Option, ...]:
+    """A recipe's own options, which are no part's."""
+    return options(Recipe)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Every option by name, the kinds of part that they belong to (None: the recipe itself), and old names."""
+
+    options: Mapping[str, Option]
+    kinds: Mapping[str, Kind | None]
+    by_option: Mapping[str, Kind]
+    old: Mapping[str, str]
+    names: tuple[str, ...]
+
+    def current_name(self, name: str) -> str:
+        """The name that an option has now."""
+        if name not in self.names:
+            name = name.replace("-", "_")
+        if name in self.options or name in self.by_option:
+            return name
+        if name not in self.old:
+            raise RecipeError(f"there is no option `{name}`; a recipe has {', '.join(self.names)}")
+        return self.old[name]
+
+
+def _parts_now() -> tuple[int, ...]:
+    """What is another value where parts were added."""
+    return tuple(id(kind.parts) for kind in KINDS)
+
+
+def _known() -> _Known:
+    return _known_of(_parts_now())
+
+
+@lru_cache(8)
+def _known_of(_: tuple[int, ...]) -> _Known:
+    found: dict[str, Option] = {}
+    kinds: dict[str, Kind | None] = {}
+    order: list[str] = []
+    for kind in KINDS:
+        order += [] if kind.several else [kind.option]
+        for each in (each for part in kind.parts.values() for each in part.options.values()):
+            if kinds.setdefault(each.name, kind) != kind:
+                raise RecipeError(f"the option {each.name} is declared by two kinds of part")
+            found.setdefault(each.name, each)
+        order += [name for name in found if name not in order]
+    for each in own_options():
+        if each.name in found:
+            raise RecipeError(f"the option {each.name} is declared by a part and by Recipe")
+        found[each.name], kinds[each.name] = each, None
+        order.append(each.name)
+    old = {each.old: each.name for each in found.values() if each.old}
+    return _Known(found, kinds, {kind.option: kind for kind in KINDS if not kind.several}, old, tuple(order))
+
+
+def every_option() -> Mapping[str, Option]:
+    """Every option that a recipe may have, by name: the parts', in the order of KINDS, then its own.
+
+    Of parts that have one by the same name, that of the first.
+    """
+    return _known().options
+
+
+def kind_of(name: str) -> Kind | None:
+    """The kind of part that an option belongs to; None for a recipe's own, and for a name that no option has."""
+    return _known().kinds.get(name)
+
+
+def names() -> tuple[str, ...]:
+    """The names of a recipe's values, those of its parts and of every option, each kind beside its options."""
+    return _known().names
+
+
+def current_name(name: str) -> str:
+    """The name that an option has now. Raises RecipeError for one that none ever had."""
+    return _known().current_name(name)
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of an option, or the name of a part, in a text. Raises RecipeError for what cannot be."""
+    known = _known()
+    name = known.current_name(name)
+    if name in known.by_option:
+        return known.by_option[name].part(text.strip()).name
+    return known.options[name].parse(text)
+
+
+@lru_cache(256)
+def _usual(arch: str, opt: str, _: Any) -> dict[str, Any]:
+    """The values of the recipe that has all defaults, but for those of parts that this version does not have."""
+    known = {NETWORK: arch in NETWORK.parts, OPTIMIZER: opt in OPTIMIZER.parts}
+    first = [name if known[kind] else next(iter(kind.parts)) for kind, name in ((NETWORK, arch), (OPTIMIZER, opt))]
+    values = Recipe.of(arch=first[0], opt=first[1]).values
+    return {name: value for name, value in values.items() if known.get(kind_of(name), True)}  # type: ignore[arg-type]
+
+
+def varying(recipes: Iterable[Recipe]) -> list[str]:
+    """The names of the values in which recipes differ, but for what decides bits alone, in the order of names().
+
+    Different optimizers have different defaults: of an option of a part, only recipes that have the same part are
+    compared.
+    """
+    recipes, known = list(dict.fromkeys(recipes)), _known()
+    every = dict.fromkeys(name for recipe in recipes for name in recipe.values)
+    found = []
+    for name in every:
+        kind = known.kinds.get(name)
+        part = kind.option if kind and not kind.several else ""
+        pairs = {(r.values.get(part), r.values.get(name)) for r in recipes if not part or name in r.values}
+        each = known.options.get(name)
+        if len(pairs) > len({of for of, _ in pairs}) and not (each and each.bits):
+            found.append(name)
+    return sorted(found, key=lambda name: known.names.index(name) if name in known.names else len(known.names))
+
+
+def usable_threads(value: int) -> int:
+    """Processor threads that a command was given. Raises RecipeError for none, or more than a process can have."""
+    at_least("threads", value, 1)
+    if value > MOST_THREADS:
+        raise RecipeError(f"`threads` (={value}) must be at most {MOST_THREADS:,}")
+    return value

@@ -1,0 +1,138 @@
+"""The view `runs`: every training with its recipe as columns, made from what options there are.
+
+A recipe is one JSON text in the table `trainings`. Whoever queries wants columns, named as options are, and as they
+were in version 0.1.0. The view is made with the registry, and made anew by the first run after an option was added;
+`--where` makes the same columns itself, since it must know every option at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from kws.recipe import KINDS, Option, every_option, plain
+from kws.recipe.config import NEVER
+from kws.registry.protocols import Connection, columns
+
+COLUMNS = (
+    "key", "id", "status", "error", "name", "note", "started_at", "ended_at", "parameters", "multiply_accumulates",
+    "data_fingerprint", "rerun_of", "deleted_at", "epochs_done", "milliseconds", "validation_accuracy", "test_accuracy",
+    "recipe_json", "recipe_digest", "cell_digest",
+    "kws_version", "python_version", "torch_version", "platform", "cpu", "instruction_set", "git_commit", "git_dirty",
+    "command",
+)  # fmt: skip
+_TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
+
+
+def create(connection: Connection) -> None:
+    """Make the view."""
+    connection.execute(statement(server=is_server(connection)))
+
+
+def for_queries(connection: Connection) -> None:
+    """Have queries of a file see the view as it is now.
+
+    A file's own view is not to be trusted to call functions, for the file may come from elsewhere; a connection's is.
+    """
+    if not is_server(connection):
+        connection.execute(statement(server=False).replace("CREATE VIEW runs", "CREATE TEMP VIEW IF NOT EXISTS runs"))
+
+
+def statement(*, server: bool) -> str:
+    """The SQL that makes the view, in either dialect."""
+    own = ", ".join(f'"{name}"' for name in COLUMNS)
+    recipe = ", ".join(f'{sql} AS "{name}"' for name, sql in recipe_columns(server).items())
+    return f"CREATE VIEW runs AS SELECT {own}, {recipe} FROM trainings"  # noqa: S608 - our names
+
+
+def require_columns(connection: Connection) -> None:
+    """Make the view anew where an option has been added since."""
+    if not set(recipe_columns(is_server(connection))) <= _columns(connection):
+        connection.execute("DROP VIEW IF EXISTS runs")
+        create(connection)
+
+
+def _columns(connection: Connection) -> set[str]:
+    """The view's columns; a file's are read from its definition."""
+    if is_server(connection):
+        return set(columns(connection, "runs"))
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'runs'").fetchone()
+    return set(re.findall(r' AS "(\w+)"', found[0])) if found else set()
+
+
+def is_server(connection: Connection) -> bool:
+    """Whether the connection speaks PostgreSQL's dialect, and not SQLite's."""
+    return not isinstance(connection, sqlite3.Connection)
+
+
+def recipe_columns(server: bool) -> dict[str, str]:
+    """The SQL of each of a recipe's values, by name; tuples are JSON's arrays."""
+    found = {kind.option: _value(server, str, kind.name, "name") for kind in KINDS if not kind.several}
+    for name, each in every_option().items():
+        found[name] = _with_absent(server, name, each)
+    for each in every_option().values():
+        if each.old:  # a tuple's column was NULL where it had its default
+            usual = f"'{json.dumps(each.default)}'"
+            found[each.old] = f"NULLIF({found[each.name]}, {usual})" if each.base is tuple else found[each.name]
+    return found
+
+
+def _with_absent(server: bool, name: str, option: Option) -> str:
+    """An option's value; in a run that is older than the option, what its part declares for that."""
+    places: list[tuple[tuple[str, ...], str, Option]] = []
+    for kind in KINDS:
+        for part in kind.parts.values():
+            if each := part.options.get(name):
+                path = (kind.name, part.name, name) if kind.several else (kind.name, name)
+                places.append((path, "" if kind.several else part.name, each))
+    places = places or [((name,), "", option)]
+    value = _value(server, option.base, *places[0][0])
+    cases = [
+        f"WHEN {_is_missing(server, *path)}{_is_part(server, path[0], of)} THEN {_literal(each.absent)}"
+        for path, of, each in places
+        if each.absent is not NEVER
+    ]
+    return f"CASE {' '.join(cases)} ELSE {value} END" if cases else value
+
+
+def _value(server: bool, kind: type, *path: str) -> str:
+    value = (
+        f"(CAST(recipe_json AS json) #>> '{{{','.join(path)}}}')"
+        if server
+        else f"json_extract(recipe_json, '{_path(path)}')"
+    )
+    if kind is tuple:  # as Python writes it: no comma is part of what it holds
+        value = f"replace({value}, ',', ', ')"
+    if not server:
+        return value
+    return f'{value} COLLATE "C"' if kind in (str, tuple) else f"CAST({value} AS {_TYPES[kind]})"
+
+
+def _is_missing(server: bool, *path: str) -> str:
+    if not server:
+        return f"json_type(recipe_json, '{_path(path)}') IS NULL"
+    return f"(CAST(recipe_json AS json) #> '{{{','.join(path)}}}') IS NULL"
+
+
+def _is_part(server: bool, kind: str, part: str) -> str:
+    return f" AND {_value(server, str, kind, 'name')} = '{part}'" if part else ""
+
+
+def _path(path: tuple[str, ...]) -> str:
+    return "$" + "".join(f'."{name}"' for name in path)
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).upper()
+    return plain(value) if isinstance(value, int | float) else "'" + plain(value).replace("'", "''") + "'"
+
+
+def select(connection: Connection) -> Iterator[tuple[str, str]]:
+    """The SQL of each of the view's columns, by name, from the table as it is."""
+    yield from ((name, '"' + name.replace('"', '""') + '"') for name in columns(connection, "trainings"))
+    yield from recipe_columns(is_server(connection)).items()

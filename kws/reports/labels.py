@@ -1,0 +1,162 @@
+"""Labels: what a run, a row, a column, a trial is called. A label is the difference between recipes.
+
+- A row or column of Table 1 has the report's wording, "Fully-connected (567171 params)", and says what is not the
+  default of its network or optimizer, so that runs of different recipes never have one title.
+- A run among others has its network and optimizer, and what else differs among them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from kws.recipe import KINDS, NETWORK, OPTIMIZER, TASK, Kind, Recipe, every_option, kind_of, plain, varying
+from kws.registry.runs import Run
+from kws.reports import digits
+
+Texts = Mapping[str, Mapping[float, str]]  # how numbers are written, by option
+_BY_OPTION: dict[str, Kind] = {kind.option: kind for kind in KINDS if not kind.several}
+
+
+def command(recipe: Recipe) -> str:
+    """The `kws train` command of this recipe, quoted for a shell."""
+    return shlex.join(["kws", "train", *recipe.arguments()])
+
+
+def texts(recipes: Iterable[Recipe]) -> Texts:
+    """How the numbers of recipes that stand beside each other are written: never so that two look the same."""
+    found: dict[str, set[float]] = {}
+    for recipe in dict.fromkeys(recipes):
+        for name, value in recipe.values.items():
+            if isinstance(value, float):
+                found.setdefault(name, set()).add(value)
+    return {name: digits.texts(values) for name, values in found.items()}
+
+
+def told(name: str, value: Any, numbers: Texts) -> str:
+    """A recipe's value and what it is called."""
+    if name in _BY_OPTION:
+        return _BY_OPTION[name].title(value)
+    if name in every_option():
+        return every_option()[name].told(value, numbers.get(name))
+    return f"{name.replace('_', ' ')} {plain(value)}"
+
+
+def between(recipes: Sequence[Recipe], without: Sequence[str] = ()) -> Callable[[Recipe], list[str]]:
+    """What tells each of these recipes from the others, but for values of those names."""
+    named = [name for name in varying(recipes) if name not in without]
+    numbers = texts(recipes)
+
+    def tell(recipe: Recipe) -> list[str]:
+        values = [(name, recipe.values.get(name)) for name in named]
+        return [told(name, value, numbers) for name, value in values if value is not None and value is not False]
+
+    return tell
+
+
+def of_runs(
+    runs: Sequence[Run], *, panel: Callable[[Run], Hashable] = lambda _: None, without: Sequence[str] = ()
+) -> list[str]:
+    """A name a run, in the order given, no two in one `panel` the same: where nothing else does, ids tell them apart.
+
+    Values of the names `without` are not told; runs that differ in nothing else have one name then.
+    """
+    tell = between([run.recipe for run in runs], (NETWORK.option, OPTIMIZER.option, *_WHERE, *without))
+    called = [", ".join([of_parts(run.recipe), *tell(run.recipe)]) for run in runs]
+    if without:
+        return called
+    places = [(panel(run), name) for run, name in zip(runs, called, strict=True)]
+    return [
+        name if places.count(place) == 1 else f"{name} [{run.id}]"
+        for run, name, place in zip(runs, called, places, strict=True)
+    ]
+
+
+_WHERE = ("data", "speakers")
+
+
+def of_parts(recipe: Recipe) -> str:
+    """A recipe's network and optimizer."""
+    return f"{NETWORK.title(recipe.arch)}, {OPTIMIZER.title(recipe.opt)}"
+
+
+def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
+    """What the runs of a plan are called: by network, optimizer and seed, and by what else differs."""
+    tell = between(plan, (NETWORK.option, OPTIMIZER.option, "seed"))
+    return lambda recipe: ", ".join((recipe.arch, recipe.opt, *tell(recipe), f"seed {recipe.seed}"))
+
+
+def of_trial(recipe: Recipe) -> str:
+    """What tells a trial from others: its optimizer, what searches search, and what is unusual."""
+    unusual = recipe.unusual()
+    found = []
+    for name, value in recipe.values.items():
+        each = every_option().get(name)
+        if value and ((each and each.search) or name in unusual):
+            found.append(f"{each.spaced} {value:.3g}" if each and isinstance(value, float) else told(name, value, {}))
+    return ", ".join((recipe.opt, *found))
+
+
+def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tuple[str, str]]:
+    """The row and the column of each of a table's runs; runs of two recipes are never in one cell."""
+    recipes = [run.recipe for run in runs]
+    numbers, varied = texts(recipes), varying(recipes)
+    told_by_column = {False: columns == NETWORK.option or rows == OPTIMIZER.option}
+    told_by_column[True] = not (rows == OPTIMIZER.option or columns == NETWORK.option)
+
+    def title(run: Run, field: str, *, is_column: bool) -> str:
+        unusual = {
+            name: value
+            for name, value in run.recipe.unusual().items()
+            if name not in (rows, columns)
+            and (name in varied or kind_of(name) != TASK)  # the data says which task it is
+        }
+        about = [_name(run, field, numbers)]
+        for of_columns, part in ((False, NETWORK), (True, OPTIMIZER)):
+            if told_by_column[of_columns] == is_column:
+                about += [told(name, value, numbers) for name, value in unusual.items() if _is_of(name) == of_columns]
+                if part.option not in (rows, columns):
+                    about.append(part.title(run.recipe.values[part.option]))
+        if field == NETWORK.option:
+            return f"{', '.join(about)} ({run.parameters} params)"
+        first, *rest = about
+        return f"{first} ({', '.join(rest)})" if rest else first
+
+    found = {id(run): (title(run, rows, is_column=False), title(run, columns, is_column=True)) for run in runs}
+    cells: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        cells.setdefault(found[id(run)], set()).add(run.recipe.cell)
+
+    def place(run: Run) -> tuple[str, str]:
+        row, column = found[id(run)]
+        return (row, column) if len(cells[row, column]) == 1 else (f"{row} [{run.recipe.cell[:8]}]", column)
+
+    return place
+
+
+def _is_of(name: str) -> bool:
+    """Whether what is unusual is told in columns of optimizers."""
+    kind = _BY_OPTION.get(name) or kind_of(name)
+    return bool(kind and kind.of_columns)
+
+
+def _name(run: Run, field: str, numbers: Texts) -> str:
+    value: Any = run.recipe.values.get(field)
+    if field in _BY_OPTION:
+        return _BY_OPTION[field].title(value)
+    if isinstance(value, bool):
+        return told(field, value, numbers)
+    text = numbers.get(field, {}).get(value) if isinstance(value, float) else None
+    return f"{field.replace('_', ' ')} {text or plain(value)}"
+
+
+def order(run: Run, field: str) -> tuple[Any, ...]:
+    """Where a run's row or column stands: in the order of parts, and of numbers elsewhere."""
+    value: Any = run.recipe.values.get(field)
+    if field == NETWORK.option:
+        others = [name for name in run.recipe.unusual() if kind_of(name) != NETWORK]
+        return NETWORK.rank(value), len(others), -run.parameters
+    if field in _BY_OPTION:
+        return _BY_OPTION[field].rank(value), 0, 0
+    return (0, value, 0) if isinstance(value, int | float) else (1, str(value), 0)

@@ -1,0 +1,1 @@
+"""The tasks: what is to be told apart, one file each."""

@@ -1,0 +1,34 @@
+"""A registry of today made one of an older schema: what later schemas brought is taken away again."""
+
+from __future__ import annotations
+
+from commands import sql
+
+from kws.registry.location import Location, ServerUrl
+
+_OLD = {
+    "arch": "TEXT", "opt": "TEXT", "learning_rate": "FLOAT", "momentum": "FLOAT", "weight_decay": "FLOAT",
+    "epochs": "INTEGER", "batch_size": "INTEGER", "seed": "BIGINT", "softmax": "BOOLEAN", "maps": "TEXT",
+    "words": "TEXT", "data": "TEXT", "threads": "INTEGER", "slice_size": "INTEGER", "precision": "TEXT",
+    "device": "TEXT", "selection": "TEXT", "speakers": "TEXT",
+}  # fmt: skip
+
+
+def to_schema_4(place: Location) -> None:
+    """Recipes are columns of a table `runs`, and have no digests."""
+    rows = sql(place, f"SELECT key, {', '.join(_OLD)} FROM runs")
+    mark = "%s" if isinstance(place, ServerUrl) else "?"
+    sql(
+        place,
+        "DROP VIEW runs",
+        "DROP INDEX ix_trainings_recipe_digest",
+        "DROP INDEX ix_trainings_cell_digest",
+        "ALTER TABLE trainings RENAME TO runs",
+        *(f"ALTER TABLE runs DROP COLUMN {name}" for name in ("recipe_json", "recipe_digest", "cell_digest")),
+        *(f"ALTER TABLE runs ADD COLUMN {name} {kind}" for name, kind in _OLD.items()),
+    )
+    changes = ", ".join(f"{name} = {mark}" for name in _OLD)
+    for key, *values in rows:
+        sql(place, f"UPDATE runs SET {changes} WHERE key = {key}", values=tuple(values))
+    version = "UPDATE kws_registry SET schema_version = 4" if mark == "%s" else "PRAGMA user_version = 4"
+    sql(place, version)
