@@ -32,7 +32,7 @@ from benchmarks.workspace import Workspace
 from kws.registry.reader import RegistryReader
 from kws.reports.cells import Clips
 from kws.reports.estimates import Estimate, Sample, of_difference, told_from_best
-from kws.reports.predictions import Answers
+from kws.reports.predictions import Predictions
 from kws.reports.table1 import tables
 
 SEEDS = (1, 2, 3, 5, 20)
@@ -69,7 +69,7 @@ def load(workspace: Workspace) -> Cells:
             raise CellError("the registry does not know the test speakers of any run")
         table = max(known, key=lambda each: len(each.runs))
         clips, _ = Clips.of(reader, reader.card(table.data_fingerprint))
-        answers, runs = Answers(reader), {run.id: run for run in table.runs}
+        answers, runs = Predictions(reader), {run.id: run for run in table.runs}
         cells = [cell for cell in table.cells if cell.n > 1]
         rights = [np.stack([answers.right(runs[run]) for run in cell.runs]) for cell in cells]  # type: ignore[misc]
         samples = [table.samples[cell.row, cell.column] for cell in cells]

@@ -17,7 +17,6 @@ _OLD = {
 def to_schema_4(place: Location) -> None:
     """Recipes are columns of a table `runs`, and have no digests."""
     rows = sql(place, f"SELECT key, {', '.join(_OLD)} FROM runs")
-    mark = "%s" if isinstance(place, ServerUrl) else "?"
     sql(
         place,
         "DROP VIEW runs",
@@ -27,8 +26,8 @@ def to_schema_4(place: Location) -> None:
         *(f"ALTER TABLE runs DROP COLUMN {name}" for name in ("recipe_json", "recipe_digest", "cell_digest")),
         *(f"ALTER TABLE runs ADD COLUMN {name} {kind}" for name, kind in _OLD.items()),
     )
-    changes = ", ".join(f"{name} = {mark}" for name in _OLD)
+    changes = ", ".join(f"{name} = ?" for name in _OLD)
     for key, *values in rows:
         sql(place, f"UPDATE runs SET {changes} WHERE key = {key}", values=tuple(values))
-    version = "UPDATE kws_registry SET schema_version = 4" if mark == "%s" else "PRAGMA user_version = 4"
-    sql(place, version)
+    on_server = isinstance(place, ServerUrl)
+    sql(place, "UPDATE kws_registry SET schema_version = 4" if on_server else "PRAGMA user_version = 4")

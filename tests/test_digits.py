@@ -13,7 +13,7 @@ from kws.registry.store import Registry
 from kws.reports import digits, labels
 from kws.reports.labels import of_runs as names
 from kws.reports.table1 import tables
-from kws.sweeps.status import Standing
+from kws.sweeps.status import PlanStatus
 
 LONG = 0.00012345678901234567
 NEAR = math.nextafter(LONG, 1)
@@ -59,7 +59,7 @@ def test_no_two_columns_runs_of_a_figure_or_of_a_plan_have_one_title(rates):
     assert len(set(names(runs))) == len(runs)
     assert not any("[" in name for name in names(runs))
     plan = [run.recipe for run in runs]
-    assert len({Standing.of(plan, None).tell(recipe) for recipe in plan}) == len(runs)
+    assert len({PlanStatus.of(plan, None).tell(recipe) for recipe in plan}) == len(runs)
 
 
 def test_tables_and_legends_have_no_number_of_seventeen_digits(tmp_path):

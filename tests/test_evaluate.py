@@ -56,10 +56,10 @@ def test_its_figures_are_those_of_the_answers_that_the_run_was_finished_with(db)
     assert said["calibration"]["brier"] == kept.calibration().brier
 
 
-def test_clips_surely_wrong_are_files_of_the_word_that_they_are(db):
+def test_clips_most_confident_errors_are_files_of_the_word_that_they_are(db):
     for split in ("test", "all"):
         said = ok_json("eval", "last", "--split", split)
-        wrong = said["surely_wrong"]
+        wrong = said["most_confident_errors"]
         assert wrong, "a network that has not learnt is not always right"
         assert len(wrong) == min(10, round((1 - said["accuracy"]) * said["clips"]))
         for each in wrong:
@@ -72,7 +72,7 @@ def test_clips_surely_wrong_are_files_of_the_word_that_they_are(db):
 
 def test_it_is_shown_with_intervals_and_says_what_they_are(db):
     shown = ok("eval", "last")
-    for part in ("Confusion matrix", "equal error rate", "Calibration of the answers", "Most surely wrong", "Wilson"):
+    for part in ("Confusion matrix", "equal error rate", "Calibration of the answers", "Most confident", "Wilson"):
         assert part in shown
     assert shown.count(" to ") > 15
 
@@ -115,7 +115,7 @@ def test_recorded_answers_are_no_new_look_at_the_split(db):
 
 def test_without_a_list_of_the_clips_they_are_called_by_their_place(db, tmp_path):
     copy = left_alone(db, tmp_path, "DELETE FROM manifests")
-    named = {each["clip"] for each in ok_json("eval", "last", "--db", copy)["surely_wrong"]}
+    named = {each["clip"] for each in ok_json("eval", "last", "--db", copy)["most_confident_errors"]}
     with Registry(db) as registry:
         run = registry.run("last")
         evaluation = registry.evaluation(run.id, run.data_fingerprint, "test")
@@ -131,7 +131,7 @@ def test_answers_whose_outputs_were_not_kept_are_shown_as_far_as_they_go(db, tmp
     assert "Confusion matrix" in result.stdout
     assert "Calibration" not in result.stdout
     record = ok_json("eval", "last", "--db", copy)
-    assert [record[name] for name in ("detection", "calibration", "surely_wrong")] == [None] * 3
+    assert [record[name] for name in ("detection", "calibration", "most_confident_errors")] == [None] * 3
 
 
 @pytest.mark.parametrize("options", [("--split", "validation"), ("--data", "task")])

@@ -17,7 +17,8 @@ BASICS = {
     *("objective", "classes", "confusion_matrix"),
 }
 EVALUATION = BASICS | {
-    *("detection", "calibration", "surely_wrong", "trained_on", "clips_offered", "left_out", "left_out_is_known"),
+    *("detection", "calibration", "most_confident_errors", "trained_on"),
+    *("clips_offered", "left_out", "left_out_is_known"),
     *("stored", "recipes_judged", "front_end_doubt"),
 }
 KEYS = {

@@ -9,13 +9,13 @@ from kws.cli import sweeping
 from kws.errors import KwsError
 from kws.registry.runs import FAILED, FINISHED, RUNNING
 from kws.sweeps import scheduler as lines
-from kws.sweeps.progress import Shown
-from kws.sweeps.scheduler import Ended, Line
+from kws.sweeps.progress import SweepProgress
+from kws.sweeps.scheduler import Ended, Scheduler
 from kws.sweeps.trainer import DIED, REFUSED
 
 
 class Scripted:
-    """An engine of so many processes, whose results for each recipe are given; FINISHED when there are none left."""
+    """An executor of so many processes, whose results for each recipe are given; FINISHED when there are none left."""
 
     def __init__(self, jobs=2, **results):
         self.jobs, self.script, self.asked, self.most = jobs, results, [], 0
@@ -38,10 +38,10 @@ class Scripted:
         return [(task, left.pop(0) if left else {"status": FINISHED, "run": "r"})]
 
 
-def trained(engine, seeds):
+def trained(executor, seeds):
     plan = [make_recipe(seed=seed) for seed in range(seeds)]
-    line = Line(engine, plan, {(plan[0].data, plan[0].words): "f"})
-    return [(each.recipe.seed, each.result) for each in line.ended() if isinstance(each, Ended)]
+    scheduler = Scheduler(executor, plan, {(plan[0].data, plan[0].words): "f"})
+    return [(each.recipe.seed, each.result) for each in scheduler.ended() if isinstance(each, Ended)]
 
 
 @pytest.fixture
@@ -58,41 +58,41 @@ def clock(monkeypatch):
 
 
 def test_every_recipe_ends_once_and_never_more_at_once_than_there_is_room():
-    engine = Scripted(jobs=3)
-    assert sorted(seed for seed, _ in trained(engine, 10)) == list(range(10))
-    assert engine.most == 3
+    executor = Scripted(jobs=3)
+    assert sorted(seed for seed, _ in trained(executor, 10)) == list(range(10))
+    assert executor.most == 3
 
 
 def test_nothing_to_train_asks_nothing():
-    engine = Scripted()
-    assert list(Line(engine, [], {}).ended()) == []
-    assert engine.asked == []
+    executor = Scripted()
+    assert list(Scheduler(executor, [], {}).ended()) == []
+    assert executor.asked == []
 
 
 def test_one_whose_process_died_is_asked_for_again_at_once():
-    engine = Scripted(seed1=[{"status": DIED}] * 2)
-    ended = dict(trained(engine, 4))
+    executor = Scripted(seed1=[{"status": DIED}] * 2)
+    ended = dict(trained(executor, 4))
     assert ended[1]["status"] == FINISHED
-    assert [seed for seed, _ in engine.asked].count(1) == 3
+    assert [seed for seed, _ in executor.asked].count(1) == 3
 
 
 def test_one_whose_processes_always_die_has_failed_and_the_others_go_on():
-    engine = Scripted(seed0=[{"status": DIED}] * 99)
-    ended = dict(trained(engine, 3))
+    executor = Scripted(seed0=[{"status": DIED}] * 99)
+    ended = dict(trained(executor, 3))
     assert ended[0] == {"status": FAILED, "run": None, "error": f"its process died {lines.DEATHS} times"}
     assert ended[1]["status"] == ended[2]["status"] == FINISHED
 
 
 def test_what_is_asked_first_is_asked_again_where_its_process_died():
-    engine = Scripted(seed0=[{"status": DIED}] * (lines.DEATHS - 1) + [{"fingerprint": "f"}])
-    assert lines.result_of(engine, "probe", make_recipe(seed=0)) == {"fingerprint": "f"}
+    executor = Scripted(seed0=[{"status": DIED}] * (lines.DEATHS - 1) + [{"fingerprint": "f"}])
+    assert lines.result_of(executor, "probe", make_recipe(seed=0)) == {"fingerprint": "f"}
 
 
 def test_where_the_first_process_always_dies_that_is_said():
-    engine = Scripted(seed0=[{"status": DIED}] * 99)
+    executor = Scripted(seed0=[{"status": DIED}] * 99)
     with pytest.raises(KwsError, match=f"died {lines.DEATHS} times before any run"):
-        lines.result_of(engine, "probe", make_recipe(seed=0))
-    assert len(engine.asked) == lines.DEATHS
+        lines.result_of(executor, "probe", make_recipe(seed=0))
+    assert len(executor.asked) == lines.DEATHS
 
 
 def test_a_process_that_cannot_work_ends_all_with_its_sentence():
@@ -102,16 +102,16 @@ def test_a_process_that_cannot_work_ends_all_with_its_sentence():
 
 def test_what_somebody_else_trains_is_asked_for_again_until_it_is_there(clock):
     running = [{"status": RUNNING, "run": "r", "sign": f"1 {second}", "last_seen": "x"} for second in range(5)]
-    engine = Scripted(seed0=running)
-    ended = trained(engine, 3)
+    executor = Scripted(seed0=running)
+    ended = trained(executor, 3)
     assert [seed for seed, _ in ended][:2] == [1, 2]  # what can be trained is not kept waiting
     assert dict(ended)[0]["status"] == FINISHED
-    assert [silent for seed, silent in engine.asked if seed == 0] == [None] * 6
+    assert [silent for seed, silent in executor.asked if seed == 0] == [None] * 6
 
 
 def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
     results = [{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 500
-    engine = Scripted(seed0=list(results))
+    executor = Scripted(seed0=list(results))
 
     class Sees(Scripted):
         def results(self, seconds):
@@ -119,9 +119,9 @@ def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
                 return [(self.at_work.pop(0), {"status": FINISHED, "run": "r"})]
             return super().results(seconds)
 
-    engine = Sees(seed0=list(results))
-    assert dict(trained(engine, 1))[0]["status"] == FINISHED
-    asked = [silent for _, silent in engine.asked]
+    executor = Sees(seed0=list(results))
+    assert dict(trained(executor, 1))[0]["status"] == FINISHED
+    asked = [silent for _, silent in executor.asked]
     assert asked[-1] == "1 now"
     assert set(asked[:-1]) == {None}
     assert len(asked) > lines.SILENT_SECONDS / 10  # the clock above goes on a few seconds a look
@@ -130,34 +130,34 @@ def test_what_gives_no_sign_any_more_is_taken_over_and_only_then(clock):
 
 def test_what_can_be_seen_to_live_is_waited_for_however_long_it_is_silent(clock):
     results = [{"status": RUNNING, "run": "r", "sign": None}] * 200
-    engine = Scripted(seed0=list(results))
-    assert dict(trained(engine, 1))[0]["status"] == FINISHED
-    assert {silent for _, silent in engine.asked} == {None}
+    executor = Scripted(seed0=list(results))
+    assert dict(trained(executor, 1))[0]["status"] == FINISHED
+    assert {silent for _, silent in executor.asked} == {None}
     assert clock[0] > 3 * lines.SILENT_SECONDS
 
 
 def test_what_is_waited_for_is_told_with_how_long(clock):
-    engine = Scripted(seed0=[{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 60)
+    executor = Scripted(seed0=[{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 60)
     plan = [make_recipe(seed=0)]
-    line = Line(engine, plan, {(plan[0].data, plan[0].words): "f"})
-    told = [line.unseen["r"] for each in line.ended() if each is None and line.unseen]
+    scheduler = Scheduler(executor, plan, {(plan[0].data, plan[0].words): "f"})
+    told = [scheduler.unseen["r"] for each in scheduler.ended() if each is None and scheduler.unseen]
     assert {last_seen for last_seen, _ in told} == {"now"}
     assert told[0][1] == lines.SILENT_SECONDS
     left = [seconds for _, seconds in told]
     assert left == sorted(left, reverse=True)
     assert left[-1] == 0
-    assert line.unseen == {}
+    assert scheduler.unseen == {}
 
 
 def test_a_sweep_says_what_it_waits_for_and_again_now_and_then(capsys):
-    line, waiting = Line(Scripted(), [], {}), sweeping._Waiting()
-    with Shown(1, Path("none.db"), str) as shown:
+    scheduler, waiting = Scheduler(Scripted(), [], {}), sweeping._Waiting()
+    with SweepProgress(1, Path("none.db"), str) as shown:
         for last_seen, left in (("12:00", 90.0), ("12:00", 80.0), ("12:00", 59.0), ("12:00", 58.0), ("12:20", 90.0)):
-            line.elsewhere, line.unseen = 1, {"bcdf": (last_seen, left)}
-            waiting.tell(line, shown)
+            scheduler.elsewhere, scheduler.unseen = 1, {"bcdf": (last_seen, left)}
+            waiting.tell(scheduler, shown)
         assert shown.waiting == "waiting for 1 that other processes train"
-        line.elsewhere, line.unseen = 0, {}
-        waiting.tell(line, shown)
+        scheduler.elsewhere, scheduler.unseen = 0, {}
+        waiting.tell(scheduler, shown)
         assert shown.waiting == ""
     first, second, third = capsys.readouterr().err.splitlines()
     assert "run bcdf" in first and "last seen at 12:00" in first and "for 90 s" in first

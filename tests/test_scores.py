@@ -1,4 +1,4 @@
-"""ROC, DET, calibration and what is most surely wrong, against scikit-learn and by hand."""
+"""ROC, DET, calibration and what is most confident errors, against scikit-learn and by hand."""
 
 from __future__ import annotations
 
@@ -144,12 +144,12 @@ def test_the_areas_interval_is_near_that_of_hanley_and_mcneil():
     assert width == pytest.approx(2 * 1.96 * variance**0.5, rel=0.15)
 
 
-def test_the_most_surely_wrong_come_first_and_no_right_answer_among_them():
+def test_the_most_confident_errors_come_first_and_no_right_answer_among_them():
     made = scores([[4, 0, 0], [0, 2, 0], [0, 0, 9], [1, 0, 0]], [1, 0, 2, 2])
-    wrong = made.most_surely_wrong(10)
+    wrong = made.most_confident_errors(10)
     assert [(w.clip, w.label, w.prediction) for w in wrong] == [(0, 1, 0), (1, 0, 1), (3, 2, 0)]
     assert wrong[0].probability == pytest.approx(np.exp(4) / (np.exp(4) + 2))
-    assert made.most_surely_wrong(1) == wrong[:1]
+    assert made.most_confident_errors(1) == wrong[:1]
 
 
 # Logits of two committed runs' test clips as they are kept: "no" was taken for "other", and both are equally large.
@@ -163,7 +163,7 @@ def test_where_rounding_made_two_logits_equal_the_recorded_prediction_is_the_ans
     (only,) = made.calibration().bins
     assert (only.clips, only.right) == (1, float(answer == 1))
     assert only.probability == pytest.approx(0.5, abs=1e-3)
-    assert [wrong.prediction for wrong in made.most_surely_wrong(5)] == ([] if answer == 1 else [2])
+    assert [wrong.prediction for wrong in made.most_confident_errors(5)] == ([] if answer == 1 else [2])
 
 
 @given(st.integers(0, 10_000), st.integers(20, 200), st.integers(2, 4))
@@ -178,7 +178,7 @@ def test_however_logits_are_rounded_as_many_answers_are_right_as_were_recorded(s
     right = int((exact.argmax(axis=1) == labels).sum())
     calibration = made.calibration()
     assert round(sum(b.right * b.clips for b in calibration.bins)) == right
-    wrong = made.most_surely_wrong(clips)
+    wrong = made.most_confident_errors(clips)
     assert {w.clip for w in wrong} == set(np.flatnonzero(exact.argmax(axis=1) != labels).tolist())
     assert all(w.prediction == exact[w.clip].argmax() for w in wrong)
 

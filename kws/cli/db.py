@@ -69,7 +69,7 @@ def doctor(
 
     findings = registry_doctor.examine(db)
     copy, left = None, findings
-    if fix and any(finding.cure for finding in findings):
+    if fix and any(finding.fix for finding in findings):
         copy, _ = registry_doctor.mend(db, findings, datetime.now(UTC).isoformat(timespec="milliseconds"))
         left = registry_doctor.examine(db)
     if json:
@@ -84,7 +84,7 @@ def doctor(
     else:
         for finding in findings:
             subject = f"run {finding.run} " if finding.run else ""
-            mended = " (mended)" if finding not in left else " (--fix mends it)" if finding.cure and not fix else ""
+            mended = " (mended)" if finding not in left else " (--fix mends it)" if finding.fix and not fix else ""
             typer.echo(f"{subject}{finding.problem}{mended}")
         if not findings:
             typer.echo(f"{db} is in order")
@@ -132,7 +132,7 @@ def copy(
     Example: kws db copy experiments.db postgresql+psycopg://me@server/kws
     """
     from kws.errors import RegistryError
-    from kws.registry.copying import copy_registry
+    from kws.registry.transfer import copy_registry
     from kws.terminal import console
 
     def track(items: Iterable[str], total: int, what: str) -> Iterable[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Split = StrEnum("Split", {name: name for name in (*SPLITS, ALL)})  # type: ignore[misc]
 TEST_SPLIT = Split(TEST)
-_MOST = 10  # clips most surely wrong
+_MOST = 10  # clips most confident errors
 _SILENT_SHARE = 1e-4  # of all cells, from which on those at the lowest value are digital silence
 
 
@@ -53,10 +53,10 @@ def evaluate(
     """Evaluate a run on a split of its data, or of other data.
 
     Shows accuracy, loss, the confusion matrix, precision, recall and F1 a class; the equal error rate and the area
-    under the ROC curve of each class against the rest; whether its probabilities can be believed; the clips most surely
-    wrong; and how many of the clips it was trained on. Without --data the run's own data is used: from the registry
-    where its answers on that split are recorded, which needs neither weights nor clips, and else anew. With --data the
-    network is always evaluated anew. The result is kept in the registry, if that can be written.
+    under the ROC curve of each class against the rest; whether its probabilities can be believed; the most
+    confident errors; and how many of the clips it was trained on. Without --data the run's own data is used: from the
+    registry where its answers on that split are recorded, which needs neither weights nor clips, and else anew. With
+    --data the network is always evaluated anew. The result is kept in the registry, if that can be written.
 
     Example: kws eval last --split validation
     """

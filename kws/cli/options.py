@@ -2,9 +2,7 @@
 
 import os
 from contextlib import suppress
-from ctypes.util import find_library
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,6 +99,9 @@ def chosen_device(asked: str) -> str:
 
 def _may_have_gpu() -> bool:
     """False where a GPU's driver, or a PyTorch that can use one, is not there: that is known without importing it."""
+    from ctypes.util import find_library
+    from importlib.metadata import version
+
     return "+cpu" not in version("torch") and find_library("cuda") is not None
 
 

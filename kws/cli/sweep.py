@@ -63,6 +63,10 @@ def sweep(
         at_least("jobs", jobs, 1)
     if engine != "ray" and options.was_typed(context, "address"):
         raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
+    device = given.pop("device")
+    if engine == "local" or device == "cpu":
+        device = options.chosen_device(device)
+    given["device"] = "cpu" if device == options.AUTO else device  # a cluster's nodes have GPUs of their own
     axes = _axes(given, settings, seeds, planning.TABLE1 if preset else {}, jobs)
     from kws.registry.opening import is_new
     from kws.sweeps import executors
@@ -95,7 +99,7 @@ def _axes(
     axes: dict[str, list[Any]] = {
         "data": [options.chosen_data(each) for each in data] if data else [options.chosen_data(None)],
         "speakers": [speakers or None],
-        "device": [options.chosen_device(device)],
+        "device": [device],
         "threads": [options.chosen_threads(threads, jobs or cores())],
     }
     for name in (*(each for each in texts if each != "opt"), "opt"):  # optimizers vary fastest but for seeds

@@ -1,4 +1,4 @@
-"""A sweep from its plan to its end: shown first, then trained by an engine, then told what failed."""
+"""A sweep from its plan to its end: shown first, then trained by an executor, then told what failed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
 from kws.sweeps.plan import expand
-from kws.sweeps.progress import Shown, named
-from kws.sweeps.scheduler import Ended, Executor, Line, result_of, wait
-from kws.sweeps.status import Kind, Standing
+from kws.sweeps.progress import SweepProgress, named
+from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
+from kws.sweeps.status import Kind, PlanStatus
 from kws.sweeps.trainer import as_task
 from kws.terminal import console
 from kws.terminal.console import duration, visible
@@ -28,15 +28,15 @@ _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 def rehearse(axes: Mapping[str, Sequence[Any]], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
-    standing = Standing.of(expand(axes), db)
-    _show(standing, jobs, "", standing.estimate(jobs, {}, retry=retry))
+    status = PlanStatus.of(expand(axes), db)
+    _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
-        _print(standing, {}, dry_run=True)
+        _print(status, {}, dry_run=True)
 
 
 def run(
     axes: Mapping[str, Sequence[Any]],
-    engine: Executor,
+    executor: Executor,
     db: Location,
     *,
     new: bool,
@@ -46,24 +46,24 @@ def run(
 ) -> None:
     """Show the plan, then train what is left of it; ends with exit code 1 where runs failed.
 
-    `new` is whether the registry is not there yet; the engine makes it. Raises RecipeError for a plan that cannot be.
+    `new` is whether the registry is not there yet; the executor makes it. Raises RecipeError for a plan that cannot be.
     """
     ended: dict[Recipe, Ended] = {}
-    standing = Standing(plan=(), alike=(), found=(), seconds_an_epoch={}, tell=str)
+    status = PlanStatus(plan=(), alike=(), found=(), seconds_an_epoch={}, tell=str)
     stopped: Stopped | None = None
     try:
-        with stoppable(), engine:
-            standing, timed = _look(engine, expand(axes), None if new else db, retry=retry)
-            seconds = standing.estimate(engine.jobs, timed, retry=retry)
-            _show(standing, engine.jobs, engine.where, seconds)
-            line = Line(engine, standing.left(retry=retry), standing.fingerprints)
+        with stoppable(), executor:
+            status, timed = _look(executor, expand(axes), None if new else db, retry=retry)
+            seconds = status.estimate(executor.jobs, timed, retry=retry)
+            _show(status, executor.jobs, executor.where, seconds)
+            scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)
             waiting = _Waiting()
-            with Shown(len(line.plan), db, standing.tell, seconds) as shown:
-                for recipe in line.plan:
-                    shown.expect(recipe, standing.seconds(recipe, timed) or float(recipe.epochs))
-                for each in line.ended():
+            with SweepProgress(len(scheduler.plan), db, status.tell, seconds) as shown:
+                for recipe in scheduler.plan:
+                    shown.expect(recipe, status.seconds(recipe, timed) or float(recipe.epochs))
+                for each in scheduler.ended():
                     if each is None:
-                        waiting.tell(line, shown)
+                        waiting.tell(scheduler, shown)
                         shown.passed()
                         continue
                     ended[each.recipe] = each
@@ -73,13 +73,13 @@ def run(
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
         console.say("the sweep was interrupted; the same command goes on with it")
-    _tell_untested(db, [*(run.id for run in standing.found if run), *(e.result.get("run") for e in ended.values())])
-    failed = _failed_before(standing, retry) + [e for e in ended.values() if e.result["status"] == FAILED]
-    _tell_failed(failed, standing.tell)
+    _tell_untested(db, [*(run.id for run in status.found if run), *(e.result.get("run") for e in ended.values())])
+    failed = _failed_before(status, retry) + [e for e in ended.values() if e.result["status"] == FAILED]
+    _tell_failed(failed, status.tell)
     if stopped:
         raise stopped
     if json:
-        _print(standing, ended, dry_run=False)
+        _print(status, ended, dry_run=False)
     if failed:
         raise typer.Exit(1)
 
@@ -90,11 +90,11 @@ class _Waiting:
 
     _told: dict[str, tuple[str, float]] = field(default_factory=dict)
 
-    def tell(self, line: Line, shown: Shown) -> None:
+    def tell(self, scheduler: Scheduler, shown: SweepProgress) -> None:
         """Say what is new."""
-        others = line.elsewhere
+        others = scheduler.elsewhere
         shown.waiting = f"waiting for {others} that other processes train" if others else ""
-        for run, (last_seen, left) in line.unseen.items():
+        for run, (last_seen, left) in scheduler.unseen.items():
             seen, until = self._told.get(run, ("", 0.0))
             if seen == last_seen and left > until - _TELL_SECONDS:
                 continue
@@ -109,23 +109,23 @@ class _Waiting:
 
 
 def _look(
-    engine: Executor, plan: list[Recipe], db: Location | None, *, retry: bool
-) -> tuple[Standing, dict[Kind, float]]:
+    executor: Executor, plan: list[Recipe], db: Location | None, *, retry: bool
+) -> tuple[PlanStatus, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
     first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
-    engine.submit(as_task(first[1], do="probe"))  # while it does, the registry is read
-    standing = Standing.of(plan, db)
-    fingerprints = {first[0]: wait(engine)["fingerprint"]}
-    fingerprints |= {of: result_of(engine, "probe", recipe)["fingerprint"] for of, recipe in others}
-    standing = standing.on(fingerprints)
-    untimed = standing.untimed(retry=retry)
+    executor.submit(as_task(first[1], do="probe"))  # while it does, the registry is read
+    status = PlanStatus.of(plan, db)
+    fingerprints = {first[0]: wait(executor)["fingerprint"]}
+    fingerprints |= {of: result_of(executor, "probe", recipe)["fingerprint"] for of, recipe in others}
+    status = status.on(fingerprints)
+    untimed = status.untimed(retry=retry)
     if len(untimed) > _TIMED_KINDS:
-        return standing, {}
-    return standing, {kind: result_of(engine, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
+        return status, {}
+    return status, {kind: result_of(executor, "time", recipe)["seconds"] for kind, recipe in untimed.items()}
 
 
-def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> None:
-    for line in standing.lines(jobs, where):
+def _show(status: PlanStatus, jobs: int, where: str, seconds: float | None) -> None:
+    for line in status.lines(jobs, where):
         console.say(line)
     if seconds is None:
         console.say("estimated time: unknown until a run of each network has been timed")
@@ -133,11 +133,11 @@ def _show(standing: Standing, jobs: int, where: str, seconds: float | None) -> N
         console.say(f"estimated time: {duration(seconds)}")
 
 
-def _failed_before(standing: Standing, retry: bool) -> list[Ended]:
+def _failed_before(status: PlanStatus, retry: bool) -> list[Ended]:
     """The plan's runs that failed earlier and are left alone."""
     return [
         Ended(recipe=recipe, result={"status": FAILED, "run": run.id, "error": run.error, "before": True})
-        for recipe, run in zip(standing.plan, standing.found, strict=True)
+        for recipe, run in zip(status.plan, status.found, strict=True)
         if run and run.status == FAILED and not retry
     ]
 
@@ -163,16 +163,16 @@ def _tell_untested(db: Location, ids: Iterable[str | None]) -> None:
         console.say(f"note: {these} finished and not tested; `kws test {untested[0]}` tests one")
 
 
-def _print(standing: Standing, ended: Mapping[Recipe, Ended], *, dry_run: bool) -> None:
+def _print(status: PlanStatus, ended: Mapping[Recipe, Ended], *, dry_run: bool) -> None:
     runs: list[dict[str, Any]] = []
-    for at, recipe in enumerate(standing.plan):
-        known, now = standing.found[at], ended.get(recipe)
+    for at, recipe in enumerate(status.plan):
+        known, now = status.found[at], ended.get(recipe)
         result = now.result if now else {}
         about = ("arch", "opt", "seed", "learning_rate", "batch_size", "epochs")
         runs.append(
             {
                 "run": result.get("run") or (known.id if known else None),
-                "status": result.get("status") or standing.state(at),
+                "status": result.get("status") or status.state(at),
                 "error": result.get("error") if now else known.error if known else None,
                 **{name: getattr(recipe, name) for name in about},
             }

@@ -62,12 +62,12 @@ def run(
 
     config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
     try:
-        with stoppable(), LocalExecutor(jobs, config) as engine:
+        with stoppable(), LocalExecutor(jobs, config) as executor:
             first = Recipe.of(ignoring=True, **{**space.fixed, "opt": opts[0]})
-            fingerprint = result_of(engine, "probe", first)["fingerprint"]
+            fingerprint = result_of(executor, "probe", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
-            Trials(engine, search, db, tag, fingerprint).until(trials)
+            Trials(executor, search, db, tag, fingerprint).until(trials)
     except KeyboardInterrupt as stop:
         console.say("the search was interrupted; the same command goes on with it")
         raise Stopped(stop) from None

@@ -20,11 +20,11 @@ from kws.registry.selection import Selection
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not in order; `cure` is the SQL that mends it, "" where nothing can."""
+    """Something that is not in order; `fix` is the SQL that mends it, "" where nothing can."""
 
     run: str
     problem: str
-    cure: str = ""
+    fix: str = ""
     key: int | None = None
 
 
@@ -44,8 +44,8 @@ def examine(path: Location) -> list[Finding]:
 def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     findings = []
     if run.status == LOST:
-        cure = f"UPDATE trainings SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
-        findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", cure, key))
+        fix = f"UPDATE trainings SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
+        findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", fix, key))
     try:
         registry.card(run.data_fingerprint)
     except RegistryError as error:
@@ -57,8 +57,8 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     if epochs != list(range(1, len(epochs) + 1)):
         findings.append(Finding(run.id, "has gaps in its epochs"))
     elif run.epochs_done != len(epochs):
-        cure = "UPDATE trainings SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
-        findings.append(Finding(run.id, f"says {run.epochs_done} epochs but has {len(epochs)}", cure, key))
+        fix = "UPDATE trainings SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
+        findings.append(Finding(run.id, f"says {run.epochs_done} epochs but has {len(epochs)}", fix, key))
     if run.status == FINISHED:
         if len(epochs) != run.recipe.epochs:
             findings.append(Finding(run.id, f"is finished but has {len(epochs)} of {run.recipe.epochs} epochs"))
@@ -75,8 +75,8 @@ def mend(path: Location, findings: list[Finding], now: str) -> tuple[Path, int]:
     mended = 0
     with closing(open_database(path, create=False)) as database, database.writing() as connection:
         for finding in findings:
-            if finding.cure:
-                mended += connection.execute(finding.cure, {"key": finding.key, "now": now}).rowcount > 0
+            if finding.fix:
+                mended += connection.execute(finding.fix, {"key": finding.key, "now": now}).rowcount > 0
     return copy, mended
 
 
@@ -109,8 +109,8 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
     if right != own[0].accuracy:
         return [Finding(run_id, f"says a test accuracy of {own[0].accuracy:.4f}, but its answers make {right:.4f}")]
     if accuracy != own[0].accuracy:
-        cure = f"UPDATE trainings SET test_accuracy = {right!r} WHERE key = :key"  # noqa: S608 - a number
-        return [Finding(run_id, "shows another test accuracy than its evaluation", cure, key)]
+        fix = f"UPDATE trainings SET test_accuracy = {right!r} WHERE key = :key"  # noqa: S608 - a number
+        return [Finding(run_id, "shows another test accuracy than its evaluation", fix, key)]
     return []
 
 

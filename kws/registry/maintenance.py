@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kws.registry.copying import copy_all
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -17,6 +16,7 @@ from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.schema import BELONGINGS, OF_DATA, SCHEMA_VERSION
 from kws.registry.selection import Selection
 from kws.registry.sqlite import Database
+from kws.registry.transfer import copy_all
 
 _JUDGED = """
 SELECT split, split_fingerprint AS fingerprint, count(DISTINCT recipe) AS recipes, count(*) AS evaluations FROM tests

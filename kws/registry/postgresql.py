@@ -51,7 +51,8 @@ _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
 _TAKEN = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(%s)"
-_WRITABLE = "SELECT has_table_privilege('trainings', 'INSERT') AND NOT pg_is_in_recovery()"
+_TRAININGS = "coalesce(to_regclass('trainings'), to_regclass('runs'))"  # as it was called before schema 5
+_WRITABLE = f"SELECT has_table_privilege({_TRAININGS}, 'INSERT') AND NOT pg_is_in_recovery()"
 # Whoever is gone without a word holds its locks for a minute at most, and who waits for a dead server hears of it then.
 _KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 _SETTINGS = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEP_ALIVE.items())

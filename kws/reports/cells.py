@@ -17,7 +17,7 @@ from kws.events import TEST, VALIDATION, DataCard
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.metrics import Metric
-from kws.reports.predictions import Answers
+from kws.reports.predictions import Predictions
 
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample
@@ -85,7 +85,7 @@ class Clips:
 
 
 def samples_of(
-    answers: Answers,
+    answers: Predictions,
     metric: Metric,
     by_cell: Mapping[Place, Mapping[int, Run]],
     values: Mapping[Place, Mapping[int, float]],

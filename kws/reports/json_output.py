@@ -132,7 +132,7 @@ def coverage_record(coverage: Coverage) -> dict[str, Any]:
 def scores_record(scores: Scores | None, names: Sequence[str], most: int) -> dict[str, Any]:
     """What `kws eval --json` says beside that: how surely the network answered; None where its outputs are not kept."""
     if scores is None:
-        return {"detection": None, "calibration": None, "surely_wrong": None}
+        return {"detection": None, "calibration": None, "most_confident_errors": None}
     calibration = scores.calibration()
     return {
         "detection": {found.name: _detection(found) for found in map(scores.detection, range(len(scores.classes)))},
@@ -147,14 +147,14 @@ def scores_record(scores: Scores | None, names: Sequence[str], most: int) -> dic
                 for b in calibration.bins
             ],
         },
-        "surely_wrong": [
+        "most_confident_errors": [
             {
                 "clip": names[wrong.clip],
                 "label": scores.classes[wrong.label],
                 "prediction": scores.classes[wrong.prediction],
                 "probability": wrong.probability,
             }
-            for wrong in scores.most_surely_wrong(most)
+            for wrong in scores.most_confident_errors(most)
         ],
     }
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kws.registry.runs import Run
 from kws.reports.classes import ClassReport
-from kws.reports.predictions import Answers
+from kws.reports.predictions import Predictions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,8 @@ class Metric:
 
     name: str
     title: str
-    of: Callable[[Answers, Run], float | None]
-    influences: Callable[[Answers, Run, Clusters], Floats | None] | None = None
+    of: Callable[[Predictions, Run], float | None]
+    influences: Callable[[Predictions, Run, Clusters], Floats | None] | None = None
     more_is_better: bool = True
     percent: bool = False
     digits: int = 0
@@ -68,13 +68,13 @@ def metric(name: str, *, reach: float = 0.9) -> Metric:
     return METRICS[name]
 
 
-def _right(answers: Answers, run: Run, clusters: Clusters) -> Floats | None:
+def _right(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
     """The influence values of accuracy."""
     right = answers.right(run)
     return None if right is None else _of_mean(right, clusters)
 
 
-def _losses(answers: Answers, run: Run, clusters: Clusters) -> Floats | None:
+def _losses(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
     """The influence values of the loss; None where the logits were not kept."""
     losses = answers.losses(run)
     return None if losses is None else _of_mean(losses, clusters)
@@ -89,7 +89,7 @@ def _of_mean(values: Floats, clusters: Clusters) -> Floats:
     return influences
 
 
-def _f1(answers: Answers, run: Run) -> float | None:
+def _f1(answers: Predictions, run: Run) -> float | None:
     found = answers.of(run)
     if found is None:
         return None
@@ -97,7 +97,7 @@ def _f1(answers: Answers, run: Run) -> float | None:
     return statistics.fmean(score.f1 or 0.0 for score in ClassReport.of(evaluation, card.classes).scores)
 
 
-def _f1_influences(answers: Answers, run: Run, clusters: Clusters) -> Floats | None:
+def _f1_influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
     """By leaving each cluster out in turn (the jackknife; Efron and Stein, Annals of Statistics 9, 1981)."""
     import numpy as np
 
@@ -118,7 +118,7 @@ def _f1_influences(answers: Answers, run: Run, clusters: Clusters) -> Floats | N
     return influences
 
 
-def _epochs_to(answers: Answers, run: Run, accuracy: float) -> float | None:
+def _epochs_to(answers: Predictions, run: Run, accuracy: float) -> float | None:
     """The first epoch that reached it; infinite where none did, None for a run without epochs."""
     curve = answers.registry.validation_accuracies(run.id)
     if not curve:
@@ -126,7 +126,7 @@ def _epochs_to(answers: Answers, run: Run, accuracy: float) -> float | None:
     return next((float(epoch) for epoch, value in enumerate(curve, start=1) if value >= accuracy), float("inf"))
 
 
-def _loss(answers: Answers, run: Run) -> float | None:
+def _loss(answers: Predictions, run: Run) -> float | None:
     found = answers.of(run)
     return found[1].loss if found else None
 

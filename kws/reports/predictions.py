@@ -1,4 +1,4 @@
-"""Answers: what finished runs answered on their own test splits, each read once however many figures need it."""
+"""Predictions: what finished runs answered on their own test splits, each read once however many figures need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Answers:
+class Predictions:
     """The answers of a registry's runs, as they are asked for."""
 
     def __init__(self, registry: RegistryReader) -> None:

@@ -1,4 +1,4 @@
-"""How surely a network answered: ROC and DET of each class, calibration, the clips most surely wrong. Imports numpy.
+"""How surely a network answered: ROC and DET of each class, calibration, the most confident errors. Imports numpy.
 
 Decisions:
 - A class is detected by its log-odds, the logit less the log-sum-exp of the others: it orders clips as the softmax's
@@ -182,7 +182,7 @@ class Scores:
             brier_interval=percentiles(resampled[:, 1]),
         )
 
-    def most_surely_wrong(self, most: int) -> list[Wrong]:
+    def most_confident_errors(self, most: int) -> list[Wrong]:
         """The clips taken for another class with the greatest probability, the surest first."""
         probability = self._probability
         wrong = np.flatnonzero(self.answers != self.labels)

@@ -26,7 +26,7 @@ from kws.reports import labels
 from kws.reports.caveats import notes
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
-from kws.reports.predictions import Answers
+from kws.reports.predictions import Predictions
 from kws.reports.table import Table
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def tables(
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
             conditions = tuple(getattr(run.recipe, name) for name in equal)
             groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
-    answers = Answers(registry)
+    answers = Predictions(registry)
     made = (
         _table(answers, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
         for key, group in sorted(groups.items())
@@ -60,7 +60,7 @@ def tables(
 
 
 def _table(
-    answers: Answers,
+    answers: Predictions,
     runs: list[Run],
     rows: str,
     columns: str,

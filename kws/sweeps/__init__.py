@@ -4,9 +4,9 @@
     standing    what of a plan the registry has, and how long the rest may take
     line        recipes on their way to processes, until each has ended; deaths and runs of others
     trainer     what one process does: it claims a run and trains it, data and registry kept from one to the next
-    pool        an engine: processes of this machine
+    pool        an executor: processes of this machine
     worker      such a process
-    cluster     an engine: the nodes of a Ray cluster
+    cluster     an executor: the nodes of a Ray cluster
     search      which recipe a search over hyperparameters tries next
     shown       one live display for all of it
 

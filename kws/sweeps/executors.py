@@ -1,6 +1,6 @@
 """Who trains a sweep: processes of this machine, or a Ray cluster.
 
-A sweep chooses before it imports and reads anything else, since an engine's first process takes a second and more for
+A sweep chooses before it imports and reads anything else, since an executor's first process takes a second and more for
 torch alone.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def choose(
     config: WorkerConfig, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
 ) -> Executor:
-    """The engine; without `jobs`, for as many runs at once as fit into the cores of this machine or of the cluster."""
+    """The executor; without `jobs`, for as many runs at once as fit into this machine's cores or the cluster's."""
     if not ray:
         return LocalExecutor(jobs or fitting(axes), config)
     from kws.sweeps.ray_executor import RayExecutor

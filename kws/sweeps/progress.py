@@ -30,7 +30,7 @@ _LOOK_SECONDS = 0.5
 _MOST_ROWS = 16  # runs shown at once
 
 
-class Shown:
+class SweepProgress:
     """Draws how far `total` runs are: those that are expected, of which `tell` says what they are called.
 
     `seconds` is how long they may take in all. What there is to wait for besides is said in `waiting`.

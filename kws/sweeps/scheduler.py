@@ -1,4 +1,4 @@
-"""The line of recipes on their way to an engine's processes, until each has ended.
+"""The line of recipes on their way to an executor's processes, until each has ended.
 
 A recipe whose process died goes back to its head, DEATHS times at most. One that a process of somebody else trains is
 asked for again and again, until it is finished or can be taken over: at once where its process is seen to be gone, and
@@ -74,14 +74,14 @@ class _Other:
 
 
 @dataclass
-class Line:
+class Scheduler:
     """Recipes to train, on data with these fingerprints by (data, words).
 
     `elsewhere` is how many others train now, and `unseen` says of each of those that cannot be seen from here, by its
     run's id, when it gave its last sign and in how many seconds it is gone on with if it gives no other.
     """
 
-    engine: Executor
+    executor: Executor
     plan: Sequence[Recipe]
     fingerprints: Mapping[tuple[str, tuple[str, ...]], str]
     elsewhere: int = 0
@@ -100,15 +100,15 @@ class Line:
         while left or others or asked:
             now = time.monotonic()
             for other in others.values():
-                if other.due <= now and self.engine.room() > len(left):  # never before what is surely left to do
+                if other.due <= now and self.executor.room() > len(left):  # never before what is surely left to do
                     silent = other.sign if other.sign and other.silent > SILENT_SECONDS else None
                     left.append({**other.task, "silent": silent})
                     other.due = float("inf")
-            while left and self.engine.room() > 0:
-                self.engine.submit(left.popleft())
+            while left and self.executor.room() > 0:
+                self.executor.submit(left.popleft())
                 asked += 1
             self._tell(others)
-            for task, result in self.engine.results(LOOK_SECONDS):
+            for task, result in self.executor.results(LOOK_SECONDS):
                 asked -= 1
                 at, status = task["at"], result["status"]
                 if status == REFUSED:
@@ -137,19 +137,19 @@ class Line:
         }
 
 
-def result_of(engine: Executor, what: str, recipe: Recipe) -> Result:
+def result_of(executor: Executor, what: str, recipe: Recipe) -> Result:
     """Ask one process something and wait for it. Raises KwsError where it refuses, or always dies."""
-    engine.submit(as_task(recipe, do=what))
-    return wait(engine)
+    executor.submit(as_task(recipe, do=what))
+    return wait(executor)
 
 
-def wait(engine: Executor) -> Result:
+def wait(executor: Executor) -> Result:
     """The result of the only task that was submitted, after saying what it tells.
 
     Raises KwsError where the process refuses, or always dies.
     """
     for death in range(DEATHS):
-        while not (found := engine.results(LOOK_SECONDS)):
+        while not (found := executor.results(LOOK_SECONDS)):
             pass
         ((task, result),) = found
         if result.get("status") in (REFUSED, FAILED):
@@ -159,5 +159,5 @@ def wait(engine: Executor) -> Result:
                 console.say(console.visible(told))
             return result
         if death + 1 < DEATHS:
-            engine.submit(task)
+            executor.submit(task)
     raise KwsError(f"the sweep's first process died {DEATHS} times before any run; try `kws train` for one of them")

@@ -30,7 +30,7 @@ Kind = tuple[str, str, int]  # what runs of the same speed have in common
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class PlanStatus:
     """A plan, each recipe's equal runs on any data, the furthest first, and the one of them that counts."""
 
     plan: Sequence[Recipe]
@@ -41,7 +41,7 @@ class Standing:
     fingerprints: Fingerprints = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Sequence[Recipe], db: Location | None) -> Standing:
+    def of(cls, plan: Sequence[Recipe], db: Location | None) -> PlanStatus:
         """What of a plan is in the registry (None: there is none yet), by the names of its data."""
         known: dict[str, list[Known]] = {}
         if db:
@@ -54,7 +54,7 @@ class Standing:
         each = _seconds_an_epoch(run for runs in known.values() for run in runs)
         return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=labels.of_plan(plan))
 
-    def on(self, fingerprints: Fingerprints) -> Standing:
+    def on(self, fingerprints: Fingerprints) -> PlanStatus:
         """The same, by what the data is."""
         found = []
         for recipe, runs in zip(self.plan, self.alike, strict=True):

@@ -21,7 +21,7 @@ from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
 from kws.reports.labels import of_trial
 from kws.sweeps.local_executor import LocalExecutor
-from kws.sweeps.progress import Shown
+from kws.sweeps.progress import SweepProgress
 from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
 from kws.sweeps.trainer import DIED, REFUSED, Task, as_task
@@ -54,8 +54,8 @@ class _Open:
 class Trials:
     """A search's trials; those with its tag that another search's ranges or other clips made are none of them."""
 
-    def __init__(self, engine: LocalExecutor, search: Search, db: Location, tag: str, fingerprint: str) -> None:
-        self._engine, self._search, self._db, self._tag, self._fingerprint = engine, search, db, tag, fingerprint
+    def __init__(self, executor: LocalExecutor, search: Search, db: Location, tag: str, fingerprint: str) -> None:
+        self._executor, self._search, self._db, self._tag, self._fingerprint = executor, search, db, tag, fingerprint
         self._open: dict[int, _Open] = {}
         self._cut_off: deque[Recipe] = deque()
         self._ended = 0
@@ -68,17 +68,17 @@ class Trials:
         there, again = self._ended, len(self._cut_off)
         counted = f"{there:,} there, {again:,} to go on with" if there or again else "none there yet"
         counted += f", {len(self._open):,} that other processes train" if self._open else ""
-        console.say(f"search {self._tag}: {wanted:,} trials ({counted}), {self._engine.jobs} at once")
+        console.say(f"search {self._tag}: {wanted:,} trials ({counted}), {self._executor.jobs} at once")
         if listed is not None and len(listed) < wanted:
             many = "1 recipe" if len(listed) == 1 else f"{len(listed):,} recipes"
             console.say(f"note: these ranges and values hold {many}; no more can be tried than that")
             wanted = len(listed)
-        with Shown(max(wanted - there, 0), self._db, of_trial) as shown:
+        with SweepProgress(max(wanted - there, 0), self._db, of_trial) as shown:
             while True:
                 wanted = self._begin(wanted, shown)
                 if not self._open and self._ended >= wanted:
                     return
-                for task, result in self._engine.results(LOOK_SECONDS):
+                for task, result in self._executor.results(LOOK_SECONDS):
                     if ended := self._take(task, result):
                         shown.ended(ended)
                 for ended in self._look_elsewhere():
@@ -87,9 +87,9 @@ class Trials:
                 shown.waiting = f"waiting for {others} that other processes train" if others else ""
                 shown.passed()
 
-    def _begin(self, wanted: int, shown: Shown) -> int:
+    def _begin(self, wanted: int, shown: SweepProgress) -> int:
         """Begin as many trials as there is room for; returns how many are wanted, fewer where no recipe is left."""
-        while self._ended + len(self._open) < wanted and self._engine.room() > 0:
+        while self._ended + len(self._open) < wanted and self._executor.room() > 0:
             for ended in self._look():
                 shown.ended(ended)
             if self._ended + len(self._open) >= wanted:
@@ -134,20 +134,20 @@ class Trials:
                 if run and has_ended(run):
                     yield self._end(number, run, registry)
                     continue
-            if self._engine.room() > 0:
+            if self._executor.room() > 0:
                 one.elsewhere = False
                 self._submit(number, silent=one.sign if now - one.since > SILENT_SECONDS else None)
 
     def _submit(self, number: int, silent: str | None = None) -> None:
         told: dict[str, Any] = {"at": number, "tags": [self._tag], "epochs_told": True, "silent": silent}
-        self._engine.submit(as_task(self._open[number].recipe, do="train", **told))
+        self._executor.submit(as_task(self._open[number].recipe, do="train", **told))
 
     def _take(self, task: Task, result: dict[str, Any]) -> Ended | None:
         """What a process said: an epoch, which is answered, or what became of a trial."""
         number = task["at"]
         one = self._open[number]
         if "epoch" in result:
-            self._engine.reply(task, go_on=not self._gives_up(one, result))
+            self._executor.reply(task, go_on=not self._gives_up(one, result))
             return None
         if result["status"] == REFUSED:
             raise KwsError(result["error"])

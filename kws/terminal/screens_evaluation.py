@@ -80,7 +80,7 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
 
 
 def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:
-    """Each class told from the rest, calibration, and the clips most surely wrong; nothing without the outputs."""
+    """Each class told from the rest, calibration, and the most confident errors; nothing without the outputs."""
     if scores is None:
         return
     console = out()
@@ -107,8 +107,8 @@ def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> N
         f"Brier score {_with(calibration.brier, calibration.brier_interval, percents=False)}",
         soft_wrap=not console.is_terminal,
     )
-    wrong = table_of("clip", "said", "heard as", "probability", title="Most surely wrong")
-    for each in scores.most_surely_wrong(most):
+    wrong = table_of("clip", "said", "heard as", "probability", title="Most confident errors")
+    for each in scores.most_confident_errors(most):
         classes = (Text(visible(scores.classes[k])) for k in (each.label, each.prediction))
         sure = percent(each.probability) if each.probability < _ALL_BUT_SURE else f"over {percent(_ALL_BUT_SURE)}"
         wrong.add_row(Text(visible(names[each.clip])), *classes, sure)

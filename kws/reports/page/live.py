@@ -5,8 +5,7 @@ Decisions:
   waits for a page. Whether it has changed is told by the sizes and times of the file and its write-ahead log.
 - A server is asked, on a connection for that alone.
 - A run that is killed changes nothing in the file. While any is training, it is looked at again every two seconds.
-- Table 1, which takes longest, is made anew only when the finished runs are others than before. What its test needs
-  takes a second to import, so until that is there the table comes without the test; the page renews itself then.
+- Table 1, which takes longest, is made anew only when the finished runs are others than before.
 For any number of threads.
 """
 
@@ -17,11 +16,10 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kws.errors import RegistryError, UnknownRunError
+from kws.errors import UnknownRunError
 from kws.registry.files import real_path
 from kws.registry.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
@@ -42,30 +40,20 @@ class Live:
         self._lock = threading.Lock()
         self._stamp: Stamp = ()
         self._looked = 0.0
-        self._can_test = threading.Event()
-        self._made_of: tuple[bool, tuple[Run, ...]] | None = None
+        self._made_of: tuple[Run, ...] | None = None
         self._made: Overview | None = None
         self._overview: Overview | None = None
         self._state = ""
         self._page = ("", "")
 
-    def warm_up(self) -> None:
-        """Import what the test needs, and make the page, so that a later call need not."""
-        import scipy.stats  # noqa: F401 - a second
-
-        self._can_test.set()
-        with suppress(RegistryError):  # which whoever asks for the page is told
-            self.page()
-
     def now(self) -> tuple[str, Overview]:
         """The state, which is another one whenever anything is, and the overview of it."""
         with self._lock:
             stamp = _stamp(self.path)
-            tested = self._made_of is not None and self._made_of[0]
             due = time.monotonic() - self._looked > _LOOK_AGAIN
-            if stamp != self._stamp or tested != self._can_test.is_set() or (due and self._is_training()):
+            if stamp != self._stamp or (due and self._is_training()):
                 with RegistryReader(self.path) as registry:
-                    self._look(registry, self._can_test.is_set())
+                    self._look(registry)
                 self._stamp, self._looked = stamp, time.monotonic()
             assert self._overview is not None
             return self._state, self._overview
@@ -103,13 +91,13 @@ class Live:
         by_id = {run.id: run for run in self.now()[1].runs}
         return [by_id[run_id] for run_id in dict.fromkeys(ids) if run_id in by_id]
 
-    def _look(self, registry: RegistryReader, test: bool) -> None:
+    def _look(self, registry: RegistryReader) -> None:
         runs = tuple(registry.runs())
-        of = (test, tuple(run for run in runs if run.status == FINISHED))
-        if self._made is None or of != self._made_of:
-            self._made, self._made_of = overview(registry, of[1], test=test), of
+        finished = tuple(run for run in runs if run.status == FINISHED)
+        if self._made is None or finished != self._made_of:
+            self._made, self._made_of = overview(registry, finished), finished
         self._overview = dataclasses.replace(self._made, runs=runs)
-        self._state = hashlib.sha256(repr((test, runs)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        self._state = hashlib.sha256(repr(runs).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def _is_training(self) -> bool:
         return self._overview is not None and any(run.status == RUNNING for run in self._overview.runs)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -67,9 +66,7 @@ def address(listener: socket.socket) -> str:
 
 def serve(path: Location, listener: socket.socket) -> None:
     """Serve the registry's page until a signal ends it."""
-    live = Live(path)
-    threading.Thread(target=live.warm_up, daemon=True).start()
-    server(live).run(sockets=[listener])
+    server(Live(path)).run(sockets=[listener])
 
 
 def server(live: Live) -> uvicorn.Server:
