@@ -142,6 +142,36 @@ def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(
     assert [run["tags"] for run in ok_json("runs", "list")["runs"]] == [["first", "paper"], [], []]
 
 
+def test_a_registry_of_schema_4_shows_the_recipes_that_it_had_and_one_text_of_each(tmp_path):
+    """In it are recipes of networks and optimizers that there are no more, and a look at a split for a purged run."""
+    path = Path(shutil.copy(FIXTURES / "schema4.db", tmp_path / "experiments.db"))
+    was, before = columns(path), dump(path)
+    (told,) = upgrade(path)
+    copy = tmp_path / "experiments.schema-4.db"
+    assert told.endswith(str(copy))
+    kept = {table: names for table, names in was.items() if table != "tests"}
+    assert [
+        [value.replace("\\u00fc\\u00df", "üß") if isinstance(value, str) else value for value in row]
+        for row in only(copy, kept)["runs"]
+    ] == [list(row) for row in only(path, kept)["runs"]]
+    assert {t: r for t, r in only(path, kept).items() if t != "runs"} == {
+        t: r for t, r in only(copy, kept).items() if t != "runs"
+    }
+    with Registry(path) as registry:
+        runs = registry.runs()
+        rows = sql(path, "SELECT recipe_json, recipe_digest, cell_digest FROM trainings")
+        assert [(run.recipe.text, run.recipe.digest, run.recipe.cell) for run in runs] == rows
+        assert [run.recipe.values.get("channels") for run in runs] == [(32, 16), (32, 16), None, (8, 4), None, None]
+        assert (runs[4].recipe.arch, runs[4].recipe.opt, runs[3].recipe.learning_rate) == (
+            "gone", "lion", 0.12345678901234567
+        )  # fmt: skip
+        cells = {run.recipe.cell for run in runs if run.status == "finished"}
+    assert {row[0] for row in sql(path, "SELECT recipe FROM tests")} == cells
+    assert len(sql(path, "SELECT * FROM tests")) == len(before["tests"]) == len(cells) + 2  # a seed, and a purged one
+    make_registry(tmp_path / "new.db")
+    assert schema(path) == schema(tmp_path / "new.db")
+
+
 def test_its_weights_are_the_same_bytes_and_answer_as_they_did(old, tmp_path, pristine):
     write_task(tmp_path / "task")
     kept = dict(sql(pristine, "SELECT id, safetensors FROM weights JOIN runs ON run_key = key"))

@@ -365,16 +365,26 @@ def varying(recipes: Iterable[Recipe]) -> list[str]:
     Different optimizers have different defaults: of an option of a part, only recipes that have the same part are
     compared.
     """
-    recipes, known = list(dict.fromkeys(recipes)), _known()
-    every = dict.fromkeys(name for recipe in recipes for name in recipe.values)
-    found = []
-    for name in every:
-        kind = known.kinds.get(name)
-        part = kind.option if kind and not kind.several else ""
-        pairs = {(r.values.get(part), r.values.get(name)) for r in recipes if not part or name in r.values}
-        each = known.options.get(name)
-        if len(pairs) > len({of for of, _ in pairs}) and not (each and each.bits):
-            found.append(name)
+    recipes, known = list(recipes), _known()
+    found: list[str] = []
+    for kind in KINDS:
+        each = {getattr(recipe, kind.name) for recipe in recipes}
+        if len(each) < 2:
+            continue
+        values = [
+            ("", {name: value for config in configs for name, value in config.values().items()})
+            if kind.several
+            else (configs.NAME, configs.values())
+            for configs in each
+        ]
+        if len({part for part, _ in values}) > 1:
+            found.append(kind.option)
+        for name in dict.fromkeys(name for _, own in values for name in own):
+            pairs = {(part, own[name]) for part, own in values if name in own}
+            if len(pairs) > len({part for part, _ in pairs}):
+                found.append(name)
+    own_names = (each.name for each in own_options() if not each.bits)
+    found += [name for name in own_names if len({getattr(recipe, name) for recipe in recipes}) > 1]
     return sorted(found, key=lambda name: known.names.index(name) if name in known.names else len(known.names))
 
 

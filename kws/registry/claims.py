@@ -8,6 +8,7 @@ A claim is one transaction that has the write lock before it looks: of two that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,7 +38,10 @@ class Known:
     seconds: float
     fingerprint: str
     digest: str
-    recipe: Recipe
+    arch: str
+    data: str
+    threads: int
+    epochs: int
     last_seen: str | None = None
 
 
@@ -123,6 +127,7 @@ class Claimer(Registry):
 
 def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
     seen = sightings.get(row["key"], Sighting(status=row["status"]))
+    recipe = json.loads(row["recipe_json"])  # as it is: a plan may look at ten thousand
     return Known(
         id=row["id"],
         status=seen.status,
@@ -130,6 +135,9 @@ def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
         seconds=row["milliseconds"] / 1000,
         fingerprint=row["data_fingerprint"],
         digest=row["recipe_digest"],
-        recipe=Recipe.from_text(row["recipe_json"]),
+        arch=recipe["network"]["name"],
+        data=recipe["data"],
+        threads=recipe["threads"],
+        epochs=recipe["epochs"],
         last_seen=seen.last_seen,
     )

@@ -48,9 +48,7 @@ class PlanStatus:
             with PlanReader(db) as registry:
                 known = registry.known()
         alike = [known.get(recipe.digest, []) for recipe in plan]
-        found = [
-            next((run for run in runs if run.recipe.data == r.data), None) for r, runs in zip(plan, alike, strict=True)
-        ]
+        found = [next((run for run in runs if run.data == r.data), None) for r, runs in zip(plan, alike, strict=True)]
         each = _seconds_an_epoch(run for runs in known.values() for run in runs)
         return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=labels.of_plan(plan))
 
@@ -117,6 +115,6 @@ def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
     sums: dict[Kind, tuple[float, int]] = {}
     for run in runs:
         if run.status == FINISHED:
-            seconds, epochs = sums.get(of := kind(run.recipe), (0.0, 0))
-            sums[of] = seconds + run.seconds, epochs + run.recipe.epochs
+            seconds, epochs = sums.get(of := (run.arch, run.data, run.threads), (0.0, 0))
+            sums[of] = seconds + run.seconds, epochs + run.epochs
     return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}

@@ -159,7 +159,7 @@ def test_sixteen_writers_lose_nothing(url):
         "splits": 3,
         "manifests": 0,
         "tests": whole,
-        "runs": whole,
+        "trainings": whole,
         "sessions": whole,
         "epochs": whole * epochs,
         "evaluations": whole,

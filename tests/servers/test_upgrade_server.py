@@ -60,7 +60,11 @@ def test_it_is_upgraded_with_every_row_and_has_the_tables_of_a_new_one(old, serv
     assert sql(old, "SELECT schema_version FROM kws_registry") == [(SCHEMA_VERSION,)]
     assert sql(old, "SELECT count(*) FROM tests") == [(2,)]
     upgraded = shape(old)
-    sql(old, "DROP TABLE tests, manifests, logits, evaluations, epochs, sessions, tags, weights, checkpoints, runs")
+    sql(
+        old,
+        "DROP VIEW runs",
+        "DROP TABLE tests, manifests, logits, evaluations, epochs, sessions, tags, weights, checkpoints, trainings",
+    )
     sql(old, "DROP TABLE splits, data, kws_registry")
     make_registry(old)
     assert upgraded == shape(old)
