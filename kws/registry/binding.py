@@ -1,9 +1,9 @@
-"""Binding: whether what a process records is in the file at the registry's path, and not in one that was there before.
+"""Binding: checks that what a process records is in the file now at the registry's path, not in a previous one.
 
-The guarantee: a run is told as finished only after its end was seen in the file at the path, through that path. Until
-then each record is held to it cheaply: a look at what the path leads to, and where that has changed, a look at what is
-in there of the run. A file may be removed, moved or replaced, a link be led elsewhere, or another file be written over
-it. Inodes alone prove nothing, for on some mounts they change, or stay.
+The guarantee: a run is reported as finished only after its end was read back from the file at the path, through that
+path. Until then each record gets a cheap check: compare what the path leads to, and only if that has changed, look for
+the run's heartbeat in the file. A file may be removed, moved, replaced or overwritten by another file, or a link may be
+redirected. Inodes alone prove nothing: on some mounts they change for the same file, or stay the same for another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from kws.errors import RegistryError
 from kws.registry.files import File, Stamp, real_path, stamp
 
-SURE_SECONDS = 1.0  # for which nothing may change before a file is said to be another one
+SURE_SECONDS = 1.0  # how long nothing must change before a file counts as another one
 _LONGEST_SECONDS = 30.0
 _AGAIN_SECONDS = 0.05
 _WITHOUT_LOG = "mode=ro&immutable=1"
@@ -26,27 +26,28 @@ SELECT heartbeat_at FROM sessions WHERE session = :session AND run_key = (SELECT
 
 
 class ReplacedError(RegistryError):
-    """The registry's path leads to another file than the one that a run is recorded in, or to none."""
+    """The registry's path no longer leads to the file that a run is recorded in, but to another file or to none."""
 
 
 @dataclass(frozen=True)
 class Beat:
-    """A session's latest heartbeats, of which the registry keeps the last; the first was seen in the file itself."""
+    """A session's latest heartbeats; the registry keeps only the last, and the first was found in the file itself."""
 
     run: str
     session: int
     at: tuple[str, ...]
 
     def is_in(self, connection: sqlite3.Connection) -> bool:
-        """Whether one of them is recorded there."""
+        """Whether the database contains one of these heartbeats."""
         row = connection.execute(_SIGN, {"run": self.run, "session": self.session}).fetchone()
         return row is not None and row[0] in self.at
 
     def is_at_path(self, file: File) -> bool:
-        """Whether one of them is in the file at the path.
+        """Whether the file at the path contains one of these heartbeats.
 
-        False, which means that another file was written over it, only after nothing has changed for SURE_SECONDS. A
-        file that SQLite cannot read without its log counts as ours: a partial checkpoint leaves it so.
+        False means that another file was written over it; it is returned only after nothing has changed for
+        SURE_SECONDS. A file that SQLite cannot read without its log counts as ours: a partial checkpoint leaves it in
+        that state.
         """
         patience = _Patience(_look(file))
         while True:
@@ -71,7 +72,7 @@ class _Patience:
         self._longest = time.monotonic() + _LONGEST_SECONDS
 
     def is_over(self, look: tuple[Stamp, ...], *, half_written: bool = False) -> bool:
-        """Whether to wait no longer; for a file that is half written it is the whole time."""
+        """Whether to stop waiting; for a half-written file, only after _LONGEST_SECONDS."""
         if look != self._look:
             self._until, self._look = time.monotonic() + SURE_SECONDS, look
         return time.monotonic() > (self._longest if half_written else min(self._until, self._longest))
@@ -79,10 +80,10 @@ class _Patience:
 
 @dataclass
 class Binding:
-    """What a process has recorded of a run of its own, as far as it has to be found again: its heartbeats.
+    """The heartbeats that a process has recorded for one of its runs, to be found again in the file.
 
-    `seen` is the number of the last one that was found in the file itself, without its log; `anchor` is one of an
-    earlier run that was, which does for as long as there is none.
+    `seen` is the index of the last heartbeat that was found in the file itself, without its log; -1 for none. `anchor`
+    is a heartbeat of an earlier run that was found there; it is used until this run has one.
     """
 
     run: str
@@ -90,22 +91,22 @@ class Binding:
     anchor: Beat | None = None
     beats: list[str] = field(default_factory=list)
     seen: int = -1
-    looked: tuple[Stamp, ...] = ()  # what the path led to when all was well
-    half_written: bool = False  # whether the last look was at a file that a checkpoint has left between two states
+    looked: tuple[Stamp, ...] = ()  # what the path led to at the last successful check
+    half_written: bool = False  # whether the last check found a file that a checkpoint left between two states
 
     def is_sure(self, file: File) -> bool:
-        """Whether nothing has changed since the last look."""
+        """Whether nothing has changed since the last successful check."""
         return self.looked != () and _look(file) == self.looked
 
     def last_seen(self) -> Beat | None:
-        """A heartbeat that is in the file itself."""
+        """The heartbeats of which one is in the file itself; the anchor if this run has none there."""
         return Beat(self.run, self.session, tuple(self.beats[self.seen :])) if self.seen >= 0 else self.anchor
 
     def confirm(self, file: File, *, thoroughly: bool) -> bool:
-        """Make sure of the file at the path, `thoroughly` of the last heartbeat in it; whether to open it anew.
+        """Check that the file at the path is the one recorded in; returns whether it must be reopened.
 
-        That must be where it is the same file by other inodes, or has another log. Raises ReplacedError where it is
-        another file.
+        With `thoroughly`, the last heartbeat must be in it. It must be reopened if it is the same file under another
+        inode, or has another log. Raises ReplacedError if it is another file.
         """
         if thoroughly and self.is_sure(file) and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
             return False
@@ -117,7 +118,7 @@ class Binding:
             if same and sound and not thoroughly and (number >= 0 or self.anchor):
                 self.looked, self.seen = now, number
                 return False
-            # The log is written into the open file, but never into one that has lost what it had already.
+            # Write the log into the open file, but never into a file that has lost records it already had.
             if sound or not same:
                 written = file.write_log()
                 now = _look(file)
@@ -125,15 +126,15 @@ class Binding:
                     self.looked, self.seen = now, number
                     return not same
                 if same and not written and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
-                    return False  # a reader keeps the log from being written; it is the same file by its inode, then
+                    return False  # a reader blocks the checkpoint; the inode shows that it is the same file
             if patience.is_over(now, half_written=self.half_written):
                 raise ReplacedError(f"{file.path} was {_fate(file)} while the run was recorded in it")
             time.sleep(_AGAIN_SECONDS)
 
     def _look_in(self, file: File, mode: str = _WITHOUT_LOG) -> tuple[int, bool]:
-        """The number of the heartbeat that is in the file at the path, -1 for none; and whether the anchor is.
+        """The index of the heartbeat in the file at the path (-1 for none), and whether the anchor is in it.
 
-        A missing anchor is there.
+        The second value is True if there is no anchor.
         """
         self.half_written = False
         try:
@@ -143,23 +144,23 @@ class Binding:
                 if number >= 0 or self.anchor is None:
                     return number, True
                 return number, self.anchor.is_in(other)
-        except (sqlite3.Error, ValueError) as error:  # it is not there, no registry, or just being written
+        except (sqlite3.Error, ValueError) as error:  # the file is missing, not a registry, or just being written
             self.half_written = _is_half_written(error)
             return -1, self.anchor is None
 
 
 def _is_half_written(error: Exception) -> bool:
-    """Whether SQLite finds a file malformed when it is read without its log, as a partial checkpoint leaves it."""
+    """Whether SQLite found the file malformed without its log, which is how a partial checkpoint leaves it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _opened(file: File, mode: str = _WITHOUT_LOG) -> sqlite3.Connection:
-    """The file at the path, opened once more."""
+    """A second connection to the file at the path."""
     return sqlite3.connect(f"{real_path(file.path).as_uri()}?{mode}", uri=True)
 
 
 def _look(file: File) -> tuple[Stamp, ...]:
-    """What the path leads to now and when that was last written, and what the log's name leads to."""
+    """The stamps of the file that the path leads to now (with size and time of its last write) and of its log."""
     return stamp(file.path, written=True), stamp(f"{file.real}-wal")
 
 

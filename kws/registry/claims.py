@@ -1,9 +1,9 @@
-"""Claims: which runs of a plan are there, and taking one so that nobody else trains it too.
+"""Claims: which runs of a plan exist, and how to claim one so that no other process trains it too.
 
-Runs are equal if their recipes' digests are, on data of one fingerprint: where the data lies does not count, nor what
-decides bits alone, such as threads.
-Deleted runs do not either. Of several equal runs the one that is furthest counts: finished, else running, else cut off.
-A claim is one transaction that has the write lock before it looks: of two that ask at once, one finds the other's.
+Two runs are equal if their recipes have the same digest and their data the same fingerprint. The path of the data does
+not matter, nor do fields that decide bits alone, such as threads. Deleted runs are ignored. Of several equal runs the
+most advanced one counts: finished, else running, else cut off. A claim is one transaction that takes the write lock
+before it reads: of two simultaneous claims, the second finds the run of the first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND recipe_digest = :rec
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A run of the registry, as far as a plan needs it."""
+    """The part of a run that a plan needs."""
 
     id: str
     status: str
@@ -46,10 +46,10 @@ class Known:
 
 
 class PlanReader(RegistryReader):
-    """A registry file, opened to see what of a plan is there."""
+    """A registry opened to see which runs of a plan exist."""
 
     def known(self) -> dict[str, list[Known]]:
-        """All runs by their recipes' digests, those that are furthest first; the registry is read once."""
+        """All runs by recipe digest, the most advanced first; the registry is read once."""
         found: dict[str, list[Known]] = {}
         with self.reading() as connection:
             sightings = self._sightings(connection)
@@ -63,10 +63,10 @@ class PlanReader(RegistryReader):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a claim came to: the run that counts, how it was before (None: it is new), and whether it is ours now.
+    """The result of a claim: the run that counts, its previous status (None: it is new), and whether it is ours now.
 
-    `sign` is the last sign of life of a run that another process trains, and `last_seen` when that was, both only where
-    that process cannot be seen from here.
+    `sign` is the last heartbeat of a run that another process trains, and `last_seen` its time; both are set only if
+    that process cannot be observed from here.
     """
 
     run: str
@@ -78,7 +78,7 @@ class Claim:
 
 
 class Claimer(Registry):
-    """A registry file, opened to take on runs that other processes may want, too."""
+    """A registry opened to claim runs that other processes may want, too."""
 
     def claim(
         self,
@@ -92,11 +92,11 @@ class Claimer(Registry):
         tags: Iterable[str] = (),
         silent: str | None = None,
     ) -> Claim:
-        """Take a recipe on: it is this process's if there was no equal run, or one that was cut off.
+        """Claim a recipe: it becomes this process's run if no equal run exists, or the equal run was cut off.
 
-        With `retry` also if it had failed; and if its process cannot be seen from here and its last sign of life is
-        still `silent`, for whoever asks has watched it for long enough. A process that was taken for dead is told so at
-        its next epoch.
+        With `retry`, also if that run failed. Also if its process cannot be observed from here and its last heartbeat
+        is still `silent`: the one that the caller has watched for long enough. A process wrongly taken for dead gets a
+        RegistryError at its next epoch.
         """
         with self._database.writing() as connection:
             sightings = self._sightings(connection)
@@ -127,7 +127,7 @@ class Claimer(Registry):
 
 def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
     seen = sightings.get(row["key"], Sighting(status=row["status"]))
-    recipe = json.loads(row["recipe_json"])  # as it is: a plan may look at ten thousand
+    recipe = json.loads(row["recipe_json"])  # not parsed into a Recipe: a plan may read ten thousand
     return Known(
         id=row["id"],
         status=seen.status,

@@ -1,4 +1,4 @@
-"""Whether a registry is sound: its file, every run's epochs, answers and accuracy, weights and checkpoints."""
+"""Checks and fixes a registry: its file, and every run's epochs, predictions, accuracy, weights and checkpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kws.registry.selection import Selection
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not in order; `fix` is the SQL that mends it, "" where nothing can."""
+    """A problem; `fix` is the SQL that fixes it, "" if nothing can."""
 
     run: str
     problem: str
@@ -29,7 +29,7 @@ class Finding:
 
 
 def examine(path: Location) -> list[Finding]:
-    """Everything in a registry that is not in order, in one state of it."""
+    """All problems of a registry, found in one snapshot of it."""
     with RegistryReader(path) as registry, registry.reading() as connection:
         if damage := registry.damage():
             return [Finding("", problem) for problem in damage]
@@ -67,9 +67,9 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
 
 
 def mend(path: Location, findings: list[Finding], now: str) -> tuple[Path, int]:
-    """Mend what can be, after a copy of the registry was made; returns the copy's path and how many were mended.
+    """Copy the registry, then fix what can be fixed; returns the copy's path and how many findings were fixed.
 
-    A file's copy lies beside it, a server's in the current folder.
+    The copy of a file is beside it, that of a server in the current folder.
     """
     copy = _copied_here(path) if isinstance(path, ServerUrl) else back_up_beside(path, "before-fix")
     mended = 0
@@ -115,7 +115,7 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
 
 
 def _largest(logits: bytes, answers: bytes) -> bool:
-    """Whether each clip's answer has the largest of its logits, or one as large: they were rounded to 16 bits."""
+    """Whether each clip's prediction has its largest logit; ties count, because logits are rounded to 16 bits."""
     import numpy as np
 
     outputs = np.frombuffer(logits, "<f2").reshape(len(answers), -1)
@@ -124,7 +124,7 @@ def _largest(logits: bytes, answers: bytes) -> bool:
 
 
 def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
-    """Whether weights and checkpoint are what their hashes say, and can be loaded."""
+    """Problems of the weights and the checkpoint: a hash that does not match, or a file that cannot be loaded."""
     from safetensors import SafetensorError, deserialize
 
     findings, run_id, status = [], run.id, run.status

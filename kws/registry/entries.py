@@ -1,6 +1,6 @@
-"""Entries: what is recorded beside a run's own row: data sets, answers, and the ledger of what was tested.
+"""Entries: writes what belongs to a run beside its own row: data sets, predictions, and the ledger of tests.
 
-Each function is part of its caller's transaction.
+Each function runs in its caller's transaction.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ UPDATE trainings SET test_accuracy = (
 ) WHERE key = :run_key AND data_fingerprint = :data_fingerprint AND status = 'finished' AND test_accuracy IS NULL
 """
 _NOT_UNTESTED = "DELETE FROM tags WHERE run_key = :run_key AND tag = :tag"
-_FIRST_KNOWN = ("unused", "content", "band_means")  # of a data set: they stay as they were first recorded
+_FIRST_KNOWN = ("unused", "content", "band_means")  # columns of a data set that keep their first recorded values
 
 
 def now() -> str:
-    """This moment, as the registry writes it."""
+    """The current time in the registry's format: ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: bool = False, anew: str = "") -> None:
-    """Insert a row; one that is `known` may stay as it is, one with the same columns `anew` takes these values."""
+    """Insert a row. On conflict: with `known` keep the old row; with `anew` (its key columns) update it."""
     names, values = ", ".join(row), ", ".join(f":{column}" for column in row)
     changes = ", ".join(f"{column} = excluded.{column}" for column in row)
     rule = f"ON CONFLICT ({anew}) DO UPDATE SET {changes}" if anew else "ON CONFLICT DO NOTHING" if known else ""
@@ -43,10 +43,10 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known:
 
 
 def keep_card(connection: Connection, card: DataCard) -> None:
-    """Record a data set where it is new, or was taken in from elsewhere as something that it is not.
+    """Record a data set if it is new, or correct its row if that was imported from elsewhere with wrong values.
 
-    Its name stays the one that it was first recorded under: the same clips elsewhere change no title of earlier runs.
-    What an older registry does not have of it, its manifests above all, is added.
+    The source's name stays as first recorded, so that the same clips elsewhere do not rename earlier runs. Values that
+    an older registry lacks, above all the manifests, are added.
     """
     row = serialization.of_card(card)
     known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
@@ -65,13 +65,13 @@ def keep_card(connection: Connection, card: DataCard) -> None:
 
 
 def _as_first_recorded(known: serialization.Row) -> dict[str, Any]:
-    """The columns of a known data set that what is recorded now does not change."""
+    """The columns of a known data set that keep their recorded values."""
     kept = {name: known[name] for name in _FIRST_KNOWN if known[name] is not None}
     return {"source": known["source"], **kept}
 
 
 def keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
-    """Record a run's answers on a split, and that it was looked at; the first on its own test split are its test."""
+    """Record a run's predictions on a split and enter them in the ledger; the first on its test split are its test."""
     values = serialization.of_evaluation(key, evaluation, card) | {"evaluated_at": now()}
     insert(connection, "evaluations", values, known=True)
     _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
@@ -82,7 +82,7 @@ def keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, ca
 
 
 def _enter_in_ledger(connection: Connection, key: int, split: str, card: DataCard, *, at: str) -> None:
-    """Enter that a split was looked at: the ledger keeps it, whatever becomes of the run."""
+    """Enter in the ledger that a run was evaluated on a split; the entry stays even if the run is purged."""
     row = connection.execute("SELECT * FROM trainings WHERE key = :key", {"key": key}).fetchone()
     look = {"run_id": row["id"], "tested_at": at, "recipe": row["cell_digest"]}
     for part in SPLITS if split == ALL else (split,):

@@ -1,7 +1,7 @@
-"""Environment: what a run was made with; beside the recipe and the data, this is what its bits may depend on.
+"""Environment: the versions, hardware and code of a run; besides recipe and data, its bits may depend on these.
 
-Standard library only. Neither the machine nor its user is named, for a registry is there to be passed on; a folder
-appears only as it was typed in the command, and a server's URL there without its password.
+Standard library only. Neither the machine nor its user is named, because registries are meant to be shared. A folder
+appears only as it was typed in the command, and a server's URL in it without the password.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kws.registry.location import mask
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Versions, processor and code. `git_commit` is None where kws does not run from a checkout of its repository."""
+    """Versions, processor and code. `git_commit` is None if kws does not run from a checkout of its repository."""
 
     kws_version: str
     python_version: str
@@ -36,7 +36,7 @@ class Environment:
 
     @classmethod
     def here(cls, arguments: list[str]) -> Environment:
-        """This process's environment; `arguments` are those of the command line, without the program's name."""
+        """This process's environment; `arguments` is the command line without the program's name."""
         commit, dirty = _git()
         return cls(
             kws_version=kws.__version__,
@@ -52,7 +52,7 @@ class Environment:
 
 
 def _cpu() -> str:
-    """The processor's name; its architecture where the system does not tell."""
+    """The processor's name; its architecture if the system does not report it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -64,12 +64,12 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-# Vector extensions that libraries for matrix products and transforms choose their kernels by, on x86 and on ARM.
+# Vector extensions, on x86 and ARM, by which libraries for matrix products and transforms choose their kernels.
 _EXTENSIONS = re.compile(r"sse4_2|f16c|fma|avx\w*|amx_\w+|asimd\w*|sve\w*|sme\w*|bf16|i8mm|fphp")
 
 
 def _instruction_set() -> str | None:
-    """The processor's vector extensions, in alphabetical order; None where the system does not tell."""
+    """The processor's vector extensions in alphabetical order; None if the system does not report them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -93,9 +93,9 @@ def _git() -> tuple[str | None, bool | None]:
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints; None where it is missing or fails.
+    """What a command prints; None if it is missing or fails.
 
-    Git's own variables (GIT_DIR, GIT_WORK_TREE ...) are kept from it: with them it would tell of another repository.
+    Git's variables (GIT_DIR, GIT_WORK_TREE ...) are removed: with them, git could report another repository.
     """
     settings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:

@@ -1,4 +1,4 @@
-"""What went wrong in a registry's file, as a sentence: told by SQLite's code of the error, not by what it says."""
+"""Turns SQLite errors into one-sentence RegistryErrors, chosen by SQLite's error code, not by its message."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kws.errors import RegistryError
 from kws.registry import files
 from kws.registry.files import primary
 
-_LITTLE_BYTES = 64 * 1024  # less than this, and SQLite cannot make the file that its readers share
+_LITTLE_BYTES = 64 * 1024  # with less than this, SQLite cannot create the -shm file
 
 
 def failure(path: Path, error: sqlite3.Error) -> RegistryError:
-    """What went wrong in the database, in one sentence, by SQLite's code of it."""
+    """The RegistryError for a SQLite error: what went wrong and what to do, in one sentence."""
     code, reason = primary(error), str(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return RegistryError(

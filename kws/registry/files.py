@@ -1,11 +1,11 @@
-"""A registry's file as SQLite opens it: where it really lies, how it can be opened, and whether it is still there.
+"""Opens a registry's file with SQLite: its real path, the mode to open it in, and whether it is still in place.
 
 Decisions:
-- A link is followed: SQLite keeps the log beside the real file, and whether that can be written decides.
-- What is open is bound to the path by device and inode of the file and its log. Where a path leads to something else,
-  it is opened anew (see kws.registry.sqlite), or a run that is being recorded fails (see kws.registry.binding).
-- A registry that cannot be written is read together with its log, if it has one, and else as it lies there. What was
-  opened so is opened anew when anything has changed, for others may write where we may not.
+- Links are followed: SQLite keeps the log beside the real file, so the real file decides whether we can write.
+- An open file is bound to the path by device and inode of the file and its log. If the path leads to something else,
+  the file is reopened (see kws.registry.sqlite), or the run being recorded fails (see kws.registry.binding).
+- A read-only registry is read together with its log if it has one, otherwise as it is on disk. It is reopened
+  whenever anything has changed, because others may be able to write it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from kws.registry.wal import foreign_log, in_use
 
 BUSY_SECONDS = 30
 _TRIES = 5
-_LONG_LOG = 4_000_000  # bytes; SQLite writes the log into the file once it has 1,000 pages
+_LONG_LOG = 4_000_000  # bytes; SQLite checkpoints the log into the file once it has 1,000 pages
 _HEADER = b"SQLite format 3\x00"
-_IN_WAL = b"\x02"  # the byte after that and the size of a page, where the file's changes are written to a log
+_IN_WAL = b"\x02"  # the byte after the magic and the page size; this value means WAL mode
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
-Stamp = tuple[int, ...]  # what tells a file from others, and when it was written; () for none
+Stamp = tuple[int, ...]  # a file's identity, and optionally its size and time of last write; () for none
 
-Inode = tuple[int, int]  # with the device before it
+Inode = tuple[int, int]  # (device, inode)
 _NOTHING = (0, 0)
-_open: Counter[Inode] = Counter()  # what this process has open: files, and their -shm
+_open: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
 _opening = threading.Lock()
 
 
 def _forget() -> None:
-    """In a forked process: what the other one has open is not open here, as far as locks go."""
+    """Reset in a forked process: as far as locks go, the parent's files are not open here."""
     global _opening
     _opening = threading.Lock()
     _open.clear()
@@ -48,33 +48,33 @@ if hasattr(os, "register_at_fork"):
 
 
 class File(sqlite3.Connection):
-    """A connection to a registry's file; `path` is the name that was given, `real` what that led to."""
+    """A connection to a registry's file; `path` is the path that was given, `real` the path with links resolved."""
 
     path: Path
     real: Path
-    fixed = False  # whether it is only right as long as nothing is written
-    stamps: tuple[Stamp, ...] = ()  # of what is open: the file and its log
-    written: Stamp = ()  # of the file, when all that was written to it was known to be its own
+    fixed = False  # whether the connection is valid only as long as nobody writes the file
+    stamps: tuple[Stamp, ...] = ()  # of the open file and its log
+    written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
     _held: tuple[Inode, ...] = ()
 
     def is_current(self) -> bool:
-        """Whether the path still leads to what is open, log and all."""
+        """Whether the path still leads to the open file and its log."""
         return bool(self.stamps) and self.look() == self.stamps
 
     def look(self) -> tuple[Stamp, ...]:
-        """What the path and the name of the log lead to now."""
+        """The stamps of what the path and the log's name lead to now."""
         return stamp(self.path, written=self.fixed), stamp(f"{self.real}-wal", written=self.fixed)
 
     def is_as_it_was(self) -> bool:
-        """Whether nothing was written to the file itself since, be it a checkpoint or another file over it."""
+        """Whether the file itself is unchanged since trust(): no checkpoint, and no other file written over it."""
         return stamp(self.real, written=True) == self.written
 
     def trust(self) -> None:
-        """Take all that was written to the file for its own."""
+        """Accept everything written to the file so far as legitimate."""
         self.written = stamp(self.real, written=True)
 
     def write_log(self) -> bool:
-        """Write all commits into the file, as far as no reader needs it as it was; whether all were."""
+        """Checkpoint commits from the log into the file, as far as readers allow; returns whether all were written."""
         try:
             busy, commits, written = self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
@@ -82,28 +82,29 @@ class File(sqlite3.Connection):
         return not busy and commits == written
 
     def trust_own_checkpoint(self) -> None:
-        """After a commit: trust the file as it is now if the log is long enough for SQLite to have written it there."""
+        """After a commit: trust the file if the log is long enough for SQLite to have checkpointed it by itself."""
         with suppress(OSError):
             if os.stat(f"{self.real}-wal").st_size >= _LONG_LOG:  # noqa: PTH116
                 self.trust()
 
     def bind(self) -> None:
-        """Take what the path leads to now for what is open."""
+        """Bind the connection to what the path leads to now."""
         self.stamps = self.look()
         self.trust()
         self._hold(_inode(self.real), _inode(Path(f"{self.real}-shm")))
 
     def close(self) -> None:
-        """Close the file; the last to do so writes the log into it and leaves nothing beside it."""
+        """Close the file; the last process to do so checkpoints the log into it and leaves nothing beside it."""
         self.stamps = ()
         super().close()
         self._hold()
 
     def leave(self, *, written_over: bool = False) -> None:
-        """Close a file so that its log is never mixed with what is under its name now.
+        """Close a file so that its log is never mixed with the file that has its name now.
 
-        A file that was moved has all of its log then. Where it was perhaps written over, the log stays as it is, for
-        whoever opens the file next to tell; where that is sure it is moved to -wal.old.
+        If the file was moved, its log is first written into it. If it may have been overwritten, the log stays as it
+        is, and whoever opens the file next decides whether it belongs to it. If it surely was (`written_over`), the log
+        is moved to -wal.old.
         """
         log, shared = Path(f"{self.real}-wal"), Path(f"{self.real}-shm")
         file, own = self.stamps or ((), ())
@@ -124,7 +125,7 @@ class File(sqlite3.Connection):
         self.close()
 
     def _close_without_writing(self) -> None:
-        """Close the file as somebody who may only read does: the log stays as it is."""
+        """Close the file as a read-only connection does: the log stays as it is."""
         with closing(sqlite3.connect(f"{self.real.as_uri()}?mode=ro", uri=True)) as reader:
             reader.execute("PRAGMA schema_version").fetchone()
             self.close()
@@ -137,35 +138,35 @@ class File(sqlite3.Connection):
 
 
 def stamp(path: Path | str, *, written: bool = False) -> Stamp:
-    """Device and inode of a file, with `written` its size and time, too; () where it is not there."""
+    """Device and inode of a file, with `written` also its size and modification time; () if it is missing."""
     try:
-        about = os.stat(path)  # noqa: PTH116 - each record looks some times
+        about = os.stat(path)  # noqa: PTH116 - called several times for each record
     except OSError:
         return ()
     return (about.st_dev, about.st_ino, *((about.st_size, about.st_mtime_ns) if written else ()))
 
 
 def real_path(path: Path) -> Path:
-    """What a path leads to, links followed."""
+    """A path with all links resolved."""
     return Path(os.path.realpath(path))
 
 
 def is_writable(path: Path) -> bool:
-    """Whether the file, and what SQLite puts beside it, can be written."""
+    """Whether the file and the files that SQLite keeps beside it can be written."""
     real = real_path(path)
     return os.access(real.parent, os.W_OK) and (not real.exists() or os.access(real, os.W_OK))
 
 
 def open_file(path: Path, *, make: bool = True) -> File:
-    """A connection to the file; with `make` it is made where there is none.
+    """A connection to the file; with `make` it is created if there is none.
 
-    Raises RegistryError where the log beside it is not its own, and sqlite3.Error.
+    Raises RegistryError if the log beside it is not its own, and sqlite3.Error.
     """
     real = real_path(path)
     for left in reversed(range(_TRIES)):
         with _opening:
             it, in_wal = _inode(real), True
-            if not _open[it]:  # what this process has open may not be opened and closed once more
+            if not _open[it]:  # closing a second handle would drop this process's locks
                 if why := _foreign(real):
                     raise RegistryError(why)
                 it = it if it != _NOTHING or not make else _made(real)
@@ -178,12 +179,12 @@ def open_file(path: Path, *, make: bool = True) -> File:
                 _open[it] -= it != _NOTHING
         if _inode(real) == it or not left:
             break
-        connection.close()  # another one took its place meanwhile
+        connection.close()  # another file took its place meanwhile
     return connection
 
 
 def _made(real: Path) -> Inode:
-    """The inode of a file that was not there; it is made, empty, as SQLite would, if it can be."""
+    """Create a missing file, empty as SQLite would, if possible; returns its inode."""
     with suppress(OSError):
         if is_writable(real):
             real.touch()
@@ -191,7 +192,7 @@ def _made(real: Path) -> Inode:
 
 
 def _foreign(real: Path) -> str | None:
-    """Why the log beside a file that this process does not have open is not the file's own."""
+    """Why the log beside a file that this process does not have open is foreign; None if it is not."""
     if _open[_inode(Path(f"{real}-shm"))]:
         return in_use(real, "this process")
     return foreign_log(real)
@@ -200,7 +201,7 @@ def _foreign(real: Path) -> str | None:
 def _connect(path: Path, real: Path, *, in_wal: bool, make: bool) -> File:
     if is_writable(real):
         return _opened(path, real, "mode=rwc" if make else "mode=rw")
-    # Beside a writer whose log is there, SQLite can share it; without one, it would have to make a file.
+    # If a writer's log exists, SQLite can share it; without one, it would have to create a file.
     if not in_wal or Path(f"{real}-wal").exists():
         try:
             return _opened(path, real, "mode=ro")
@@ -211,7 +212,7 @@ def _connect(path: Path, real: Path, *, in_wal: bool, make: bool) -> File:
 
 
 def _opened_as_it_lies(path: Path, real: Path) -> File:
-    """A file that cannot be written, nor what is shared with a writer: with its log, whose index is kept in memory."""
+    """Open a file where neither it nor the shared -shm can be written; its log, if any, is indexed in memory."""
     with suppress(OSError):
         if Path(f"{real}-wal").stat().st_size:
             return _opened(path, real, "mode=ro&vfs=unix-none", exclusive=True)
@@ -219,7 +220,7 @@ def _opened_as_it_lies(path: Path, real: Path) -> File:
 
 
 def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> File:
-    # Path.as_uri quotes what a file's name may hold and a URI may not.
+    # Path.as_uri quotes characters that a file name may contain and a URI may not.
     connection = sqlite3.connect(
         f"{real.as_uri()}?{mode}",
         uri=True,
@@ -232,13 +233,13 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
     connection.fixed = exclusive or "immutable" in mode
     try:
         if connection.fixed:
-            connection.bind()  # before anything is read, so that what is written meanwhile is seen
+            connection.bind()  # before anything is read, so that concurrent writes are noticed
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may hold more than tables
+        connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may contain more than tables
         connection.execute("PRAGMA schema_version").fetchone()  # opens the log
         if not connection.fixed:
             connection.bind()
@@ -249,7 +250,7 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
 
 
 def primary(error: sqlite3.Error) -> int | None:
-    """SQLite's code of an error, without what it says of it more closely; None where the error is not SQLite's own."""
+    """SQLite's primary result code of an error; None if the error is not SQLite's own."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
@@ -263,7 +264,7 @@ def _inode(path: Path) -> Inode:
 
 
 def _reads_as_wal(real: Path) -> bool:
-    """Whether the file says of itself that its changes are in a log."""
+    """Whether the file's header says that it is in WAL mode; True if it cannot be read."""
     try:
         with real.open("rb") as file:
             header = file.read(20)

@@ -1,4 +1,4 @@
-"""Run ids for completion in a shell: every key press waits for it."""
+"""Run ids for shell completion; it must be fast, because every key press waits for it."""
 
 from contextlib import closing
 
@@ -10,7 +10,7 @@ _IDS = "SELECT id FROM trainings WHERE substr(id, 1, length(:beginning)) = :begi
 
 
 def beginning_with(path: Location, beginning: str) -> list[str]:
-    """The ids in a registry that begin so, the newest first; none where there is no registry."""
+    """The ids in a registry that start with `beginning`, newest first; none if there is no registry."""
     import sqlite3
 
     about = {"beginning": beginning}

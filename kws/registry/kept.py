@@ -1,4 +1,4 @@
-"""Kept: what a process remembers of a run that it records, so that it can be recorded again elsewhere."""
+"""Kept: what a process remembers of a run that it records, so that the run can be saved elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass
 class Kept:
-    """A run's own row, its sessions and tags, its epochs by number, its last checkpoint and the epoch before that."""
+    """A run's row, sessions and tags, its epochs by number, and its last checkpoint as (epoch, data)."""
 
     run: dict[str, Any]
     sessions: Rows
@@ -23,7 +23,7 @@ class Kept:
 
     @classmethod
     def of(cls, connection: Connection, key: int) -> Kept:
-        """A run as it is recorded when this process begins to work on it."""
+        """The run as recorded in the registry when this process starts to work on it."""
 
         def select(table: str, column: str = "run_key") -> Rows:
             found = connection.execute(f"SELECT * FROM {table} WHERE {column} = :key", {"key": key})  # noqa: S608 - ours
@@ -37,7 +37,7 @@ class Kept:
         return cls(run, select("sessions"), select("tags"), epochs, checkpoint)
 
     def record(self, row: dict[str, Any], checkpoint: bytes | None) -> None:
-        """Remember an epoch's row; where a run comes to an epoch again, those after it are forgotten."""
+        """Remember an epoch's row and checkpoint; if the run repeats an epoch, later ones are forgotten."""
         number = row["epoch"]
         self.epochs = {each: known for each, known in self.epochs.items() if each < number}
         self.epochs[number] = {name: value for name, value in row.items() if name != "run_key"}
@@ -45,7 +45,7 @@ class Kept:
             self.checkpoint = number, checkpoint
 
     def row(self) -> dict[str, Any]:
-        """The run's own row after its last epoch."""
+        """The run's row, updated to its last epoch."""
         done = list(self.epochs.values())
         return self.run | {
             "epochs_done": len(done),

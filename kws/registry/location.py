@@ -1,8 +1,8 @@
-"""Location: where a registry is, as --db and KWS_DB say it: a file, or a database on a PostgreSQL server by URL.
+"""Location: parses --db and KWS_DB: a file, or the URL of a database on a PostgreSQL server.
 
-Standard library only. A URL may hold a password. It goes to the server and nowhere else: str() and repr() leave it out,
-no message repeats a URL that is not understood, and mask() takes it out of a command before that is recorded. Without
-one, libpq looks where it always does: PGPASSWORD, ~/.pgpass, a service file.
+Standard library only. A URL may contain a password. It is sent to the server and nowhere else: str() and repr() omit
+it, no error message repeats a URL that cannot be parsed, and mask() removes it from a command before that is recorded.
+Without a password in the URL, libpq looks in its usual places: PGPASSWORD, ~/.pgpass, a service file.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class ServerUrl:
 
     @property
     def name(self) -> str:
-        """The database's name, as a file has one."""
+        """The database's name, the counterpart of a file's name."""
         return dict(self._options).get("dbname", "postgresql")
 
     def options(self) -> dict[str, str]:
-        """What libpq is to connect with, the password among it: for kws.registry.postgresql alone."""
+        """The connection options for libpq, including the password; only for kws.registry.postgresql."""
         return dict(self._options)
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
+        """The values that must never be shown, such as the password."""
         return tuple(value for key, value in self._options if key in _SECRETS and value)
 
     def in_full(self) -> str:
-        """The URL with its password: for another process of ours, by a pipe, and for nothing that is kept."""
+        """The URL with its password; only to be piped to another process of ours, never to be stored."""
         return self._full
 
 
@@ -57,7 +57,7 @@ Location = Path | ServerUrl
 
 
 def locate(text: str | Path | ServerUrl) -> Location:
-    """The file or the server that a text names. Raises RegistryError for a URL that cannot be one of ours."""
+    """The file or the server that a text names. Raises RegistryError for a URL that cannot name a registry."""
     if isinstance(text, Path | ServerUrl):
         return text
     url = _URL.fullmatch(text)
@@ -65,12 +65,12 @@ def locate(text: str | Path | ServerUrl) -> Location:
 
 
 def in_full(location: Location) -> str:
-    """What locate() understands as this location in another process, wherever that is; the password with it."""
+    """A text that locate() parses to this location in any other process; it includes the password."""
     return location.in_full() if isinstance(location, ServerUrl) else str(location.absolute())
 
 
 def mask(text: str) -> str:
-    """The same text, the URLs in it without their passwords; one that is not understood is left out whole."""
+    """The text with passwords removed from its URLs; a URL that cannot be parsed is removed whole."""
     return _IN_TEXT.sub(_masked, text)
 
 
@@ -111,7 +111,7 @@ def _server(scheme: str, rest: str) -> ServerUrl:
 
 
 def _split(hosts: str) -> dict[str, str]:
-    """Hosts and ports of "host:port,host:port" as libpq wants them."""
+    """Hosts and ports of "host:port,host:port" in libpq's format."""
     found = [re.fullmatch(r"(\[.*\]|[^:]*)(?::(.*))?", each) for each in hosts.split(",")]
     if not all(found):
         raise RegistryError(f"the host in the URL after --db is not understood; it is {_FORM}")

@@ -1,4 +1,4 @@
-"""Keeping a registry: what is in it, copies of it, and what is deleted for good."""
+"""Maintains a registry: shows its contents, backs it up, and purges runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEY = "SELECT key FROM trainings WHERE id = :id"
 
 
 def info(path: Location) -> dict[str, Any]:
-    """A registry's size, schema and runs by status, and what each split has judged, the most recipes first."""
+    """A registry's size, schema, runs by status, and how many recipes each split has judged, most first."""
     with RegistryReader(path) as registry:
         runs = [*registry.runs(), *registry.runs(Selection(deleted=True))]
         with registry.reading() as connection:
@@ -49,15 +49,14 @@ def info(path: Location) -> dict[str, Any]:
 
 
 _COUNTED = (*BELONGINGS, "tests")
-ALL, BEST, NONE = "all", "best", "none"  # whose weights a copy has
+ALL, BEST, NONE = "all", "best", "none"  # which runs' weights a backup contains
 
 
 def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
-    """Copy a registry, compactly, as it is at this moment, while others write; `to` appears whole or not at all.
+    """Copy one snapshot of a registry, compactly, while others may write; `to` appears whole or not at all.
 
-    The copy has the weights of all runs, of none, or of each recipe's seed that is best on the validation split.
-    Returns how many runs' weights were left out. Raises RegistryError where there is something at `to`, or it cannot be
-    written.
+    The copy has the weights of all runs, of none, or of each recipe's best seed on the validation split. Returns how
+    many runs' weights were left out. Raises RegistryError if `to` already exists or cannot be written.
     """
     left_out = 0
     with new_file(to) as temporary:
@@ -84,7 +83,7 @@ def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
 
 
 def best_seeds(runs: Iterable[Run]) -> set[str]:
-    """Of the finished runs of each recipe on each data set, the one whose seed is best on the validation split."""
+    """The ids of the best finished run of each recipe on each data set, by validation accuracy."""
     best: dict[tuple[str, str], Run] = {}
     for run in runs:
         if run.status == FINISHED and run.validation_accuracy is not None:
@@ -96,9 +95,9 @@ def best_seeds(runs: Iterable[Run]) -> set[str]:
 
 
 def purge(path: Location, run_ids: list[str]) -> None:
-    """Remove runs for good, data sets that no run needs any more with them, and give their space back.
+    """Remove runs for good, with data sets that no run needs any more, and free their space.
 
-    The ledger of tests keeps that they were tested.
+    Their entries in the ledger of tests stay.
     """
     with closing(open_database(path, create=False)) as database:
         with database.writing() as connection:

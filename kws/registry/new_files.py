@@ -1,4 +1,4 @@
-"""New registries beside others: under a name that is free, whole or not at all, and never over anything."""
+"""Creates new registry files: under a free name, whole or not at all, and never over an existing file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from kws.errors import RegistryError
 from kws.registry.files import open_file
 
-# What systems say where there are no hard links: on vfat and exFAT, in SMB and many FUSE mounts.
+# Errors from file systems without hard links: vfat, exFAT, SMB and many FUSE mounts.
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 
 
 @contextmanager
 def new_file(to: Path) -> Iterator[Path]:
-    """A temporary path beside `to`, which takes that name when the body ends: whole, or not at all.
+    """A temporary path beside `to` that is renamed to it when the body ends: whole, or not at all.
 
-    Raises RegistryError where there is something at `to`, or it cannot be written.
+    Raises RegistryError if `to` already exists or cannot be written.
     """
     temporary = to.parent / f".new-{os.getpid()}-{threading.get_ident()}.db"
     try:
@@ -39,7 +39,7 @@ def new_file(to: Path) -> Iterator[Path]:
 
 
 def _put(temporary: Path, to: Path) -> None:
-    """Give a file its name, never over what has appeared there meanwhile."""
+    """Rename the file, but never over a file that has appeared at `to` meanwhile."""
     try:
         os.link(temporary, to)
         return
@@ -48,14 +48,14 @@ def _put(temporary: Path, to: Path) -> None:
             raise
     to.touch(exist_ok=False)
     try:
-        temporary.replace(to)  # over an empty file, which is ours
+        temporary.replace(to)  # replaces our own empty file
     except OSError:
         to.unlink()
         raise
 
 
 def free_name(path: Path, why: str) -> Path:
-    """A name beside a file for a copy of it that nothing has yet."""
+    """A free name beside a file for a copy of it; `why` becomes part of the name."""
     copy, number = path.with_name(f"{path.stem}.{why}{path.suffix}"), 1
     while copy.exists():
         number += 1
@@ -64,7 +64,7 @@ def free_name(path: Path, why: str) -> Path:
 
 
 def back_up_beside(path: Path, why: str) -> Path:
-    """A copy of the registry beside it under a name that was free; returns its path."""
+    """Copy the registry beside itself under a free name; returns the copy's path."""
     copy = free_name(path, why)
     with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
         here.backup(there)

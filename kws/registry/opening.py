@@ -1,4 +1,4 @@
-"""Opening a registry, be it in a file or on a server."""
+"""Opens a registry, in a file or on a server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from kws.registry.protocols import Backend
 
 
 def open_database(location: Location, *, create: bool) -> Backend:
-    """The registry at a location, opened; with `create` it is made where there is none.
+    """Open the registry at a location; with `create` it is created if there is none.
 
-    Raises RegistryError where it is missing, is no registry, or cannot be reached.
+    Raises RegistryError if it is missing, is not a registry, or cannot be reached.
     """
     if isinstance(location, ServerUrl):
         from kws.registry.postgresql import ServerDatabase
@@ -23,7 +23,7 @@ def open_database(location: Location, *, create: bool) -> Backend:
 def is_new(location: Location) -> bool:
     """Whether there is no registry at a location yet.
 
-    Raises RegistryError where none could be made there either, or a server cannot be reached.
+    Raises RegistryError if none could be created there either, or a server cannot be reached.
     """
     if isinstance(location, ServerUrl):
         from kws.registry.postgresql import is_new_on_server

@@ -1,8 +1,8 @@
-"""Follower: a reader that looks at runs again and again while other processes train them.
+"""Follower: a reader that polls runs while other processes train them.
 
-A look is one short transaction. What no other process has changed since the last look is not read again; only whether
-the processes of running runs are still there is asked each time, for a process that was killed changes nothing. One
-that cannot be seen from here is taken to be gone when it gave no sign for as long as SILENT_SECONDS of looks.
+A poll is one short transaction. If no other process has changed the registry since the last poll, nothing is read
+again. Only the processes of running runs are checked each time, because a killed process writes nothing. A process that
+cannot be observed from here counts as dead when polls have seen no new heartbeat for SILENT_SECONDS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """The last process that worked on a run: from which epoch on, and its clock when it began and last gave a sign."""
+    """The last process that worked on a run: its first epoch, and its start and last heartbeat by its own clock."""
 
     number: int
     first_epoch: int
@@ -43,10 +43,10 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """A run at a look, its epochs (without their iterations), the first one first, and the last session on it.
+    """A run as polled, its epochs in order (without their iterations), and its last session.
 
-    `arrived` is when a look first found the last epoch; None where it was there already when the run, or this session
-    of it, was first looked at. `session` is None for a run that was taken in from elsewhere.
+    `arrived` is when a poll first found the last epoch; None if it was already there when the run, or this session of
+    it, was first polled. `session` is None for a run imported from elsewhere.
     """
 
     run: Run
@@ -56,9 +56,9 @@ class Followed:
 
 
 class Follower(RegistryReader):
-    """A registry, opened to follow runs: every one that is running at a look, or has run since the look before.
+    """A registry opened to follow runs: all that are running at a poll or have run since the previous poll.
 
-    Or those that follow() names. Where another file has taken the registry's place, it is begun anew with that.
+    After follow(), only the runs that it names. If another file replaces the registry, following starts over with it.
     """
 
     def __init__(self, path: Location) -> None:
@@ -68,14 +68,14 @@ class Follower(RegistryReader):
         self._followed: dict[int, Followed] = {}  # by key
         self._watch = Watch()
         self._identity = self._database.identity
-        self._last_key: int | None = None  # of the runs at the last look
+        self._last_key: int | None = None  # the highest key at the last poll
 
     def follow(self, ids: Iterable[str]) -> None:
-        """Follow the runs with these ids and no others."""
+        """Follow only the runs with these ids."""
         self._ids, self._version, self._followed = tuple(ids), None, {}
 
     def look(self, now: datetime) -> list[Followed]:
-        """The followed runs as they are, the oldest first; one that has ended stays, one that was purged does not."""
+        """The followed runs as they are now, oldest first; ended runs stay, purged ones are dropped."""
         with self.reading() as connection:
             sightings = self._sightings(connection)
             version = self._database.version(connection)
@@ -88,12 +88,12 @@ class Follower(RegistryReader):
                 self._version = version
         for key, known in self._followed.items():
             status = self._status(key, known.run.status, sightings)
-            if status != known.run.status:  # its process is gone
+            if status != known.run.status:  # its process has died
                 self._followed[key] = replace(known, run=replace(known.run, status=status))
         return list(self._followed.values())
 
     def _status(self, key: int, recorded: str, sightings: dict[int, Sighting]) -> str:
-        """A run's true status; one that cannot be seen from here is lost when it was silent for long enough."""
+        """A run's actual status; a run whose process cannot be observed is lost after SILENT_SECONDS of silence."""
         seen = sightings.get(key)
         if seen is None:
             return recorded
@@ -103,7 +103,7 @@ class Follower(RegistryReader):
     def _wanted(self, connection: Connection, sightings: dict[int, Sighting], now: datetime) -> set[int]:
         """The keys of the runs to follow."""
         if self._ids is None:
-            since = (now - _YOUNG).isoformat(timespec="milliseconds")  # others were only imported now
+            since = (now - _YOUNG).isoformat(timespec="milliseconds")  # older ones have just been imported
             new = connection.execute(_NEW, {"last": self._last_key, "since": since}).fetchall()
             (self._last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM trainings").fetchone()
             running = (key for key, seen in sightings.items() if seen.status == RUNNING)
@@ -117,7 +117,7 @@ class Follower(RegistryReader):
         known = self._followed.get(key)
         if row is None:
             return None
-        if known and row["id"] != known.run.id:  # that one was purged, and its key is another run's now
+        if known and row["id"] != known.run.id:  # that run was purged, and another run has its key now
             known = None
         with self._naming(row["id"]):
             session = _session(connection.execute(_SESSION, {"key": key}).fetchone())
@@ -130,11 +130,11 @@ class Follower(RegistryReader):
         return Followed(run=run, epochs=epochs, session=session, arrived=arrived)
 
     def _epochs_of(self, connection: Connection, key: int, known: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
-        """A run's epochs: those known and those after them, or all anew where the last known one is no longer so."""
+        """A run's epochs: the known ones plus new ones; all are read again if the last known one has changed."""
         last = known[-1] if known else None
         read = connection.execute(_EPOCHS, {"key": key, "first": last.epoch if last else 0})
         found = tuple(serialization.epoch(dict(row) | _NO_ITERATIONS) for row in read)
-        if last and found[:1] != (last,):  # a run that goes on elsewhere may replace epochs
+        if last and found[:1] != (last,):  # a run resumed elsewhere may replace epochs
             return self._epochs_of(connection, key, ())
         return known + found[1:] if last else found
 

@@ -1,16 +1,18 @@
-"""The registry in a PostgreSQL database: how it is made, locked and reached, and how what fails there is told.
+"""The registry in a PostgreSQL database: how it is created, locked, reached and upgraded, and how errors are reported.
 
-Imported only where --db is a server's URL; psycopg comes with the extra `postgresql`.
+Imported only if --db is a server's URL; psycopg comes with the extra `postgresql`.
 
 Decisions:
-- The tables lie in the URL's schema (its search_path), beside whatever else is there; kws_registry says whose they are.
-- What is read belongs to one state of the database: REPEATABLE READ, and READ ONLY.
-- A write is READ COMMITTED under advisory locks, which end with it: the registry's, alone, as BEGIN IMMEDIATE does in a
-  file; or the registry's together with other runs' writers, and that of one run alone, so that many record at once.
-- A connection that broke between two transactions is made anew, for half a minute, as long as a server takes to start
-  again. One that breaks within a transaction is told as LostConnectionError, and whoever can begin anew does.
-- An older registry is upgraded by the first process that may, in one transaction under the registry's lock.
-- NaN is NULL, as in SQLite, so that a column that must be a number refuses it.
+- The tables are in the URL's schema (its search_path), beside whatever else is there; the table kws_registry marks
+  them as ours.
+- Reads see one snapshot of the database: REPEATABLE READ, READ ONLY.
+- A write is READ COMMITTED under advisory locks that end with the transaction. Either it takes the registry's lock
+  exclusively, as BEGIN IMMEDIATE does in a file; or it shares that lock with writers of other runs and takes the lock
+  of its own run exclusively, so that many runs can be recorded at once.
+- If the connection broke between two transactions, reconnecting is retried for half a minute, about as long as a server
+  takes to restart. If it breaks within a transaction, LostConnectionError is raised; callers that can retry do so.
+- An older registry is upgraded by the first process that is allowed to, in one transaction under the registry's lock.
+- NaN is stored as NULL, as in SQLite, so that a NOT NULL number column rejects it.
 """
 
 from __future__ import annotations
@@ -46,27 +48,27 @@ LOCK_SECONDS = 30
 AGAIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10
 _CONNECTION = "08"  # the class of SQLSTATEs about connections
-_SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03")  # by an administrator, a crash, or for idling too long
+_SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03")  # by an administrator, a crash, or an idle timeout
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
 _TAKEN = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(%s)"
-_TRAININGS = "coalesce(to_regclass('trainings'), to_regclass('runs'))"  # as it was called before schema 5
+_TRAININGS = "coalesce(to_regclass('trainings'), to_regclass('runs'))"  # the name before schema 5
 _WRITABLE = f"SELECT has_table_privilege({_TRAININGS}, 'INSERT') AND NOT pg_is_in_recovery()"
-# Whoever is gone without a word holds its locks for a minute at most, and who waits for a dead server hears of it then.
+# A client that vanished holds its locks for a minute at most; a client of a dead server notices after the same time.
 _KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 _SETTINGS = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEP_ALIVE.items())
 
 
 class ServerDatabase:
-    """A registry on a server, opened; with `create` its tables are made where there are none. For one thread at a time.
+    """An open registry on a server; with `create` its tables are created if missing. For one thread at a time.
 
-    Raises RegistryError where there is no registry, or it cannot be reached, or is newer than this version of kws.
+    Raises RegistryError if there is no registry, it cannot be reached, or it is newer than this version of kws.
     """
 
     generation = 0
     identity = None
-    _writes = False  # whether it was being written last
+    _writes = False  # whether the last transaction was a write
 
     def __init__(self, url: ServerUrl, *, create: bool) -> None:
         self.path = url
@@ -91,7 +93,7 @@ class ServerDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One state of the database for as long as this lasts; within another transaction, that one's."""
+        """A connection that sees one snapshot of the database; inside another transaction, that one's snapshot."""
         if self._is_within():
             yield ServerConnection(self._raw)
             return
@@ -100,7 +102,7 @@ class ServerDatabase:
 
     @contextmanager
     def writing(self, run: str | None = None) -> Iterator[Connection]:
-        """A transaction that is the only one to write, or to write about this run; it is kept whole or not at all."""
+        """A transaction that is the only writer, or the only one for `run`; it is committed whole or rolled back."""
         locks = {_lock(self._lock): run is not None}
         if run is not None:
             locks[_lock(self._lock, run)] = False
@@ -108,7 +110,7 @@ class ServerDatabase:
             yield connection
 
     def hold(self, run: str, session: int) -> None:
-        """Nothing: a database is known by its name, and what a server says is kept is there."""
+        """Do nothing: a database is identified by its name, and what a server has committed is there."""
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
         """Nothing, as above."""
@@ -120,28 +122,28 @@ class ServerDatabase:
         """Nothing, as above."""
 
     def is_writable(self) -> bool:
-        """Whether this user may write, and the server is no standby."""
+        """Whether this user may write and the server is not a standby."""
         with self.reading() as connection:
             return bool(connection.execute(_WRITABLE).fetchone()[0])
 
     def version(self, connection: Connection) -> object:
-        """What is another text whenever a transaction anywhere on the server has ended."""
+        """A text that changes whenever a transaction anywhere on the server ends."""
         return connection.execute("SELECT pg_current_snapshot()::text").fetchone()[0]
 
     def size(self, connection: Connection) -> tuple[int, int | None]:
-        """The tables' bytes with their indexes; how many are free is not known."""
+        """The size of the tables and their indexes in bytes; how many are free is not known (None)."""
         sizes = ", ".join(f"pg_total_relation_size('{table}')" for table in TABLES)
         return sum(connection.execute(f"SELECT {sizes}").fetchone()), None
 
     def check(self, connection: Connection) -> list[str]:  # noqa: ARG002 - see Backend
-        """Nothing: pages and foreign keys are the server's affair, which refuses what is wrong with them."""
+        """No problems: the server itself checks pages and foreign keys, and rejects what is wrong."""
         return []
 
     def trim(self) -> None:
-        """Leave it to the server's autovacuum."""
+        """Do nothing: the server's autovacuum does this."""
 
     def vacuum(self) -> None:
-        """Let the server use the space again; it gives back to the file system what lies at a table's end."""
+        """Let the server reuse free space; it returns to the file system only what is at a table's end."""
         with self._translated():
             self._raw.execute(f"VACUUM {', '.join(TABLES)}")
 
@@ -162,7 +164,7 @@ class ServerDatabase:
                 raise
 
     def _begin(self, begin: str, locks: dict[int, bool]) -> None:
-        """Begin a transaction that has these locks, shared ones or not; on a new connection where this one broke."""
+        """Begin a transaction and take these locks (key: whether shared); reconnect if the connection is broken."""
         until = time.monotonic() + AGAIN_SECONDS
         pause = 0.05
         while True:
@@ -196,7 +198,7 @@ class ServerDatabase:
         return row[0] if row else None
 
     def _make(self) -> None:
-        """Make the tables in one transaction; of several processes that do so at once, one makes them."""
+        """Create the tables in one transaction; if several processes try at once, one of them does it."""
         (schema,) = self._raw.execute("SELECT current_schema()").fetchone() or (None,)
         if schema is None:
             raise RegistryError(f"{self.path} names no schema that is there; make it by CREATE SCHEMA, or leave it out")
@@ -245,7 +247,7 @@ class ServerDatabase:
             sys.stderr.write(f"{self.path} was upgraded to schema {SCHEMA_VERSION}\n")
 
     def _connect_plainly(self) -> psycopg.Connection[Any]:
-        """A connection whose rows are tuples and whose transactions are psycopg's, as SQLAlchemy wants it."""
+        """A connection whose rows are tuples and whose transactions psycopg begins, as SQLAlchemy expects."""
         raw = self._connect()
         raw.row_factory = psycopg.rows.tuple_row
         raw.autocommit = False
@@ -261,7 +263,7 @@ class ServerDatabase:
             raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
     def _failure(self, error: psycopg.Error) -> RegistryError:
-        """What went wrong, in one sentence."""
+        """The error to raise for this one: what went wrong, in one sentence, without secrets."""
         reason = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
         for secret in self.path.secrets():
             reason = reason.replace(secret, "***")
@@ -278,7 +280,7 @@ class ServerDatabase:
             return RegistryError(
                 f"{self.path} cannot be {act} ({reason}); ask for the right to, or choose another --db"
             )
-        if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # psycopg's own, of a text it cannot send
+        if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # psycopg's own: it cannot send the text
             return RegistryError(f"a text with a NUL character cannot be kept in {self.path}; leave that out")
         if isinstance(error, psycopg.errors.DiskFull):
             return RegistryError(f"{self.path} cannot grow: the server's disk is full; free some space there")
@@ -286,14 +288,14 @@ class ServerDatabase:
 
 
 def _is_lost(error: psycopg.Error) -> bool:
-    """Whether an error says that the connection is no more, by its SQLSTATE or that it is libpq's own."""
+    """Whether an error means that the connection is lost: by its SQLSTATE, or because libpq itself raised it."""
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return error.sqlstate.startswith(_CONNECTION) or error.sqlstate in _SHUT_DOWN
 
 
 def is_new_on_server(url: ServerUrl) -> bool:
-    """Whether there is no registry at `url` yet. Raises RegistryError where the server cannot be reached."""
+    """Whether there is no registry at `url` yet. Raises RegistryError if the server cannot be reached."""
     database = ServerDatabase.__new__(ServerDatabase)
     database.path = url
     with database._translated():
@@ -305,6 +307,6 @@ def is_new_on_server(url: ServerUrl) -> bool:
 
 
 def _lock(schema: str, run: str = "") -> int:
-    """The number of an advisory lock: of a registry, or of one of its runs."""
+    """The number of the advisory lock of a registry, or of one of its runs."""
     digest = hashlib.sha256(f"kws\0{schema}\0{run}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,7 +1,7 @@
-"""PostgreSQL's connection as the registry's SQL wants it: parameters as :name, and rows by number or by name.
+"""Adapts psycopg to the registry's SQL: parameters as :name, and rows indexed by number or by name.
 
-Values come as from SQLite: numbers as int and float, blobs as bytes, and everything that SQLite has no word for as the
-text that PostgreSQL itself makes of it.
+Values have the types that SQLite returns: numbers as int and float, blobs as bytes. Types that SQLite does not have
+come as PostgreSQL's own text for them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEPT = {
 
 
 class Row(tuple[Any, ...]):
-    """A row, whose values have numbers and names."""
+    """A row whose values are indexed by number or by column name. Raises IndexError for an unknown name."""
 
     _numbers: Mapping[str, int] = {}
 
@@ -64,7 +64,7 @@ class ServerConnection:
         self._until: float | None = None
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Any:
-        """Run one statement; without parameters it is taken as it stands."""
+        """Run one statement; without parameters it is sent unchanged."""
         if self._until is not None:
             return _Answer(self.raw, sql, self._until)
         if parameters is None:
@@ -72,13 +72,13 @@ class ServerConnection:
         return self.raw.execute(_translated(sql), _values(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Any:
-        """Run one statement for each of these."""
+        """Run one statement for each set of parameters."""
         with self.raw.cursor() as cursor:
             cursor.executemany(_translated(sql), [_values(each) for each in parameters])
 
     @contextmanager
     def only_reading(self, seconds: float) -> Iterator[None]:
-        """Run nothing but a SELECT, and stop it after so many seconds; within a transaction that only reads."""
+        """Allow only a SELECT, and stop it after `seconds`; for use within a read-only transaction."""
         self._until = time.monotonic() + seconds
         self.raw.execute(f"SET LOCAL statement_timeout = {max(1, round(1000 * seconds))}")
         try:
@@ -90,9 +90,10 @@ class ServerConnection:
 
 
 class _Answer:
-    """Rows as they come of a query that is sent as a cursor's: one SELECT, and nothing else, can be that.
+    """The rows of a query, streamed from a server-side cursor, which allows one SELECT and nothing else.
 
-    A FETCH is worked out whole before its first row is sent, so it is for a few rows, for what is left of the time.
+    The server computes a whole FETCH before it sends the first row, so each one asks for few rows and gets only the
+    time that is left.
     """
 
     def __init__(self, raw: psycopg.Connection[Any], sql: str, until: float) -> None:
@@ -114,7 +115,7 @@ class _Answer:
 
 @cache
 def adapters() -> AdaptersMap:
-    """What lets a connection answer with values as SQLite's."""
+    """The adapters with which a connection returns values of SQLite's types."""
     made = AdaptersMap(psycopg.adapters)
     for each in psycopg.adapters.types:
         for oid in (each.oid, each.array_oid):
@@ -126,7 +127,7 @@ def adapters() -> AdaptersMap:
 
 
 class _NumberLoader(Loader):
-    """A numeric, such as a sum of integers, as SQLite would have it."""
+    """Loads a numeric, such as a sum of integers, as SQLite would: int if it is whole and has 64 bits, else float."""
 
     def load(self, data: Buffer) -> int | float:
         text = bytes(data).decode()
@@ -135,7 +136,7 @@ class _NumberLoader(Loader):
 
 
 def row_factory(cursor: psycopg.Cursor[Any]) -> Any:
-    """What makes a cursor's rows of values."""
+    """The function that turns a cursor's values into rows."""
     description = cursor.description
     return _kind(tuple(column.name for column in description)) if description else tuple
 

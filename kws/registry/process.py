@@ -1,10 +1,10 @@
-"""Process: who trains a run, so that any reader can tell whether it still does.
+"""Process: identifies the process that trains a run, so that any reader can check whether it is still alive.
 
-Standard library only. Where machine, boot and process numbers are the same, a process is looked at: it is known by its
-number and when it was started, for its number alone is used again. Anywhere else it cannot be seen: two machines made
-from one image are alike but for their boot, and a clock elsewhere is not ours. Such a process is taken to be gone only
-after a silence that whoever asks has watched (see Watch), by a clock of its own that nothing sets. A machine is named
-by a hash, for a registry is there to be passed on; containers that do not share process numbers are different machines.
+Standard library only. On the same machine, boot and pid namespace a process is checked directly, by its pid and start
+time, since pids are reused. From anywhere else it cannot be observed: two machines made from one image differ only in
+their boot, and another machine's clock cannot be compared with ours. Such a process counts as dead only after a silence
+that the observer itself has watched (see Watch), measured by its own monotonic clock. A machine's name is stored as a
+hash, since registries are meant to be shared. Containers that do not share pids count as different machines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SILENT_SECONDS = 90.0  # four heartbeats: one may wait for a lock for 30 s
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process of some machine; `boot` and `started` are whatever the system calls them, None where it does not."""
+    """A process on some machine; `boot` and `started` are the system's own texts for them, None if it has none."""
 
     host: str
     boot: str | None
@@ -38,7 +38,7 @@ class Process:
         return cls(host=_host(), boot=_boot(), pid=os.getpid(), started=_started(os.getpid()))
 
     def is_alive(self) -> bool | None:
-        """Whether this process runs; None where it cannot be seen from here."""
+        """Whether this process is running; None if it cannot be observed from here."""
         if (self.host, self.boot) != (_host(), _boot()):
             return None
         try:
@@ -46,19 +46,19 @@ class Process:
         except ProcessLookupError:
             return False
         except PermissionError:
-            pass  # another user's
+            pass  # it runs as another user
         started = _started(self.pid)
         return None if None in (started, self.started) else started == self.started
 
 
 @dataclass
 class Watch:
-    """How long processes that cannot be seen have been silent while this watched them, by what they are told by."""
+    """How long processes that cannot be observed have been silent while watched, by an id that the caller chooses."""
 
     _since: dict[object, tuple[object, float]] = field(default_factory=dict)
 
     def seconds(self, who: object, sign: object) -> float:
-        """Take the last sign of life of a process; seconds since that was first seen here, 0 for a new one."""
+        """Seconds since `sign`, the latest heartbeat of process `who`, was first passed here; 0 for a new one."""
         now = time.monotonic()
         known, since = self._since.get(who, (None, now))
         if known != sign:
@@ -67,7 +67,7 @@ class Watch:
         return now - since
 
     def forget(self, who: object) -> None:
-        """The process is no longer asked for."""
+        """Stop watching a process."""
         self._since.pop(who, None)
 
 
@@ -90,9 +90,9 @@ def _boot() -> str | None:
 
 
 def _started(pid: int) -> str | None:
-    """When a process was started; "ended" for one that only waits to be noticed, None where nothing tells."""
+    """When a process was started; "ended" for a zombie, None if the system does not report it."""
     try:
-        # The name in brackets may hold anything; after it come the state (field 3) and, as field 22, the start.
+        # The name in parentheses may contain anything; after it come the state (field 3) and the start time (field 22).
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return _output("ps", "-o", "lstart=", "-p", str(pid)) if not Path("/proc/self/stat").exists() else None

@@ -1,7 +1,7 @@
-"""Backend: what the registry is read and written through, be it a file (SQLite) or a server (PostgreSQL).
+"""Backend: the interface for reading and writing a registry, in a file (SQLite) or on a server (PostgreSQL).
 
-Our SQL is what both understand, with parameters as :name. What they do differently is a method of the Backend: there is
-no layer that translates one dialect into the other.
+Our SQL is the common subset of both, with parameters as :name. Where they differ, the Backend has a method: no layer
+translates one dialect into the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Row(Protocol):
-    """A row: by number or by name, to be unpacked, or made a dict of."""
+    """A row: indexed by number or name; it can be unpacked or passed to dict()."""
 
     def __getitem__(self, key: Any, /) -> Any: ...
     def __iter__(self) -> Iterator[Any]: ...
@@ -29,79 +29,79 @@ class Cursor(Protocol):
 
     @property
     def description(self) -> Any:
-        """The columns, each a tuple whose first is its name; None where there are none."""
+        """The columns, each a tuple that starts with the name; None if there are none."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def fetchone(self) -> Any:
         """The next row, or None."""
 
     def fetchall(self) -> list[Any]:
-        """All rows that are left."""
+        """All remaining rows."""
 
 
 class Connection(Protocol):
-    """What runs SQL within a transaction."""
+    """Runs SQL within a transaction."""
 
     def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Cursor:
         """Run one statement."""
 
     def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Any:
-        """Run one statement for each of these."""
+        """Run one statement for each set of parameters."""
 
 
 class Backend(Protocol):
-    """An opened registry; for one thread at a time. Every method raises RegistryError where it cannot be used."""
+    """An open registry; for one thread at a time. Every method raises RegistryError if it cannot be used."""
 
-    generation: int  # another one whenever it was opened anew, be it that another file is at its path
+    generation: int  # changes whenever it is reopened, e.g. because another file is at its path
 
     @property
     def identity(self) -> object:
-        """What tells the file at its path from others; the same while that is the same."""
+        """Identifies the file at the path; the same value as long as it is the same file."""
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """One state of the registry for as long as this lasts; within another transaction, that one's."""
+        """A connection that sees one snapshot of the registry; inside another transaction, that one's snapshot."""
 
     def writing(self, run: str | None = None) -> AbstractContextManager[Connection]:
-        """A transaction that has the write lock, or only that of this run; it is kept whole or not at all."""
+        """A transaction that holds the write lock, or only that of `run`; it is committed whole or rolled back."""
 
     def is_writable(self) -> bool:
         """Whether the registry can be written."""
 
     def version(self, connection: Connection) -> object:
-        """What is another value whenever somebody else has changed something since; within reading()."""
+        """A value that changes whenever someone else changes something; call within reading()."""
 
     def size(self, connection: Connection) -> tuple[int, int | None]:
-        """Bytes on disk, and how many of them are free, None where that is not known; within reading()."""
+        """Bytes on disk, and how many of them are free (None if not known); call within reading()."""
 
     def check(self, connection: Connection) -> list[str]:
-        """What is wrong with the database as such, a sentence each; within reading()."""
+        """Problems of the database itself, a sentence each; call within reading()."""
 
     def trim(self) -> None:
-        """Give back the space of a checkpoint that was dropped, where that is quick."""
+        """Free the space of a deleted checkpoint, if that is quick."""
 
     def vacuum(self) -> None:
-        """Give back all space that is free."""
+        """Free all unused space."""
 
     def hold(self, run: str, session: int) -> None:
-        """From now on this process records a run, until release(): no other database may take this one's place."""
+        """Start recording a run: until release(), no other database may take this one's place."""
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
-        """Make sure that a commit is where others look for it: one that set this heartbeat of a run on hold.
+        """Check that the commit with this heartbeat, of a run passed to hold(), is where others look for it.
 
-        Raises kws.registry.binding.ReplacedError where it is not.
+        Raises kws.registry.binding.ReplacedError if it is not.
         """
 
     def release(self, run: str) -> None:
-        """The run is no longer recorded."""
+        """Stop recording the run."""
 
     def abandon(self) -> None:
-        """Leave a database that is no longer the one at its place."""
+        """Close a database that another one has replaced, and forget the runs recorded in it."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the registry."""
 
 
 def columns(connection: Connection, table: str) -> list[str]:
-    """The names of a table's columns, in their order."""
+    """The names of a table's columns, in order."""
     described = connection.execute(f"SELECT * FROM {table} LIMIT 0").description  # noqa: S608 - our names
     return [column[0] for column in described]

@@ -1,4 +1,4 @@
-"""Somebody else's SQL: the database itself is told to let it read and nothing more, for so long and no longer."""
+"""Runs SQL from users: the database itself restricts it to reading, within a time limit."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from kws.registry.sqlite import Database
 
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _LARGEST_VALUE = 100_000_000  # bytes
-_LARGEST_ANSWER = 200_000_000  # bytes, of all its texts and blobs
+_LARGEST_ANSWER = 200_000_000  # bytes, over all texts and blobs
 _GRACE_SECONDS = 0.5
-_INSTRUCTIONS = 10_000  # of SQLite's virtual machine between two looks at the clock
-_CANCELED = "57014"  # the SQLSTATE of a statement that its timeout ended, or somebody else
-_TIMER_SECONDS = 0.01  # by which a server's timer and our clock may differ
-# Results of SQLite that are of the file or the disk, and not of the statement or of what is stored.
+_INSTRUCTIONS = 10_000  # of SQLite's virtual machine between two checks of the clock
+_CANCELED = "57014"  # the SQLSTATE of a statement that was ended by its timeout or by another user
+_TIMER_SECONDS = 0.01  # tolerance between the server's timer and our clock
+# SQLite result codes caused by the file or the disk, not by the statement or the stored data.
 _OF_THE_PLACE = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR),
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL),
 }
-_LIMIT_EXCEEDED = "54"  # the class of SQLSTATEs of a statement that is too complex
+_LIMIT_EXCEEDED = "54"  # the class of SQLSTATEs for statements that are too complex
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A query's columns and rows; `cut` where there were more rows than were wanted."""
+    """A query's columns and rows; `cut` if there were more rows than the limit."""
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -44,7 +44,7 @@ class Answer:
 
 @contextmanager
 def only_reading(connection: Connection, *, seconds: float) -> Iterator[None]:
-    """Let the connection read and nothing else, and stop a statement after so many seconds."""
+    """Restrict the connection to reading, and stop a statement after `seconds`."""
     if not isinstance(connection, sqlite3.Connection):
         with connection.only_reading(seconds):  # type: ignore[attr-defined]
             yield
@@ -62,29 +62,29 @@ def only_reading(connection: Connection, *, seconds: float) -> Iterator[None]:
 
 
 def _authorize(action: int, _: str | None, name: str | None, *__: str | None) -> int:
-    """Whether SQLite may do this; functions are told by their names, and one of them loads code."""
+    """Whether SQLite may do this; functions are checked by name, because load_extension loads code."""
     loads = action == sqlite3.SQLITE_FUNCTION and name == "load_extension"
     return sqlite3.SQLITE_OK if action in _ALLOWED and not loads else sqlite3.SQLITE_DENY
 
 
 def refusals(*more: type[Exception]) -> tuple[type[Exception], ...]:
-    """What a database raises for a statement that it does not understand or that may not be; and these."""
+    """The exceptions that a database raises for a statement that is invalid or not allowed, plus `more`."""
     server = sys.modules.get("psycopg")
     own: tuple[type[Exception], ...] = (sqlite3.Error, sqlite3.Warning, UnicodeError, MemoryError)
     return (*own, server.Error, *more) if server else (*own, *more)
 
 
 def reason(error: Exception) -> str:
-    """Why, without the statement that a server repeats."""
+    """The error's message, without the statement that a server repeats in it."""
     if isinstance(error, MemoryError):
         return "it takes more memory than there is"
     return getattr(getattr(error, "diag", None), "message_primary", None) or str(error) or type(error).__name__
 
 
 def was_stopped(error: Exception, until: float) -> bool:
-    """Whether a statement was ended since it took longer than `until`, by time.monotonic().
+    """Whether a statement was stopped because it ran past `until` (by time.monotonic()).
 
-    That is told by the database's code, never by its words: these may be the user's own.
+    This is decided by the database's error code, never by its message, which may contain the user's own words.
     """
     if isinstance(error, sqlite3.Error):
         return _code(error) == sqlite3.SQLITE_INTERRUPT
@@ -92,7 +92,7 @@ def was_stopped(error: Exception, until: float) -> bool:
 
 
 def is_of_the_place(error: Exception) -> bool:
-    """Whether it is the file, the disk or the server that failed, and not a statement or what is stored."""
+    """Whether the file, the disk or the server failed, and not the statement or the stored data."""
     if isinstance(error, sqlite3.Error):
         return _code(error) in _OF_THE_PLACE
     server = sys.modules.get("psycopg")
@@ -102,15 +102,16 @@ def is_of_the_place(error: Exception) -> bool:
 
 
 def _code(error: sqlite3.Error) -> int | None:
-    """SQLite's primary result code; None where the error is Python's own."""
+    """SQLite's primary result code; None if Python itself raised the error."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 def query(path: Location, sql: str, *, seconds: float, limit: int) -> Answer:
-    """What a registry answers to a SELECT.
+    """The result of a SELECT on a registry, at most `limit` rows.
 
-    Raises RegistryError for anything else, and where it takes too long, or its answer too much memory.
+    Raises RegistryError for any other statement, or if the query takes more than `seconds` or its result too much
+    memory.
     """
     if isinstance(path, ServerUrl):
         return _ask_server(path, sql, seconds, limit)
@@ -126,7 +127,7 @@ def query(path: Location, sql: str, *, seconds: float, limit: int) -> Answer:
         except BaseException as error:
             ended.append(error)
 
-    # SQLite looks at the clock between two instructions, and one function may take for ever: so it has its own thread.
+    # SQLite checks the clock only between instructions, and one function may run forever: hence the separate thread.
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds + _GRACE_SECONDS)

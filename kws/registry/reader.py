@@ -1,6 +1,6 @@
-"""RegistryReader: what the registry answers. Each method is one short transaction; nothing is held between.
+"""RegistryReader: every read query. Each method is one short transaction; no lock is held in between.
 
-Its queries are plain SQL, so that reading needs neither SQLModel nor its tables.
+The queries are plain SQL, so that reading needs neither SQLModel nor its tables.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
 class RegistryReader:
-    """A registry, opened. Raises RegistryError where it cannot be used; see kws.registry.protocols."""
+    """A registry opened for reading. Raises RegistryError if it cannot be used; see kws.registry.protocols."""
 
     def __init__(self, path: Location, *, create: bool = False) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class RegistryReader:
         self._database.close()
 
     def runs(self, selection: Selection = ALL_RUNS) -> list[Run]:
-        """The runs of a selection, the oldest first; those that were deleted only where it asks for them."""
+        """The runs of a selection, oldest first; deleted runs only if the selection asks for them."""
         with self.reading() as connection:
             sightings = self._sightings(connection)
             keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
@@ -86,7 +86,7 @@ class RegistryReader:
         return [run for run in found if selection.takes(run)]
 
     def by_id(self, run_id: str) -> Run:
-        """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError for none."""
+        """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError if there is none."""
         with self.reading() as connection:
             key = self._key(connection, run_id)
             row = connection.execute(_RUN, {"key": key}).fetchone()
@@ -98,9 +98,10 @@ class RegistryReader:
                 return _run(row, sightings, tuple(sorted(tags)))
 
     def run(self, reference: str, *, deleted: bool = False) -> Run:
-        """The run that a reference names: its id, an unambiguous beginning of it, or `last`.
+        """The run that a reference names: its id, an unambiguous prefix of it, or `last`.
 
-        Raises UnknownRunError for none, or several. Deleted runs are found only with `deleted`, and then only those.
+        With `deleted`, only deleted runs are searched; otherwise only the others. Raises UnknownRunError if no run
+        matches, or several do.
         """
         found = self.runs(Selection(deleted=deleted))
         if reference == "last" and found:
@@ -119,19 +120,19 @@ class RegistryReader:
         )
 
     def epochs(self, run_id: str) -> list[Epoch]:
-        """A run's epochs, the first one first."""
+        """A run's epochs in order."""
         with self.reading() as connection:
             found = connection.execute(_EPOCHS, {"key": self._key(connection, run_id)})
             return [serialization.epoch(row) for row in found]
 
     def validation_accuracies(self, run_id: str) -> list[float]:
-        """A run's validation accuracy after each epoch: a tenth of the time that its whole epochs take to read."""
+        """A run's validation accuracy after each epoch; ten times faster than epochs()."""
         with self.reading() as connection:
             found = connection.execute(_ACCURACIES, {"key": self._key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
 
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
-        """A run's evaluations, each with the card of the data it was on."""
+        """A run's evaluations, each with the card of its data set."""
         with self.reading() as connection:
             found = connection.execute(_EVALUATIONS, {"key": self._key(connection, run_id)}).fetchall()
             cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
@@ -141,7 +142,7 @@ class RegistryReader:
             ]
 
     def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
-        """A run's evaluation on one split of a data set, with its logits where they were kept; None for none."""
+        """A run's evaluation on one split of a data set, with its logits if they were kept; None if there is none."""
         with self.reading() as connection:
             about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
             row = connection.execute(_EVALUATION, about).fetchone()
@@ -157,47 +158,47 @@ class RegistryReader:
             return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
 
     def was_tested(self, run: Run) -> bool:
-        """Whether the ledger has it that a run's own test split was looked at for it."""
+        """Whether the ledger records an evaluation of this run on its own test split."""
         with self.reading() as connection:
             about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
             return connection.execute(_LOOKED_AT, about).fetchone() is not None
 
     def recipes_judged(self, split_fingerprint: str) -> int:
-        """How many recipes were evaluated on a split so far; runs that differ in seed or bits alone have one recipe.
+        """How many recipes have been evaluated on a split so far.
 
-        Purged runs count as well.
+        Runs that differ only in their seed, or in what decides bits alone, share one recipe. Purged runs count, too.
         """
         with self.reading() as connection:
             (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
             return int(judged)
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
-        """A run's outputs on a split of a data set, little-endian float16 (N, K); None where they were not kept."""
+        """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""
         with self.reading() as connection:
             about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
             row = connection.execute(_LOGITS, about).fetchone()
             return serialization.logits(row, _card(connection, fingerprint)) if row else None
 
     def card(self, fingerprint: str) -> DataCard:
-        """The card of a data set that runs were made on."""
+        """The card of a data set. Raises RegistryError if the registry does not have it."""
         with self.reading() as connection:
             return _card(connection, fingerprint)
 
     def manifest(self, fingerprint: str, split: str) -> Manifest | None:
-        """Every clip of one split of a data set; None where an older registry does not have them."""
+        """The manifest (every clip) of one split of a data set; None if an older registry does not have it."""
         with self.reading() as connection:
             about = {"fingerprint": fingerprint, "split": split}
             row = connection.execute(_MANIFEST, about).fetchone()
             return serialization.manifest(row, len(_card(connection, fingerprint).labels[split])) if row else None
 
     def speakers(self, fingerprint: str, split: str) -> tuple[str, ...] | None:
-        """The speaker of each clip of one split, in the order of its labels; None where they are not known."""
+        """The speaker of each clip of one split, in the order of its labels; None if they are not known."""
         with self.reading() as connection:
             row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
             return serialization.speakers(row["speakers"], row["clips"]) if row else None
 
     def weights(self, run_id: str) -> bytes:
-        """A run's weights as a safetensors file; raises RegistryError where it has none or they were changed."""
+        """A run's weights as a safetensors file. Raises RegistryError if there are none, or they are damaged."""
         with self.reading() as connection:
             row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
             if row is None:
@@ -211,7 +212,7 @@ class RegistryReader:
             return row["safetensors"]
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
-        """Where a run can go on; None where it must begin anew. Raises RegistryError where that was changed."""
+        """The checkpoint to resume a run from; None if it must start over. Raises RegistryError if it is damaged."""
         with self.reading() as connection:
             row = connection.execute(_CHECKPOINT, {"key": self._key(connection, run_id)}).fetchone()
             if row is None:
@@ -225,32 +226,32 @@ class RegistryReader:
         return Checkpoint(epoch=row["epoch"], data=row["safetensors"])
 
     def weights_digest(self, run_id: str) -> str | None:
-        """The SHA-256 of a run's weights; None where it has none."""
+        """The SHA-256 of a run's weights; None if it has none."""
         with self.reading() as connection:
             row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
         return row["sha256"] if row else None
 
     def is_writable(self) -> bool:
-        """Whether this registry can be written, and not only read."""
+        """Whether this registry can be written as well as read."""
         return self._database.is_writable()
 
     def size(self) -> tuple[int, int | None]:
-        """Bytes on disk, and how many of them are free; None where that is not known."""
+        """Bytes on disk, and how many of them are free (None if that is not known)."""
         with self.reading() as connection:
             return self._database.size(connection)
 
     def version(self) -> object:
-        """What is another value whenever anybody else has changed something since."""
+        """A value that changes whenever anyone else changes the registry."""
         with self.reading() as connection:
             return self._database.version(connection)
 
     def damage(self) -> list[str]:
-        """What is wrong with the database as such, apart from what the runs in it say."""
+        """Problems of the database itself, not of the runs in it."""
         with self.reading() as connection:
             return self._database.check(connection)
 
     def _key(self, connection: Connection, run_id: str) -> int:
-        """The integer that a run's epochs hang on."""
+        """A run's integer key, by which its epochs refer to it. Raises UnknownRunError if there is no such run."""
         known = self._database.generation, run_id
         if known not in self._keys:
             row = connection.execute(_KEY, {"id": run_id}).fetchone()
@@ -260,7 +261,7 @@ class RegistryReader:
         return self._keys[known]
 
     def sighting(self, run_id: str) -> Sighting:
-        """What is known of the process that works on a run; for one that is not recorded as running its status."""
+        """What is known of the process that works on a run; only the status if it is not recorded as running."""
         with self.reading() as connection:
             return self._sighting(connection, self._key(connection, run_id))
 
@@ -269,7 +270,7 @@ class RegistryReader:
         return self._sightings(connection).get(key, Sighting(status=recorded))
 
     def _sightings(self, connection: Connection) -> dict[int, Sighting]:
-        """What is known of the runs recorded as running, by key: still so, lost, or not to be seen from here."""
+        """The sightings of the runs recorded as running, by key: running, lost, or not observable from here."""
         found = {}
         for row in connection.execute(_RUNNING):
             if row["session"] is None:
@@ -289,7 +290,7 @@ class RegistryReader:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection on which everything read belongs to one state of the registry."""
+        """A connection whose reads all see one snapshot of the registry."""
         try:
             with self._database.reading() as connection:
                 yield connection
@@ -298,7 +299,7 @@ class RegistryReader:
 
     @contextmanager
     def _naming(self, run_id: str) -> Iterator[None]:
-        """Say which run it is whose row cannot be read."""
+        """Raise RegistryError that names the run if its row cannot be read."""
         try:
             yield
         except _UNREADABLE as error:

@@ -1,8 +1,8 @@
-"""Rescue: a run whose registry was removed or replaced while it trained, into a file of its own.
+"""Rescue: saves a run whose registry was removed or replaced while it trained into a file of its own.
 
-It is written from what its process remembers, for the open file may have been written over. The file is a registry: it
-can be looked at and gone on with as it is, or imported. Where none can be made, what can be gone on with is kept as a
-safetensors file.
+The run is written from its process's memory, because the open file may have been overwritten. The new file is a
+registry: the run can be read and resumed there, or imported. If no registry can be created, the final weights or the
+last checkpoint are saved as a safetensors file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kws.registry.runs import FINISHED
 from kws.registry.store import Registry
 from kws.registry.transfer import put
 
-Outcome = tuple[Evaluation | None, bytes]  # the answers on the test split, if it was tested, and the weights
+Outcome = tuple[Evaluation | None, bytes]  # the evaluation on the test split (None if untested) and the weights
 
 
 def rescue(
@@ -34,10 +34,10 @@ def rescue(
     checkpoint: tuple[int, bytes] | None,
     outcome: Outcome | None,
 ) -> Path | None:
-    """Keep a run beside where its registry was, or where that cannot be, in the current or a temporary folder.
+    """Save a run beside its former registry, or if that fails, in the current or a temporary folder.
 
-    `checkpoint` is where it can go on and after which epoch that is; with an `outcome` it is finished. Returns the
-    file, or None where nothing could be written anywhere.
+    `checkpoint` is an epoch and the state after it, to resume from; a run with an `outcome` is finished. Returns the
+    file's path, or None if nothing could be written anywhere.
     """
     run_id = kept.run["id"]
     for folder in _folders(path):
@@ -60,7 +60,7 @@ def rescue(
 
 
 class _Rescued(Registry):
-    """The new registry."""
+    """The new registry that holds a rescued run."""
 
     def take(
         self,

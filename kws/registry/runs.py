@@ -1,4 +1,4 @@
-"""What the registry answers with: a run, its epochs and its evaluations, as plain values.
+"""The values that the registry returns: a run, its status, its epochs and its checkpoint, as dataclasses.
 
 Standard library only, so that reports and the edge can name these types without SQLModel.
 """
@@ -10,13 +10,13 @@ from kws.recipe import Recipe
 from kws.registry.environment import Environment
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
-LOST = "lost"  # recorded as running, but its process is gone; never in the file, seen when it is read
+LOST = "lost"  # recorded as running, but its process is dead; never stored, determined on reading
 STATUSES = (RUNNING, FINISHED, FAILED, INTERRUPTED, LOST)
-UNTESTED = "untested"  # the tag of a run that is not tested at its end, until `kws test` does it
+UNTESTED = "untested"  # the tag of a run that is not tested when it ends, until `kws test` tests it
 
 
 def require_cut_off(run_id: str, status: str) -> None:
-    """Raise RegistryError for a run that is finished or still running: only one that was cut off can go on."""
+    """Raise RegistryError if a run is finished or still running: only a run that was cut off can be resumed."""
     if status == FINISHED:
         raise RegistryError(f"run {run_id} is finished; `kws rerun {run_id}` trains it again")
     if status == RUNNING:
@@ -25,25 +25,25 @@ def require_cut_off(run_id: str, status: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """What is known of a run recorded as running: its true status, and its process's last sign of life.
+    """What is known of a run recorded as running: its actual status, and its process's last heartbeat.
 
-    `unseen` is whether that process cannot be seen from here, so that its status is only what was recorded; then
-    `last_seen` is the time of its last sign, by its own clock.
+    `unseen` means that the process cannot be observed from here, so that the status is only the recorded one.
+    `last_seen` is then the time of its last heartbeat, by its own clock.
     """
 
     status: str
     unseen: bool = False
-    sign: str = ""  # another one for each sign of life
+    sign: str = ""  # differs for each heartbeat
     last_seen: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training as the registry has it; accuracies are fractions, None where there is none yet.
+    """One training as recorded; accuracies are fractions, None if there is none yet.
 
-    `validation_accuracy` is that of the last epoch, `test_accuracy` that of the run's own test split after it; a
-    finished run without one has not been tested. One that is recorded as running, and whose process cannot be seen from
-    here, has `last_seen`: its last sign of life, by the clock of its machine.
+    `validation_accuracy` is that of the last epoch. `test_accuracy` is that on the run's own test split after it; a
+    finished run without one has not been tested. `last_seen` is set for a run recorded as running whose process cannot
+    be observed from here: the time of its last heartbeat, by the clock of its machine.
     """
 
     id: str
@@ -70,18 +70,18 @@ class Run:
 
     @property
     def awaits_test(self) -> bool:
-        """Whether it is finished and not tested, which `kws test` makes up for."""
+        """Whether it is finished but not tested yet; `kws test` tests it."""
         return self.status == FINISHED and self.test_accuracy is None
 
 
 def described(run: Run) -> str:
-    """A run's status as it is told: one that cannot be seen from here with its last sign of life."""
+    """A run's status for display, with the last heartbeat if its process cannot be observed from here."""
     return f"{run.status}, last seen at {run.last_seen[:19]}Z" if run.last_seen else run.status
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a run can go on: a safetensors file of its state after an epoch."""
+    """The state to resume a run from: a safetensors file of its state after `epoch`."""
 
     epoch: int
     data: bytes

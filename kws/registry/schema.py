@@ -1,4 +1,4 @@
-"""The schema: its number, and the tables of it that a run or a data set owns. kws.registry.tables has all of it."""
+"""The schema's number, and which tables belong to a run or a data set. kws.registry.tables declares them all."""
 
 SCHEMA_VERSION = 5
 BELONGINGS = (
@@ -10,6 +10,6 @@ BELONGINGS = (
     "weights",
     "checkpoints",
 )  # the tables with a run_key
-OF_DATA = {"data": "fingerprint", "splits": "data_fingerprint", "manifests": "data_fingerprint"}  # and their key
+OF_DATA = {"data": "fingerprint", "splits": "data_fingerprint", "manifests": "data_fingerprint"}  # and their keys
 TABLES = (*OF_DATA, "trainings", *BELONGINGS, "tests")
-TRUTHS = ("git_dirty",)  # the columns that are true or false
+TRUTHS = ("git_dirty",)  # the boolean columns

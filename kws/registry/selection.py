@@ -1,6 +1,6 @@
-"""Selection: which runs a table or a list is about.
+"""Selection: which runs a table or a list shows.
 
-An expression in it is the database's own SQL, over the columns of `runs`.
+Its `where` expression is the database's own SQL over the columns of `runs`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from kws.registry.queries import is_of_the_place, only_reading, reason, refusals
 from kws.registry.runs import Run
 
 _AGO = re.compile(r"(\d+)\s*(min|h|d|w)")
-_SECONDS = 10.0  # that an expression may take
+_SECONDS = 10.0  # time limit for an expression
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The runs that meet all that is given; `deleted` ones are left out, or are the only ones."""
+    """The runs that meet every given condition: only deleted runs if `deleted`, otherwise only the others."""
 
     where: str | None = None
     tags: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Selection:
     deleted: bool = False
 
     def takes(self, run: Run) -> bool:
-        """Whether a run meets all but `where`."""
+        """Whether a run meets every condition except `where`."""
         return (
             (run.deleted_at is not None) == self.deleted
             and set(self.tags) <= set(run.tags)
@@ -43,17 +43,17 @@ class Selection:
         )
 
     def keys(self, connection: Connection, statuses: dict[int, str]) -> set[int] | None:
-        """The keys of the runs for which `where` is true; None where nothing is asked.
+        """The keys of the runs for which `where` is true; None if there is no `where`.
 
-        Raises RegistryError for an expression that the database does not understand.
+        Raises RegistryError if the expression is not valid SQL, or takes too long.
         """
         if self.where is None:
             return None
         told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(-1, '')"
-        view.for_queries(connection)  # an expression may ask for runs itself
+        view.for_queries(connection)  # an expression may query `runs` itself
         kept = [f'{sql} AS "{name}"' for name, sql in view.select(connection) if name != "status"]
         query = (
-            f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - keys and statuses of ours; only_reading() sees to the rest
+            f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - our keys and statuses; only_reading() restricts the rest
             f"seen AS (SELECT {', '.join(kept)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
             "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM trainings) "
             f"SELECT key FROM seen WHERE ({self.where}\n)"
@@ -68,7 +68,7 @@ class Selection:
                     f"--where {self.where!r} took more than {_SECONDS:g} s and was stopped; ask for less"
                 ) from None
             if is_of_the_place(error):
-                raise  # what it is, is said by whoever opened the registry
+                raise  # whoever opened the registry reports it
             raise RegistryError(
                 f"--where {self.where!r} is not understood ({reason(error)}); "
                 "it is SQL over the columns of runs, as in \"arch = 'cnn' and test_accuracy > 0.9\""
@@ -79,9 +79,9 @@ ALL_RUNS = Selection()
 
 
 def parse_since(text: str, now: datetime | None = None) -> str:
-    """A time that a user typed, as ISO 8601 in UTC: a date, a date with a time (this place's), or as in 30min, 12h, 7d.
+    """A time that a user typed, as ISO 8601 in UTC.
 
-    Raises RegistryError for anything else.
+    Accepts a date, a date with a local time, or an age such as 30min, 12h or 7d. Raises RegistryError otherwise.
     """
     if ago := _AGO.fullmatch(text.strip()):
         try:

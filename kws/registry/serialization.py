@@ -1,4 +1,4 @@
-"""Between plain values and rows: what a recipe, a card, an epoch or an evaluation is in the tables, and back."""
+"""Converts recipes, cards, epochs, evaluations and other plain values to table rows and back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def of_recipe(recipe: Recipe) -> dict[str, Any]:
 
 
 def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
-    """A run from its row, joined with the source of its data; its status may be told better than the row knows it."""
+    """A run from its row joined with its data's source; `status` is the actual one, which may differ from the row's."""
     environment = {name: row[name] for name in _ENVIRONMENT}
     if environment["git_dirty"] is not None:
         environment["git_dirty"] = bool(environment["git_dirty"])
@@ -139,7 +139,7 @@ def of_manifests(card: DataCard) -> list[dict[str, Any]]:
 
 
 def manifest(row: Row, clips: int) -> Manifest:
-    """A split's manifest from its row; it must have so many clips."""
+    """A split's manifest from its row. Raises ValueError if it does not have `clips` clips."""
     made = Manifest(
         paths=_loosen(row["paths"]),
         digests=row["digests"],
@@ -153,7 +153,7 @@ def manifest(row: Row, clips: int) -> Manifest:
 
 
 def speakers(blob: bytes | None, clips: int) -> tuple[str, ...] | None:
-    """The speaker of each of a split's clips; None where they are not known."""
+    """The speaker of each of a split's clips; None if they are not known."""
     if blob is None:
         return None
     made = _loosen(blob)
@@ -171,7 +171,7 @@ def _loosen(blob: bytes) -> tuple[Any, ...]:
 
 
 def card(data: Row, splits: Sequence[Row]) -> DataCard:
-    """A card from a data set's row and its splits'."""
+    """A card from a data set's row and the rows of its splits. Raises ValueError if they do not match."""
     ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
     made = _typed(
         DataCard(
@@ -202,7 +202,7 @@ def card(data: Row, splits: Sequence[Row]) -> DataCard:
 
 
 def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
-    """An evaluation as a row of the run with that key, but for its time."""
+    """An evaluation as a row of the run with that key, without its time."""
     return {
         "run_key": key,
         "data_fingerprint": card.fingerprint,
@@ -250,7 +250,7 @@ def evaluation(row: Row, card: DataCard) -> Evaluation:
 
 @cache
 def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...], tuple[type, ...]], ...]:
-    """The fields of a dataclass that hold plain values, the types of each, and those of what a tuple holds."""
+    """The plain fields of a dataclass: the name, the allowed types, and the allowed types of a tuple's items."""
     found = []
     for name, hint in get_type_hints(kind).items():
         hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
@@ -262,14 +262,14 @@ def _plain_fields(kind: type) -> tuple[tuple[str, tuple[type, ...], tuple[type, 
 
 
 def _with_whole(types: set[type]) -> tuple[type, ...]:
-    """The same; a float may be a whole number."""
+    """The same types, plus int if float is among them."""
     return tuple(types | {int}) if float in types else tuple(types)
 
 
 def _typed(made: T) -> T:
-    """The same, of whose fields each has the type that it should; SQLite lets any column hold anything.
+    """The same object, with the type of each field checked, because SQLite lets any column hold anything.
 
-    Raises TypeError.
+    Raises TypeError if a field has another type.
     """
     kind: Any = type(made)
     for name, types, of in _plain_fields(kind):

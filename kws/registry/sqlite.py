@@ -1,15 +1,15 @@
-"""The registry's file: what makes it one, how it is locked, and how a missing or foreign one is told.
+"""The registry in a SQLite file: how it is created, recognised, locked, upgraded and reopened.
 
 Decisions:
-- The standard library's sqlite3, without a layer between: recording an epoch takes a tenth of a millisecond, and
+- The standard library's sqlite3 without an ORM: recording an epoch takes a tenth of a millisecond, and
   `kws compare` starts in half the time. The tables themselves are declared in kws.registry.tables.
-- Write-ahead logging, so that readers and a writer do not wait for each other.
-- What was recorded survives a loss of power: every commit waits for the disk (synchronous=FULL).
-- A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another; sqlite3's own transactions,
-  which begin late and can leave half a change behind, are switched off.
-- A registry in a folder that cannot be written, or that was opened for reading only, is read as it lies there.
-- Every transaction is on the file that the path leads to: where that is another one than before, it is opened anew, but
-  for a run that is being recorded, which fails (see kws.registry.binding).
+- Write-ahead logging, so that readers and a writer do not block each other.
+- Committed records survive a power failure: every commit waits for the disk (synchronous=FULL).
+- A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another writer. sqlite3's implicit
+  transactions are off: they begin late and can leave half a change behind.
+- A registry in a read-only folder, or one opened for reading only, is read in place.
+- Every transaction uses the file that the path leads to now. If that is another file than before, it is reopened; if a
+  run is being recorded, that run fails instead (see kws.registry.binding).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from kws.registry.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     from kws.registry.protocols import Connection
 
-APPLICATION_ID = 0x6B777331  # "kws1" in the file's header says whose database this is
+APPLICATION_ID = 0x6B777331  # "kws1" in the file's header marks it as a kws registry
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
 
 Tell = Callable[[str], object]
-_MOVING_SECONDS = 1.0  # for which a file may be missing that is just being replaced
+_MOVING_SECONDS = 1.0  # how long a file may be missing while it is being replaced
 _AGAIN_SECONDS = 0.05
-_SMALLEST = 512  # bytes, of the smallest page
+_SMALLEST = 512  # bytes: SQLite's smallest page
 _WRITE = "BEGIN IMMEDIATE"
 
 
@@ -48,22 +48,22 @@ def _say(message: str) -> None:
 
 
 class Database:
-    """A registry's file, opened; with `create` it is made where there is none. For one thread at a time.
+    """An open registry file; with `create` it is created if there is none. For one thread at a time.
 
-    An older registry is upgraded, after a copy of it was made beside it, whose name `tell` is told. Raises
-    RegistryError where it is missing, is no registry, or is newer than this version of kws; so does every transaction
-    where the file cannot be used.
+    An older registry is first copied beside itself, then upgraded; `tell` gets a message that names the copy. Raises
+    RegistryError if the file is missing, is not a registry, or is newer than this version of kws. Every transaction
+    raises it if the file cannot be used.
     """
 
     def __init__(self, path: Path, *, create: bool, tell: Tell = _say) -> None:
         self.path, self._tell = path, tell
-        self.generation = 0  # another number for each file that was opened
+        self.generation = 0  # counts up with every file that is opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
-        self._anchor: Beat | None = None  # of the last of those before
+        self._anchor: Beat | None = None  # the last heartbeat seen of the run recorded before these
         self._open(create=create)
 
     def _open(self, *, create: bool) -> None:
-        """Open the file that the path leads to now."""
+        """Open the file that the path leads to now. Raises RegistryError if it cannot be used."""
         new = is_new_file(self.path)
         if new and not create:
             raise RegistryError(
@@ -71,7 +71,7 @@ class Database:
             )
         if self.path.is_dir():
             raise RegistryError(f"{self.path} is a folder; --db names a registry file, such as experiments.db")
-        if not new and self.path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty one
+        if not new and self.path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty database
             raise RegistryError(f"{self.path} is not a SQLite database; name a registry with --db")
         if not os.access(self.path, os.R_OK) and not new:
             raise RegistryError(f"{self.path} cannot be read; ask for the permission to, or name another with --db")
@@ -88,15 +88,15 @@ class Database:
         self.generation += 1
 
     def close(self) -> None:
-        """Close the file; the last to do so leaves nothing beside it."""
+        """Close the file; the last process to do so leaves no log beside it."""
         if self._connection.is_current() and not self._connection.is_as_it_was():
-            self._leave()  # and open it once more, which tells whether the log is the file's own
+            self._leave()  # and reopen it, which checks whether the log belongs to the file
             with suppress(RegistryError, sqlite3.Error):
                 self._connection = open_file(self.path, make=False)
         self._connection.leave()
 
     def _leave(self) -> None:
-        """Close the file so that its log is not mixed with what is there now; where that is another, it moves away."""
+        """Close the file without mixing its log into the file at the path; if that is another, move the log away."""
         signs = [binding.last_seen() for binding in self._bindings.values()] or [self._anchor]
         there = (
             all(sign.is_at_path(self._connection) for sign in signs if sign) if self._connection.is_current() else True
@@ -104,25 +104,25 @@ class Database:
         self._connection.leave(written_over=not there)
 
     def hold(self, run: str, session: int) -> None:
-        """From now on a run is recorded, and this file and no other must be at the path, until release()."""
+        """Start recording a run: until release(), this file and no other must be at the path."""
         self._bindings[run] = Binding(run, session, self._anchor)
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
-        """Make sure that what was just committed with this heartbeat is in the file at the path; for a run on hold.
+        """Check that the commit with this heartbeat is in the file at the path; only for runs passed to hold().
 
-        Raises ReplacedError where it is not.
+        Raises ReplacedError if it is not.
         """
         if binding := self._bindings.get(run):
             binding.beats.append(beat)
             self._confirm(binding, thoroughly=thoroughly)
 
     def release(self, run: str) -> None:
-        """A run is no longer recorded."""
+        """Stop recording a run."""
         if binding := self._bindings.pop(run, None):
             self._anchor = binding.last_seen()
 
     def abandon(self) -> None:
-        """Leave a file that is no longer the one at the path, and let go of all that was recorded in it."""
+        """Close a file that is no longer the one at the path, and forget the runs recorded in it."""
         self._bindings.clear()
         self._anchor = None
         with self._translated():
@@ -135,13 +135,13 @@ class Database:
             self._connection.leave()
             try:
                 self._open(create=False)
-            except RegistryError as error:  # another process has what was there before open, for one
+            except RegistryError as error:  # e.g. another process still has the previous file open
                 raise ReplacedError(f"{self.path} was replaced while the run was recorded in it ({error})") from None
             binding.looked = ()
         self._connection.trust()
 
     def _follow(self, *, writing: bool) -> None:
-        """Have the file open that the path leads to now; where a run is recorded, it must be the one that is open."""
+        """Reopen the file if the path leads to another one; while a run is recorded, check that it does not."""
         if self._bindings:
             for binding in [each for each in self._bindings.values() if writing and each.beats]:
                 self._confirm(binding, thoroughly=False)
@@ -157,7 +157,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One state of the file for as long as this lasts; within another transaction, that one's."""
+        """A connection that sees one snapshot of the file; inside another transaction, that one's snapshot."""
         if self._connection.stamps and self._connection.in_transaction:
             yield self._connection
             return
@@ -167,40 +167,40 @@ class Database:
 
     @contextmanager
     def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
-        """A transaction that has the write lock, the file's only one; it is kept whole or not at all."""
+        """A transaction that holds the file's only write lock; it is committed whole or rolled back."""
         self._follow(writing=True)
         with self._transaction(_WRITE):
             yield self._connection
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:
-        """The connection as it is, for what SQLite does not do in a transaction."""
+        """The bare connection, for statements that SQLite does not run in a transaction."""
         self._follow(writing=True)
         with self._translated():
             yield self._connection
 
     @property
     def identity(self) -> object:
-        """Device and inode of the file."""
+        """Device and inode of the open file."""
         return self._connection.stamps[0][:2]
 
     def is_writable(self) -> bool:
-        """Whether the file, and what SQLite puts beside it, can be written."""
+        """Whether the file and the files that SQLite keeps beside it can be written."""
         return is_writable(self.path)
 
     def version(self, connection: Connection) -> object:
-        """What is another number whenever another connection has changed something."""
+        """A value that changes whenever another connection changes something, or another file is opened."""
         return self.generation, connection.execute("PRAGMA data_version").fetchone()[0]
 
     def size(self, connection: Connection) -> tuple[int, int | None]:
-        """The file's bytes, and how many of them are in free pages."""
+        """The file's size in bytes, and how many of them are in free pages."""
         pages, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
         return pages * size, free * size
 
     def check(self, connection: Connection) -> list[str]:
-        """Damaged pages, or rows whose foreign keys point nowhere."""
+        """Damaged pages, or else rows whose foreign keys point nowhere; one sentence each."""
         try:
             damage = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
             if not damage:
@@ -211,12 +211,12 @@ class Database:
         return [f"the file is damaged: {line}" for line in damage]
 
     def trim(self) -> None:
-        """Give free pages back to the file system."""
+        """Return free pages to the file system."""
         with suppress(RegistryError), self.untransacted() as connection:
-            connection.executescript("PRAGMA incremental_vacuum")  # execute() would give back one page
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would return one page only
 
     def vacuum(self) -> None:
-        """Write the file anew, compactly."""
+        """Rewrite the file compactly."""
         with self.untransacted() as connection:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -248,20 +248,20 @@ class Database:
             raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
     def _require_bound(self) -> None:
-        """After an error: where a run is recorded, raise ReplacedError if that is due to another file at the path."""
+        """After an error: raise ReplacedError if a run is being recorded and another file is at the path."""
         for binding in self._bindings.values():
             if binding.beats:
                 binding.confirm(self._connection, thoroughly=False)
 
     def _make(self) -> None:
-        """Make the tables in one transaction; of several processes that do so at once, one makes them."""
+        """Create the tables in one transaction; if several processes try at once, one of them does it."""
         until = time.monotonic() + files.BUSY_SECONDS
-        self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a checkpoint's pages can be given back
+        self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a checkpoint's pages can be returned
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 break
-            except sqlite3.OperationalError as error:  # SQLite does not wait here, whatever its timeout
+            except sqlite3.OperationalError as error:  # SQLite does not wait here, whatever the timeout
                 if primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(0.01)
@@ -273,19 +273,19 @@ class Database:
                 view.create(connection)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._connection.bind()  # to the log, which has only now been made
+        self._connection.bind()  # to the log, which did not exist before
 
     def _is_bare(self) -> bool:
-        """Whether the file is a database without anything in it: one that another process has only begun to make."""
+        """Whether the file is an empty database: one that another process has only begun to create."""
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return self._pragma("application_id") == 0 and not tables
 
     def _check(self) -> int:
-        """The file's schema."""
-        with self._transaction("BEGIN"):  # one state of it, for another process may just be making it
+        """The file's schema number. Raises RegistryError if this version of kws cannot read it."""
+        with self._transaction("BEGIN"):  # one snapshot: another process may be creating it right now
             application, bare, schema = self._pragma("application_id"), self._is_bare(), self._pragma("user_version")
         if application != APPLICATION_ID:
-            if bare:  # another process has only begun to make it
+            if bare:  # another process has only begun to create it
                 raise RegistryError(f"there is no registry at {self.path} yet; try again in a moment")
             raise RegistryError(f"{self.path} is a SQLite database, but not a registry of kws; name another with --db")
         if schema < 1:
@@ -310,7 +310,7 @@ class Database:
         except DBAPIError as error:
             raise error.orig or error from None
         if copy:
-            with suppress(sqlite3.Error):  # so that this file, too, can give back a checkpoint's pages
+            with suppress(sqlite3.Error):  # so that this file, too, can return a checkpoint's pages
                 self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 self._connection.execute("VACUUM")
             tell(f"{self.path} was upgraded to schema {SCHEMA_VERSION}; as it was, it is kept as {copy}")
@@ -321,7 +321,7 @@ class Database:
 
 
 def is_new_file(path: Path) -> bool:
-    """Whether there is no registry at `path` yet. Raises RegistryError where none could be made there either."""
+    """Whether there is no registry at `path` yet. Raises RegistryError if none could be created there either."""
     try:
         if path.exists() and path.stat().st_size:
             return False

@@ -1,4 +1,4 @@
-"""Registry: a reader that also writes. Each method is one short transaction; nothing is held between."""
+"""Registry: a reader that also writes. Each method is one short transaction; no lock is held in between."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kws.registry.protocols import Connection
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, UNTESTED, Run, require_cut_off
 
-_ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, `last` least of all
+_ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, especially not `last`
 _ID_LENGTH = 8
 _AGAIN_SECONDS = 30.0
 P = ParamSpec("P")
@@ -50,11 +50,11 @@ SELECT 1 FROM trainings JOIN weights ON run_key = key WHERE key = :key AND statu
 """
 _DROP = "DELETE FROM checkpoints WHERE run_key = :key"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
-# The first answers on its own test split are a finished run's test, whatever command gave them.
+# The first predictions on a finished run's own test split are its test, whichever command made them.
 
 
 def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
-    """The same transaction, begun anew for half a minute where the connection to a server breaks within it.
+    """The same transaction, retried for up to half a minute if the connection to a server breaks within it.
 
     Only for idempotent transactions: after a lost COMMIT the outcome is unknown.
     """
@@ -73,16 +73,16 @@ def _begun_anew(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class Registry(RegistryReader):
-    """A registry, opened for writing too; with `create` it is made where there is none.
+    """A registry opened for reading and writing; with `create` it is created if there is none.
 
-    Runs that are started with `tests` False have the tag `untested`: they are not tested at their end.
+    With `tests` False, runs started here get the tag `untested`: they are not tested when they end.
     """
 
     def __init__(self, path: Location, *, create: bool = False, tests: bool = True) -> None:
         super().__init__(path, create=create)
         self._tests = tests
-        self._sessions: dict[str, int] = {}  # those of this process, by run
-        self._kept: dict[str, Kept] = {}  # of the runs that this process records
+        self._sessions: dict[str, int] = {}  # session numbers of this process, by run
+        self._kept: dict[str, Kept] = {}  # for the runs that this process records
 
     def start(
         self,
@@ -127,10 +127,11 @@ class Registry(RegistryReader):
         return run_id
 
     def go_on(self, run_id: str, *, epochs: int, environment: Environment, silent: str | None = None) -> None:
-        """Record that this process goes on with a run, up to so many epochs.
+        """Record that this process resumes a run, up to `epochs` epochs in all.
 
-        Raises RegistryError where that run is finished, or another process works on it; one that cannot be seen from
-        here does, unless its last sign of life is still `silent`, for whoever asks has watched it for long enough.
+        Raises RegistryError if the run is finished, or if another process works on it. A process that cannot be
+        observed from here counts as working, unless its last heartbeat is still `silent`: the one that the caller has
+        watched for long enough.
         """
         with self._database.writing() as connection:
             seen = self._sighting(connection, self._key(connection, run_id))
@@ -149,16 +150,16 @@ class Registry(RegistryReader):
         self._begin_session(connection, run_id, first_epoch=first_epoch, environment=environment)
 
     def _hold(self, run_id: str) -> None:
-        """From now on, what is recorded of a run that this process has just begun must come to be at the path."""
+        """Bind a run that this process has just begun to the path: its records must end up in the file there."""
         self._database.hold(run_id, self._sessions[run_id])
         self._database.confirm(run_id, self._kept[run_id].sessions[-1]["heartbeat_at"])
 
     @contextmanager
     def _recording(self, run_id: str, *, thoroughly: bool = False) -> Iterator[Connection]:
-        """A transaction about a run of this process's own, whose heartbeat it renews.
+        """A transaction about a run that this process records; it renews the run's heartbeat.
 
-        Raises RegistryError where another process has gone on with the run meanwhile, and ReplacedError where the path
-        leads to another file, before or after the transaction.
+        Raises RegistryError if another process has resumed the run meanwhile. Raises ReplacedError if the path leads to
+        another file, before or after the transaction.
         """
         with self._database.writing(run=run_id) as connection:
             beat = self._beat(connection, run_id)
@@ -170,21 +171,21 @@ class Registry(RegistryReader):
         self._kept.pop(run_id, None)
 
     def kept(self, run_id: str) -> Kept:
-        """What is remembered of a run that this process records."""
+        """What this process remembers of a run that it records."""
         return self._kept[run_id]
 
     def abandon(self) -> None:
-        """Leave a file that the path does not lead to any more, and all that was recorded in it."""
+        """Close a file that the path no longer leads to, and forget the runs recorded in it."""
         self._database.abandon()
         self._kept.clear()
 
     @_begun_anew
     def record(self, run_id: str, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:
-        """Record an epoch that has ended, and with it, in one transaction, where the run can go on.
+        """Record a finished epoch and the checkpoint to resume from, in one transaction.
 
-        An epoch that a run comes to again after it was cut off is the same to the bit, and is kept as it was; where it
-        is not (on another machine), it and those after it are replaced. Raises RegistryError where another process has
-        gone on with the run meanwhile.
+        A resumed run may repeat an epoch. A repeated epoch is normally bit-identical, and the recorded one stays. If it
+        differs (on another machine), it and all later epochs are replaced. Raises RegistryError if another process has
+        resumed the run meanwhile.
         """
         row: dict[str, Any] | None = None
         try:
@@ -203,22 +204,22 @@ class Registry(RegistryReader):
                     digest = hashlib.sha256(checkpoint).hexdigest()
                     values = {"run_key": key, "epoch": epoch.epoch, "sha256": digest, "safetensors": checkpoint}
                     entries.insert(connection, "checkpoints", values, anew="run_key")
-        finally:  # also where it could not be recorded, for it is to be kept elsewhere then
+        finally:  # also if recording failed: the epoch is then kept elsewhere
             if kept := self._kept.get(run_id):
                 kept.record(row or serialization.of_epoch(0, epoch, round(1000 * epoch.seconds)), checkpoint)
 
     @_begun_anew
     def beat(self, run_id: str) -> None:
-        """Record that this process still works on a run; for epochs that take long."""
+        """Record that this process still works on a run; used during long epochs."""
         with self._recording(run_id):
             pass
 
     @_begun_anew
     def finish(self, run_id: str, evaluation: Evaluation | None, card: DataCard, weights: bytes) -> Run:
-        """Record the end of a run: its weights and its answers on the test split, in one transaction.
+        """Record the end of a run: its weights and its predictions on the test split, in one transaction.
 
-        One that is not tested has none, and no test accuracy. When this returns the run, a look through the path has
-        found the end in the file. Raises ReplacedError where it has not.
+        Returns the run. A run that is not tested has no predictions and no test accuracy. Before this returns, the end
+        has been read back from the file through the path. Raises ReplacedError if it was not found there.
         """
         dropped = 0
         with self._recording(run_id, thoroughly=True) as connection:
@@ -230,8 +231,8 @@ class Registry(RegistryReader):
                 if evaluation:
                     entries.keep_evaluation(connection, key, evaluation, card)
                 dropped = connection.execute(_DROP, {"key": key}).rowcount
-            # else it was finished by this very call, whose COMMIT was not answered
-        run = self.by_id(run_id)  # while the file must still be the one that it is in
+            # else an earlier attempt of this call finished it, and the reply to its COMMIT was lost
+        run = self.by_id(run_id)  # before the release: the path must still lead to the file that the run is in
         self._release(run_id)
         if dropped:
             self._database.trim()
@@ -239,10 +240,10 @@ class Registry(RegistryReader):
 
     @_begun_anew
     def end(self, run_id: str, status: str, error: str | None = None) -> Run:
-        """Record that this process's run ended before its last epoch, and why; one that is finished stays so.
+        """Record that this process's run ended before its last epoch, and why; a finished run stays finished.
 
-        Returns the run. Raises RegistryError where another process has gone on with it meanwhile, and ReplacedError
-        where the path leads to another file.
+        Returns the run. Raises RegistryError if another process has resumed it meanwhile, and ReplacedError if the path
+        leads to another file.
         """
         with self._recording(run_id, thoroughly=True) as connection:
             key = self._key(connection, run_id)
@@ -260,9 +261,9 @@ class Registry(RegistryReader):
 
     @_begun_anew
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
-        """Record a run's answers on a split of the data set that `card` describes; the first ones recorded stay.
+        """Record a run's predictions on a split of the data set that `card` describes; the first ones recorded stay.
 
-        On its own test split they are its test.
+        On the run's own test split they are its test.
         """
         with self._database.writing(run=run_id) as connection:
             entries.keep_card(connection, card)
@@ -270,9 +271,10 @@ class Registry(RegistryReader):
 
     @_begun_anew
     def delete(self, run_id: str, *, silent: str | None = None) -> None:
-        """Take a run out of every table, until it is restored or purged.
+        """Hide a run from every table until it is restored or purged.
 
-        Raises RegistryError for one that runs; for one that cannot be seen from here see go_on().
+        Raises RegistryError if the run is still running. For a process that cannot be observed from here, and for
+        `silent`, see go_on().
         """
         with self._database.writing() as connection:
             key = self._key(connection, run_id)
@@ -283,19 +285,19 @@ class Registry(RegistryReader):
 
     @_begun_anew
     def restore(self, run_id: str) -> None:
-        """Put a deleted run back into the tables."""
+        """Show a deleted run in the tables again."""
         with self._database.writing() as connection:
             _change_run(connection, self._key(connection, run_id), deleted_at=None)
 
     @_begun_anew
     def annotate(self, run_id: str, note: str | None) -> None:
-        """Give a run a note, in place of the one it has."""
+        """Set a run's note, replacing the one it has."""
         with self._database.writing(run=run_id) as connection:
             _change_run(connection, self._key(connection, run_id), note=note)
 
     @_begun_anew
     def tag(self, run_id: str, tags: Iterable[str], *, remove: bool = False) -> None:
-        """Give a run tags, or take them away."""
+        """Add tags to a run, or remove them."""
         with self._database.writing(run=run_id) as connection:
             self._tag(connection, run_id, tags, remove=remove)
 
@@ -326,7 +328,10 @@ class Registry(RegistryReader):
         self._kept[run_id] = Kept.of(connection, key)
 
     def _beat(self, connection: Connection, run_id: str) -> str:
-        """Renew the heartbeat of this process's session, which must be the run's last; returns it."""
+        """Renew the heartbeat of this process's session and return it.
+
+        Raises RegistryError if that session is not the run's last.
+        """
         now = entries.now()
         mine = {"key": self._key(connection, run_id), "session": self._sessions.get(run_id), "now": now}
         if not connection.execute(_BEAT, mine).rowcount:

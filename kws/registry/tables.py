@@ -1,23 +1,24 @@
-"""The registry's tables. Their columns have the names that the recipe, the options and the README use.
+"""The registry's tables. Columns have the same names as recipe fields, options and the README.
 
     data          a data set by its fingerprint: source, classes, front end, mean and standard deviation
-    splits        one split of a data set: its clips, counts a class and labels
+    splits        one split of a data set: its number of clips, clips per class, and labels
     manifests     every clip of a split: path, digest, speaker, time of modification, duration
-    trainings     one training: its recipe, data, environment, state and times
-    runs          no table, but the view of trainings that has the recipe's values as columns
-    sessions      one process that worked on a run: the first, and each that went on with it
+    trainings     one training: its recipe, data, environment, status and times
+    runs          not a table: a view of trainings with the recipe's values as columns
+    sessions      one process that worked on a run: the first, and each that resumed it
     tags          a run's tags
     epochs        one epoch of a run: losses and accuracies, and those of its iterations
-    evaluations   a run's answers on one split of a data set, a prediction a clip
-    logits        the network's outputs behind these answers, K a clip
+    evaluations   a run's predictions on one split of a data set, one per clip
+    logits        the network's outputs behind these predictions, K per clip
     weights       a run's final weights, a safetensors file
-    checkpoints   where a run that is not finished can go on: weights, optimizer and random states after an epoch
-    tests         the ledger of evaluations: which recipe was judged on which split, and when; it outlives its runs
+    checkpoints   the state to resume an unfinished run from: weights, optimizer and random states after an epoch
+    tests         the ledger of evaluations: which recipe was judged on which split, and when; outlives its runs
 
-Accuracies are fractions, losses nats a clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
-little-endian float32, predictions and labels a byte a clip, logits little-endian float16 (N, K), these three compressed
-by zlib; digests 32 bytes a clip; a manifest's other columns are JSON lists compressed by zlib. Epochs and weights hang
-on a run's integer key, not its id: they are many, and a row is small. A recipe is canonical JSON (kws.recipe).
+Accuracies are fractions, losses nats per clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
+little-endian float32; predictions and labels one byte per clip and logits little-endian float16 (N, K), all three
+compressed by zlib; digests 32 bytes per clip; a manifest's other columns are JSON lists compressed by zlib. Epochs and
+weights refer to a run by its integer key, not its id, to keep the many small rows short. A recipe is canonical JSON
+(kws.recipe).
 """
 
 from typing import Any, ClassVar
@@ -35,7 +36,7 @@ METADATA = SQLModel.metadata
 
 
 class DataRow(SQLModel, table=True):
-    """A data set, as told by its card."""
+    """A data set, as described by its card."""
 
     __tablename__ = "data"
 
@@ -66,7 +67,7 @@ class SplitRow(SQLModel, table=True):
 
 
 class ManifestRow(SQLModel, table=True):
-    """Every clip of one split of a data set, in the order of its labels; speakers are NULL where they are not known."""
+    """Every clip of one split of a data set, in the order of its labels; speakers are NULL if they are not known."""
 
     __tablename__ = "manifests"
 
@@ -80,9 +81,9 @@ class ManifestRow(SQLModel, table=True):
 
 
 class _Training(SQLModel):
-    """One training: its state, how far it is, its Recipe with the digests that runs are found by, its Environment.
+    """One training: its status and progress, its Recipe with the digests to find runs by, and its Environment.
 
-    `validation_accuracy` is that of the last epoch; it and `test_accuracy` are kept here, too, for queries.
+    `validation_accuracy` is that of the last epoch; it and `test_accuracy` are duplicated here for queries.
     """
 
     key: int | None = Field(default=None, primary_key=True)
@@ -120,13 +121,13 @@ class _Training(SQLModel):
 
 
 class TrainingRow(_Training, table=True):
-    """A training as it is kept."""
+    """A row of the table `trainings`."""
 
     __tablename__ = "trainings"
 
 
 def _recipe_fields() -> dict[str, Any]:
-    """The view's columns of a recipe's values, by name: a tuple is a text, JSON's array."""
+    """The view's columns for a recipe's values, by name; a tuple is a text, a JSON array."""
     types = {name: str if each.base is tuple else each.base for name, each in every_option().items()}
     old = {each.old: types[each.name] for each in every_option().values() if each.old}
     return {name: (each | None, None) for name, each in {**dict.fromkeys(names(), str), **types, **old}.items()}
@@ -139,7 +140,7 @@ RunRow.__table__.info["is_view"] = True
 
 
 class SessionRow(SQLModel, table=True):
-    """One process that worked on a run; `environment` is None for the first one, whose own the run has."""
+    """One process that worked on a run; `environment` is None for the first one, because the run's row has it."""
 
     __tablename__ = "sessions"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -184,10 +185,10 @@ class EpochRow(SQLModel, table=True):
 
 
 class EvaluationRow(SQLModel, table=True):
-    """A run's answers on one split of a data set; evaluated again, the first answers stay.
+    """A run's predictions on one split of a data set; if it is evaluated again, the first ones stay.
 
-    `loss` is the cross-entropy of the network's probabilities, the same quantity for every recipe, NULL where an older
-    registry has no logits to compute it from; `objective` is the mean of what training minimised.
+    `loss` is the cross-entropy of the network's probabilities, the same quantity for every recipe; NULL if an older
+    registry has no logits to compute it from. `objective` is the mean of what training minimised.
     """
 
     __tablename__ = "evaluations"
@@ -205,7 +206,7 @@ class EvaluationRow(SQLModel, table=True):
 
 
 class LogitsRow(SQLModel, table=True):
-    """A network's outputs on the clips of an evaluation; apart from it, since tables need the answers alone."""
+    """A network's outputs on the clips of an evaluation; stored separately, since tables need only predictions."""
 
     __tablename__ = "logits"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -227,7 +228,7 @@ class WeightsRow(SQLModel, table=True):
 
 
 class CheckpointRow(SQLModel, table=True):
-    """The last state of a run that is not finished; `epoch` is the last one that is in it."""
+    """The last state of an unfinished run; `epoch` is the last epoch that it includes."""
 
     __tablename__ = "checkpoints"
 
@@ -238,9 +239,9 @@ class CheckpointRow(SQLModel, table=True):
 
 
 class TestRow(SQLModel, table=True):
-    """One look at a split: which run was evaluated on it, and the digest of its recipe but for the seed.
+    """One evaluation on a split: which run was evaluated, and the digest of its recipe without the seed.
 
-    It is no foreign key to runs, for a split that has been looked at has been, even where the run was purged.
+    `run_id` is not a foreign key, because the entry must survive the purge of its run.
     """
 
     __tablename__ = "tests"
@@ -253,8 +254,8 @@ class TestRow(SQLModel, table=True):
     recipe: str
 
 
-# On PostgreSQL texts compare byte by byte and integers have 64 bits, as in SQLite; and JSON is a text there as well, so
-# that it comes back to the letter and can be compared. A time is text that sorts, whatever the server's language is.
+# On PostgreSQL, text compares byte by byte and integers have 64 bits, as in SQLite. JSON is stored as text there, too,
+# so that it is returned unchanged and can be compared. Times are text and sort correctly in any server locale.
 @compiles(String, "postgresql")
 @compiles(JSON, "postgresql")
 def _text(*_: Any, **__: Any) -> str:
@@ -267,7 +268,7 @@ def _integer(*_: Any, **__: Any) -> str:
 
 
 def schema(dialect: str = "sqlite") -> str:
-    """The tables as SQL, which is all that making a registry needs: kws.registry reads it from a file a dialect."""
+    """The SQL that creates the tables; kws.registry reads it from one generated file per dialect."""
     spoken = {"sqlite": sqlite, "postgresql": postgresql}[dialect].dialect()
     tables = [table for table in METADATA.sorted_tables if not table.info.get("is_view")]
     indexes = [each for table in tables for each in sorted(table.indexes, key=lambda each: str(each.name))]

@@ -1,11 +1,12 @@
-"""Runs, or a whole registry, from one registry into another, from file to server or back; ids are kept.
+"""Copies runs, or a whole registry, from one registry into another, file or server; run ids stay the same.
 
-Rows are copied by their columns' names, with the data sets that they need. A registry from elsewhere may hold anything:
-what is taken in must be readable, of the types that a run has, and under an id that can be typed; otherwise nothing is.
+Rows are copied by column name, together with the data sets that they need. A registry from elsewhere may contain
+anything: everything imported must be readable, have the types that a run has, and an id that can be typed. Otherwise
+nothing is imported.
 
-A copy of a whole registry is one transaction, and is proved: both sides are read anew, each in one state, and compared
-by a SHA-256 a table over all its rows. Keys are each registry's own, so a row goes by its run's id instead, and rows by
-their natural keys; every value counts with its type, a number to its last bit.
+A copy of a whole registry is one transaction, and is verified: both sides are read back, each from one snapshot, and
+compared by one SHA-256 a table over all rows. Integer keys differ between registries, so rows are identified by their
+run's id and ordered by their natural keys. Every value is hashed with its type, a number to its last bit.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Rows = list[dict[str, Any]]
 
 
 def export(path: Location, run_ids: Sequence[str], to: Path) -> None:
-    """Make a new registry at `to` that holds these runs. Raises RegistryError where there is something already."""
+    """Create a new registry at `to` that holds these runs. Raises RegistryError if something is already there."""
     with new_file(to) as temporary:
         _copy(path, temporary, run_ids)
 
@@ -42,7 +43,7 @@ def export(path: Location, run_ids: Sequence[str], to: Path) -> None:
 def take_in(path: Location, source: Location) -> tuple[list[str], list[str]]:
     """Copy every run of the registry `source` into that at `path`; returns the ids copied and those already there.
 
-    Raises RegistryError where a run of the source cannot be read, and then copies none.
+    Raises RegistryError if a run of the source cannot be read, and then copies none.
     """
     with RegistryReader(source) as registry, registry.reading() as connection:
         for run in (*registry.runs(), *registry.runs(Selection(deleted=True))):
@@ -52,7 +53,7 @@ def take_in(path: Location, source: Location) -> tuple[list[str], list[str]]:
 
 
 def _require_sound(registry: RegistryReader, run: Run) -> None:
-    """Raise RegistryError where a run of a registry from elsewhere is not what a run can be."""
+    """Raise RegistryError if a run of a registry from elsewhere is not a valid run."""
     if not (run.id.isascii() and run.id.isalnum() and len(run.id) <= _LONGEST_ID and run.status in STATUSES):
         raise RegistryError(f"{registry.path} is damaged: run {run.id!r} has an id or a status that cannot be")
     registry.card(run.data_fingerprint)
@@ -77,7 +78,7 @@ def _copy(source: Location, target: Location, run_ids: Sequence[str]) -> tuple[l
 def copy_runs(
     there: Connection, here: Connection, run_ids: Iterable[str], *, source: Location
 ) -> tuple[list[str], list[str]]:
-    """Copy runs from one registry into another, one after the other; returns the ids copied and those already there."""
+    """Copy runs one by one from one registry into another; returns the ids copied and those already there."""
     copied, known = [], []
     names = columns_of(here)
     for run_id in run_ids:
@@ -108,7 +109,7 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
 def _read(
     connection: Connection, run_id: str, names: Mapping[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]:
-    """A run's row, the rows that hang on it, and those of the data sets that it needs; our columns of each."""
+    """A run's row, the rows that belong to it, and those of the data sets it needs; only the columns in `names`."""
 
     def select(table: str, where: str, value: Any) -> Rows:
         return read_rows(connection, table, names[table], where, value)
@@ -131,7 +132,7 @@ def _read(
 
 
 def read_rows(connection: Connection, table: str, names: Sequence[str], where: str, value: Any) -> Rows:
-    """Rows of a table, by their columns' names; truth values, which SQLite keeps as 0 and 1, as what they are."""
+    """Rows of a table as dicts by column name; booleans, which SQLite stores as 0 and 1, as bool."""
     select = f"SELECT * FROM {table} WHERE {where} = :value"  # noqa: S608 - our names
     found = [{name: row[name] for name in names} for row in connection.execute(select, {"value": value})]
     for row in found:
@@ -142,40 +143,40 @@ def read_rows(connection: Connection, table: str, names: Sequence[str], where: s
 
 
 def put(connection: Connection, table: str, rows: Rows) -> None:
-    """Insert those of these rows that are not there yet."""
+    """Insert the rows that are not there yet."""
     if rows:
         names, places = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
         connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING", rows)  # noqa: S608
 
 
 def _put_run(connection: Connection, run: dict[str, Any]) -> int:
-    """Insert a run; returns the key that it has here."""
+    """Insert a run; returns its key in this registry."""
     row = {name: value for name, value in run.items() if name != "key"}
     names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
     (made,) = connection.execute(f"INSERT INTO trainings ({names}) VALUES ({places}) RETURNING key", row).fetchall()  # noqa: S608
     return int(made["key"])
 
 
-Track = Callable[[Iterable[str], int, str], Iterable[str]]  # what to go through, how many they are, what is done
+Track = Callable[[Iterable[str], int, str], Iterable[str]]  # (items, how many, what is being done) -> items
 _NATURAL = ("epoch", "session", "tag", "data_fingerprint", "split", "fingerprint", "split_fingerprint", "tested_at")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
-    """What a registry holds: rows and a SHA-256 in hexadecimal, by table."""
+    """A registry's contents: number of rows and SHA-256 in hexadecimal, by table."""
 
     rows: dict[str, int]
     tables: dict[str, str]
 
     @property
     def whole(self) -> str:
-        """That of all tables together."""
+        """The SHA-256 of all tables together."""
         return hashlib.sha256("".join(f"{name} {self.tables[name]}\n" for name in self.tables).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """What a copy did, and what both sides hold after it."""
+    """The ids that a copy copied or already found, and the contents of both sides after it."""
 
     copied: list[str]
     known: list[str]
@@ -184,7 +185,7 @@ class Copy:
 
     @property
     def differing(self) -> list[str]:
-        """The tables whose rows are not the same on both sides."""
+        """The tables whose rows differ between the two sides."""
         return [table for table, digest in self.source.tables.items() if digest != self.target.tables[table]]
 
 
@@ -193,9 +194,9 @@ def _untracked(items: Iterable[str], _: int, __: str) -> Iterable[str]:
 
 
 def copy_registry(source: Location, target: Location, *, track: Track = _untracked) -> Copy:
-    """Copy every run and data set of one registry into another that is new, or holds no other runs.
+    """Copy every run and data set of one registry into another that is new or has no other runs.
 
-    Raises RegistryError where that has other runs, or one of both cannot be read or written.
+    Raises RegistryError if the target has other runs, or if either cannot be read or written.
     """
     with closing(open_database(source, create=False)) as of, of.reading() as there:
         copied, known = copy_all(there, target, source=source, track=track)
@@ -211,7 +212,7 @@ def copy_registry(source: Location, target: Location, *, track: Track = _untrack
 def copy_all(
     there: Connection, target: Location, *, source: Location, track: Track = _untracked
 ) -> tuple[list[str], list[str]]:
-    """Copy what one registry holds into another; returns the ids of the runs copied and of those already there."""
+    """Copy everything in one registry into another; returns the run ids copied and those already there."""
     ids = [row["id"] for row in there.execute("SELECT id FROM trainings ORDER BY key")]
     with closing(open_database(target, create=True)) as to, to.writing() as here:
         others = {row["id"] for row in here.execute("SELECT id FROM trainings")} - set(ids)
@@ -224,13 +225,13 @@ def copy_all(
         for table, key in OF_DATA.items():
             for row in there.execute("SELECT fingerprint FROM data ORDER BY fingerprint").fetchall():
                 put(here, table, read_rows(there, table, names[table], key, row["fingerprint"]))
-        for row in there.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():  # of purged runs, too
+        for row in there.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():  # also of purged runs
             put(here, "tests", read_rows(there, "tests", names["tests"], "run_id", row["run_id"]))
         return copy_runs(there, here, track(ids, len(ids), "copying"), source=source)
 
 
 def digest(connection: Connection, *, track: Track = _untracked, what: str = "reading") -> Digest:
-    """What a registry holds, in the state that the connection sees; a run's rows at a time are in memory."""
+    """The contents of a registry in the connection's snapshot; only one run's rows are in memory at a time."""
     names = columns_of(connection)
     hashes = {table: hashlib.sha256() for table in names}
     counts = dict.fromkeys(names, 0)
@@ -257,7 +258,7 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
 
 
 def _plain(value: Any) -> bytes:
-    """A value as bytes that no other value has."""
+    """A value as bytes that are unique to it."""
     if value is None:
         kind, data = b"n", b""
     elif isinstance(value, bool | int):

@@ -1,8 +1,8 @@
-"""Bringing an older registry up to date, by Alembic; imported only where there is an older one.
+"""Upgrades an older registry to the current schema with Alembic; imported only if there is one to upgrade.
 
-All steps are one transaction. A file is copied beside itself first; its schema's number is its user_version. On a
-server, whose copies are its keeper's affair, the number is in kws_registry. Alembic's own table exists only while the
-transaction lasts.
+All steps are one transaction. A file is first copied beside itself; its schema number is its user_version. On a server
+the number is in kws_registry, and backups are the administrator's responsibility. Alembic's own table exists only
+during the transaction.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from kws.registry.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     import psycopg
 
-_FIRST_VIEW = 5  # the schema that brought the view `runs`, which the steps are not to find in their way
+_FIRST_VIEW = 5  # the schema that introduced the view `runs`, which is dropped before the steps
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(path: Path) -> Path | None:
-    """Upgrade the registry at `path`; returns the copy of what it was, None where another process was faster."""
+    """Upgrade the registry at `path`; returns the path of the copy made before, None if another process was faster."""
     connection = open_file(path)
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     try:
@@ -49,7 +49,7 @@ def upgrade(path: Path) -> Path | None:
 
 
 def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int) -> bool:
-    """Upgrade a server's registry under its advisory lock; returns whether this process was the one to do it."""
+    """Upgrade a server's registry under its advisory lock; returns False if another process has already done it."""
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=StaticPool)
     try:
         with engine.begin() as session:

@@ -1,8 +1,8 @@
-"""The view `runs`: every training with its recipe as columns, made from what options there are.
+"""The view `runs`: every training with its recipe as columns, generated from the existing options.
 
-A recipe is one JSON text in the table `trainings`. Whoever queries wants columns, named as options are, and as they
-were in version 0.1.0. The view is made with the registry, and made anew by the first run after an option was added;
-`--where` makes the same columns itself, since it must know every option at any time.
+A recipe is one JSON text in the table `trainings`. Queries need columns, under the options' names and under those of
+version 0.1.0. The view is created with the registry, and again by the first run after an option was added. `--where`
+builds the same columns itself, because it must always know every option.
 """
 
 from __future__ import annotations
@@ -27,28 +27,29 @@ _TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
 
 
 def create(connection: Connection) -> None:
-    """Make the view."""
+    """Create the view."""
     connection.execute(statement(server=is_server(connection)))
 
 
 def for_queries(connection: Connection) -> None:
-    """Have queries of a file see the view as it is now.
+    """Make queries of a file see the current view, by a temporary view of the connection.
 
-    A file's own view is not to be trusted to call functions, for the file may come from elsewhere; a connection's is.
+    The view stored in a file is not trusted to call functions, because the file may come from elsewhere. A connection's
+    own temporary view is trusted.
     """
     if not is_server(connection):
         connection.execute(statement(server=False).replace("CREATE VIEW runs", "CREATE TEMP VIEW IF NOT EXISTS runs"))
 
 
 def statement(*, server: bool) -> str:
-    """The SQL that makes the view, in either dialect."""
+    """The SQL that creates the view, in either dialect."""
     own = ", ".join(f'"{name}"' for name in COLUMNS)
     recipe = ", ".join(f'{sql} AS "{name}"' for name, sql in recipe_columns(server).items())
     return f"CREATE VIEW runs AS SELECT {own}, {recipe} FROM trainings"  # noqa: S608 - our names
 
 
 def require_columns(connection: Connection) -> None:
-    """Make the view anew where an option has been added since."""
+    """Recreate the view if an option has been added since it was created."""
     if not set(recipe_columns(is_server(connection))) <= _columns(connection):
         connection.execute("DROP VIEW IF EXISTS runs")
         create(connection)
@@ -63,24 +64,24 @@ def _columns(connection: Connection) -> set[str]:
 
 
 def is_server(connection: Connection) -> bool:
-    """Whether the connection speaks PostgreSQL's dialect, and not SQLite's."""
+    """Whether the connection uses PostgreSQL's dialect rather than SQLite's."""
     return not isinstance(connection, sqlite3.Connection)
 
 
 def recipe_columns(server: bool) -> dict[str, str]:
-    """The SQL of each of a recipe's values, by name; tuples are JSON's arrays."""
+    """The SQL for each value of a recipe, by name; tuples are JSON arrays."""
     found = {kind.option: _value(server, str, kind.name, "name") for kind in KINDS if not kind.several}
     for name, each in every_option().items():
         found[name] = _with_absent(server, name, each)
     for each in every_option().values():
-        if each.old:  # a tuple's column was NULL where it had its default
+        if each.old:  # the old column of a tuple was NULL for its default
             usual = f"'{json.dumps(each.default)}'"
             found[each.old] = f"NULLIF({found[each.name]}, {usual})" if each.base is tuple else found[each.name]
     return found
 
 
 def _with_absent(server: bool, name: str, option: Option) -> str:
-    """An option's value; in a run that is older than the option, what its part declares for that."""
+    """The SQL for an option's value; for a run older than the option, the value that its part declares for that."""
     places: list[tuple[tuple[str, ...], str, Option]] = []
     for kind in KINDS:
         for part in kind.parts.values():
@@ -103,7 +104,7 @@ def _value(server: bool, kind: type, *path: str) -> str:
         if server
         else f"json_extract(recipe_json, '{_path(path)}')"
     )
-    if kind is tuple:  # as Python writes it: no comma is part of what it holds
+    if kind is tuple:  # as Python formats it; the items themselves contain no commas
         value = f"replace({value}, ',', ', ')"
     if not server:
         return value
@@ -133,6 +134,6 @@ def _literal(value: object) -> str:
 
 
 def select(connection: Connection) -> Iterator[tuple[str, str]]:
-    """The SQL of each of the view's columns, by name, from the table as it is."""
+    """(name, SQL) of each column of the view, from the table's present columns."""
     yield from ((name, '"' + name.replace('"', '""') + '"') for name in columns(connection, "trainings"))
     yield from recipe_columns(is_server(connection)).items()

@@ -1,12 +1,12 @@
-"""Whether the write-ahead log beside a registry's file is that file's own.
+"""Decides whether the write-ahead log beside a registry's file belongs to that file.
 
-SQLite takes any log of the right name for the file's own, and has no means to tell: after `git checkout` of the file, a
-killed run's log puts its rows back, or pages of two files are mixed. The guarantee here: a log with commits in it is
-used only if whoever has it open has this very file open, too, and, where nobody has, if the file was neither written
-nor put in its place after the log's last commit, unless by a checkpoint of this log.
+SQLite accepts any log with the right name and cannot check that it belongs to the file. After `git checkout` of the
+file, a killed run's log would put its rows back, or mix pages of two files. The guarantee here: a log that contains
+commits is used only if the process that has it open also has this very file open. If no process has it open, the file
+must not have been written or moved into place after the log's last commit, unless by a checkpoint of this log.
 
-A look at a file means to open and close it, by which a process loses every lock that it has on it (POSIX). So none is
-looked at that this process has open already: kws.registry.files sees to that.
+Inspecting a file opens and closes it, and closing it releases every lock that the process has on it (POSIX). So a file
+that this process already has open is not inspected; kws.registry.files ensures that.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover - Windows, where SQLite's locks cannot be asked for
+except ImportError:  # pragma: no cover - Windows, where SQLite's locks cannot be queried
     fcntl = None  # type: ignore[assignment]
 
 _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
 _MAGIC = (0x377F0682, 0x377F0683)
-_COUNTER, _PAGE_SIZE = 24, 16  # where the file's header has its change counter, and the size of a page
-_SHARED = (0x40000002, 510)  # the bytes of the file that whoever has it open in this mode has locked
-_ALIVE = (128, 1)  # that of the -shm which whoever uses the log has locked
+_COUNTER, _PAGE_SIZE = 24, 16  # offsets of the change counter and of the page size in the file's header
+_SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
+_ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that uses the log
 _LOOKS = 3
 _PROOF = 3  # pages
 _PAUSE_SECONDS = 0.05
-_TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together are so within this
+_TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together arrive within this time
 _AT_ONCE_NS = 10**7
 # struct flock: type, whence, start, length, process; 64 bits
 _FLOCK = {"linux": ("hh4xqqi4x", (0, 1, 2, 3, 4)), "darwin": ("qqihh", (3, 4, 0, 1, 2))}
@@ -42,16 +42,16 @@ _FLOCK = {"linux": ("hh4xqqi4x", (0, 1, 2, 3, 4)), "darwin": ("qqihh", (3, 4, 0,
 
 @dataclass
 class _Log:
-    """The commits in a log, the oldest first: where the images of pages lie, by page number; and the size of a page."""
+    """The commits in a log, oldest first, each as {page number: offset of the page's image}; and the page size."""
 
     page_size: int
     commits: list[dict[int, int]] = field(default_factory=list)
 
 
 def foreign_log(file: Path) -> str | None:
-    """Why the log beside `file` is not its own, and what to do, as a sentence; None where it is, or there is none.
+    """A sentence that says why the log beside `file` is not its own and what to do; None if it is, or there is no log.
 
-    `file` is a file's real name, which SQLite's log has, too, not a link to it.
+    `file` must be the real path, not a link to it: SQLite names the log after the real path.
     """
     log = Path(f"{file}-wal")
     try:
@@ -59,12 +59,12 @@ def foreign_log(file: Path) -> str | None:
         if user and not has_this:
             return in_use(file, user)
         if not (log.stat().st_size and file.stat().st_size):
-            return None  # nothing in it, or SQLite removes it, for the file is a new one
-        for _ in range(_LOOKS if user else 1):  # while somebody writes, file and log are not looked at as at one moment
+            return None  # the log is empty, or SQLite removes it because the file is new
+        for _ in range(_LOOKS if user else 1):  # while somebody writes, file and log are not read at the same moment
             if not _is_foreign(file, log):
                 return None
             time.sleep(_PAUSE_SECONDS if user else 0)
-    except OSError:  # it is gone meanwhile, or cannot be read, which whoever opens it is told
+    except OSError:  # gone meanwhile, or unreadable: opening it reports that
         return None
     if user:
         return in_use(file, user)
@@ -75,17 +75,17 @@ def foreign_log(file: Path) -> str | None:
 
 
 def in_use(file: Path, user: str) -> str:
-    """The sentence about a file that was put where somebody still has another one open."""
+    """The error sentence for a file whose predecessor at the same path somebody still has open."""
     return f"{user} still has the registry open that was at {file} before; wait until it has ended, and try again"
 
 
 def _user(file: Path) -> tuple[str, bool]:
-    """Who has the log open, and whether with this file; ("", False) for nobody, or where the system does not tell."""
+    """Who has the log open, and whether with this file; ("", False) for nobody, or if the system cannot tell."""
     if fcntl is None or sys.platform not in _FLOCK:
         return "", False
     seen: set[int] = set()
     who = ""
-    for _ in range(_LOOKS):  # whoever ends between two looks is not mistaken for one that lives
+    for _ in range(_LOOKS):  # so that a process that exits between two checks does not count as alive
         alive = _locked_by(Path(f"{file}-shm"), *_ALIVE)
         if alive is None:
             return "", False
@@ -99,7 +99,7 @@ def _user(file: Path) -> tuple[str, bool]:
 
 
 def _locked_by(path: Path, start: int, length: int) -> int | None:
-    """Another process that has locked one of these bytes; None for none."""
+    """The pid of another process that has locked one of these bytes; None if there is none."""
     layout, order = _FLOCK[sys.platform]
     wanted = [0] * 5
     for place, value in zip(order, (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0), strict=True):
@@ -107,13 +107,13 @@ def _locked_by(path: Path, start: int, length: int) -> int | None:
     try:
         with _opened(path) as file:
             told = struct.unpack(layout, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(layout, *wanted)))
-    except OSError:  # it is not there, or its file system knows no locks
+    except OSError:  # the file is missing, or its file system has no locks
         return None
     return None if told[order[0]] == fcntl.F_UNLCK else told[order[4]]
 
 
 def _is_foreign(file: Path, log: Path) -> bool:
-    """Whether a log that nobody has open belongs to another file than this, or to what this file was once."""
+    """Whether a log that nobody has open belongs to another file, or to an earlier version of this one."""
     with _opened(log) as of_log, _opened(file) as of_file:
         found = _read_log(of_log)
         if not found.commits:
@@ -130,9 +130,9 @@ def _is_foreign(file: Path, log: Path) -> bool:
 
         latest = {page: place for commit in found.commits for page, place in commit.items()}
         if all(is_in_file(*each) for each in latest.items()):
-            return False  # a checkpoint has written all of it
+            return False  # a checkpoint has written all of the log
         if counters := [_number(of_log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
-            # Each commit that changes the first page counts it on by one, or leaves it at that.
+            # Each commit that changes the first page either increments its change counter or leaves it.
             here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
             if not min(counters) - 1 <= here <= max(counters):
                 return True
@@ -140,10 +140,10 @@ def _is_foreign(file: Path, log: Path) -> bool:
 
 
 def _has_begun(log: _Log, is_in_file: Callable[[int, int], bool]) -> bool:
-    """Whether a checkpoint has written something of this log into the file, be it that it was cut short.
+    """Whether a checkpoint, even an interrupted one, has written part of this log into the file.
 
-    It writes pages in their order, each as it was at the last commit that no reader stands before. The first page alone
-    proves nothing: two registries that have grown alike may have the same one.
+    A checkpoint writes pages in order, each as of the last commit that no reader is still behind. The first page alone
+    proves nothing: two registries with a similar history may have the same one.
     """
     state: dict[int, int] = {}
     for commit in log.commits:
@@ -154,14 +154,14 @@ def _has_begun(log: _Log, is_in_file: Callable[[int, int], bool]) -> bool:
 
 
 def _is_newer(file: os.stat_result, log: os.stat_result) -> bool:
-    """Whether the file was written after the log was, or put in its place with the time that it had elsewhere."""
+    """Whether the file was written after the log, or later moved into place with an older modification time."""
     moved = file.st_ctime_ns > file.st_mtime_ns
-    together = _TOGETHER_NS if log.st_ctime_ns > log.st_mtime_ns + _AT_ONCE_NS else 0  # the log was moved, too
+    together = _TOGETHER_NS if log.st_ctime_ns > log.st_mtime_ns + _AT_ONCE_NS else 0  # the log was moved as well
     return file.st_mtime_ns > log.st_mtime_ns or (moved and file.st_ctime_ns > log.st_ctime_ns + together)
 
 
 def _read_log(log: int) -> _Log:
-    """What SQLite finds in a log, but for its checksums."""
+    """The commits that SQLite finds in a log; checksums are not verified."""
     header = _read(log, _HEADER.size, 0)
     if len(header) < _HEADER.size:
         return _Log(0)
@@ -172,7 +172,7 @@ def _read_log(log: int) -> _Log:
     place, end = _HEADER.size, os.fstat(log).st_size
     while place + _FRAME.size + page_size <= end:
         page, commits, *of = _FRAME.unpack(_read(log, _FRAME.size, place))[:4]
-        if of != salts:  # what was written before the log began anew
+        if of != salts:  # left over from before the log was restarted
             break
         begun.append((page, place + _FRAME.size))
         if commits:

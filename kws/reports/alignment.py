@@ -1,7 +1,7 @@
-"""Two texts' tokens side by side: what one says in the place of what the other says.
+"""Aligns the tokens of two texts: finds what one says in the place of what the other says.
 
-Numbers are held against numbers of the same role and codes against codes, whatever they are; words must be the same
-but for plurals and what the field calls one thing. A number counts as in its place only beside words that tell it.
+Numbers align with numbers of the same role, and codes with codes, whatever their values. Words must be the same, except
+for plurals and the field's synonyms. A number is matched only if words beside it identify its place.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ FILLING = {
     *("each", "across", "within", "into"),
 }
 DENIALS = {"not", "no", "cannot", "can", "never", "neither", "nor", "without", "none", "nothing"}
-_NEAR = 6  # tokens, among which one tells the place
-FEW = 4  # words: to leave out more is to say less, not to turn what is said
+_NEAR = 6  # tokens beside a step, one of which must identify the place
+FEW = 4  # words: leaving out more says less, but does not reverse the meaning
 _SAME = dict.fromkeys(("minibatch", "minibatches", "batches"), "batch")
 _SAME |= dict.fromkeys(("clips", "utterance", "utterances", "recordings", "recording", "examples"), "clip")
 
 
 @dataclass(frozen=True)
 class Step:
-    """What has to be done to the registry's tokens from a to b to make them the file's from c to d."""
+    """One edit: the registry's tokens from a to b become the file's tokens from c to d."""
 
     tag: str
     a: int
@@ -37,7 +37,7 @@ class Step:
 
 
 def key(token: Token) -> str:
-    """What a token and one in its place have in common: a word without its plural, any number or any code."""
+    """The key by which tokens align: a word without its plural; numbers of one role share a key, as do codes."""
     if token.text == "\u2013":
         return "to"
     text = _SAME.get(token.text, token.text).removesuffix("'s")
@@ -45,7 +45,7 @@ def key(token: Token) -> str:
 
 
 def steps_to(stated: Sequence[Token], said: Sequence[Token]) -> list[Step]:
-    """What makes the file's tokens of the registry's."""
+    """The edits that turn the registry's tokens into the file's."""
     theirs, ours = [key(each) for each in stated], [key(each) for each in said]
     if theirs == ours:
         return [Step("equal", 0, len(theirs), 0, len(ours))] if ours else []
@@ -53,18 +53,18 @@ def steps_to(stated: Sequence[Token], said: Sequence[Token]) -> list[Step]:
 
 
 def tells(token: Token) -> bool:
-    """Whether a token says where in a sentence one is."""
+    """Whether a token identifies a place in a sentence."""
     return token.kind == CODE or (token.kind == WORD and token.text not in FILLING)
 
 
 def anchored(steps: Sequence[Step], place: int, said: Sequence[Token], *, least: int = 1) -> bool:
-    """Whether what is before and after a step is the registry's: an end of both, or tokens that tell the place."""
+    """Whether both neighbours of a step are equal in both texts: an end of both, or tokens that identify the place."""
     before = steps[place - 1] if place else None
     after = steps[place + 1] if place + 1 < len(steps) else None
     for step in (before, after):
         if step is not None and step.tag == "equal":
             near = said[step.c : step.d][-_NEAR:] if step is before else said[step.c : step.d][:_NEAR]
-            ends = step in (steps[0], steps[-1])  # there is no more of it
+            ends = step in (steps[0], steps[-1])  # the text has no more tokens on this side
             if (step.d - step.c < least and not ends) or not any(map(tells, near)):
                 return False
         elif step is not None:
@@ -73,7 +73,7 @@ def anchored(steps: Sequence[Step], place: int, said: Sequence[Token], *, least:
 
 
 def pairs_of(steps: Sequence[Step], stated: Sequence[Token], said: Sequence[Token]) -> dict[int, int]:
-    """The registry's number or code in the place of the file's, by their indices, where words tell that it is one."""
+    """The registry's number or code in the place of each of the file's, by index, if words identify the place."""
     pairs = {}
     for place, step in enumerate(steps):
         if step.tag == "equal":
@@ -90,7 +90,7 @@ def pairs_of(steps: Sequence[Step], stated: Sequence[Token], said: Sequence[Toke
 
 
 def value_of(said: Token, stated: Token, known: Facts) -> str | None:
-    """The registry's number or code, written as the file's where it is the same; None where it cannot be told."""
+    """The registry's number or code, in the file's notation if they agree; None if that cannot be decided."""
     if said.kind == stated.kind == NUMBER:
         return beside(said.text, stated.text, known.known)
     whole = (code for code in known.codes if code.startswith(said.text) and code.startswith(stated.text))
@@ -100,9 +100,9 @@ def value_of(said: Token, stated: Token, known: Facts) -> str | None:
 def instead(
     name: str, steps: Sequence[Step], stated: Sequence[Token], said: Sequence[Token], *, before: str = ""
 ) -> Sequence[Token]:
-    """What the file says in the place of a name in the registry's sentence; nothing where that is not known.
+    """What the file says in the place of a name in the registry's sentence; empty if that is unknown.
 
-    The name's place is the last, or the last before a word that is there.
+    The name's place is its last occurrence, or the last one before the word `before` if the sentence has that word.
     """
     wanted = words_of(name)
     limit = next((i for i, each in enumerate(stated) if each.text == before), len(stated))
@@ -118,10 +118,10 @@ def instead(
 
 
 def denials(said: Sequence[Token]) -> set[str]:
-    """The words that turn a sentence into its opposite."""
+    """The words among these tokens that negate a sentence."""
     return {each.text for each in said if each.text in DENIALS}
 
 
 def text_of(said: Sequence[Token]) -> str:
-    """Tokens with a space between them."""
+    """The tokens joined by spaces."""
     return " ".join(each.text for each in said)

@@ -1,7 +1,7 @@
-"""The rows of a table that a terminal drew, some of whose lines may be the rest of the row above.
+"""Joins the rows of a table drawn for a terminal, where a line may continue the row above.
 
-A line and the next may be one row whose cells were too long, or two rows of which the second does not repeat its name.
-Nothing in the drawing tells which, so they are joined as they come closest to rows of the registry's table.
+Two lines may be one row whose cells were too long, or two rows of which the second does not repeat its name. The
+drawing does not show which. So lines are joined such that the rows come closest to those of the registry's table.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from kws.reports.markdown_tables import plain
 from kws.reports.text_tables import Grid
 from kws.reports.written_tables import FileTable
 
-_MOST = 60  # lines of a row
+_MOST = 60  # lines that one row may take
 Line = tuple[str, ...]
 
 
 def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTable:
-    """The table with its rows whole; `columns` are the grid's in the places of the file's."""
+    """The table with its rows joined; `columns` has the grid's column for each of the file's."""
     if not file.broken or all(column is None for column in columns):
         return file
     words = [set() if j is None else {word for row in grid.rows for word in row[j].split()} for j in columns]
@@ -28,7 +28,7 @@ def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTa
     stated = [(row, sum(each.total() for each in row)) for row in rows_of_grid]
 
     def cost(row: Line) -> int:
-        """How many words part a row and the one that is closest."""
+        """How many words differ between a row and the closest row of the grid."""
         said = [Counter(plain(text).text.split()) for text, j in zip(row, columns, strict=True) if j is not None]
         many = sum(each.total() for each in said)
         return min(many + total - 2 * sum(map(_shared, said, each)) for each, total in stated)
@@ -41,7 +41,7 @@ def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTa
 
 
 def _closest(lines: Sequence[Line], words: Sequence[Collection[str]], cost: Callable[[Line], int]) -> list[Line]:
-    """The rows that lines are, where together they cost least."""
+    """The rows made of these lines that cost least in total."""
     if len(lines) == 1:
         return list(lines)
     least: list[tuple[float, list[Line]]] = [(0, []), *((math.inf, list[Line]()) for _ in lines)]
@@ -58,7 +58,7 @@ def _closest(lines: Sequence[Line], words: Sequence[Collection[str]], cost: Call
 
 
 def _together(above: str, below: str, words: Collection[str]) -> str:
-    """A cell and its rest; a word that was longer than the column is whole again."""
+    """A cell joined with its continuation; a word that was longer than the column becomes whole again."""
     if not above or not below:
         return above or below
     cut = above.split()[-1] + below.split()[0] in words

@@ -1,4 +1,4 @@
-"""What a reader must know to trust a table: where runs differ in what should be equal."""
+"""Caveats that a reader needs to judge a table: where runs differ in what should be equal."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ENVIRONMENT = {
 
 
 def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
-    """The notes of a table over these runs, whose cells have so many seeds each; none where all is equal."""
+    """The notes of a table over these runs; empty if all is equal. `seeds` has the number of seeds of each cell."""
     runs = list(runs)
     found = []
     if len(set(seeds.values())) > 1:
         found.append(f"cells have from {min(seeds.values())} to {max(seeds.values())} seeds")
     for each in (each for each in own_options() if each.bits):
         values = {getattr(run.recipe, each.name) for run in runs}
-        # What is found from the network should be equal only for runs of one network.
+        # An option derived from the network should be equal only among runs of one network.
         kinds = {(run.recipe.arch if each.hidden else "", getattr(run.recipe, each.name)) for run in runs}
         if len(kinds) > len({kind for kind, _ in kinds}):
             found.append(f"runs differ in {each.bits}: {', '.join(sorted(map(str, values)))}")

@@ -1,6 +1,6 @@
-"""Cells: one recipe over its seeds, and what is known of its figure: where else it may lie, and whether it is the best.
+"""Cells: one recipe over its seeds, with the uncertainty of its mean and whether it is the best.
 
-Imports numpy where a cell has an interval.
+Imports numpy only if a cell has an interval.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample
 
 ALPHA = 0.05
-_ROUNDING = 1e-12  # means of the same counts of clips, added up in another order, differ by less
+_ROUNDING = 1e-12  # means of the same clip counts, summed in another order, differ by less
 Place = tuple[str, str]  # a row and a column
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One recipe over its n seeds: the metric's mean, its 95 % interval, and how it stands to the best cell.
+    """One recipe over its n seeds: the metric's mean, its 95 % interval, and how it compares with the best cell.
 
-    Of a censored metric, the mean is the median over all seeds, infinite where half of them or more did not reach it.
+    For a censored metric the mean is the median over all seeds. It is infinite if half of them or more did not reach
+    it.
     """
 
     row: str
@@ -46,23 +47,23 @@ class Cell:
     high: float | None
     interval_over: str | None  # "seeds and speakers", "seeds and clips", "speakers", "clips" or "seeds"
     standard_error: float | None
-    freedom: float | None  # degrees of freedom behind it
-    reached: int | None  # of a censored metric: the seeds that reached it
+    freedom: float | None  # degrees of freedom of the standard error
+    reached: int | None  # for a censored metric: the number of seeds that reached it
     best: bool
-    tie: bool  # cannot be told from the best
-    p: float | None  # at which it is told from the best; None where it was not tested
+    tie: bool  # not significantly different from the best
+    p: float | None  # p value against the best; None if not tested
     seeds: tuple[int, ...]
-    runs: tuple[str, ...]  # in the order of their seeds, as are the values
+    runs: tuple[str, ...]  # in the order of `seeds`, like `values`
     values: tuple[float, ...]  # infinite for a seed that did not reach a censored metric
     commits: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Clips:
-    """The cluster (N,) of each test clip, and what clusters are: "speakers" or "clips"; see kws.reports.estimates.
+    """The cluster (N,) of each test clip, and what the clusters are: "speakers" or "clips"; see kws.reports.estimates.
 
-    A single cluster would say nothing of others. Where one speaker has all clips, clusters are clips; where sounds that
-    all speakers share would make them one, speakers stay apart.
+    A single cluster would say nothing about others. If one speaker has all clips, each clip is a cluster. If audio that
+    all speakers share would merge them into one cluster, speakers stay separate.
     """
 
     clusters: Any
@@ -70,7 +71,7 @@ class Clips:
 
     @classmethod
     def of(cls, registry: RegistryReader, card: DataCard) -> tuple[Clips, int | None]:
-        """Those of a data set, and how many speakers they have; None where those are not known."""
+        """The clips of a data set, and its number of speakers; None if the speakers are unknown."""
         from kws.reports.estimates import clusters_of
 
         manifest = registry.manifest(card.fingerprint, TEST)
@@ -91,7 +92,7 @@ def samples_of(
     values: Mapping[Place, Mapping[int, float]],
     clips: Clips,
 ) -> dict[Place, Sample]:
-    """What each cell is made of: its seeds' values, and how much each cluster of test clips moves them."""
+    """The sample of each cell: the values of its seeds, and how much each cluster of test clips moves them."""
     import numpy as np
 
     from kws.reports.estimates import Sample
@@ -109,7 +110,7 @@ def samples_of(
 
 
 def mean_of(values: Mapping[int, float], metric: Metric) -> float:
-    """The mean over the seeds; of a censored metric the median, to which a seed that did not reach it is the last."""
+    """The mean over the seeds; for a censored metric the median, where a seed that did not reach it ranks last."""
     return (statistics.median if metric.censored else statistics.mean)(values.values())
 
 
@@ -122,7 +123,7 @@ def cell_of(
     best: float,
     p_values: Mapping[Place, float],
 ) -> Cell:
-    """A cell from its runs by seed and their values, without an interval."""
+    """A cell from its runs and values by seed, without an interval."""
     runs = [seeds[seed] for seed in values]
     known = [value for value in values.values() if math.isfinite(value)]
     mean, p = means[place], p_values.get(place)
@@ -154,7 +155,7 @@ def cell_of(
 
 
 def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataCard, clips: Clips) -> Cell:
-    """The same cell with its interval, which ends where the metric does; itself where nothing is known of its error."""
+    """The cell with its interval, limited to the metric's range; unchanged if nothing is known about its error."""
     if sample is None or metric.exact:
         return cell
     from kws.reports.estimates import of_cell
@@ -163,7 +164,7 @@ def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataC
     over = ["seeds"] if cell.n > 1 else []
     if sample.influences is not None:
         over.append(clips.over)
-    elif metric.percent:  # which clips were right is not kept, only how many
+    elif metric.percent:  # the registry keeps how many clips were right, not which
         count = len(card.labels[TEST if metric.of_test else VALIDATION])
         share = min(max(estimate.value, 0.0), 1.0)
         error = share * (1 - share) / max(count, 1)
@@ -183,14 +184,14 @@ def with_interval(cell: Cell, metric: Metric, sample: Sample | None, card: DataC
 
 
 def same_weights(one: Run, other: Run) -> bool:
-    """Whether equal seeds give two runs the same first weights: where they train the same network."""
+    """Whether equal seeds give two runs the same initial weights: true if they train the same network."""
     return bool(one.recipe.network == other.recipe.network and one.recipe.arch == other.recipe.arch)
 
 
 def differences_of(
     samples: Mapping[Place, Sample], by_cell: Mapping[Place, Mapping[int, Run]]
 ) -> dict[tuple[Place, Place], Estimate]:
-    """Of every pair of cells, the difference of the first less the second."""
+    """The difference of every pair of cells: the first minus the second."""
     from kws.reports.estimates import of_difference
 
     runs = {place: next(iter(seeds.values())) for place, seeds in by_cell.items()}

@@ -1,13 +1,13 @@
-"""A file's tables against the registry: all that they say is compared, or told to be unchecked.
+"""Checks a file's tables against the registry: everything in them is compared, or reported as unchecked.
 
 Decisions:
-- A table of the file is about the one of the registry's that shares its rows and columns, and of several that, the one
-  that its caption fits. Then cells, names, bold, ties, captions and notes are compared at the precision of the file.
-- Who prints less than the registry says nothing false: what is not in the file is no difference, but for a cell
-  without its mean. Rows and columns that are left out are listed as unchecked.
-- Once a cell is bold, all the best must be and no other. Once one has a =, or the caption says what = is, every tie
-  must have one.
-- What neither the registry's sentence nor the words beside it explain is unchecked, never passed.
+- A table of the file is matched with the registry's table that shares its rows and columns. If several do, the caption
+  decides. Then cells, names, bold, ties, captions and notes are compared at the precision of the file.
+- Printing less than the registry is not an error: what is missing from the file is no difference, except a cell without
+  its mean. Rows and columns that are left out are listed as unchecked.
+- If any cell is bold, all the best cells must be bold and no others. If any cell has a =, or the caption explains =,
+  every tie must have one.
+- What neither the registry's sentence nor the words beside it explain is unchecked. It never passes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 from kws.reports.written_tables import FileTable
 
-_SAME_CAPTION = 0.6  # of the words of both
+_SAME_CAPTION = 0.6  # share of the words of both
 __all__ = ["Check", "Compared", "check"]
 
 
@@ -38,11 +38,11 @@ class Check:
 
     @property
     def differing(self) -> tuple[Compared, ...]:
-        """Where the file says something else than the registry."""
+        """The comparisons in which the file differs from the registry."""
         return tuple(each for each in self.compared if not each.agrees)
 
     def sentence(self, name: str) -> str:
-        """How much of the file of that name is the registry's, and what was not compared."""
+        """A summary of the check of the file `name`: how much agrees with the registry, and what was not compared."""
         agree = len(self.compared) - len(self.differing)
         text = f"{agree} of {len(self.compared)} figures in {name} are the registry's"
         said, left_out = ([each for each in self.unchecked if bool(each.file) is there] for there in (True, False))
@@ -58,7 +58,7 @@ class Check:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A table of the registry's that a file's may be about; `first` where it is Table 1 itself."""
+    """A table of the registry's that a file's table may be about; `first` marks Table 1 itself."""
 
     file: FileTable
     table: Table
@@ -68,7 +68,7 @@ class _Candidate:
     fit: int
 
     def near(self) -> Iterator[Compared]:
-        """What stands in the caption, the notes and around."""
+        """Compare the caption, the notes and the text around the table."""
         for paragraph in self.file.near:
             for part in re.split(r"(?=\bNote: )", paragraph):
                 if reprints.is_note(part):
@@ -79,16 +79,16 @@ class _Candidate:
             yield from statements.distant(paragraph, self.known)
 
     def cells(self) -> Iterator[Compared]:
-        """What stands in its rows and columns."""
+        """Compare the rows and columns."""
         if self.first:
             return checking_cells.main(self.table, self.file, self.known)
         return checking_text_tables.rows_and_columns(self.table, self.grid, self.file, self.known)
 
 
 def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
-    """Everything in the file's tables that are about the registry's, beside what the registry says.
+    """Compare everything in the file's tables that are about the registry's.
 
-    Raises RegistryError where none is, or where it cannot be told which table one is about.
+    Raises RegistryError if no table is, or if it is ambiguous which table one is about.
     """
     known = [facts.facts_of(table, tables) for table in tables]
     made = [grids(table, with_runs=True) for table in tables]
@@ -131,24 +131,24 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
 
 
 def _headed(file: FileTable) -> Iterator[FileTable]:
-    """A table as it is, and as it is where the names of its columns stand below a line or two of others."""
+    """A table as it is, and with its column names one or two lines further down, below other headings."""
     for skipped in range(1 if file.lines else min(3, len(file.rows))):
         columns = tuple(said.text for said in file.rows[skipped - 1]) if skipped else file.columns
         yield replace(file, columns=columns, rows=file.rows[skipped:])
 
 
 def _captioned(file: FileTable, stated: Sequence[Grid]) -> Grid | None:
-    """The grid whose caption a table has, though not its rows and columns."""
+    """The grid whose caption a table has although its rows and columns differ; None if there is none."""
     shares = [(statements.share(text, grid.caption), -k) for text in file.near for k, grid in enumerate(stated)]
     share, place = max(shares, default=(0.0, 0))
     return stated[-place] if share >= _SAME_CAPTION else None
 
 
 def _chosen(candidates: Sequence[_Candidate], last: Table | None) -> tuple[_Candidate, list[Compared]]:
-    """The table that a file's is about, and how its caption compares.
+    """The registry's table that a file's table is about, and the comparison of its caption.
 
-    Of several that share as much, the one that the caption says least against is meant, then the one of the table
-    before, then the one that shares most. Raises RegistryError where two are left and the caption says nothing of it.
+    Among several matches the one that contradicts the caption least is chosen, then the table matched before, then the
+    one that shares most. Raises RegistryError if two are left and the caption does not decide.
     """
     kind = max(candidates, key=lambda each: each.fit).first
     told = [(each, list(each.near())) for each in candidates if each.first == kind]

@@ -1,4 +1,4 @@
-"""Table 1's cells, names, bold and ties in a file against the registry's, at the precision that the file has."""
+"""Compares Table 1's cells, names, bold and ties in a file with the registry's, at the precision of the file."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ _COUNT = re.compile(r"\(\s*([\d,. ]*\d)\s*([kKM]?)\s*param\w*\)")
 
 
 def fit(table: Table, file: FileTable) -> int:
-    """How many rows and columns a file's table shares with Table 1; 0 where it is another table."""
+    """How many rows and columns a file's table shares with Table 1; 0 if it is another table."""
     rows = sum(bool(row) and facts.find(row[0].text, table.rows) is not None for row in file.rows)
     columns = sum(facts.find(name, table.columns) is not None for name in file.columns[1:])
     return rows + columns if rows and columns else 0
 
 
 def main(table: Table, file: FileTable, known: Facts) -> Iterator[Compared]:
-    """A table with the registry's rows and columns."""
+    """Compare a table that has the registry's rows and columns."""
     columns = [(place, facts.find(name, table.columns)) for place, name in enumerate(file.columns) if place]
     rows = [(said, facts.find(said[0].text, table.rows) if said else None) for said in file.rows]
     about = " ".join(file.near)
@@ -95,7 +95,7 @@ def _names(
     columns: Sequence[tuple[int, str | None]],
     rows: Sequence[tuple[tuple[Said, ...], str | None]],
 ) -> Iterator[Compared]:
-    """The names of rows and columns: those of the registry, each once, with the parameters that they say."""
+    """Compare the names of rows and columns: each is the registry's, occurs once, and states the right parameters."""
     for number in (each for each in tokens(normal(file.columns[0])) if each.kind == NUMBER):
         yield Compared(what="number", file=number.text, registry="", about=file.columns[0], unchecked=True)
     seen: set[str] = set()
@@ -130,12 +130,12 @@ def _named(said: str, name: str, seen: set[str], shown: Compared) -> Iterator[Co
 
 
 def _like(value: float, printed: str) -> str:
-    """A value with as many decimals; what is no number is like no value."""
+    """A value with as many decimals as `printed`; in general format if `printed` is not a number."""
     return alike(value, printed) if re.fullmatch(r"\d+(?:\.\d+)?", printed) else f"{value:g}"
 
 
 def _beside(table: Table, row: str, name: str, said: Said) -> Iterator[Compared]:
-    """A column of parameters or numbers of seeds, which the author made of what the registry has in each cell."""
+    """Compare a column of parameters or seed counts, which the author made from the registry's cells."""
     of_row = [cell for cell in table.cells if cell.row == row]
     parameters = bool(_PARAMETERS.fullmatch(name))
     values = sorted({cell.parameters if parameters else cell.n for cell in of_row})
@@ -177,7 +177,7 @@ def _cell(
 def _numbers(
     table: Table, cell: Cell, text: str, number: Token, known: Facts, shown: Compared, *, percent: bool
 ) -> Iterator[Compared]:
-    """The mean, and what stands beside it."""
+    """Compare the mean and the numbers beside it."""
     told = tokens(text)
     scale = 100 if table.metric.percent and (percent or float(number.text) > 1) else 1
     yield replace(shown, file=number.text, registry=_as(number.text, cell.mean * scale))
@@ -195,7 +195,7 @@ def _numbers(
 
 
 def _left(table: Table, cell: Cell, text: str, known: Facts, shown: Compared) -> Iterator[Compared]:
-    """What else a cell says, against what else the registry's says."""
+    """Compare the rest of a cell with the rest of the registry's cell."""
     said, stated = (_rest(tokens(each)) for each in (text, normal(cell_text(table.metric, cell))))
     steps = steps_to(stated, said)
     pairs = pairs_of(steps, stated, said)
@@ -210,7 +210,7 @@ def _left(table: Table, cell: Cell, text: str, known: Facts, shown: Compared) ->
             [each for each in side if each.kind in (WORD, SIGN) and each.text not in FILLING]
             for side in (said[step.c : step.d], stated[step.a : step.b])
         )
-        if all(each.kind == SIGN for each in ours):  # which stand in the place of no word
+        if all(each.kind == SIGN for each in ours):  # signs do not replace words
             theirs = [each for each in theirs if each.text != "%"]
         if (ours and theirs) or denials(ours) != denials(theirs):
             yield replace(shown, what="words", file=text_of(ours), registry=text_of(theirs))
@@ -224,13 +224,13 @@ def _left(table: Table, cell: Cell, text: str, known: Facts, shown: Compared) ->
 
 
 def _rest(told: Sequence[Token]) -> list[Token]:
-    """What a cell says beside its mean and what has a role."""
+    """The tokens of a cell other than its mean and the numbers that have a role."""
     mean = next((each for each in told if each.kind == NUMBER and not each.role), None)
     return [each for each in content(told) if each is not mean and not each.role and each.text not in _EXPLAINED]
 
 
 def _alone(table: Table, cell: Cell, token: Token) -> tuple[str, str | None]:
-    """What a number is that no word explains: the deviation or n, where it is as large."""
+    """What a number is that no word explains: the deviation or n if it has that value, else unknown."""
     scale = 100 if table.metric.percent else 1
     values = {DEVIATION: None if cell.std is None else _as(token.text, cell.std * scale), "n": str(cell.n)}
     agree = (what for what, value in values.items() if token.kind == NUMBER and value == token.text)
@@ -238,7 +238,7 @@ def _alone(table: Table, cell: Cell, token: Token) -> tuple[str, str | None]:
 
 
 def _p(cell: Cell, told: Sequence[Token], token: Token, part: Compared) -> Iterator[Compared]:
-    """A p value, or a bound of one."""
+    """Compare a p value, or a bound on one."""
     sign = told[told.index(token) - 1].text
     if cell.p is None:
         yield part
@@ -255,13 +255,13 @@ def _as(printed: str, value: float) -> str:
 
 
 def _is_tie(said: Said) -> bool:
-    """Whether a cell has a = that is not that of n = 5."""
+    """Whether a cell has a = that does not belong to n or p, as in n = 5."""
     told = [each for each in tokens(normal(said.text)) if each.text != "%"]
     return any(each.text == "=" and not (k and told[k - 1].text in ("n", "p")) for k, each in enumerate(told))
 
 
 def _explains_ties(paragraphs: Iterable[str]) -> bool:
-    """Whether a caption says what = means."""
+    """Whether a caption explains =."""
     return any(_TIE_MARK.search(normal(text)) for text in paragraphs)
 
 

@@ -1,4 +1,4 @@
-"""The CSV of `kws compare`, a line a cell, against what the registry writes into it now, field by field."""
+"""Compares the CSV of `kws compare`, one line per cell, with what the registry writes now, field by field."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kws.reports.written_tables import FileTable
 
 _CALLED = {"std": "deviation"}
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_NEEDED = {"mean", "row", "column"}  # what a line must not leave empty
+_NEEDED = {"mean", "row", "column"}  # fields that a line must not leave empty
 Line = dict[str, str]
 
 
 def is_long(file: FileTable) -> bool:
-    """Whether a table has a line a cell."""
+    """Whether a table has one line per cell."""
     return set(file.columns) >= {"row", "column", "mean"}
 
 
 def lines(tables: Sequence[Table], file: FileTable) -> Iterator[Compared]:
-    """Every field of every line."""
+    """Compare every field of every line."""
     stated = list(csv.DictReader(io.StringIO(comma_separated(list(tables)), newline="")))
     unknown = [name for name in file.columns if name not in (stated[0] if stated else ())]
     for name in unknown:
@@ -62,7 +62,7 @@ def lines(tables: Sequence[Table], file: FileTable) -> Iterator[Compared]:
 
 
 def _field(name: str, said: str, stated: str, shown: Compared) -> Iterator[Compared]:
-    """A field that the file has; where it is empty, the author says less."""
+    """Compare a field that the file has; an empty field is an omission, and differs only if it is required."""
     what = _CALLED.get(name, name)
     if not said:
         if name in _NEEDED and stated:
@@ -79,7 +79,7 @@ def _field(name: str, said: str, stated: str, shown: Compared) -> Iterator[Compa
 
 
 def _says_more(said: str, stated: str) -> bool:
-    """Whether a name says a number that the registry's, which has the same words, does not."""
+    """Whether a name has a number that the registry's name, with the same words, does not have."""
     numbers = {each.text for each in tokens(normal(stated))}
     return any(each.text not in numbers for each in tokens(normal(said)))
 
@@ -90,7 +90,7 @@ def _pairs(said: Sequence[str], stated: Sequence[str]) -> Iterator[tuple[str, st
 
 
 def _like(said: str, stated: str) -> str:
-    """The registry's value, written as the file's where it is the same."""
+    """The registry's value, in the file's notation if they agree."""
     if said.casefold() == stated.casefold():
         return said
     if not (_NUMBER.fullmatch(said) and _NUMBER.fullmatch(stated)):

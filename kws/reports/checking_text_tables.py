@@ -1,6 +1,7 @@
-"""The tables beside Table 1 against the registry's: the report's figures, its claims, the runs of every cell.
+"""Compares the tables beside Table 1 with the registry's: the report's figures, its claims, the runs of every cell.
 
-A row of the file is the registry's that has most of its cells, so that one cell that differs never hides the others.
+A row of the file is matched with the registry's row that shares most of its cells, so that one cell that differs never
+hides the others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Cells = list[str]
 
 
 def fit(grid: Grid, file: FileTable) -> int:
-    """How many columns and rows a file's table shares with a grid; 0 where it is another table."""
+    """How many columns and rows a file's table shares with a grid; 0 if it is another table."""
     columns = columns_of(grid, file)
     named = [name for name in file.columns if name]
     shared = sum(column is not None and bool(name) for name, column in zip(file.columns, columns, strict=True))
@@ -33,7 +34,7 @@ def fit(grid: Grid, file: FileTable) -> int:
 
 
 def rows_and_columns(table: Table, grid: Grid, file: FileTable, known: Facts) -> Iterator[Compared]:
-    """Every cell of such a table."""
+    """Compare every cell of such a table."""
     names = {*table.rows, *table.columns, *(row[0] for row in grid.rows)}
     columns, filled = columns_of(grid, file), _filled(file.rows)
     stated = [[*row] for row in _down(grid.rows)]
@@ -88,7 +89,7 @@ def _cell(said: str, stated: str, known: Facts, shown: Compared) -> Iterator[Com
 
 
 def columns_of(grid: Grid, file: FileTable) -> list[int | None]:
-    """The grid's column of each of the file's; the first, where neither or the file's alone has a name."""
+    """The grid's column for each of the file's, or None; a first column without a name matches the file's first."""
     found: list[int | None] = []
     for place, name in enumerate(file.columns):
         named = [j for j, each in enumerate(grid.columns) if each and name and facts.same_name(each, name)]
@@ -98,7 +99,7 @@ def columns_of(grid: Grid, file: FileTable) -> list[int | None]:
 
 
 def _rows(grid: Grid, said: Sequence[Cells], columns: Sequence[int | None]) -> list[int | None]:
-    """The grid's row of each of the file's, each at most once: the best of all pairs first."""
+    """The grid's row for each of the file's, or None, each used at most once; the best pairs are matched first."""
     stated = _down(grid.rows)
     keys = [[_key(cell) for cell in row] for row in stated]
     pairs = []
@@ -130,7 +131,7 @@ def _filled(rows: Sequence[tuple[Said, ...]]) -> list[Cells]:
 
 
 def _down(rows: Sequence[tuple[str, ...]]) -> list[Cells]:
-    """Rows whose first two cells, where they are empty, are those of the row above: a name that is not repeated."""
+    """Rows whose first two cells, if both are empty, come from the row above: a name that is not repeated."""
     made: list[Cells] = []
     for row in rows:
         above = made[-1][:2] if made and not any(row[:2]) else []
@@ -139,6 +140,6 @@ def _down(rows: Sequence[tuple[str, ...]]) -> list[Cells]:
 
 
 def _label(grid: Grid, row: int) -> str:
-    """The first cell of a row that no other row has in its column."""
+    """The first cell of a row that is unique in its column; the row's number if there is none."""
     columns = list(zip(*grid.rows, strict=True))
     return next((text for j, text in enumerate(grid.rows[row]) if text and columns[j].count(text) == 1), str(row + 1))

@@ -1,4 +1,4 @@
-"""Confusion matrix, precision, recall and F1 a class, from a run's answers."""
+"""Confusion matrix, and precision, recall and F1 of each class, from a run's predictions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kws.reports.statistics import Interval, over_clips, resampled_f1
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """One class's scores as fractions; None where the quotient has no denominator (never predicted, or no clips)."""
+    """One class's scores as fractions; None if the denominator is zero (never predicted, or no clips)."""
 
     name: str
     precision: float | None
@@ -22,7 +22,7 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassIntervals:
-    """The 95 % intervals of one class's scores over the clips; None where there is no score."""
+    """The 95 % intervals of one class's scores over the clips; None if there is no score."""
 
     precision: Interval | None
     recall: Interval | None
@@ -31,7 +31,7 @@ class ClassIntervals:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassReport:
-    """`confusion[i][j]` counts the clips of class i that were taken for class j."""
+    """A confusion matrix and its scores; `confusion[i][j]` counts the clips of class i predicted as class j."""
 
     confusion: tuple[tuple[int, ...], ...]
     scores: tuple[ClassScore, ...]
@@ -57,7 +57,7 @@ class ClassReport:
         return cls(confusion=confusion, scores=tuple(scores))
 
     def intervals(self) -> tuple[ClassIntervals, ...]:
-        """Wilson's interval of each precision and recall, and each F1's over resamples of the clips."""
+        """Wilson's interval of each precision and recall, and the interval of each F1 over resamples of the clips."""
         made = []
         for i, (score, f1) in enumerate(zip(self.scores, resampled_f1(self.confusion), strict=True)):
             predicted = sum(row[i] for row in self.confusion)

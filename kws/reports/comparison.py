@@ -1,4 +1,4 @@
-"""The report's figures and claims beside a table of ours: see kws.reports.reference for what each of them means."""
+"""Compares the report's figures and claims with a table of ours; kws.reports.reference says what each of them means."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEYS = (*REPORTED, ("fc", "adam", True))  # the last is not reported, but claim
 
 
 def beside(registry: RegistryReader, table: Table) -> Paper | None:
-    """What the report says of a table of networks and optimizers; None where its conditions are not the report's."""
+    """The report's comparison with a table of networks and optimizers; None if the conditions are not the report's."""
     if table.metric.name != "test-accuracy" or dict(table.conditions) != _CONDITIONS:
         return None
     runs = {run.id: run for run in table.runs}
@@ -115,7 +115,7 @@ def _evidence(
     wanted: float = 0.0,
     reported: float | None = None,
 ) -> Evidence:
-    """A part of a claim from an estimate, whose unit is `scale` of the part's."""
+    """A part of a claim from an estimate; `scale` converts the estimate's unit to the part's."""
     low, high = (scale * end for end in found.interval(LEVEL))
     known = found.n > 1
     return Evidence(
@@ -137,7 +137,7 @@ def _evidence(
 
 
 def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evidence:
-    """How many epochs sooner Adam reaches an accuracy than SGD, by seed."""
+    """How many epochs sooner Adam reaches an accuracy than SGD, for each seed."""
     import numpy as np
 
     from kws.reports.estimates import Sample, of_cell
@@ -167,7 +167,7 @@ def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evid
 
 
 def _key(run: Run) -> Key | None:
-    """The cell of the report that a run belongs to; None where its recipe is not the report's."""
+    """The cell of the report that a run belongs to; None if its recipe is not the report's."""
     recipe = run.recipe
     usual = recipe.unusual().keys() <= {"softmax_before_loss", "speakers"}
     return (recipe.arch, recipe.opt, recipe.softmax_before_loss) if usual else None

@@ -1,4 +1,4 @@
-"""What an evaluation is of: how many of its clips the network was trained on, and what of the data was left out."""
+"""Describes what an evaluation covers: how many of its clips the network was trained on, and what data was left out."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from kws.events import ALL, SPLITS, TRAIN, DataCard, Manifest
 
 OTHER_SPLITS = "in its other splits"
-NOT_DRAWN = "not drawn for 'other'"  # as kws.speech says it, and "in FOLDER" where that begins with "_"
-NO_FILES = ("empty folders", "folders that are linked again")  # reasons that are told of folders
+NOT_DRAWN = "not drawn for 'other'"  # kws.speech's wording, as is "in FOLDER" for a folder that begins with "_"
+NO_FILES = ("empty folders", "folders that are linked again")  # reasons that are about folders
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """How many clips were evaluated, and why the others that the data holds were not.
+    """How many clips were evaluated, and why the data's other clips were not.
 
-    `left_out` counts files by reason, the most first; what is not in the data set itself is in it only where that is
-    recorded, which `is_whole` says. `trained_on` counts the clips whose sound the network was trained on; None where
-    that is not known.
+    `left_out` counts files by reason, most frequent first. Files that are not in the data set itself are counted only
+    if they are recorded, which `is_whole` says. `trained_on` counts the clips whose audio the network was trained on;
+    None if that is unknown.
     """
 
     clips: int
@@ -28,14 +28,14 @@ class Coverage:
 
     @property
     def offered(self) -> int:
-        """How many there are in all."""
+        """How many clips there are in all."""
         return self.clips + sum(self.left_out.values())
 
     @property
     def flatters(self) -> bool:
-        """Whether clips of no keyword were left out, which would have been false accepts at times.
+        """Whether non-keyword clips were left out, some of which would have been false accepts.
 
-        Those are words that were not drawn, and what lies in folders whose names begin with "_": noise and silence.
+        These are words that were not drawn, and folders whose names begin with "_": noise and silence.
         """
         folders = [reason.removeprefix("in ").split("/") for reason in self.left_out if reason.startswith("in ")]
         return NOT_DRAWN in self.left_out or any(part.startswith("_") for parts in folders for part in parts)
@@ -58,10 +58,10 @@ def of(card: DataCard, split: str, *, has_manifests: bool, trained_on: int | Non
 def trained_on(
     trained: DataCard, evaluated: DataCard, split: str, train: Manifest | None, manifests: Mapping[str, Manifest]
 ) -> int | None:
-    """How many clips of a split of `evaluated` sound as one of the training split of `trained`.
+    """How many clips of a split of `evaluated` have the same audio as a clip of the training split of `trained`.
 
-    `train` is that split's manifest, and `manifests` are those of `evaluated`. None where it cannot be known: clips of
-    an older registry have no digests, and those of recordings say nothing about arrays.
+    `train` is the manifest of that training split, and `manifests` are those of `evaluated`. None if this is unknown:
+    clips of an older registry have no digests, and digests of recordings say nothing about arrays.
     """
     if split == TRAIN and trained.fingerprint == evaluated.fingerprint:
         return len(evaluated.labels[TRAIN])
@@ -75,5 +75,5 @@ def trained_on(
 
 
 def parts_of(split: str) -> Iterable[str]:
-    """The splits that a split consists of: itself, or for `all` the three."""
+    """The splits that a split consists of: itself, or all three for `all`."""
     return SPLITS if split == ALL else (split,)

@@ -1,4 +1,4 @@
-"""How numbers stand beside each other in titles and legends: with few digits, but never two of them alike."""
+"""Formats numbers that are shown together in titles and legends: with few digits, but never two of them alike."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-FEW = 4  # significant digits that are enough where they tell numbers apart
-_WHOLE = 6  # significant digits up to which a number is written as it is
-_ALL = 17  # by which any two numbers differ
+FEW = 4  # significant digits that suffice if they distinguish the numbers
+_WHOLE = 6  # significant digits up to which a number is written in full
+_ALL = 17  # significant digits in which any two numbers differ
 
 
 def texts(values: Iterable[float]) -> dict[float, str]:
-    """A text for each of these numbers: the number itself where it is short, else as few digits as tell it apart."""
+    """A text for each number: the number in full if it is short, else as few digits as make it unique."""
     wanted = sorted(set(values))
     found = {value: whole for value in wanted if _length(whole := _plain(value)) <= _WHOLE}
     left, digits = [value for value in wanted if value not in found], FEW

@@ -1,12 +1,12 @@
-"""How every figure looks and how it is kept: its colours, its two styles, its panels and its file.
+"""Defines how every figure looks and how it is saved: its colours, its two styles, its panels and its file.
 
 Decisions:
-- Colours are Okabe and Ito's, which stay apart for colour-blind readers; each goes with a dash and a marker of its own,
-  so that lines stay apart in grey print, too.
-- On screen a figure has a title. In a paper it is one column wide, in the caption's size of letters, and what the title
-  would say stands over the legend.
-- Whatever a user has set for matplotlib does not count: the same runs give the same bytes.
-- No text is ever parsed as mathematics, and what cannot be printed in it is shown as its escape.
+- Colours are Okabe and Ito's, which colour-blind readers can distinguish. Each goes with a dash and a marker of its
+  own, so that lines also differ in grey print.
+- On screen a figure has a title. In a paper it is one column wide, has the caption's font size, and shows the title's
+  text above the legend.
+- The user's matplotlib settings are ignored: the same runs give the same bytes.
+- Text is never parsed as mathematics. Unprintable characters are shown as escapes.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PLAIN_LOOKS = math.lcm(len(COLOURS), len(DASHES))  # lines that differ in colour or dash
 LOOKS = PLAIN_LOOKS * (1 + len(MARKERS))
-_NARROW = 20  # letters of long names that a legend's column must have room for
-_HANDLE = 0.6  # inches of a legend's column beside its names
+_NARROW = 20  # letters of long names that must fit a legend's column
+_HANDLE = 0.6  # inches of a legend's column besides its names
 ENDINGS = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """Sizes of a figure: lengths in inches, letters in points, `line` what line widths are multiplied by."""
+    """The sizes of a figure: lengths in inches, font sizes in points; `line` scales all line widths."""
 
     name: str
-    columns: int  # panels side by side, at most
+    columns: int  # most panels side by side
     panel: tuple[float, float]  # width and height of one of several panels
-    alone: tuple[float, float]  # of the only one
+    alone: tuple[float, float]  # of a single panel
     points: float
-    small: float  # points of legends and of what is written into a panel
+    small: float  # points, in legends and inside panels
     line: float
     dpi: int
-    titled: bool  # whether there is a title; else its text stands over the legend
+    titled: bool  # whether there is a title; else its text is above the legend
 
     def columns_of(self, panels: int) -> int:
-        """How many of so many panels stand side by side; four make a square."""
+        """How many of these panels stand side by side; four make a square."""
         return min(self.columns, 2 if panels == 4 else panels)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Where figures are made and written: matplotlib's defaults but for this style's sizes."""
+        """The context in which figures are made and written: matplotlib's defaults with this style's sizes."""
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(
@@ -116,10 +116,10 @@ STYLES = {style.name: style for style in (SCREEN, PAPER)}
 def panels(
     style: Style, count: int, *, square: bool = False, columns: int | None = None, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, filled row by row, high enough to be `square` where they must.
+    """A figure with `count` panels, filled row by row; `square` makes them high enough to be square.
 
-    As many stand side by side as the style has `columns`, unless that is given. `shared` is what matplotlib's
-    subplots() takes.
+    The style says how many stand side by side, unless `columns` is given. `shared` is passed to matplotlib's
+    subplots().
     """
     from matplotlib.figure import Figure
 
@@ -135,7 +135,7 @@ def panels(
 
 
 def label_outer(found: list[Axes]) -> None:
-    """Leave axes' texts only where no other panel stands beneath, or to the left: for panels that share both axes."""
+    """Keep axis labels only where no panel is below, or to the left: for panels that share both axes."""
     for place, axes in enumerate(found):
         columns = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
         lowest, first = place + columns >= len(found), place % columns == 0
@@ -144,10 +144,10 @@ def label_outer(found: list[Axes]) -> None:
 
 
 def explain(drawing: Figure, style: Style, about: str, handles: Sequence[Artist] = (), *, columns: int = 2) -> None:
-    """Say what a figure shows, in its title or over its legend; it grows by what is written outside its panels.
+    """Say what a figure shows, in its title or above its legend; it grows by the text outside its panels.
 
-    The legend stands below the panels, in as many `columns` as its names leave room for. A figure that has neither
-    legend nor title has the text there.
+    The legend is below the panels, in as many columns as its names leave room for, at most `columns`. A figure with
+    neither legend nor title has the text there.
     """
     width = drawing.get_figwidth()
     text = wrapped(about, style, width)
@@ -181,7 +181,10 @@ def explain(drawing: Figure, style: Style, about: str, handles: Sequence[Artist]
 
 
 def _lines(names: Sequence[str], style: Style, width: float, columns: int) -> tuple[int, int]:
-    """How many lines a legend of these names has, in so many columns of a figure so wide, and its longest name."""
+    """How many lines a legend of these names takes in `columns` columns of a figure, and its longest name.
+
+    `width` is that of the figure in inches.
+    """
     heights = [wrapped(name, style, width / columns - _HANDLE).count("\n") + 1 for name in names]
     larger, rest = divmod(len(heights), columns)
     ends = list(itertools.accumulate((larger + (column < rest) for column in range(columns)), initial=0))
@@ -189,7 +192,7 @@ def _lines(names: Sequence[str], style: Style, width: float, columns: int) -> tu
 
 
 def wrapped(text: str, style: Style, inches: float) -> str:
-    """The text, made printable, in lines no wider than so many inches; the rest of a text without end is left out."""
+    """The text, made printable, in lines of at most `inches`; text beyond eight lines is cut off."""
     letters = max(8, _letters(inches, style))
     return "\n".join(textwrap.wrap(plain(text), letters, max_lines=8, placeholder=" ...", break_on_hyphens=False))
 
@@ -199,14 +202,14 @@ def _letters(inches: float, style: Style) -> int:
 
 
 def plain(text: str) -> str:
-    """Text from outside on one line, with what cannot be printed shown as its escape."""
+    """Text from outside on one line, with unprintable characters shown as escapes."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
 
 
 def look(number: int) -> dict[str, Any]:
-    """The colour and the dash of the line with that number, from 0; no two of LOOKS lines look the same.
+    """The colour and dash of line `number`, counted from 0; no two of LOOKS lines look the same.
 
-    Where colours and dashes do not suffice, a line has a marker as well, here and there.
+    When colours and dashes do not suffice, a line also has markers at intervals.
     """
     line = {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
     again = number // PLAIN_LOOKS
@@ -214,9 +217,9 @@ def look(number: int) -> dict[str, Any]:
 
 
 def save(drawing: Figure, path: Path, style: Style = SCREEN) -> None:
-    """Write the figure as PNG, SVG or PDF, by the file's ending; the same runs give the same bytes.
+    """Write the figure as PNG, SVG or PDF, by the file's suffix; the same runs give the same bytes.
 
-    Raises RegistryError for another ending or a place that cannot be written.
+    Raises RegistryError if the suffix is another, or if the file cannot be written.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -224,7 +227,7 @@ def save(drawing: Figure, path: Path, style: Style = SCREEN) -> None:
     dates: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
     try:
         with style.applied(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box is drawn instead
             drawing.savefig(path, dpi=style.dpi, metadata=dates[ending])
     except OSError as error:
         raise RegistryError(f"{path} cannot be written ({error.strerror or error})") from None

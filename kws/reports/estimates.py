@@ -1,23 +1,23 @@
-"""One model of uncertainty for cells, differences, ties and claims: seeds and test speakers are both drawn at random.
+"""One uncertainty model for cells, differences, ties and claims: seeds and test speakers are both drawn at random.
 
-A figure is the mean over n seeds of a statistic of the same clips, which come in G clusters: the clips of a speaker, or
-single clips where speakers are not known. Its variance is that of two crossed random factors (Cameron, Gelbach and
-Miller, Journal of Business & Economic Statistics 29, 2011):
+A value is the mean over n seeds of a statistic of the same clips. The clips form G clusters: the clips of a speaker, or
+single clips if speakers are unknown. The variance is that of two crossed random factors (Cameron, Gelbach and Miller,
+Journal of Business & Economic Statistics 29, 2011):
 
-    SE^2  =  SE^2 of seeds  +  SE^2 of clusters  -  SE^2 of their interaction, which both of these hold
+    SE^2  =  SE^2 of seeds  +  SE^2 of clusters  -  SE^2 of their interaction, which both of these contain
 
 Decisions:
-- A statistic is known by its influence values u[s, k], how much cluster k moves the figure of seed s: for a mean over
-  clips, the sum over the cluster of what is above the mean, over all clips.
-- Degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With two seeds on any side they are 4 at most: a
-  variance of one degree of freedom is often far too small, and then pretends to many. At the small levels of ties, that
-  of a few more is, too: there they are 2.5 times those of the seeds at most.
-- Two cells are paired by clips always, and by seeds where the same seed gave both the same first weights; seeds that
-  only one of them has count, too.
-- With one seed nothing is known of training again. Where another cell of the comparison has several, its variance of
-  seeds stands in; else the figure is over clips alone, and whoever shows it says so.
-- Proportions get Wilson's interval (JASA 22, 1927) of the effective number of clips, so that no end leaves [0, 1].
-- Quantiles are scipy.special's, which is imported in a tenth of the time of scipy.stats.
+- A statistic is described by its influence values u[s, k]: how much cluster k moves the value of seed s. For a mean
+  over clips, u is the sum over the cluster of the deviations from the mean, divided by the number of all clips.
+- Degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With two seeds on any side they are at most 4: a
+  variance with one degree of freedom is often far too small, and then overstates them. At the small levels of ties, a
+  variance with a few more is, too: there they are at most 2.5 times those of the seeds.
+- Two cells are always paired by clips. They are paired by seeds if the same seed gave both the same initial weights;
+  seeds that only one of them has count, too.
+- One seed says nothing about retraining. If another cell of the comparison has several seeds, its variance of seeds is
+  used instead. Otherwise the interval is over clips alone, and whatever shows it says so.
+- Proportions have Wilson's interval (JASA 22, 1927) with the effective number of clips, so that no end leaves [0, 1].
+- Quantiles come from scipy.special, which imports in a tenth of the time of scipy.stats.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ T = TypeVar("T")
 POWER = 0.8
 _FREEDOM_OF_TWO_SEEDS = 4.0
 _FREEDOM_OF_TIES = 2.5  # times that of the seeds
-_NO_NUMBER = 2**20  # seeds, which nobody trains
+_NO_NUMBER = 2**20  # seeds; nobody trains as many
 _FEW = 1e-12  # a difference or an error below this is rounding
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A statistic's value of each seed (n,), and its influence values (n, G); None where no clips are known to matter.
+    """A statistic's value for each seed (n,) and its influence values (n, G); None if no clips are known to matter.
 
-    `clips` is how many clips the values are shares of, where they are; it bounds what perfect answers can prove.
+    `clips` is the number of clips of which the values are shares, if they are. It bounds what perfect predictions can
+    prove.
     """
 
     seeds: tuple[int, ...]
@@ -56,15 +57,15 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A figure or a difference, and the parts of its variance.
+    """A value or a difference, and the parts of its variance.
 
-    `one_seed` is the variance of a single seed's value about the mean over seeds, None where it is not known;
-    `of_seeds`, `of_clusters` and `of_both` are the squared standard errors that the module's formula adds up.
+    `one_seed` is the variance of a single seed's value about the mean over seeds; None if unknown. `of_seeds`,
+    `of_clusters` and `of_both` are the squared standard errors in the module's formula.
     """
 
     value: float
-    n: int  # seeds; of two cells, the fewer
-    clusters: int  # 0 where no clips are known to matter
+    n: int  # seeds; for two cells, the smaller number
+    clusters: int  # 0 if no clips are known to matter
     one_seed: float | None
     of_seeds: float
     of_clusters: float
@@ -84,12 +85,12 @@ class Estimate:
 
     @property
     def varies(self) -> bool:
-        """Whether the error is more than rounding."""
+        """Whether the standard error is more than rounding."""
         return self.standard_error > _FEW
 
     @property
     def freedom(self) -> float:
-        """Satterthwaite's degrees of freedom; infinite where nothing varies."""
+        """Satterthwaite's degrees of freedom; infinite if nothing varies."""
         if not self.varies:
             return math.inf
         terms = 0.0
@@ -109,10 +110,10 @@ class Estimate:
         return self.value - half, self.value + half
 
     def proportion_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Wilson's interval of a share, of as many clips as would give this variance if they were independent."""
+        """Wilson's interval of a share, for as many independent clips as would give this variance."""
         share = min(max(self.value, 0.0), 1.0)
         own = share * (1 - share)
-        clips = float(self.clips or 1)  # what answers that are all alike prove, whatever the number of seeds
+        clips = float(self.clips or 1)  # what predictions that are all alike prove, for any number of seeds
         if self.varies and own > _FEW:
             clips = min(own / self.variance, self.n * clips)
         t = quantile(confidence, self.freedom)
@@ -121,9 +122,9 @@ class Estimate:
         return (max(centre - half, 0.0) if share > 0 else 0.0), (min(centre + half, 1.0) if share < 1 else 1.0)
 
     def p(self, value: float = 0.0, *, freedom: float = math.inf) -> float:
-        """Student's two-sided p of the true figure being `value`, with so many degrees of freedom at most.
+        """Student's two-sided p for the true value being `value`, with at most `freedom` degrees of freedom.
 
-        1 where nothing is known of its error.
+        1 if nothing is known about its error.
         """
         from scipy.special import stdtr
 
@@ -137,15 +138,15 @@ class Estimate:
         return self.p(freedom=max(_FREEDOM_OF_TIES * self.seed_freedom, 1.0) if self.seed_freedom else math.inf)
 
     def detectable(self, confidence: float = CONFIDENCE) -> float:
-        """The difference that would have been found with 80 % power, by as many seeds and clips."""
+        """The difference that as many seeds and clips would have found with 80 % power."""
         found = quantile(2 * POWER - 1, self.freedom)
         return (quantile(confidence, self.freedom) + found) * self.standard_error
 
     def seeds_to_tell(self, distance: float, confidence: float = CONFIDENCE) -> int | None:
-        """How many seeds of each would find a difference of `distance` with 80 % power; None where no number would."""
+        """How many seeds per cell would find a difference of `distance` with 80 % power; None if no number would."""
         if self.one_seed is None or not distance:
             return None
-        clips = max(self.of_clusters - self.of_both, 0.0)  # what is left of the error with any number of seeds
+        clips = max(self.of_clusters - self.of_both, 0.0)  # the squared error that remains with any number of seeds
         endless = replace(self, of_seeds=0.0, of_clusters=clips, of_both=0.0, seed_freedom=0.0)
         if endless.detectable(confidence) >= abs(distance):
             return None
@@ -167,7 +168,7 @@ class Estimate:
 
 
 def quantile(confidence: float, freedom: float) -> float:
-    """The t within which Student's distribution lies with that probability."""
+    """The t such that Student's distribution lies within [-t, t] with probability `confidence`."""
     from scipy.special import ndtri, stdtrit
 
     upper = (1 + confidence) / 2
@@ -175,7 +176,7 @@ def quantile(confidence: float, freedom: float) -> float:
 
 
 def clusters_of(clips: int, speakers: Sequence[str] | None, digests: Sequence[bytes] | None) -> NDArray[np.int64]:
-    """The cluster (N,) of each clip, from 0: its speaker's, or its own; clips that sound the same share one."""
+    """The cluster (N,) of each clip, from 0: its speaker's, or its own; clips with the same audio share one."""
     parent: dict[object, object] = {}
 
     def root(of: object) -> object:
@@ -192,7 +193,7 @@ def clusters_of(clips: int, speakers: Sequence[str] | None, digests: Sequence[by
 
 
 def of_means(seeds: Sequence[int], per_clip: Floats, clusters: NDArray[np.int64], *, share: bool = False) -> Sample:
-    """The sample of means over clips (n,) of what each seed's run has a clip (n, N)."""
+    """The sample of means over clips (n,), from a value per seed and clip (n, N)."""
     count = int(clusters.max(initial=-1)) + 1
     sizes = np.bincount(clusters, minlength=count)
     values = per_clip.mean(axis=1)
@@ -220,7 +221,7 @@ def of_cell(sample: Sample) -> Estimate:
 
 
 def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
-    """The mean of the first less that of the second, on the same clips; seeds are `paired` or drawn apart."""
+    """The mean of the first minus the mean of the second, on the same clips; seeds are `paired` or independent."""
     a, b = of_cell(first), of_cell(second)
     common = sorted(set(first.seeds) & set(second.seeds)) if paired else []
     both = 0.0
@@ -240,7 +241,7 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
             both -= 2 * shared * float((deviations[0] * deviations[1]).sum()) / (len(common) - 1)
     one, other = _seed_variances(a, b)
     covariance = 0.0
-    if shared:  # no larger than of seeds that always go together, however few of them both have
+    if shared:  # bounded by perfect correlation, however few seeds both cells have
         most = math.sqrt(one * other)
         covariance = min(max(float(np.cov(first.values[mine], second.values[theirs])[0, 1]), -most), most)
     of_seeds = max(one / a.n + other / b.n - 2 * shared * covariance, 0.0)
@@ -257,7 +258,7 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
 
 
 def from_another_run(estimate: Estimate, reported: float) -> Estimate:
-    """A mean less the figure of one more run elsewhere, on as many clips of as many other speakers."""
+    """A mean minus the value of one more run elsewhere, on as many clips of as many other speakers."""
     one_seed = estimate.one_seed or 0.0
     return replace(
         estimate,
@@ -269,12 +270,12 @@ def from_another_run(estimate: Estimate, reported: float) -> Estimate:
 
 
 def told_from_best(means: Mapping[T, float], differences: Mapping[tuple[T, T], Estimate]) -> dict[T, float]:
-    """Of each cell but the one with the largest mean, the p at which it is told from the best.
+    """The p at which each cell, except the one with the largest mean, differs from the best.
 
-    `differences` has the difference of every pair of cells, in one direction or the other.
-    The cell that another one beats most clearly is dropped, with Bonferroni's p over all pairs of those still there,
-    and so on; p never falls on the way. So at a level of 5 %, one of the truly best cells is dropped in 5 % of tables
-    at most, whichever looked best (the model confidence set of Hansen, Lunde and Nason, Econometrica 79, 2011).
+    `differences` has the difference of every pair of cells, in either direction.
+    The cell that another one beats most clearly is dropped, with Bonferroni's p over all pairs of the remaining cells,
+    and so on; p never falls on the way. So at a level of 5 %, one of the truly best cells is dropped in at most 5 % of
+    tables, whichever looked best (the model confidence set of Hansen, Lunde and Nason, Econometrica 79, 2011).
     """
     left, found, largest = set(means), {}, 0.0
     while len(left) > 1:
@@ -288,7 +289,7 @@ def told_from_best(means: Mapping[T, float], differences: Mapping[tuple[T, T], E
 
 
 def largest_of(count: int) -> float:
-    """The expected largest of so many independent standard normal numbers."""
+    """The expected largest of `count` independent standard normal numbers."""
     from scipy.special import ndtr
 
     x = np.linspace(-9.0, 9.0, 6_001)
@@ -310,7 +311,7 @@ def _inflated(clusters: int) -> float:
 
 
 def _seed_variances(a: Estimate, b: Estimate) -> tuple[float, float]:
-    """Each cell's variance of seeds; for one with a single seed, that of the other."""
+    """Each cell's variance of seeds; a cell with a single seed gets the other's."""
     known = a.one_seed if a.one_seed is not None else b.one_seed
     if known is None:
         return 0.0, 0.0
@@ -318,10 +319,10 @@ def _seed_variances(a: Estimate, b: Estimate) -> tuple[float, float]:
 
 
 def _freedom(a: Estimate, b: Estimate, one: float, other: float, covariance: float, paired: int) -> float:
-    """Degrees of freedom of a difference's seeds.
+    """The degrees of freedom of the seeds in a difference.
 
-    Those of its pairs and of the seeds that each cell has alone add up as Welch's do (Biometrika 34, 1947). A variance
-    that stands in for a single seed's is the same one twice, with no more than its own.
+    Those of its pairs and of the seeds that only one cell has add up as Welch's do (Biometrika 34, 1947). A variance
+    that stands in for a single seed's is the same one used twice, with no more degrees of freedom than its own.
     """
     if a.one_seed is None or b.one_seed is None:
         return float(max(a.n, b.n) - 1)

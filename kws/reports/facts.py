@@ -1,9 +1,9 @@
-"""Facts: what is true of all of a table, and how people say it in a sentence of their own.
+"""Facts: what is true of a whole table, and how authors say it in sentences of their own.
 
 Decisions:
 - A pattern finds a fact by the words beside its number: "50 epochs", "a batch size of 1024", "over five seeds". Numbers
   may be words.
-- What may be said of a table is taken from its runs; where they differ, each of their values may.
+- The facts that may be stated about a table come from its runs. If the runs differ, each of their values may be stated.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ _CHOSEN = re.compile(
     r"\b(?:best|highest|lowest)\b[^.;=]{0,40}\bvalidation\b|\bvalidation\b[^.;=]{0,20}\bbest\b|\bbest epoch\b"
 )
 _LAST = re.compile(r"\b(?:last|final) epoch\b|\bafter (?:training for )?[\w,]+ epochs?\b")
-# Data sets that have names of their own, which a table on another must not have.
+# Data sets with names of their own, which a table on another data set must not have.
 _SOURCES = ("synthetic", "mini_speech_commands", "speech_commands", "speech_commands_v0.02")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A fact that a text says, with its value's place in the normal text."""
+    """A fact that a text states, with its value's place in the normalized text."""
 
     what: str
     value: str
@@ -75,10 +75,10 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What may be said of a table: values by the fact, values before they were rounded, codes in full, its words."""
+    """What may be stated about a table: values by fact, values before rounding, full codes, and its words."""
 
     values: Mapping[str, frozenset[str]]
-    some: frozenset[str]  # numbers of seeds, where cells have not the same
+    some: frozenset[str]  # numbers of seeds, if cells differ in them
     known: tuple[float, ...]
     codes: frozenset[str]
     data: str
@@ -86,7 +86,7 @@ class Facts:
     metric: str
 
     def allows(self, found: Found) -> bool | None:
-        """Whether the registry says so, too; None where it does not know."""
+        """Whether the registry agrees with a stated fact; None if it does not know."""
         values = self.values.get(found.what, frozenset())
         if not values or (found.what in (SEEDS, RUNS) and found.value in self.some):
             return None
@@ -95,13 +95,13 @@ class Facts:
         return found.value in values
 
     def told(self, what: str) -> str:
-        """The registry's values of a fact, as people read them."""
+        """The registry's values of a fact, as readable text."""
         values = sorted(self.values.get(what, ()), key=lambda value: (len(value), value))
         return " or ".join([value[:12] for value in values] if what == FINGERPRINT else values)
 
 
 def facts_of(table: Table, tables: Sequence[Table]) -> Facts:
-    """What is true of a table among these tables."""
+    """The facts of a table among these tables."""
     runs, cells = table.runs, table.cells
     seeds = {str(cell.n) for cell in cells}
     values = {
@@ -129,7 +129,7 @@ def facts_of(table: Table, tables: Sequence[Table]) -> Facts:
 
 
 def _walk(made: Any, kind: type) -> Iterator[Any]:
-    """Every value of a kind within dataclasses, sequences and mappings."""
+    """Every value of a type inside dataclasses, sequences and mappings."""
     if isinstance(made, kind):
         yield made
     elif dataclasses.is_dataclass(made):
@@ -143,7 +143,7 @@ def _walk(made: Any, kind: type) -> Iterator[Any]:
 
 
 def found_in(text: str) -> list[Found]:
-    """The facts with a number or code that a normal text says; a place has one, that of the first pattern."""
+    """The facts with a number or code that a normalized text states; for each place, that of the first pattern."""
     text = text.casefold()
     taken: dict[int, Found] = {}
     for what, pattern in _PATTERNS:
@@ -157,7 +157,7 @@ def found_in(text: str) -> list[Found]:
 
 
 def words_in(text: str) -> Iterator[Found]:
-    """The facts without a number that a normal text says: the precision, and which epoch was taken."""
+    """The facts without a number that a normalized text states: the precision, and which epoch was selected."""
     text = text.casefold()
     for match in re.finditer(rf"\b(?:{'|'.join(_PRECISIONS)})\b", text):
         yield Found(what=PRECISION, value=_PRECISIONS[match[0]], start=match.start(), end=match.end())
@@ -167,7 +167,7 @@ def words_in(text: str) -> Iterator[Found]:
 
 
 def other_metric(text: str, title: str) -> Found | None:
-    """A metric that a normal text names instead of the one with that title."""
+    """A metric that a normalized text names instead of the one with that title; None if there is none."""
     text = text.casefold()
     if normal(title).casefold() in text:
         return None
@@ -184,7 +184,7 @@ def words_of(text: str) -> list[str]:
 
 
 def is_number_word(token: Token) -> bool:
-    """Whether a word is a number."""
+    """Whether a token is a number written as a word."""
     return token.kind == WORD and token.text in WORDS
 
 
@@ -199,5 +199,5 @@ def _bare(name: str) -> list[str]:
 
 
 def find(name: str, among: Iterable[str]) -> str | None:
-    """The registry's name that has the same words."""
+    """The registry's name that has the same words; None if there is none."""
     return next((each for each in among if same_name(each, name)), None)

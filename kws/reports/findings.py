@@ -1,4 +1,4 @@
-"""Compared: one thing that a file says, beside what the registry says in its place."""
+"""Compared: one item of a file, beside what the registry has in its place."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One thing that a file says beside the registry's: `registry` is "" where that has none.
+    """One item of a file beside the registry's; `registry` is "" if the registry has none.
 
-    What could not be compared is unchecked: the registry has no figure in its place.
+    An item is unchecked if it could not be compared: the registry has no figure in its place.
     """
 
     row: str = ""
@@ -28,7 +28,7 @@ class Compared:
 
     @property
     def differs(self) -> bool:
-        """Whether the file says something else than the registry."""
+        """Whether the file differs from the registry."""
         return self.file != self.registry and not self.unchecked
 
     @property
@@ -38,6 +38,6 @@ class Compared:
         return f'{place} ("{self.about}")' if self.about else place
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
+        """The item as a JSON record."""
         record = {name: getattr(self, name) for name in ("row", "column", "what", "file", "registry")}
         return record | ({"about": self.about} if self.unchecked else {"agrees": self.agrees})

@@ -1,6 +1,6 @@
-"""Table 1 as text: Markdown, LaTeX, CSV and JSON. The same registry gives the same bytes.
+"""Writes Table 1 as text: Markdown, LaTeX, CSV and JSON. The same registry gives the same bytes.
 
-Markdown and LaTeX write every grid of a table (see kws.reports.text_tables); CSV has a line a cell, and JSON has
+Markdown and LaTeX write every grid of a table (see kws.reports.text_tables). CSV has one line per cell, and JSON has
 everything.
 """
 
@@ -47,7 +47,7 @@ def _escape_markdown(text: str) -> str:
 
 
 def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
-    """A line a cell, percent as fractions; with the report's figures where a table has them."""
+    """One line per cell, percentages as fractions; with the report's figures if a table has them."""
     papers = any(table.paper for table in tables)
     lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields(), *["reported"] * papers])]
     for table in tables:
@@ -63,7 +63,10 @@ def _joined(value: Any) -> Any:
 
 
 def _line(values: list[Any]) -> str:
-    """A record and a newline. csv quotes only the line breaks that it ends records with, so it ends them with both."""
+    """A record and a newline.
+
+    csv quotes only the line breaks that it ends records with, so records end with both characters here.
+    """
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow(values)
     return out.getvalue().removesuffix("\r\n") + "\n"
@@ -98,7 +101,7 @@ def _record(table: Table) -> dict[str, Any]:
 
 
 def _of_paper(paper: Paper) -> dict[str, Any]:
-    """The report's figures and claims, with what becomes of each part of a claim."""
+    """The report's figures and claims, with the verdict on each part of a claim."""
     record = dataclasses.asdict(paper)
     for claim, told in zip(record["claims"], paper.claims, strict=True):
         claim["evidence"] = [{**dataclasses.asdict(each), "verdict": each.verdict} for each in told.evidence]
@@ -106,7 +109,7 @@ def _of_paper(paper: Paper) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for what is infinite, a metric that was not reached: JSON has no word for that."""
+    """The value with null for infinities (a metric that was not reached), which JSON cannot express."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,16 +1,16 @@
-"""Whether two data sets' features can have come out of one front end, where it is not recorded for both.
+"""Decides whether two data sets' features can come from one front end, if it is not recorded for both.
 
-Features of recordings are ours, and their front end is recorded. Arrays are somebody's, in natural logarithms, decibels
-or otherwise; a network takes them without a word and answers nonsense. What is known of them are values: where they
-begin, and what the training split's are on average, band by band.
+Features of recordings are ours, and their front end is recorded. Arrays are made elsewhere, in natural logarithms,
+decibels or otherwise. A network accepts them without an error and predicts nonsense. Only their values are known: the
+lowest ones, and the training split's averages in each band.
 
 Decisions, measured on Speech Commands, on synthetic speech and on both made quieter, louder, noisier and narrower:
-- No feature of a front end that is recorded is below the logarithm of its offset, nor above that of a full-scale tone.
-  Many cells at one lowest value are digital silence, which is at that logarithm exactly.
-- The bands' averages of any two sets of speech correlate with at least 0.6, also over a telephone; those with the bands
-  in another order, of cepstra, or brought to the same average in every band, with 0.2 or less.
-- Standard deviations differ by a factor of 1.9 between the quietest and the loudest of those recordings, by 3 and more
-  between natural logarithms and decibels.
+- No feature of a recorded front end is below the logarithm of its offset, or above that of a full-scale tone. Many
+  cells at one lowest value are digital silence, which is at that logarithm exactly.
+- The band averages of any two sets of speech correlate with at least 0.6, also over a telephone. Averages with the
+  bands in another order, of cepstra, or brought to the same average in every band correlate with 0.2 or less.
+- Standard deviations differ by a factor of 1.9 between the quietest and the loudest of those recordings, and by 3 or
+  more between natural logarithms and decibels.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from dataclasses import dataclass
 from kws.events import DataCard
 
 _ROUNDING = 0.01
-_CEILING = 6.0  # a full-scale sine in the middle of a narrow band comes to 5.5
+_CEILING = 6.0  # a full-scale sine in the middle of a narrow band reaches 5.5
 _LEAST_CORRELATION = 0.3
 _MOST_TIMES = 2.2
 
 
 @dataclass(frozen=True)
 class Lowest:
-    """The lowest feature of some clips, not normalised; it is digital silence where many cells have it."""
+    """The lowest feature of some clips, not normalised; it is digital silence if many cells have it."""
 
     value: float
     is_silence: bool
 
 
 def differing(first: DataCard, second: DataCard) -> tuple[str, ...]:
-    """The choices in which two recorded front ends differ; none where one is not recorded."""
+    """The settings in which two recorded front ends differ; empty if one is not recorded."""
     if not first.front_end or not second.front_end:
         return ()
     return tuple(
@@ -47,10 +47,10 @@ def differing(first: DataCard, second: DataCard) -> tuple[str, ...]:
 
 
 def doubt(trained: DataCard, evaluated: DataCard, lowest: Lowest | None = None) -> str | None:
-    """Why `evaluated` does not look like features of the front end that `trained` is of; None where it may be.
+    """Why `evaluated` does not look like features of the front end of `trained`; None if it may be the same one.
 
-    `lowest` is that of the clips evaluated. Where both front ends are recorded, or all the data is the same, there is
-    no doubt.
+    `lowest` is that of the clips evaluated. There is no doubt if both front ends are recorded, or if all the data is
+    the same.
     """
     if (trained.front_end and evaluated.front_end) or trained.fingerprint == evaluated.fingerprint:
         return None
@@ -74,7 +74,7 @@ def doubt(trained: DataCard, evaluated: DataCard, lowest: Lowest | None = None) 
 
 
 def _out_of_range(other: DataCard, whose: str, floor: float, lowest: Lowest | None) -> str | None:
-    """Why values cannot be those of a front end with that floor, which digital silence is at."""
+    """Why values cannot be those of a front end with that floor, the value of digital silence; None if they can."""
     means = other.band_means or (other.mean,)
     least = min(*means, *([lowest.value] if lowest else []), math.inf)
     if least < floor - _ROUNDING:
@@ -87,7 +87,7 @@ def _out_of_range(other: DataCard, whose: str, floor: float, lowest: Lowest | No
 
 
 def _correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Pearson's; None where there is none."""
+    """Pearson's correlation; None if it is undefined."""
     if len(first) != len(second) or len(first) < 2:
         return None
     sides = [[value - math.fsum(side) / len(side) for value in side] for side in (first, second)]

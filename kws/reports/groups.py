@@ -1,8 +1,8 @@
-"""Which runs may be in one figure: those of one table of kws.reports.table1, which never mixes data or conditions.
+"""Decides which runs may share a figure: those of one table of kws.reports.table1, so data and conditions never mix.
 
 Decisions:
-- Where runs make several tables, the one with the most runs is drawn, and the figure says how many of how many runs
-  these are. Where two have as many, nobody can know which was meant, and the user is asked.
+- If runs make several tables, the one with the most runs is drawn, and the figure states how many of the runs these
+  are. If two have as many, the choice is ambiguous, and the user is asked.
 - A seed counts once, by its latest finished run, as in the table.
 """
 
@@ -36,7 +36,7 @@ class Group:
 
     @property
     def about(self) -> str:
-        """Data, conditions, seeds a cell, and how many of the runs these are."""
+        """Data, conditions, seeds per cell, and how many of the runs these are."""
         seeds = sorted({cell.n for cell in self.table.cells})
         n = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         left_out = "" if len(self.runs) == self.finished else f", {len(self.runs)} of {self.finished} runs"
@@ -44,9 +44,9 @@ class Group:
 
 
 def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
-    """The largest group of finished runs that may be in one figure.
+    """The largest group of finished runs that may share a figure.
 
-    Raises RegistryError where there is none, or two are as large.
+    Raises RegistryError if there is none, or if two are equally large.
     """
     finished = [run for run in runs if run.status == FINISHED]
     found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
@@ -67,9 +67,9 @@ def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
 
 
 def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]:
-    """The one cell of runs that differ in their seeds only, and its table.
+    """The table and the one cell of runs that differ only in their seeds.
 
-    Raises RegistryError where they differ in more, or one did not finish.
+    Raises RegistryError if they differ in more, or if one did not finish.
     """
     for run in runs:
         require_finished(run)
@@ -88,7 +88,7 @@ def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]
 
 
 def require_finished(run: Run) -> None:
-    """Raise RegistryError for a run that did not finish, and so was never tested, or that is yet to be tested."""
+    """Raise RegistryError if a run did not finish, and so was never tested, or is still to be tested."""
     if run.awaits_test:
         raise RegistryError(f"run {run.id} is not tested, so it has no answers to draw; `kws test {run.id}` tests it")
     if run.status != FINISHED or run.test_accuracy is None:
@@ -100,7 +100,7 @@ def require_finished(run: Run) -> None:
 def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.float64]:
     """The validation accuracy of each of a cell's n runs after each of their E epochs (n, E), as fractions.
 
-    Raises RegistryError where a run has fewer epochs than another, or an accuracy that cannot be.
+    Raises RegistryError if a run has fewer epochs than another, or an accuracy outside [0, 1].
     """
     import numpy as np
 
@@ -117,7 +117,10 @@ def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.fl
 
 
 def _require_fractions(registry: RegistryReader, run_id: str, accuracies: Sequence[float]) -> None:
-    """SQLite lets an accuracy be any number; one that cannot be would stretch a figure out of sight, or break it."""
+    """Raise RegistryError if an accuracy is outside [0, 1].
+
+    SQLite stores any number; an impossible one would stretch a figure out of sight, or break it.
+    """
     if wrong := [accuracy for accuracy in accuracies if not 0 <= accuracy <= 1]:
         raise RegistryError(
             f"{registry.path} is damaged: run {run_id} has an accuracy of {wrong[0]:g}; `kws runs delete {run_id}` "
@@ -130,7 +133,7 @@ def _size(table: Table) -> int:
 
 
 def conditions(table: Table) -> str:
-    """The data and what is equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
+    """The data and the conditions equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
     conditions = table.conditions
     about = [f"{table.data} ({table.data_fingerprint[:8]})"]
     about.append(f"{conditions['epochs']} epoch{'' if conditions['epochs'] == 1 else 's'}")

@@ -1,4 +1,4 @@
-"""Runs as JSON records: the keys that scripts count on. SCHEMA grows when a key changes its meaning or goes."""
+"""Runs as JSON records with keys that scripts rely on. SCHEMA grows when a key changes its meaning or is removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPARED = (
 
 
 def run_record(run: Run) -> dict[str, Any]:
-    """What `kws train --json` and each run of `kws runs list --json` say."""
+    """The record of `kws train --json`, and of each run in `kws runs list --json`."""
     return {
         "schema": SCHEMA,
         "run": run.id,
@@ -57,9 +57,9 @@ def run_record(run: Run) -> dict[str, Any]:
 def full_record(
     run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
 ) -> dict[str, Any]:
-    """What `kws runs show --json` says: the run's record, and all else; `epochs` is a list here.
+    """The record of `kws runs show --json`: the run's record, and everything else; `epochs` is a list here.
 
-    `judged` is how many recipes its test split has judged.
+    `judged` is the number of recipes that its test split has judged.
     """
     return run_record(run) | {
         "recipe": run.recipe.values,
@@ -75,7 +75,7 @@ def full_record(
 
 
 def difference(first: Run, second: Run) -> tuple[dict[str, tuple[Any, Any]], tuple[str, ...]]:
-    """What differs between two runs, by field, and the fields in which they are the same."""
+    """The fields in which two runs differ, with both values, and the fields in which they are the same."""
     sides = [
         run.recipe.values
         | {f"{field}": value for field, value in dataclasses.asdict(run.environment).items() if field != "command"}
@@ -90,7 +90,7 @@ def difference(first: Run, second: Run) -> tuple[dict[str, tuple[Any, Any]], tup
 
 
 def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport) -> dict[str, Any]:
-    """What both `kws runs show --json` and `kws eval --json` say of an evaluation; intervals are [low, high]."""
+    """The record of an evaluation in `kws runs show --json` and `kws eval --json`; intervals are [low, high]."""
     right = sum(report.confusion[i][i] for i in range(len(report.scores)))
     return {
         "schema": SCHEMA,
@@ -120,7 +120,7 @@ def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: 
 
 
 def coverage_record(coverage: Coverage) -> dict[str, Any]:
-    """What `kws eval --json` says of what was evaluated: clips trained on, and clips left out."""
+    """What `kws eval --json` says about coverage: clips trained on, and clips left out."""
     return {
         "trained_on": coverage.trained_on,
         "clips_offered": coverage.offered,
@@ -130,7 +130,7 @@ def coverage_record(coverage: Coverage) -> dict[str, Any]:
 
 
 def scores_record(scores: Scores | None, names: Sequence[str], most: int) -> dict[str, Any]:
-    """What `kws eval --json` says beside that: how surely the network answered; None where its outputs are not kept."""
+    """What `kws eval --json` adds about confidence: detection, calibration and errors; None if outputs are not kept."""
     if scores is None:
         return {"detection": None, "calibration": None, "most_confident_errors": None}
     calibration = scores.calibration()
@@ -176,7 +176,7 @@ def _ends(interval: Interval | None) -> tuple[float, float] | None:
 
 
 def _number(value: float) -> float | None:
-    """A number as JSON can have it."""
+    """A number that JSON can express; None if it is not finite."""
     return value if math.isfinite(value) else None
 
 

@@ -1,7 +1,7 @@
-"""Labels: what a run, a row, a column, a trial is called. A label is the difference between recipes.
+"""Labels of runs, rows, columns and trials. A label states the difference between recipes.
 
-- A row or column of Table 1 has the report's wording, "Fully-connected (567171 params)", and says what is not the
-  default of its network or optimizer, so that runs of different recipes never have one title.
+- A row or column of Table 1 has the report's wording, "Fully-connected (567171 params)", and states what is not the
+  default of its network or optimizer, so that runs of different recipes never share a title.
 - A run among others has its network and optimizer, and what else differs among them.
 """
 
@@ -25,7 +25,7 @@ def command(recipe: Recipe) -> str:
 
 
 def texts(recipes: Iterable[Recipe]) -> Texts:
-    """How the numbers of recipes that stand beside each other are written: never so that two look the same."""
+    """How the numbers of recipes shown together are written, by option: no two numbers look the same."""
     found: dict[str, set[float]] = {}
     for recipe in dict.fromkeys(recipes):
         for name, value in recipe.values.items():
@@ -35,7 +35,7 @@ def texts(recipes: Iterable[Recipe]) -> Texts:
 
 
 def told(name: str, value: Any, numbers: Texts) -> str:
-    """A recipe's value and what it is called."""
+    """The label of a recipe's value: the option and the value."""
     if name in _BY_OPTION:
         return _BY_OPTION[name].title(value)
     if name in every_option():
@@ -44,7 +44,7 @@ def told(name: str, value: Any, numbers: Texts) -> str:
 
 
 def between(recipes: Sequence[Recipe], without: Sequence[str] = ()) -> Callable[[Recipe], list[str]]:
-    """What tells each of these recipes from the others, but for values of those names."""
+    """A function that lists what distinguishes each of these recipes from the others, except options in `without`."""
     named = [name for name in varying(recipes) if name not in without]
     numbers = texts(recipes)
 
@@ -58,9 +58,9 @@ def between(recipes: Sequence[Recipe], without: Sequence[str] = ()) -> Callable[
 def of_runs(
     runs: Sequence[Run], *, panel: Callable[[Run], Hashable] = lambda _: None, without: Sequence[str] = ()
 ) -> list[str]:
-    """A name a run, in the order given, no two in one `panel` the same: where nothing else does, ids tell them apart.
+    """A label for each run, in the order given; labels in one `panel` are unique, by their run ids if necessary.
 
-    Values of the names `without` are not told; runs that differ in nothing else have one name then.
+    Options in `without` are left out. Runs that differ in nothing else then share a label.
     """
     tell = between([run.recipe for run in runs], (NETWORK.option, OPTIMIZER.option, *_WHERE, *without))
     called = [", ".join([of_parts(run.recipe), *tell(run.recipe)]) for run in runs]
@@ -82,13 +82,13 @@ def of_parts(recipe: Recipe) -> str:
 
 
 def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
-    """What the runs of a plan are called: by network, optimizer and seed, and by what else differs."""
+    """A function that labels the runs of a plan: by network, optimizer and seed, and by what else differs."""
     tell = between(plan, (NETWORK.option, OPTIMIZER.option, "seed"))
     return lambda recipe: ", ".join((recipe.arch, recipe.opt, *tell(recipe), f"seed {recipe.seed}"))
 
 
 def of_trial(recipe: Recipe) -> str:
-    """What tells a trial from others: its optimizer, what searches search, and what is unusual."""
+    """What distinguishes a trial from others: its optimizer, the options that searches vary, and what is unusual."""
     unusual = recipe.unusual()
     found = []
     for name, value in recipe.values.items():
@@ -99,7 +99,7 @@ def of_trial(recipe: Recipe) -> str:
 
 
 def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tuple[str, str]]:
-    """The row and the column of each of a table's runs; runs of two recipes are never in one cell."""
+    """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell."""
     recipes = [run.recipe for run in runs]
     numbers, varied = texts(recipes), varying(recipes)
     told_by_column = {False: columns == NETWORK.option or rows == OPTIMIZER.option}
@@ -110,7 +110,7 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
             name: value
             for name, value in run.recipe.unusual().items()
             if name not in (rows, columns)
-            and (name in varied or kind_of(name) != TASK)  # the data says which task it is
+            and (name in varied or kind_of(name) != TASK)  # the data shows which task it is
         }
         about = [_name(run, field, numbers)]
         for of_columns, part in ((False, NETWORK), (True, OPTIMIZER)):
@@ -136,7 +136,7 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
 
 
 def _is_of(name: str) -> bool:
-    """Whether what is unusual is told in columns of optimizers."""
+    """Whether an unusual option is stated in columns of optimizers."""
     kind = _BY_OPTION.get(name) or kind_of(name)
     return bool(kind and kind.of_columns)
 
@@ -152,7 +152,7 @@ def _name(run: Run, field: str, numbers: Texts) -> str:
 
 
 def order(run: Run, field: str) -> tuple[Any, ...]:
-    """Where a run's row or column stands: in the order of parts, and of numbers elsewhere."""
+    """The sort key of a run's row or column: the order of parts, and of numbers elsewhere."""
     value: Any = run.recipe.values.get(field)
     if field == NETWORK.option:
         others = [name for name in run.recipe.unusual() if kind_of(name) != NETWORK]

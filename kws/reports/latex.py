@@ -1,7 +1,7 @@
-"""Tables as LaTeX: an environment each, with booktabs rules, caption and label, no wider than a page of an article.
+"""Writes tables as LaTeX: an environment each, with booktabs rules, caption and label, no wider than an article's page.
 
-pandas writes them. A table that would be wider than the line is set small, and its long columns become paragraphs in
-which a cell's bracket, its interval, stands on a line of its own. Needs the package booktabs and no other.
+pandas writes them. A table wider than the line is set small. Its long columns become paragraphs, in which a cell's
+bracket, its interval, is on a line of its own. The only package needed is booktabs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from kws.reports.text_tables import Grid, grids
 _LETTER, _GAP = (
     0.0145,
     0.035,
-)  # of the line's width, of an article in 10 pt: a letter in small, and a column's two sides
-_FITS = 62  # letters of all columns together, in the usual size
+)  # shares of a 10 pt article's line width: a letter in the size small, and a column's padding on both sides
+_FITS = 62  # letters of all columns together that fit in the normal size
 _SHORT = 16  # letters up to which a column is as wide as it needs to be
-_SENTENCE = 90  # letters above which a cell is prose, whose brackets stay where they are
+_SENTENCE = 90  # letters above which a cell is prose, whose brackets stay in the line
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -27,7 +27,7 @@ _SPECIAL = {
 
 
 def latex(tables: list[Table], *, with_runs: bool = False) -> str:
-    """A table environment for every grid of these tables."""
+    """One table environment for every grid of these tables."""
     made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
     return "\n".join(_environment(grid, number) for number, grid in enumerate(made, start=1))
 
@@ -67,7 +67,7 @@ def _environment(grid: Grid, number: int) -> str:
 
 
 def _column_format(grid: Grid, lengths: list[int], long: set[int]) -> str:
-    """The columns: as wide as they need to be, or the long ones sharing what is left of the line."""
+    """The column format: each as wide as it needs to be, or the long ones sharing what is left of the line."""
     if not long:
         return "l" + "r" * (len(lengths) - 1)
     whole = {j: max(len(part) for row in (grid.columns, *grid.rows) for part in _unbroken(row[j])) for j in long}

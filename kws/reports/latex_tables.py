@@ -1,8 +1,8 @@
-"""The tables of a LaTeX file.
+"""Reads the tables of a LaTeX file.
 
-Markup goes: emphasis (what was bold is remembered), escapes, math signs, rules, comments, layout; `\\multicolumn` takes
-as many columns as it says, and a macro that is defined as bold is bold. To a table belongs all the text of the
-environment that it floats in, its caption first of all; one that does not float has the paragraph before and after it.
+Markup is removed: emphasis (bold is remembered), escapes, math signs, rules, comments, layout. `\\multicolumn` takes as
+many columns as it says, and a macro that is defined as bold is bold. A table's text is all the text of the environment
+that it floats in, its caption first. A table that does not float has the paragraph before and after it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def latex(text: str) -> Iterator[FileTable]:
 
 
 def _spans(text: str, names: str) -> list[tuple[int, int]]:
-    """From where to where environments of these names stand that are in no other, in order."""
+    """The start and end of the outermost environments with these names, in order."""
     open_at: list[tuple[str, int]] = []
     spans: list[tuple[int, int]] = []
     count: Counter[str] = Counter()
@@ -135,7 +135,7 @@ def _outside(text: str, start: int, end: int, tables: list[tuple[int, int]]) -> 
 
 
 def _without_arguments(body: str) -> str:
-    """The body of an environment without the groups that follow its name: widths and columns."""
+    """The body of an environment without the argument groups after its name: widths and columns."""
     body = body.lstrip()
     while body[:1] in ("{", "["):
         depth, close = 0, 0
@@ -151,7 +151,7 @@ def _without_arguments(body: str) -> str:
 
 
 def _without_captions(body: str) -> tuple[list[str], str]:
-    """The captions that stand among a table's rows, as a longtable's does, and the rest."""
+    """The captions among a table's rows, as in a longtable, and the rest of the body."""
     captions = []
     while found := re.search(r"\\caption\*?\s*(?=[\[{])", body):
         rest = _without_arguments(body[found.end() :])
@@ -171,7 +171,7 @@ def _ampersands(line: str, bold: re.Pattern[str]) -> Iterator[Said]:
 
 
 def _plain(text: str, bold: re.Pattern[str]) -> Said:
-    """A piece of LaTeX as the text that it sets."""
+    """A piece of LaTeX as the text that it typesets."""
     is_bold = bool(bold.search(text))
     text = _LENGTHS.sub("", _LAYOUT.sub(" ", _MULTIROW.sub("", bold.sub("{", text))))
     text = _KEPT.sub("", text).replace(r"\percent", r"\%")

@@ -1,7 +1,8 @@
-"""The tables of a Markdown or text file: pipe tables, and those that `kws compare` draws with a rule for a terminal.
+"""Reads the tables of a Markdown or text file: pipe tables, and those that `kws compare` draws for a terminal.
 
-To a pipe table belong the paragraph before it, notes after it, and, where no other table follows in its section, the
-paragraph after it; to a drawn one the paragraph that follows at once. The rest of its section is around it.
+A pipe table has the paragraph before it, the notes after it and, if no other table follows in its section, the
+paragraph after it. A drawn table, which has a rule, has the paragraph directly after it. The rest of the section is the
+text around it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _BOLD = re.compile(
     r"|(?<!\\)<(?:b|strong)>(.{0,200}?)(?<!\\)</(?:b|strong)>"
 )
 _EMPHASIS = re.compile(r"(?<!\\)\*(?=\S)([^*]+?)(?<=\S)(?<!\\)\*")
-_TARGET = re.compile(r"!\[[^\]]*\]\([^)]*\)|(?<=(?<!\\)\])\([^)\s]*\)")  # a picture, or where a link leads
+_TARGET = re.compile(r"!\[[^\]]*\]\([^)]*\)|(?<=(?<!\\)\])\([^)\s]*\)")  # an image, or the target of a link
 _TAG = re.compile(r"(?<!\\)</?[a-zA-Z][^<>]{0,100}(?<!\\)>")
 _BREAKS = re.compile(r"\s*(?:#|```|~~~|\$ kws )")
 _HEADING = re.compile(r"\s*#+\s*(?:[\d.]+(?=\s))?")
@@ -30,10 +31,10 @@ _NOTE = re.compile(r"\W*note\b", re.IGNORECASE)
 
 @dataclass
 class _Section:
-    """What stands between two headings: tables, and paragraphs between them."""
+    """What is between two headings: tables, and the paragraphs between them."""
 
     tables: list[FileTable] = field(default_factory=list)
-    paragraphs: list[tuple[int, str]] = field(default_factory=list)  # how many tables stand before it
+    paragraphs: list[tuple[int, str]] = field(default_factory=list)  # with the number of tables before each
 
 
 def markdown(text: str) -> Iterator[FileTable]:
@@ -58,7 +59,7 @@ def markdown(text: str) -> Iterator[FileTable]:
             section.tables.append(FileTable(columns=tuple(said.text for said in _pipes(head)), rows=tuple(rows)))
         elif lines[i].strip() and _DRAWN_RULE.fullmatch(following):
             names = [lines[i]]
-            while words and words[-1].startswith("  "):  # names of columns that were too long for one line
+            while words and words[-1].startswith("  "):  # column names that were too long for one line
                 names.insert(0, words.pop())
             end_paragraph()
             body = i + 2
@@ -84,7 +85,7 @@ def markdown(text: str) -> Iterator[FileTable]:
 
 
 def _placed(section: _Section) -> Iterator[FileTable]:
-    """A section's tables, each with its paragraphs; what belongs to none is far from those before and after it."""
+    """A section's tables, each with its paragraphs; those of no table are far text of the tables before and after."""
     near: list[list[int]] = []
     for place, table in enumerate(section.tables, start=1):
         before, after = ([k for k, each in enumerate(section.paragraphs) if each[0] == at] for at in (place - 1, place))
@@ -110,7 +111,7 @@ def _pipes(line: str) -> Iterator[Said]:
 
 
 def _drawn(head: Sequence[str], body: Sequence[str]) -> FileTable:
-    """A drawn table, whose columns two or more spaces part in every line; each line of its body is a row as yet."""
+    """A drawn table: two or more spaces in every line separate its columns; each line of its body is still a row."""
     width = max(map(len, [*head, *body]))
     starts, gap = [0], 0
     for place in range(width):
@@ -135,7 +136,7 @@ def _drawn(head: Sequence[str], body: Sequence[str]) -> FileTable:
 
 
 def _broken(head: Sequence[tuple[str, ...]], lines: Sequence[tuple[str, ...]]) -> frozenset[int]:
-    """The lines that may go on with the row above: each of their cells begins with a word that did not fit there."""
+    """The lines that may continue the row above: each of their cells begins with a word that did not fit there."""
     widths = [max(map(len, column)) for column in zip(*head, *lines, strict=True)]
 
     def may_go_on(above: str, text: str, width: int) -> bool:

@@ -1,7 +1,7 @@
-"""The metrics that a table can show: each is one number a run, and says how it is written and whether more is better.
+"""The metrics that a table can show: each is one number per run, with its format and whether more is better.
 
-Adding one is one function here. A metric of the test split also says how much each cluster of clips moves it, so that
-its intervals are about other clips, too.
+Adding one is one function here. A metric of the test split also states how much each cluster of clips moves it, so that
+its intervals cover other clips, too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """`of` gives a run's value, None where it has none. Percent metrics are fractions, shown as percent.
+    """A metric: `of` gives a run's value, None if it has none. Percent metrics are fractions, shown as percent.
 
-    `influences` gives how much each cluster of test clips (G,) moves a run's value, None where that is not known. An
-    `exact` metric is the same for every seed; one that is `censored` is infinite where it did not come to pass.
+    `influences` gives how much each cluster of test clips (G,) moves a run's value, None if that is unknown. An `exact`
+    metric is the same for every seed. A `censored` metric is infinite if it was not reached.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Metric:
 
 
 def metric(name: str, *, reach: float = 0.9) -> Metric:
-    """The metric by that name; `reach` is the validation accuracy that `epochs-to-reach` waits for."""
+    """The metric with that name; `reach` is the validation accuracy that `epochs-to-reach` waits for."""
     if name == "epochs-to-reach":
         return Metric(
             name=name,
@@ -75,7 +75,7 @@ def _right(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
 
 
 def _losses(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
-    """The influence values of the loss; None where the logits were not kept."""
+    """The influence values of the loss; None if the logits were not kept."""
     losses = answers.losses(run)
     return None if losses is None else _of_mean(losses, clusters)
 
@@ -98,7 +98,10 @@ def _f1(answers: Predictions, run: Run) -> float | None:
 
 
 def _f1_influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
-    """By leaving each cluster out in turn (the jackknife; Efron and Stein, Annals of Statistics 9, 1981)."""
+    """The influence values of F1, by leaving out each cluster in turn.
+
+    This is the jackknife (Efron and Stein, Annals of Statistics 9, 1981).
+    """
     import numpy as np
 
     found = answers.of(run)
@@ -119,7 +122,7 @@ def _f1_influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats
 
 
 def _epochs_to(answers: Predictions, run: Run, accuracy: float) -> float | None:
-    """The first epoch that reached it; infinite where none did, None for a run without epochs."""
+    """The first epoch that reached `accuracy`; infinite if none did, None for a run without epochs."""
     curve = answers.registry.validation_accuracies(run.id)
     if not curve:
         return None

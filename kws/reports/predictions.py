@@ -1,4 +1,4 @@
-"""Predictions: what finished runs answered on their own test splits, each read once however many figures need it."""
+"""Predictions of finished runs on their own test splits; each is read once, however many figures need it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Predictions:
-    """The answers of a registry's runs, as they are asked for."""
+    """The predictions of a registry's runs, read on demand."""
 
     def __init__(self, registry: RegistryReader) -> None:
         self.registry = registry
         self._known: dict[str, tuple[DataCard, Evaluation] | None] = {}
 
     def of(self, run: Run) -> tuple[DataCard, Evaluation] | None:
-        """A run's evaluation on the test split of its own data, with that data's card; None where there is none."""
+        """A run's evaluation on the test split of its own data, with that data's card; None if there is none."""
         if run.id not in self._known:
             self._known[run.id] = next(
                 (
@@ -34,7 +34,7 @@ class Predictions:
         return self._known[run.id]
 
     def right(self, run: Run) -> NDArray[np.float64] | None:
-        """1 for each clip (N,) of the test split that a run got right, else 0."""
+        """1 for each clip (N,) of the test split that a run predicted correctly, else 0."""
         import numpy as np
 
         if (found := self.of(run)) is None:
@@ -43,7 +43,7 @@ class Predictions:
         return (labels == predictions).astype(np.float64) if len(labels) == len(predictions) else None
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:
-        """The cross-entropy (N,) of each clip of the test split, in nats; None where a run's logits were not kept."""
+        """The cross-entropy (N,) of each clip of the test split, in nats; None if a run's logits were not kept."""
         import numpy as np
 
         if (found := self.of(run)) is None:

@@ -1,12 +1,12 @@
-"""How far runs are while they train: one line's facts a run, and the time that is left.
+"""The progress of runs while they train: one line of facts per run, and the time that is left.
 
 Decisions:
-- An epoch is taken to last as long as the mean of the last ten did, of this session where it has any of its own: a run
-  may go on elsewhere, or beside others.
-- The time left is that of the epochs to come, less the time since the last one. An epoch that is late counts as about
-  to end, and one that is very late makes the run stalled: then nobody knows what is left, and none is told.
-- A session that goes on from a checkpoint comes again to epochs that are recorded already. Until it has passed them, it
-  is counted from where it began.
+- An epoch is expected to take the mean of the last ten, those of this session if it has any: a run may continue
+  elsewhere, or beside others.
+- The time left is that of the remaining epochs, less the time since the last one. A late epoch counts as about to end.
+  A very late one makes the run stalled: then the time left is unknown, and none is reported.
+- A session that resumes from a checkpoint repeats epochs that are already recorded. Until it has passed them, progress
+  is counted from where the session began.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from kws.registry.polling import Followed, Session
 from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.runs import RUNNING, Epoch, Run
 
-RECENT = 10  # epochs whose mean duration is what one takes
-LATE_SECONDS = 10.0  # by which an epoch must be late at least for its run to be stalled
-LATE_TIMES = 2.0  # and so many times the longest of the recent ones
+RECENT = 10  # epochs whose mean duration is the expected one
+LATE_SECONDS = 10.0  # an epoch must be at least this late for its run to be stalled
+LATE_TIMES = 2.0  # and this many times the longest of the recent ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """A run's line: how far it is, and how long it will take.
 
-    `epoch` of `epochs` are recorded, `last` is the last of them. `seconds_an_epoch` is None before the first one;
-    `seconds_left` as well, and where the run is stalled or at its end. `seconds_silent` is how long no
-    epoch has come, for a running run, and None for others.
+    `epochs` are those recorded, and `last` is the last of them. `seconds_an_epoch` is None before the first one; so is
+    `seconds_left`, which is also None if the run is stalled or at its end. `seconds_silent` is how long no epoch has
+    come, for a running run, and None for others.
     """
 
     run: Run
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def running(self) -> bool:
-        """Whether a process trains it."""
+        """Whether a process is training it."""
         return self.run.status == RUNNING
 
     @property
@@ -59,17 +59,17 @@ class Progress:
 
     @property
     def network(self) -> str:
-        """The network as Table 1 calls it."""
+        """The network's title in Table 1."""
         return NETWORK.title(self.run.recipe.arch)
 
     @property
     def optimizer(self) -> str:
-        """The optimizer as Table 1 calls it."""
+        """The optimizer's title in Table 1."""
         return OPTIMIZER.title(self.run.recipe.opt)
 
 
 def progress(followed: Followed, now: datetime) -> Progress:
-    """How far a followed run is at `now`."""
+    """The progress of a followed run at `now`."""
     run, epochs, session = followed.run, followed.epochs, followed.session
     own = [epoch for epoch in epochs if session is None or epoch.epoch >= session.first_epoch]
     passed = followed.arrived is not None or _has_passed(own, session)
@@ -82,7 +82,7 @@ def progress(followed: Followed, now: datetime) -> Progress:
         silent = max((now - since).total_seconds(), 0.0)
         if mean is not None:
             done, planned = epochs[-1].epoch, run.recipe.epochs
-            awaited = min(done + 1, planned) - from_epoch  # epochs from there to the next that is new; 0 in the test
+            awaited = min(done + 1, planned) - from_epoch  # epochs from there to the next new one; 0 during the test
             late = silent - awaited * mean
             stalled = awaited > 0 and late > max(LATE_SECONDS, LATE_TIMES * max(recent))
             if awaited > 0 and not stalled:
@@ -93,9 +93,9 @@ def progress(followed: Followed, now: datetime) -> Progress:
 
 
 def _has_passed(own: Sequence[Epoch], session: Session | None) -> bool:
-    """Whether this session has made all epochs from its first one on: it has been alive for as long as they took.
+    """Whether this session made all epochs from its first one on: it has been alive for as long as they took.
 
-    Where it has not, they are an earlier session's, and it has yet to come to them again.
+    If not, they are an earlier session's, and this session has yet to repeat them.
     """
     if session is None or not own:
         return True
@@ -116,14 +116,14 @@ def _anchor(
         return epochs[-1].epoch, arrived
     if not own or not passed:
         return session.first_epoch - 1, session.started
-    if mean is not None and mean > HEARTBEAT_SECONDS:  # the heartbeat may be one within an epoch
+    if mean is not None and mean > HEARTBEAT_SECONDS:  # the heartbeat may fall within an epoch
         took = sum(epoch.seconds for epoch in own)
         return epochs[-1].epoch, min(session.started + timedelta(seconds=took), session.heartbeat)
     return epochs[-1].epoch, session.heartbeat
 
 
 def summary(rows: Sequence[Progress]) -> str:
-    """How many runs there are, and of which status: "3 runs: 2 running, 1 lost"."""
+    """The number of runs, in all and by status: "3 runs: 2 running, 1 lost"."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.run.status] = counts.get(row.run.status, 0) + 1
@@ -132,6 +132,6 @@ def summary(rows: Sequence[Progress]) -> str:
 
 
 def series(epochs: Sequence[Epoch], field: str) -> list[tuple[float, float]]:
-    """A curve's points: epoch and value of `field` ("validation_accuracy" ...), those that are numbers."""
+    """A curve's points: epoch and value of `field` ("validation_accuracy" ...), finite values only."""
     points = ((float(epoch.epoch), float(getattr(epoch, field))) for epoch in epochs)
     return [point for point in points if math.isfinite(point[1])]

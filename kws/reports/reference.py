@@ -1,19 +1,19 @@
 """The report's figures beside ours, and its four claims: whether they hold in the registry's runs.
 
-The report is "PhD course Deep learning - assignment 2", Group 530, Aalborg University, May 2023: one seed, 1,229 test
-clips of which "other" was drawn from words that it does not name. Decisions:
-- Only runs under the report's conditions count: its two networks and optimizers as they are, 50 epochs in minibatches
-  of 1,024, fp32, the last epoch.
-- Its figure is one more run on as many clips of other speakers, whose own error counts beside ours. With one seed of
-  ours nothing is known of either run's seed, and the difference has no interval.
-- Each claim has parts. A part holds where its interval lies above what is claimed, is smaller than reported where it
-  lies above nothing but below that, does not hold where it lies below, and is inconclusive else. Of a claim, the worst
-  of its parts counts.
-- Intervals of claims are Bonferroni's for as many claims as there are, so that with 95 % all of them are right.
-- Differences are those of kws.reports.estimates: seeds are paired where both had the same first weights. With one seed
-  nothing is known of training again, and every part is inconclusive.
+The report is "PhD course Deep learning - assignment 2", Group 530, Aalborg University, May 2023: one seed, and 1,229
+test clips of which "other" was drawn from words that it does not name. Decisions:
+- Only runs under the report's conditions count: its two networks and optimizers unchanged, 50 epochs in minibatches of
+  1,024, fp32, the last epoch.
+- The report's figure is one more run on as many clips of other speakers, and its own error counts beside ours. With one
+  seed of ours, nothing is known about the seed error of either run, and the difference has no interval.
+- Each claim has parts. A part holds if its interval lies above the claimed value. It is smaller than reported if the
+  interval lies above zero but below that value. It does not hold if the interval otherwise lies below that value. In
+  all other cases it is inconclusive. The verdict on a claim is that of its worst part.
+- Intervals of claims are Bonferroni's for the number of claims, so that all of them are right with 95 % confidence.
+- Differences are those of kws.reports.estimates: seeds are paired if both had the same initial weights. With one seed
+  nothing is known about retraining, and every part is inconclusive.
 - "Faster" is fewer epochs to the highest whole percent of validation accuracy that every run of both optimizers has
-  reached; it is about seeds alone, since which validation clips were right is not kept.
+  reached. It is about seeds alone, since which validation clips were right is not kept.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Key = tuple[str, str, bool]
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A test accuracy of the report and ours, as fractions; ours is None where nothing was run."""
+    """A test accuracy of the report and ours, as fractions; ours is None if nothing was run."""
 
     title: str
     arch: str
@@ -54,14 +54,14 @@ class Figure:
     mean: float | None
     low: float | None
     high: float | None
-    difference: float | None  # ours less the report's
-    difference_low: float | None  # of its interval, in which the report's own seed and clips count, too
+    difference: float | None  # ours minus the report's
+    difference_low: float | None  # of its interval, which includes the error of the report's own seed and clips
     difference_high: float | None
     runs: tuple[str, ...]
 
     @property
     def reported_text(self) -> str:
-        """The report's figure as it prints it."""
+        """The report's figure, as printed there."""
         return f"about {100 * self.reported:.1f} %" if self.softmax else f"{100 * self.reported:.2f} %"
 
     @property
@@ -83,11 +83,12 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """One part of a claim: a mean difference with its interval, of n seeds or more a side; None where n is 0.
+    """One part of a claim: a mean difference with its interval, of n seeds or more per side; None if n is 0.
 
-    The claim wants it above `wanted`, and with `reported` says how large it is. `detectable` is the difference that
-    these seeds would have found with 80 % power, and `seeds_to_tell` how many of each would settle what is inconclusive
-    if the true difference is the one measured; None where no number would, for `error_of_clips` alone is too large.
+    The claim requires it to be above `wanted`, and states its size as `reported`. `detectable` is the difference that
+    these seeds would have found with 80 % power. `seeds_to_tell` is how many seeds per side would settle an
+    inconclusive part if the true difference is the one measured; None if no number would, because `error_of_clips`
+    alone is too large.
     """
 
     about: str
@@ -107,7 +108,7 @@ class Evidence:
 
     @property
     def verdict(self) -> str:
-        """What the interval says of this part."""
+        """The verdict of the interval on this part."""
         if self.low is None or self.high is None or self.n < 2:
             return INCONCLUSIVE
         size = self.wanted if self.reported is None else self.reported
@@ -119,7 +120,7 @@ class Evidence:
 
     @property
     def text(self) -> str:
-        """It in words."""
+        """This part in words."""
         if self.mean is None:
             return f"{self.about}: no runs to compare"
         interval = "" if self.low is None or self.n < 2 else f"{self.low:+.2f} to {self.high:+.2f}, "
@@ -128,7 +129,7 @@ class Evidence:
         return "; ".join([text, *self._outlook()])
 
     def _outlook(self) -> list[str]:
-        """What these seeds could have found, and what would settle it."""
+        """The difference that these seeds could have found, and what would settle an inconclusive part."""
         if self.n < 2 or self.detectable is None or self.mean is None:
             return []
         found = [f"{self.detectable:.2f} would have been found with 80 % power"]
@@ -160,5 +161,5 @@ class Paper:
     remarks: tuple[str, ...]
 
     def reported(self, cell: Cell) -> float | None:
-        """The report's figure for a cell, where it has one."""
+        """The report's figure for a cell; None if it has none."""
         return next((each.reported for each in self.figures if each.runs == cell.runs), None)

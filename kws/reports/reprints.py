@@ -1,4 +1,4 @@
-"""What a file reprints of the registry, notes and cells of words and numbers: every word of it must be the same."""
+"""Compares what a file reprints from the registry (notes, cells of words and numbers): every word must be the same."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kws.reports.findings import Compared
 from kws.reports.statements import caption, share
 from kws.reports.tokens import CODE, NUMBER, SIGN, WORD, Token, around, beside, content, normal, tokens
 
-_LIKE = 0.5  # of the words of both
-_SHORT = 6  # words: a verdict, which is all that its cell says
+_LIKE = 0.5  # least share of the words of both
+_SHORT = 6  # words: a verdict, which is its cell's whole text
 _NOTE = re.compile(r"\W*note\W+", re.IGNORECASE)
 
 
@@ -24,7 +24,7 @@ def is_note(text: str) -> bool:
 
 
 def note(text: str, notes: Sequence[str], known: Facts) -> Iterator[Compared]:
-    """A note against the registry's: the one that it is most like is meant, and none where it is like none."""
+    """Compare a note with the most similar of the registry's notes, or with none if it is similar to none."""
     body = _NOTE.sub("", normal(text), count=1)
     best = max(notes, key=lambda each: share(body, each), default="")
     if share(body, best) >= _LIKE:
@@ -37,7 +37,7 @@ def note(text: str, notes: Sequence[str], known: Facts) -> Iterator[Compared]:
 
 
 def reprinted(text: str, stated_text: str, known: Facts, shown: Compared) -> Iterator[Compared]:
-    """A text that the registry wrote against what it says now, every number, code and word of it."""
+    """Compare a text that the registry wrote with what it says now: every number, code and word of it."""
     text, stated_text = normal(text), normal(stated_text)
     said, stated = content(tokens(text)), content(tokens(stated_text))
     fractions = "%" in stated_text and "%" not in text
@@ -61,7 +61,7 @@ def reprinted(text: str, stated_text: str, known: Facts, shown: Compared) -> Ite
 
 
 def _value(token: Token, stated: Token, known: Facts, *, fractions: bool) -> str | None:
-    """The registry's number in the place of one, as a fraction where the file has those; None where it is another's."""
+    """The registry's number in place of one, as a fraction if the file has fractions; None if its role is another."""
     if token.role and stated.role and token.role != stated.role:
         return None
     if fractions and token.kind == stated.kind == NUMBER and abs(float(token.text)) <= 1 < abs(float(stated.text)):
@@ -70,7 +70,7 @@ def _value(token: Token, stated: Token, known: Facts, *, fractions: bool) -> str
 
 
 def _words(ours: Sequence[Token], theirs: Sequence[Token], shown: Compared, *, coded: bool) -> Compared | None:
-    """Words in the place of others, which differ, or words that are added: unchecked, but for "not" and the like."""
+    """Words that replace others, which differ, or that are added: unchecked, except for negations."""
     said, stated = (
         [each for each in side if each.kind in (WORD, SIGN) and each.text not in FILLING and each.text != "%"]
         for side in (ours, theirs)

@@ -1,4 +1,4 @@
-"""Whether two runs of one recipe came out the same to the last bit, and if not, from where on and what may be why."""
+"""Compares two runs of one recipe bit for bit: the first epoch that differs, if any, and what may be the cause."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _BITS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Sameness:
-    """What was compared of two runs; `first_epoch` is the first whose figures differ, None where none does."""
+    """What was compared of two runs; `first_epoch` is the first whose figures differ, None if none does."""
 
     first: str
     again: str
     first_epoch: int | None
-    answers_differ: bool | None  # None where one of the runs has not been tested
-    weights_differ: bool | None  # None where one of the runs no longer has its weights
+    answers_differ: bool | None  # None if one of the runs has not been tested
+    weights_differ: bool | None  # None if one of the runs no longer has its weights
     differences: dict[str, tuple[Any, Any]]  # of the environments and recipes, by field
 
     @property
@@ -40,7 +40,7 @@ class Sameness:
 
     @property
     def sentence(self) -> str:
-        """The result, as people read it."""
+        """The result as a sentence."""
         if self.same:
             compared = ["epochs"]
             compared += [] if self.answers_differ is None else ["answers"]
@@ -63,7 +63,7 @@ class Sameness:
         )
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
+        """The result as a JSON record."""
         return {"same": self.same, **dataclasses.asdict(self)}
 
 

@@ -1,14 +1,14 @@
-"""How surely a network answered: ROC and DET of each class, calibration, the most confident errors. Imports numpy.
+"""A network's confidence: ROC and DET of each class, calibration, the most confident errors. Imports numpy.
 
 Decisions:
-- A class is detected by its log-odds, the logit less the log-sum-exp of the others: it orders clips as the softmax's
-  probability does, and still tells apart those whose probability is 1 but for rounding.
-- A clip is accepted where its score is at least the threshold. Where misses and false accepts are never equal, the
-  equal error rate is taken on the straight line between the two neighbouring thresholds.
-- Calibration is that of the answer given: ten bins of equal width over its probability, the expected calibration error
-  (Guo et al., ICML 2017), and Brier's score over all classes (Monthly Weather Review 78, 1950).
-- An answer is the class that the registry has as predicted. Logits are kept as float16, in which the two largest may
-  be equal where they were not, so their largest does not always say which one it was.
+- A class is detected by its log-odds, the logit minus the log-sum-exp of the others. It orders clips as the softmax's
+  probability does, and still distinguishes clips whose probability rounds to 1.
+- A clip is accepted if its score is at least the threshold. If misses and false accepts are never equal, the equal
+  error rate is taken on the straight line between the two neighbouring thresholds.
+- Calibration is that of the predicted class: ten bins of equal width over its probability, the expected calibration
+  error (Guo et al., ICML 2017), and Brier's score over all classes (Monthly Weather Review 78, 1950).
+- A prediction is the class that the registry has as predicted. Logits are kept as float16, in which the two largest may
+  be equal although they were not before. So the largest logit does not always identify the predicted class.
 - Intervals are over resamples of the clips; see kws.reports.statistics.
 """
 
@@ -31,10 +31,10 @@ _AT_ONCE = 4_000_000  # numbers in a block of resamples
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One class told from all others, from none accepted (at infinity) to all: at the P corners of its curve.
+    """One class against all others, from none accepted (threshold at infinity) to all: at the P corners of its curve.
 
-    Rates are fractions: `miss_rates` of the class's own clips, `false_accept_rates` of the others. `area` is that under
-    the ROC curve. Rates and area are nan where the class, or the rest, has no clips.
+    Rates are fractions: `miss_rates` of the class's own clips, `false_accept_rates` of the others. `area` is the area
+    under the ROC curve. Rates and area are nan if the class, or the rest, has no clips.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Detection:
     area_interval: Interval | None
 
     def miss_rate_at(self, false_accept_rate: float) -> float:
-        """The least share of misses at which no more than that share of the other clips is accepted."""
+        """The lowest miss rate at which at most that share of the other clips is accepted."""
         return float(self.miss_rates[self.false_accept_rates <= false_accept_rate].min(initial=1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """Answers whose probability lies in a bin: how many, how probable on average, and how many are right."""
+    """Predictions whose probability lies in a bin: their number, mean probability, and the share that is right."""
 
     low: float
     high: float
@@ -65,7 +65,7 @@ class Bin:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Whether probabilities mean what they say; bins without answers are left out."""
+    """How well probabilities match accuracy; bins without predictions are left out."""
 
     bins: tuple[Bin, ...]
     expected_error: float
@@ -76,9 +76,9 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Wrong:
-    """A clip that was taken for another class, with the probability that the network gave it."""
+    """A clip that was predicted as another class, with the probability that the network gave it."""
 
-    clip: int  # its place in the split
+    clip: int  # its index in the split
     label: int
     prediction: int
     probability: float
@@ -86,7 +86,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Scores:
-    """A network's logits (N, K) and answers (N,) on clips with labels (N,), both indices into `classes`."""
+    """A network's logits (N, K) and predictions (N,) on clips with labels (N,), both indices into `classes`."""
 
     classes: tuple[str, ...]
     logits: Floats
@@ -95,7 +95,7 @@ class Scores:
 
     @classmethod
     def of(cls, evaluation: Evaluation, classes: tuple[str, ...]) -> Scores:
-        """From an evaluation that has its logits."""
+        """The scores of an evaluation that has its logits."""
         shape = (evaluation.clips, len(classes))
         outputs = np.frombuffer(evaluation.logits, "<f2").astype(np.float64).reshape(shape)
         answers, labels = (np.frombuffer(each, np.uint8) for each in (evaluation.predictions, evaluation.labels))
@@ -109,11 +109,11 @@ class Scores:
 
     @property
     def _probability(self) -> Floats:
-        """That of each answer (N,)."""
+        """The probability of each prediction (N,)."""
         return self.probabilities[np.arange(len(self.answers)), self.answers]
 
     def detection(self, k: int) -> Detection:
-        """Class k against all others."""
+        """The detection of class k against all others."""
         score = self.logits[:, k] - np.logaddexp.reduce(np.delete(self.logits, k, axis=1), axis=1)
         order = np.argsort(-score, kind="stable")
         thresholds = score[order]
@@ -121,7 +121,7 @@ class Scores:
         own = self.labels[order] == k
 
         def rates(weights: Floats) -> tuple[Floats, Floats]:
-            """False accepts and misses (R, P) of resamples in which clips count so many times each, (R, N)."""
+            """False accepts and misses (R, P) of resamples (R, N), which state how often each clip counts."""
             counted = weights[:, order]
             with np.errstate(invalid="ignore", divide="ignore"):
                 accepted, falsely = (
@@ -150,7 +150,7 @@ class Scores:
         )
 
     def calibration(self) -> Calibration:
-        """Whether the probabilities of the answers mean what they say."""
+        """How well the probabilities of the predictions match their accuracy."""
         probability = self._probability
         right = (self.answers == self.labels).astype(float)
         place = np.minimum((probability * BINS).astype(int), BINS - 1)
@@ -183,7 +183,7 @@ class Scores:
         )
 
     def most_confident_errors(self, most: int) -> list[Wrong]:
-        """The clips taken for another class with the greatest probability, the surest first."""
+        """The clips predicted as another class with the greatest probability, most confident first; at most `most`."""
         probability = self._probability
         wrong = np.flatnonzero(self.answers != self.labels)
         surest = wrong[np.argsort(-probability[wrong], kind="stable")][:most]
@@ -199,7 +199,7 @@ class Scores:
 
 
 def _equal_error(false_accepts: Floats, misses: Floats) -> Floats:
-    """Where misses and false accepts (R, P) are the same, (R,); nan where either has no clips."""
+    """The rate at which misses and false accepts (R, P) are equal, (R,); nan if either has no clips."""
     gap = misses - false_accepts  # falls from 1 to -1
     after = np.argmax(gap <= 0, axis=1)
     rows = np.arange(len(gap))
@@ -215,7 +215,7 @@ def _area(false_accepts: Floats, misses: Floats) -> Floats:
 
 
 def _resamples(clips: int, *, kept: int) -> Iterator[Floats]:
-    """How often each clip is drawn in each resample (R, N), in blocks of which so many numbers a resample are kept."""
+    """How often each clip is drawn in each resample (R, N), in blocks; `kept` numbers are kept of each resample."""
     draw = np.random.default_rng(0)
     block = max(1, _AT_ONCE // max(clips, kept))
     for start in range(0, RESAMPLES, block):
@@ -224,5 +224,5 @@ def _resamples(clips: int, *, kept: int) -> Iterator[Floats]:
 
 
 def _with_resamples(figures: Callable[[Floats], Floats], clips: int) -> tuple[Floats, Floats]:
-    """The figures of the clips as they are (F,), and of every resample (R, F)."""
+    """The figures of the original clips (F,), and of every resample (R, F)."""
     return figures(np.ones((1, clips)))[0], np.concatenate([figures(w) for w in _resamples(clips, kept=clips)])

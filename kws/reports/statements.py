@@ -1,9 +1,9 @@
-"""A caption against the registry's, in its author's words or in the registry's.
+"""Compares a caption with the registry's caption, in its author's words or in the registry's.
 
 Decisions:
-- The file's tokens are aligned with those of the registry's sentences. A number that stands among the same words is
-  compared with the registry's; so is what stands in the place of a name, of "not" or of a term.
-- A number that is not there is looked for by the words beside it (kws.reports.facts). What neither explains is
+- The file's tokens are aligned with those of the registry's sentences. A number among the same words is compared with
+  the registry's. So is whatever is in the place of a name, of "not" or of a term.
+- A number without a counterpart is looked up by the words beside it (kws.reports.facts). What neither explains is
   unchecked.
 """
 
@@ -30,16 +30,16 @@ from kws.reports.facts import Facts
 from kws.reports.findings import Compared
 from kws.reports.tokens import CODE, NUMBER, WORD, Token, around, content, normal, tokens
 
-_TERMS = {  # as they are in keys: one in the place of another says another thing
+_TERMS = {  # in the form of keys: one in the place of another changes the meaning
     *("student", "wilson", "welch", "holm", "hsu", "dunnett", "tukey", "bonferroni", "hochberg", "bootstrap", "normal"),
     *("binomial", "t", "z", "f", "paired", "unpaired", "sided", "seed", "clip", "speaker", "epoch", "run", "network"),
     *("optimizer", "deviation", "error", "variance", "interval", "mean", "median", "test", "validation", "training"),
     *("larger", "smaller", "higher", "lower", "more", "les", "fewer", "best", "worst", "last", "first"),
     *("better", "worse", "earlier", "later"),
 }
-_MOST = 0.7  # of a paragraph that is the registry's
-_MORE = 2  # words by which one name of a thing is longer than another
-_LONGEST = 2_000  # tokens; no caption is as long
+_MOST = 0.7  # least share of a paragraph that is the registry's
+_MORE = 2  # words by which one name of a thing may be longer than another
+_LONGEST = 2_000  # tokens; no caption is that long
 _NUMBERED = {
     *("table", "tab", "tables", "fig", "figure", "figures", "section", "sec", "eq", "equation", "appendix", "ref"),
     *("chapter", "page", "al"),
@@ -47,7 +47,7 @@ _NUMBERED = {
 
 
 def distant(text: str, known: Facts) -> Iterator[Compared]:
-    """What a paragraph that is not the table's own says of it, where the registry says otherwise: unchecked."""
+    """What a paragraph outside the table's own text says about it, if the registry disagrees: unchecked."""
     text = normal(text)
     for fact in facts.found_in(text):
         if known.allows(fact) is False:
@@ -59,7 +59,7 @@ def _part(text: str, fact: facts.Found) -> str:
 
 
 def caption(text: str, stated_text: str, known: Facts) -> Iterator[Compared]:
-    """A paragraph in its author's words, or the registry's, against the registry's caption."""
+    """Compare a paragraph, in its author's words or the registry's, with the registry's caption."""
     text, stated_text = normal(text), normal(stated_text)
     said, stated = content(tokens(text)), content(tokens(stated_text))
     if len(said) > _LONGEST:
@@ -101,7 +101,7 @@ def share(text: str, stated_text: str) -> float:
 
 
 def _named(text: str, said: Sequence[Token]) -> dict[int, facts.Found]:
-    """The fact that each token tells, by its place: "567,171 and 346,067 parameters" tells it of both numbers."""
+    """The fact that each token states, by its index: "567,171 and 346,067 parameters" states it for both numbers."""
     starts = {each.start: each for each in facts.found_in(text)}
     named = {c: starts[token.start] for c, token in enumerate(said) if token.start in starts}
     for c in range(len(said) - 2, -1, -1):
@@ -113,7 +113,7 @@ def _named(text: str, said: Sequence[Token]) -> dict[int, facts.Found]:
 
 
 def _unit(said: Sequence[Token], place: int) -> tuple[str, str]:
-    """The words that stand before and after a number, which is what it counts."""
+    """The words before and after a number, which say what it counts."""
     before = key(said[place - 1]) if place else ""
     return before, key(said[place + 1]) if place + 1 < len(said) else ""
 
@@ -121,7 +121,7 @@ def _unit(said: Sequence[Token], place: int) -> tuple[str, str]:
 def _names(
     text: str, stated_text: str, steps: Sequence[Step], stated: Sequence[Token], said: Sequence[Token], known: Facts
 ) -> Iterator[Compared]:
-    """The names in a caption: data, metric, precision and which epoch was taken."""
+    """Compare the names in a caption: data, metric, precision and which epoch was selected."""
     theirs = {(each.what, each.value) for each in facts.words_in(stated_text)}
     for found in facts.words_in(text):
         agrees = (found.what, found.value) in theirs or known.allows(found)
@@ -147,7 +147,8 @@ def _names(
 def _wording(text: str, steps: Sequence[Step], stated: Sequence[Token], said: Sequence[Token]) -> Iterator[Compared]:
     """Words of the registry's sentence that the file has changed: "not" and terms differ, others are unchecked.
 
-    Only where most of a paragraph is the registry's; what an author says in words of their own has none in its place.
+    This applies only if most of a paragraph is the registry's; an author's own wording has no counterpart in the
+    registry.
     """
     if sum(step.d - step.c for step in steps if step.tag == "equal") < _MOST * len(said):
         return
@@ -171,7 +172,7 @@ def _wording(text: str, steps: Sequence[Step], stated: Sequence[Token], said: Se
 
 
 def _joined(steps: Sequence[Step]) -> list[Step]:
-    """Changes with a single word of both between them as one change."""
+    """The steps, with two changes joined into one if only a single equal word is between them."""
     made: list[Step] = []
     for place, step in enumerate(steps):
         single = step.tag == "equal" and step.d - step.c == 1 and 0 < place < len(steps) - 1

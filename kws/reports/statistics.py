@@ -1,10 +1,10 @@
-"""Intervals over the clips of one evaluation: of shares, and of figures that are no mean of clips.
+"""Intervals over the clips of one evaluation: of shares, and of figures that are not means over clips.
 
 Decisions:
 - A share of the clips has Wilson's interval (JASA 22, 1927).
-- What is neither a mean nor a share (F1, rates of equal error, calibration) has the middle 95 % of what 1,000 resamples
-  of the clips give (Efron, Annals of Statistics 7, 1979); they are the same ones each time.
-What is said of recipes, over seeds and speakers, is in kws.reports.estimates.
+- A figure that is neither a mean nor a share (F1, equal error rates, calibration) has the middle 95 % of what 1,000
+  resamples of the clips give (Efron, Annals of Statistics 7, 1979). The resamples are the same each time.
+Statements about recipes, over seeds and speakers, are in kws.reports.estimates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Interval:
 
 
 def over_clips(right: int, clips: int) -> Interval:
-    """Wilson's interval of a proportion; all from 0 to 1 where there are no clips."""
+    """Wilson's interval of a proportion; from 0 to 1 if there are no clips."""
     if not clips:
         return Interval(0.0, 1.0, "clips")
     z2 = _NORMAL_QUANTILE**2
@@ -41,7 +41,7 @@ def over_clips(right: int, clips: int) -> Interval:
 
 
 def resampled_f1(confusion: Sequence[Sequence[int]]) -> list[Interval | None]:
-    """Each class's interval of F1 over resamples of the clips, from the counts that a confusion matrix has of them."""
+    """Each class's interval of F1 over resamples of the clips, drawn from the counts of a confusion matrix."""
     import numpy as np
 
     counts = np.array(confusion)
@@ -49,14 +49,14 @@ def resampled_f1(confusion: Sequence[Sequence[int]]) -> list[Interval | None]:
         return [None] * len(counts)
     drawn = np.random.default_rng(0).multinomial(counts.sum(), counts.ravel() / counts.sum(), size=RESAMPLES)
     drawn = drawn.reshape(RESAMPLES, *counts.shape)
-    both = drawn.sum(axis=1) + drawn.sum(axis=2)  # clips that were predicted to be of the class, or are
+    both = drawn.sum(axis=1) + drawn.sum(axis=2)  # clips predicted as the class, plus clips of the class
     with np.errstate(invalid="ignore"):
         f1 = 2 * np.diagonal(drawn, axis1=1, axis2=2) / both
     return [percentiles(each) for each in f1.T]
 
 
 def percentiles(values: Any) -> Interval | None:
-    """The middle 95 % of the figures that resamples gave (R,); None where none gave a number."""
+    """The middle 95 % of the figures of resamples (R,); None if none is a number."""
     import numpy as np
 
     found = values[~np.isnan(values)]

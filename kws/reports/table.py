@@ -1,4 +1,4 @@
-"""Table: a metric by rows and columns, and its caption: what the numbers are, what their intervals are about."""
+"""Table: a metric by rows and columns, and its caption: what the numbers are, and what their intervals are over."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
     from kws.reports.estimates import Sample
     from kws.reports.reference import Paper
 
-_NAMED_CLASSES = 6  # a caption names so many; of more it says how many they are
+_NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The cells of one data set under equal conditions; a cell is missing where nothing was run."""
+    """The cells of one data set under equal conditions; a cell is missing if nothing was run."""
 
     metric: Metric
     data: str
     data_fingerprint: str
     classes: tuple[str, ...]
     test_clips: int
-    test_speakers: int | None  # None where they are not known
-    recipes_judged: int  # by the test split, ever
-    optimism: float | None  # by how much the best of so many recipes would look better if they were equally good
-    conditions: Mapping[str, Any]  # of epochs, batch_size, precision and selection, those that are equal for all cells
+    test_speakers: int | None  # None if unknown
+    recipes_judged: int  # recipes that the test split has ever judged
+    optimism: float | None  # how much better than it is the best of these recipes would look if all were equally good
+    conditions: Mapping[str, Any]  # those of epochs, batch_size, precision and selection that are equal for all cells
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
     tested: bool
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
-    samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # what cells are made of
-    paper: Paper | None = None  # what the report says of it, where that was asked
+    samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # the data of each cell
+    paper: Paper | None = None  # what the report says about it, if requested
 
     @property
     def caption(self) -> str:
-        """What the numbers are, in some sentences."""
+        """What the numbers are, in a few sentences."""
         return caption(self)
 
     def cell(self, row: str, column: str) -> Cell | None:
-        """The cell in that row and column, if anything was run for it."""
+        """The cell in that row and column; None if nothing was run for it."""
         return next((cell for cell in self.cells if (cell.row, cell.column) == (row, column)), None)
 
 
@@ -56,7 +56,7 @@ def caption(table: Table) -> str:
 
 
 def classes_text(classes: tuple[str, ...]) -> str:
-    """The classes by name, or their number where they are many."""
+    """The classes by name, or their number if they are many."""
     return ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
 
 
@@ -106,7 +106,7 @@ def _ties(table: Table) -> list[str]:
 
 
 def _looks(table: Table) -> list[str]:
-    """How often the test split was looked at, and what that does to the best figure."""
+    """How many recipes the test split has judged, and what that does to the best figure."""
     if table.recipes_judged < 2:
         return []
     text = f"This test split has judged {table.recipes_judged:,} recipes"

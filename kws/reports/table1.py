@@ -1,14 +1,14 @@
-"""Table 1: a metric, a row a network and a column an optimizer (or any other field), from the registry's finished runs.
+"""Table 1: a metric, with networks as rows and optimizers as columns (or any other fields), from finished runs.
 
 Decisions:
-- What must be equal for numbers to stand side by side makes the table: the data set's fingerprint, the epochs and which
-  of them is taken, the minibatch and the precision, but for what rows or columns are made of. Runs that differ there
-  never share a table, and data sets never do.
-- What is compared makes rows and columns. What else differs between recipes is said in the row or the column, so that
-  no cell mixes recipes; two recipes are the same where their digests but for the seed are (kws.recipe).
-- A cell folds the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
+- A table is defined by what must be equal for numbers to be comparable: the data set's fingerprint, the epochs and
+  which of them is selected, the minibatch and the precision, except for what rows or columns are made of. Runs that
+  differ there never share a table, and data sets never do.
+- What is compared makes rows and columns. What else differs between recipes is stated in the row or the column, so that
+  no cell mixes recipes. Two recipes are the same if their digests, apart from the seed, are the same (kws.recipe).
+- A cell combines the seeds of one recipe. A seed counts once, by its latest finished run: training it again is no new
   evidence.
-- Intervals and ties are those of kws.reports.estimates: of other seeds and of other speakers.
+- Intervals and ties are those of kws.reports.estimates: over other seeds and over other speakers.
 - What should be equal and is not (versions, commits, threads, the number of seeds) is a note under the table.
 """
 
@@ -120,7 +120,7 @@ def _table(
 
 
 def _optimism(recipes: int, differences: Iterable[Estimate]) -> float | None:
-    """By how much the best of so many equally good recipes is expected to look better than it is, as a fraction.
+    """How much better than it is the best of `recipes` equally good recipes is expected to look, as a fraction.
 
     What the table's cells share moves them all, so the error that counts is that of their differences.
     """

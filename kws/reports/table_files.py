@@ -1,6 +1,6 @@
-"""The tables of a file that may hold a paper's: LaTeX, Markdown, text or CSV, cell by cell as plain text.
+"""Reads the tables of a file that may hold a paper's: LaTeX, Markdown, text or CSV, cell by cell as plain text.
 
-What a cell means, kws.reports.checking says.
+kws.reports.checking says what a cell means.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _LARGEST = 4_000_000  # bytes; a paper is less
 
 
 def read(path: Path) -> list[FileTable]:
-    """The tables of a file, by its ending: .tex, .md (or .markdown, .txt), .csv.
+    """The tables of a file, by its suffix: .tex, .md (or .markdown, .txt), .csv.
 
-    Raises RegistryError for another ending, a file that cannot be read, is too large or holds no table.
+    Raises RegistryError if the suffix is another, or if the file cannot be read, is too large or holds no table.
     """
     readers = {".tex": latex, ".md": markdown, ".markdown": markdown, ".txt": markdown, ".csv": _csv}
     if path.suffix.lower() not in readers:

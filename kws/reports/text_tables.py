@@ -1,4 +1,4 @@
-"""Grid: a caption over columns and rows of text, which is what a table is before a format writes it.
+"""Grid: a caption over columns and rows of text; a table before a format writes it.
 
 Table 1, the report's figures beside ours, its claims and the runs of every cell are grids; formats know nothing else.
 """
@@ -21,7 +21,7 @@ COMMIT_LETTERS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Rows of as many texts as there are columns; `bold` has the (row, column) places that are bold, from 0."""
+    """Rows with one text per column; `bold` has the (row, column) places that are bold, from 0."""
 
     caption: str
     columns: tuple[str, ...]
@@ -31,7 +31,7 @@ class Grid:
 
 
 def grids(table: Table, *, with_runs: bool = False) -> list[Grid]:
-    """A table's grids: itself; the report's figures and claims where it has them; and the runs of each cell."""
+    """A table's grids: itself, the report's figures and claims if it has them, and on request the runs of each cell."""
     made = [_main(table)]
     if table.paper:
         made += _paper(table.paper)
@@ -59,7 +59,7 @@ def cell_text(metric: Metric, cell: Cell | None) -> str:
 
 
 def _censored_text(metric: Metric, cell: Cell, reached: int) -> str:
-    """A median, and how many of the seeds reached it; no median where half of them or more did not."""
+    """A median, and how many of the seeds reached it; no median if half of them or more did not."""
     text = metric.text(cell.mean) if math.isfinite(cell.mean) else "not reached"
     return f"{text} ({reached} of {cell.n} reached it)"
 

@@ -1,10 +1,10 @@
-"""Text as tokens, so that what two texts say can be compared however they are typeset.
+"""Splits text into tokens, so that two texts can be compared however they are typeset.
 
 Decisions:
 - A token is a number, a code (letters and digits, as in bf16, 2.13.0 or a fingerprint), a word, a sign (= % and the
-  like) or a mark of punctuation. Case, line breaks, underscores and thousands separators do not count.
+  like) or a punctuation mark. Case, line breaks, underscores and thousands separators are ignored.
 - A dash between two numbers is a range; before a number that follows no other it is a minus.
-- A number has a role where its neighbours give it one: a deviation after a plus-minus, the ends of an interval, n, p.
+- A number has a role if its neighbours give it one: a deviation after a plus-minus, the ends of an interval, n, p.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
-_KEPT = 4_096  # texts: a table's names and cells are held against many others
+_KEPT = 4_096  # texts to cache: a table's names and cells are compared with many others
 NUMBER, CODE, WORD, SIGN, MARK = "number", "code", "word", "sign", "mark"
 DEVIATION, LOW, HIGH, N, P = "deviation", "low", "high", "n", "p"
 
@@ -44,7 +44,7 @@ _EQUALS = {"=", "<", ">", "\u2264", "\u2265", ":"}
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of a normal text, which it is from `start` to `end`; `text` is without what does not count."""
+    """A piece of a normalized text, from `start` to `end`; its `text` is without what is ignored."""
 
     kind: str
     text: str
@@ -54,13 +54,13 @@ class Token:
 
     @property
     def key(self) -> str:
-        """What two tokens in the same place have in common: words and signs are themselves, numbers any number."""
+        """The key by which tokens align: words and signs are themselves; numbers of one role share one, as do codes."""
         return {NUMBER: f"#{self.role}", CODE: "@"}.get(self.kind, self.text)
 
 
 @lru_cache(maxsize=_KEPT)
 def normal(text: str) -> str:
-    """A text with one way to write each sign: entities, dashes, powers of ten, plus-minus, spaces in numbers."""
+    """The text with one notation for each sign: entities, dashes, powers of ten, plus-minus, spaces in numbers."""
     text = unicodedata.normalize("NFKC", _SEPARATOR.sub("", html.unescape(text)))
     text = " ".join(text.replace("\u2212", "-").replace("\u2019", "'").split())
     text = _POWER.sub(lambda found: f"e{found[1]}" if found[1] else f"1e{found[2]}", text)
@@ -71,7 +71,7 @@ def normal(text: str) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def tokens(text: str) -> tuple[Token, ...]:
-    """The tokens of a text that is normal, in order, numbers with their roles."""
+    """The tokens of a normalized text, in order; numbers have their roles."""
     found = []
     for match in _TOKEN.finditer(text):
         kind = str(match.lastgroup)
@@ -84,7 +84,7 @@ def tokens(text: str) -> tuple[Token, ...]:
 
 
 def _force_code(found: list[Token], place: int, text: str) -> None:
-    """What follows the word is a code even where it has digits or letters alone."""
+    """Make what follows the word a code, even if it has only digits or only letters."""
     while place < len(found) and found[place].text in ("=", ":", "(", "is", "of"):
         place += 1
     if place < len(found) and re.fullmatch(
@@ -119,7 +119,7 @@ def content(said: Iterable[Token]) -> list[Token]:
 
 
 def around(text: str, said: Sequence[Token]) -> str:
-    """Some words before and after the tokens, to find their place by."""
+    """A few words before and after the tokens, to show their place."""
     start, end = said[0].start, said[-1].end
     left = text.rfind(" ", 0, max(0, start - 16)) + 1 if start > 16 else 0
     right = text.find(" ", end + 16)
@@ -127,24 +127,24 @@ def around(text: str, said: Sequence[Token]) -> str:
 
 
 def plain(number: str) -> str:
-    """A number without thousands separators and a plus before it."""
+    """A number without thousands separators and without a leading plus."""
     return number.replace(",", "").removeprefix("+").lower()
 
 
 def decimals(number: str) -> int:
-    """How many decimals a number is written with."""
+    """How many decimals a written number has."""
     return len(number.partition(".")[2])
 
 
 def alike(value: float, number: str) -> str:
-    """A value with as many decimals as the number has."""
+    """A value with as many decimals as `number` has."""
     return f"{value:.{decimals(number)}f}"
 
 
 def beside(printed: str, stated: str, known: Iterable[float] = ()) -> str | None:
-    """The stated number as it is where it is printed like `printed`, which it then equals if both agree.
+    """The stated number in the notation of `printed`; the two are then equal if they agree.
 
-    Known are values before they were rounded. None where the printed number has decimals that nobody knows.
+    `known` are values before rounding. None if the printed number has decimals that no known value gives.
     """
     printed, stated = plain(printed), plain(stated)
     finer = decimals(printed) > decimals(stated)

@@ -1,4 +1,4 @@
-"""FileTable: a table as it stands in a file, cell by cell as plain text, and the text that belongs to it."""
+"""FileTable: a table in a file, cell by cell as plain text, and the text that belongs to it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Said:
 class FileTable:
     """A table of a file: the names of its columns, the first of which heads the rows' names, and its rows.
 
-    `near` are the paragraphs of its caption and notes, `far` those of the text around it in the same section. Of a
-    table that a terminal drew, `lines` are its lines as they stand there; those whose numbers are in `broken` may be
-    the rest of the row above, where a cell was too long for its column.
+    `near` are the paragraphs of its caption and notes, `far` those of the text around it in the same section. For a
+    table drawn for a terminal, `lines` are its lines as drawn. Those with an index in `broken` may continue the row
+    above, where a cell was too long for its column.
     """
 
     columns: tuple[str, ...]

@@ -1,19 +1,20 @@
-"""How an archive of recordings that can be downloaded becomes a folder of clips on first use.
+"""Downloads an archive of recordings and unpacks it into a folder of clips on first use.
 
 Decisions:
 
-- An archive is fetched once, verified, and unpacked completely or not at all: everything happens in a temporary folder
-  beside the final one, which is renamed when it is whole. Of two processes that do this at once, the second discards
-  its own. The archive file stays at `place()`, so that an interrupted unpacking costs no second download.
-- Where there is no network, the archive file can be put at `place()` by hand. It is verified just the same; kws never
-  deletes what it did not download.
+- An archive is downloaded once, verified, and unpacked completely or not at all: everything happens in a temporary
+  folder beside the final one, which is renamed when it is complete. If two processes do this at once, the second
+  discards its own copy. The archive file stays at `place()`, so that an interrupted unpacking needs no second download.
+- Without a network, the archive file can be put at `place()` by hand. It is verified in the same way; kws never deletes
+  what it did not download.
 - An archive is not trusted, even with the right checksum: only regular files and folders are written, below the target
   and nowhere else. Links, devices, absolute paths, `..`, a file given twice and more than MAX_BYTES or MAX_MEMBERS are
   refused. Files are written by this module rather than by tarfile or zipfile, so that both kinds obey the same rules
   and no owner, mode or link of the archive reaches the disk.
-- An archive that holds none of its words, or a folder in its place that does, is refused and not said to be there.
-- If everything lies in one top folder, its content becomes the folder; what macOS adds (__MACOSX, ._*, .DS_Store) is
-  left out. So `folder(...)/<word>/*.wav` holds for every archive.
+- An archive, or an existing folder in its place, that holds none of the archive's words is refused and does not count
+  as present.
+- If everything lies in one top folder, the content of that folder is used. What macOS adds (__MACOSX, ._*, .DS_Store)
+  is left out. So every archive can be read as `folder(...)/<word>/*.wav`.
 """
 
 from __future__ import annotations
@@ -41,26 +42,26 @@ from kws.speech.published import Archive as Archive
 
 MAX_BYTES = 8 * 2**30  # Speech Commands unpacks to 3.3 GB
 MAX_MEMBERS = 200_000  # Speech Commands has 105,835 clips of words
-TIMEOUT_S = 30.0  # to connect, and between two pieces of an answer
+TIMEOUT_S = 30.0  # to connect, and between two pieces of a response
 CHUNK_BYTES = 2**20
 
-# What tarfile, zipfile and zlib raise on purpose or in passing where an archive is cut off or damaged.
+# The errors that tarfile, zipfile and zlib raise, deliberately or not, if an archive is truncated or damaged.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error)
 _BROKEN = (*_DAMAGED, EOFError, ValueError, RuntimeError)
 
 
 def place(archive: Archive, cache: Path) -> Path:
-    """Where the archive file lies below `cache`, or may be put by hand."""
+    """The path of the archive file below `cache`, where it may also be put by hand."""
     return cache / archive.url.rsplit("/", 1)[-1]
 
 
 def is_there(archive: Archive, cache: Path) -> bool:
-    """Whether the archive is unpacked below `cache`; a folder of that name with none of its words does not count."""
+    """Whether the archive is unpacked below `cache`; a folder of that name without any of its words does not count."""
     return _holds_words(archive, cache / archive.name)
 
 
 def _holds_words(archive: Archive, unpacked: Path) -> bool:
-    """Whether a folder has a recording of one of the archive's words; anything at all where it names none."""
+    """Whether a folder has a recording of one of the archive's words, or any entry if the archive names no words."""
     try:
         if not archive.words:
             return any(unpacked.iterdir())
@@ -70,17 +71,18 @@ def _holds_words(archive: Archive, unpacked: Path) -> bool:
             if (unpacked / word).is_dir()
             for file in (unpacked / word).iterdir()
         )
-    except OSError:  # absent, a file, or closed to this user
+    except OSError:  # absent, a file, or not readable by this user
         return False
 
 
 def folder(archive: Archive, cache: Path, *, track: Track = untracked) -> Path:
     """The unpacked archive's folder below `cache`, downloaded and unpacked on first use.
 
-    Later calls look at the folder's existence only and need no network. `track` sees download, check and unpacking,
-    in bytes of the archive file. mini-speech-commands has no published checksum: its content is not checked.
-    Raises DownloadError where the archive cannot be fetched, written or unpacked, or is not what it should be; then
-    neither a folder nor a downloaded file is left, but for a good archive file that the disk had no room to unpack.
+    Later calls only check the folder and need no network. `track` shows download, check and unpacking in bytes of the
+    archive file. mini-speech-commands has no published checksum: its content is not checked.
+    Raises DownloadError if the archive cannot be downloaded, written or unpacked, or is not the expected one. In that
+    case neither a folder nor a downloaded file is left, except a valid archive file that the disk had no room to
+    unpack.
     """
     unpacked, path = cache / archive.name, place(archive, cache)
     try:
@@ -118,7 +120,7 @@ def folder(archive: Archive, cache: Path, *, track: Track = untracked) -> Path:
 
 
 def _check(archive: Archive, path: Path, track: Track) -> None:
-    """Nothing if the file at `path`, put there by hand, has the archive's size and SHA-256."""
+    """Raise DownloadError unless the file at `path`, put there by hand, has the archive's size and SHA-256."""
     size = path.stat().st_size
     if archive.bytes is not None and size != archive.bytes:
         raise DownloadError(
@@ -140,12 +142,12 @@ def _compare(archive: Archive, path: Path, got: str, advice: str) -> None:
 
 
 def _download(archive: Archive, path: Path, temporary: Path, track: Track) -> None:
-    """Fetches the archive into the folder `temporary`, and moves it to `path` once it is whole and right."""
+    """Download the archive into the folder `temporary`, and move it to `path` once it is complete and verified."""
     import requests
 
     partial, digest, received = temporary / path.name, hashlib.sha256(), 0
     try:
-        # Without "identity" a server may compress once more, and the length announced is not the length received.
+        # Without "identity" a server may compress the file again, so the announced length is not the received one.
         headers = {"Accept-Encoding": "identity"}
         with (
             requests.get(archive.url, stream=True, timeout=TIMEOUT_S, headers=headers) as response,
@@ -154,7 +156,7 @@ def _download(archive: Archive, path: Path, temporary: Path, track: Track) -> No
             response.raise_for_status()
             length = response.headers.get("Content-Length", "")
             announced = int(length) if length.isdecimal() else archive.bytes or 0
-            expected = archive.bytes or announced  # 0 where nobody says
+            expected = archive.bytes or announced  # 0 if unknown
             if announced != expected:
                 raise _unfetched(archive, path, f"{announced:,} bytes are offered where {expected:,} are expected")
             chunks = response.iter_content(CHUNK_BYTES)
@@ -180,12 +182,12 @@ def _unfetched(archive: Archive, path: Path, reason: str) -> DownloadError:
 
 
 def _reason(error: Exception, received: int) -> str:
-    """Why a request failed, in a few words; what requests says itself names sockets and pools."""
+    """Why a request failed, in a few words; the messages of requests mention sockets and pools."""
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
-    # requests raises a plain ConnectionError where a server falls silent in the middle of its answer
+    # requests raises a plain ConnectionError if a server stops sending in the middle of its response
     if isinstance(error, requests.Timeout) or _holds_timeout(error):
         return f"no answer within {TIMEOUT_S:g} s"
     if isinstance(error, requests.exceptions.SSLError):
@@ -198,18 +200,18 @@ def _reason(error: Exception, received: int) -> str:
 
 
 def _holds_timeout(error: BaseException) -> bool:
-    """Whether an error is of a timeout, or was made of one: requests and urllib3 put one error into another."""
+    """Whether an error is a timeout or wraps one: requests and urllib3 put one error into another."""
     from urllib3.exceptions import NewConnectionError
     from urllib3.exceptions import TimeoutError as NoAnswer
 
-    if isinstance(error, NewConnectionError):  # a NoAnswer for urllib3, though nobody may have waited
+    if isinstance(error, NewConnectionError):  # a subclass of NoAnswer in urllib3, though perhaps not a timeout
         return isinstance(error.__cause__, TimeoutError)
     inside = [each for each in (*error.args, getattr(error, "reason", None)) if isinstance(each, BaseException)]
     return isinstance(error, TimeoutError | NoAnswer) or any(map(_holds_timeout, inside))
 
 
 class _Member(NamedTuple):
-    """One entry of an archive; neither folder nor file means that it is refused."""
+    """One entry of an archive; it is refused if it is neither a folder nor a file."""
 
     name: str
     is_folder: bool
@@ -221,8 +223,8 @@ class _Member(NamedTuple):
 def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
     with tarfile.open(fileobj=file, mode="r:gz") as tar:
         for info in tar:
-            is_file = info.isreg() and not info.issparse()  # a sparse file declares terabytes and holds none
-            # extractfile gives None for what is neither file nor link; only plain files are opened
+            is_file = info.isreg() and not info.issparse()  # a sparse file may declare terabytes that it does not hold
+            # extractfile returns None for anything but files and links; only plain files are opened
             opener = cast("Callable[[], IO[bytes]]", functools.partial(tar.extractfile, info))
             yield _Member(info.name, info.isdir(), is_file, info.size, opener)
 
@@ -230,7 +232,7 @@ def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
 def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 if the archive was not made on Unix
             readable = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and not info.flag_bits & 1
             is_file = kind in (0, stat.S_IFREG) and readable and not info.is_dir()
             is_folder = kind in (0, stat.S_IFDIR) and info.is_dir()
@@ -238,7 +240,7 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 def _unpack(archive: Archive, path: Path, target: Path, track: Track) -> Path:
-    """The folder that holds what the archive at `path` holds: the new folder `target`, or the single one in it."""
+    """The folder with the unpacked content of the archive at `path`: the new `target`, or the only folder in it."""
     target.mkdir()
     with path.open("rb") as file:
         members = _zip_members(file) if path.suffix == ".zip" else _tar_members(file)
@@ -249,7 +251,7 @@ def _unpack(archive: Archive, path: Path, target: Path, track: Track) -> Path:
         raise DownloadError(f"{path} holds no file at all; try again with a fresh copy")
     top = list(target.iterdir())
     content = top[0] if len(top) == 1 and top[0].is_dir() else target
-    if archive.words and _holds_words(archive, target):  # though there may be one word alone
+    if archive.words and _holds_words(archive, target):  # the only folder may itself be a word's
         content = target
     if not _holds_words(archive, content):
         raise DownloadError(f"{path} holds no recordings of {_some(archive)}; put the right archive there")
@@ -257,13 +259,13 @@ def _unpack(archive: Archive, path: Path, target: Path, track: Track) -> Path:
 
 
 def _some(archive: Archive) -> str:
-    """The first of an archive's words, for a sentence."""
+    """The first few of an archive's words, for use in a sentence."""
     first = ", ".join(archive.words[:3])
     return f"{first} or any other of its {len(archive.words)} words" if len(archive.words) > 3 else first
 
 
 def _explained(steps: Iterator[range], path: Path, target: Path) -> Iterator[range]:
-    """The same steps, with what tarfile, zipfile and zlib raise turned into one sentence."""
+    """The same steps; errors of tarfile, zipfile and zlib become a DownloadError with one sentence."""
     try:
         yield from steps
     except _BROKEN as error:
@@ -274,10 +276,10 @@ def _explained(steps: Iterator[range], path: Path, target: Path) -> Iterator[ran
 
 
 def _write(members: Iterable[_Member], path: Path, target: Path, file: IO[bytes]) -> Iterator[range]:
-    """Writes member after member below `target`; yields after each a range as long as the part of `file` passed."""
+    """Write the members below `target`; yields after each one a range as long as the part of `file` read for it."""
     total = done = 0
     for count, member in enumerate(members, start=1):
-        # Windows' rules know both separators and drive letters, so a name that they call relative is so everywhere.
+        # Windows rules cover both separators and drive letters, so a name that is relative by them is so everywhere.
         name = PureWindowsPath(member.name)
         total += member.size
         if name.anchor or ".." in name.parts:
@@ -293,7 +295,7 @@ def _write(members: Iterable[_Member], path: Path, target: Path, file: IO[bytes]
             destination.mkdir(parents=True, exist_ok=True)
             continue
         destination.parent.mkdir(parents=True, exist_ok=True)
-        # "x" refuses a name given twice, also where the file system takes "Yes" and "yes" for one
+        # "x" refuses a repeated name, also if the file system treats "Yes" and "yes" as the same
         with member.open() as source, destination.open("xb") as copy:
             shutil.copyfileobj(source, copy, CHUNK_BYTES)
             if copy.tell() != member.size:

@@ -1,18 +1,18 @@
-"""The course's data: six files with arrays of log-mel features and labels, read so that they can only be arrays.
+"""Reads the course's data safely: six files with arrays of log-mel features and labels, and nothing but arrays.
 
     X_train.p  Y_train.p  X_valid.p  Y_valid.p  X_test.p  Y_test.p
 
-Each is what `pickle.dump(array, file)` wrote, by any protocol, Python 2 or 3 and NumPy 1 or 2, or what `numpy.save`
-wrote, whatever its ending. X is (N, 101, 40), or (N, 101, 40, 1) as convolutions in other libraries want it; Y is
-one-hot (N, K) or labels 0 to K - 1 (N,).
+Each file was written by `pickle.dump(array, file)`, with any protocol, Python 2 or 3 and NumPy 1 or 2, or by
+`numpy.save`, whatever its ending. X is (N, 101, 40), or (N, 101, 40, 1) as convolutions in other libraries expect it; Y
+is one-hot (N, K) or labels 0 to K - 1 (N,).
 
 Decisions:
 
-- A pickle is a program. Only the operations that an array's pickle consists of are let through, only the seven names
-  that it mentions are known, and those names lead to stand-ins in this module, never to NumPy: its own __setstate__
-  believes what a file says about flags and sizes. A stand-in only ever interprets bytes that are in the file as
-  numbers. So no code of the file runs, no object but an array comes out, and no file makes kws allocate much more
-  than it is long. Strings of Python 2 are bytes here, as they were there: nothing is decoded.
+- A pickle is a program. Only the operations that occur in an array's pickle are allowed, and only the seven names that
+  it mentions are known. Those names lead to stand-ins in this module, never to NumPy, because NumPy's own __setstate__
+  trusts what a file says about flags and sizes. A stand-in only interprets bytes that are in the file as numbers. So no
+  code of the file runs, the result can only be an array, and no file makes kws allocate much more memory than the
+  file's size. Strings of Python 2 stay bytes: nothing is decoded.
 - Numbers of any width and byte order are accepted and become float32 (features) and int64 (labels). Objects, strings,
   complex numbers and records are refused.
 - Only 101 frames of 40 mel bands are accepted: the networks are built for them.
@@ -50,16 +50,16 @@ MAX_FILE_BYTES = 4 * 2**30  # the course's largest, X_train.p as float64, has 0.
 
 
 def is_arrays_folder(folder: Path) -> bool:
-    """Whether any of the six files lies in `folder`."""
+    """Whether `folder` contains any of the six files."""
     return any((folder / name).is_file() for names in FILES.values() for name in names)
 
 
 def read(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The splits "train", "validation" and "test", each as features, float32 (N, 101, 40), and labels, int64 (N,).
 
-    Labels are 0 to K - 1 with the same K, and at least one clip of each, in every split. The features are as they are
-    in the file, not normalised.
-    Raises DataError, naming the file, where one is missing, is not an array or does not fit the others.
+    In every split the labels are 0 to K - 1 with the same K, and each class has at least one clip. The features are
+    those in the file, not normalised.
+    Raises DataError with the file's name if a file is missing, is not an array, or does not match the others.
     """
     missing = [name for names in FILES.values() for name in names if not (folder / name).is_file()]
     if missing:
@@ -81,7 +81,7 @@ def read(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _features(path: Path) -> np.ndarray:
-    """The features in the file at `path`, float32 (N, T, M), finite; an axis of length 1 behind them is dropped."""
+    """The features in the file at `path`, float32 (N, T, M), finite; a trailing axis of length 1 is dropped."""
     import numpy as np
 
     array = _load(path)
@@ -106,7 +106,7 @@ def _labels(path: Path) -> tuple[np.ndarray, int]:
             raise DataError(f"{path} has shape {array.shape} but is not one-hot; each row needs one 1 and else 0")
         labels, classes = array.argmax(axis=1), array.shape[1]
     elif array.ndim == 1:
-        # Every class has a clip, so no label reaches N; this also keeps a wild label from sizing the count below.
+        # Every class has a clip, so labels are below N. This also keeps a huge label from sizing the bincount below.
         if not ((array >= 0) & (array < len(array)) & (array == np.trunc(array))).all():
             raise DataError(f"{path} holds labels other than 0 to K - 1; number the classes from 0, without gaps")
         labels = array.astype(np.int64)
@@ -121,7 +121,7 @@ def _labels(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _load(path: Path) -> np.ndarray:
-    """The one array in the file at `path`: any shape but an empty one, of integers or floats."""
+    """The one array in the file at `path`: integers or floats, of any shape except an empty one."""
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
@@ -133,7 +133,7 @@ def _load(path: Path) -> np.ndarray:
         raise DataError(f"{path} is empty; copy it again")
     try:
         array = _from_npy(data) if data.startswith(b"\x93NUMPY") else _from_pickle(data)
-    # Damaged bytes make pickle and numpy raise nearly anything: IndexError, UnicodeDecodeError, MemoryError ...
+    # With damaged bytes pickle and numpy raise nearly anything: IndexError, UnicodeDecodeError, MemoryError ...
     except Exception as error:
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise DataError(
@@ -155,13 +155,13 @@ def _from_npy(data: bytes) -> np.ndarray:
 
 
 def _array(buffer: _Buffer, dtype: np.dtype, shape: tuple[int, ...], *, fortran: bool) -> np.ndarray:
-    """The bytes of `buffer`, not copied, as an array; they must fill `shape` exactly. Truth values become uint8."""
+    """The bytes of `buffer` as an array, without a copy; they must fill `shape` exactly. Booleans become uint8."""
     import numpy as np
 
     if dtype.kind not in "biuf":
         raise ValueError(f"it holds {dtype}, not numbers")
     if dtype.kind == "b":
-        dtype = np.dtype(np.uint8)  # a byte other than 0 and 1 would make a bool that NumPy does not expect
+        dtype = np.dtype(np.uint8)  # a byte other than 0 and 1 would be an invalid bool in NumPy
     if len(shape) > 32 or not all(isinstance(length, int) and 0 <= length <= MAX_FILE_BYTES for length in shape):
         raise ValueError("its shape cannot be")
     if math.prod(shape) * dtype.itemsize != len(buffer):
@@ -169,16 +169,16 @@ def _array(buffer: _Buffer, dtype: np.dtype, shape: tuple[int, ...], *, fortran:
     return np.ndarray(shape, dtype, buffer, order="F" if fortran else "C")
 
 
-# What an array's pickle consists of. No lists, dictionaries, classes, persistent or extension objects, and no DUP, so
-# nothing can be built that takes longer than the file is long.
-_OPERATIONS = frozenset(  # as words, for a line each would be a page
+# The operations of an array's pickle. There are no lists, dictionaries, classes, persistent or extension objects, and
+# no DUP, so nothing can be built that takes more than the file's length.
+_OPERATIONS = frozenset(  # as words, since one line each would fill a page
     """PROTO FRAME STOP MARK TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2
     LONG LONG1 LONG4 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
     STRING BINSTRING SHORT_BINSTRING
     PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""".split()  # noqa: SIM905
 )
 _BY_CODE = {operation.code: operation for operation in pickletools.opcodes}
-_MAX_MEMO = 1_000  # an array's pickle remembers about 15 objects; the memo is a list as long as the largest index
+_MAX_MEMO = 1_000  # an array's pickle stores about 15 objects; the memo is a list as long as the largest index
 
 
 def _from_pickle(data: bytes) -> np.ndarray:
@@ -188,7 +188,7 @@ def _from_pickle(data: bytes) -> np.ndarray:
         if operation in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > _MAX_MEMO:
             raise ValueError(f"index {argument} where some 15 objects are expected")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of escapes that are none, in damaged strings of Python 2
+        warnings.simplefilter("ignore")  # about invalid escapes in damaged strings of Python 2
         loaded = _ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
     if not isinstance(loaded, _Array) or loaded.array is None:
         raise ValueError("it holds something else")
@@ -196,9 +196,9 @@ def _from_pickle(data: bytes) -> np.ndarray:
 
 
 def _operations(file: io.BytesIO) -> Iterator[tuple[str, Any]]:
-    """Each operation's name and argument, as pickletools.genops() has them; but for Python 2's quoted strings.
+    """Each operation's name and argument, as from pickletools.genops(), except Python 2's quoted strings.
 
-    Those are passed over, for they are bytes, and it takes them for ASCII.
+    Those are skipped: they are bytes, but genops() assumes ASCII.
     """
     while code := file.read(1):
         operation = _BY_CODE.get(code.decode("latin1"))
@@ -216,12 +216,12 @@ def _operations(file: io.BytesIO) -> Iterator[tuple[str, Any]]:
 
 
 def _text(written: str | bytes) -> str:
-    """A name as Python 3 wrote it, or Python 2, whose strings are bytes."""
+    """A name as str, whether Python 3 wrote it or Python 2, whose strings are bytes."""
     return written.decode("ascii") if isinstance(written, bytes) else written
 
 
 class _DType:
-    """Stands in for numpy.dtype: a kind and a width, and the byte order as its state."""
+    """Stand-in for numpy.dtype: a kind and a width; the byte order is its state."""
 
     __slots__ = ("dtype",)
 
@@ -229,7 +229,7 @@ class _DType:
         import numpy as np
 
         name = _text(name)
-        # No other names: dtype() would also take records and objects, and "M8" with units.
+        # No other names: dtype() would also accept records, objects, and "M8" with units.
         if not re.fullmatch("[biuf][0-9]{1,2}", name):
             raise ValueError(f"it holds {name!r}, not numbers")
         self.dtype = np.dtype(name)
@@ -239,7 +239,7 @@ class _DType:
 
 
 class _Array:
-    """Stands in for numpy.ndarray: nothing at first, an array once its state is set."""
+    """Stand-in for numpy.ndarray: empty at first, an array once its state is set."""
 
     __slots__ = ("array",)
 
@@ -252,9 +252,9 @@ class _Array:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Knows the names in an array's pickle and nothing else.
+    """An unpickler that only knows the names in an array's pickle.
 
-    Each leads to a bound method or a string, neither of which the pickle can change by BUILD.
+    Each name leads to a bound method or a string, and the pickle cannot change either by BUILD.
     """
 
     def find_class(self, module: str, name: str) -> Callable[..., object] | str:
@@ -274,13 +274,13 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _DType(name, *rest)
 
     def _encode(self, text: str, encoding: str) -> bytes:
-        """How protocols 0 to 2 write bytes."""
+        """The bytes that protocols 0 to 2 write as text."""
         if encoding != "latin1":
             raise ValueError(f"it has bytes as {encoding!r}")
         return text.encode("latin1")
 
     def _reconstruct(self, *_: object) -> _Array:
-        """How protocols 0 to 4 write arrays, and all protocols those that are not contiguous."""
+        """An empty array: how protocols 0 to 4 write arrays, and all protocols arrays that are not contiguous."""
         return _Array()
 
     def _frombuffer(
@@ -291,7 +291,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         order: str,
         axes: tuple[int, ...] | None = None,
     ) -> _Array:
-        """How protocol 5 writes arrays; "K" with `axes` is one in C order before it was transposed."""
+        """The array as protocol 5 writes it; "K" with `axes` means C order before a transposition."""
         if order == "K" and axes is not None:
             return _Array(_array(buffer, kind.dtype, shape, fortran=False).transpose(axes))
         if order not in ("C", "F"):

@@ -1,4 +1,4 @@
-"""Where downloads, built-in speech and features are kept, and how a folder appears there whole or not at all."""
+"""The cache folder for downloads, built-in speech and features; a folder appears in it completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _HOMELESS = "the cache folder cannot be found, for this user has no home"
 
 
 def cache_folder() -> Path:
-    """$KWS_CACHE, else the user's cache folder for kws, else, where there is none to be used, a temporary folder.
+    """The cache folder: $KWS_CACHE, else the user's cache folder for kws, else a temporary folder.
 
-    Where it is the temporary folder, a note on stderr says so, once for this process and for all that it starts. Raises
-    DataError for a chosen folder that is closed to this user, and where not even a temporary folder can be made.
+    The temporary folder is used if the user's cache folder is not usable. A note on stderr says so, once for this
+    process and all that it starts. Raises DataError if this user cannot use the folder in $KWS_CACHE, or if not even a
+    temporary folder can be created.
     """
     if chosen := os.environ.get("KWS_CACHE"):
         folder = Path(chosen)
@@ -48,7 +49,7 @@ def cache_folder() -> Path:
 
 
 def _closed(folder: Path) -> str | None:
-    """Why a folder that is there cannot be looked into."""
+    """Why an existing folder cannot be read; None if it can, or does not exist."""
     try:
         (folder / ".").stat()
     except FileNotFoundError:
@@ -59,7 +60,7 @@ def _closed(folder: Path) -> str | None:
 
 
 def _cannot_be_made(folder: Path) -> str | None:
-    """Why a folder that is not there cannot be made."""
+    """Why a missing folder cannot be created; None if it can, or exists."""
     above = folder
     while not above.exists():
         above = above.parent
@@ -67,9 +68,10 @@ def _cannot_be_made(folder: Path) -> str | None:
 
 
 def _temporary(why: str) -> Path:
-    """This user's own folder where temporary files go, the same each time. Raises DataError where that cannot be.
+    """This user's own folder for temporary files, the same each time. Raises DataError if it cannot be used.
 
-    Anybody may have made a folder of that name there, and could put features of other clips into it.
+    The folder must belong to this user: anybody else could have created one of that name and put features of other
+    clips into it.
     """
     try:
         folder = Path(tempfile.gettempdir()) / f"kws-{os.geteuid()}"
@@ -85,7 +87,7 @@ def _temporary(why: str) -> Path:
 
 
 def unusable(error: OSError) -> DataError:
-    """What a file that cannot be used is said to be; of the cache's, that another can be chosen."""
+    """The DataError for a file that cannot be used; for a cached file it suggests another cache folder."""
     file = os.fsdecode(error.filename)
     chosen = os.environ.get("KWS_CACHE")
     is_cached = Path(file).is_relative_to(chosen or cache_folder())
@@ -95,10 +97,10 @@ def unusable(error: OSError) -> DataError:
 
 @contextmanager
 def published(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its name when the body ends, and is removed if the body fails.
+    """A temporary folder beside `folder`, which is renamed to it when the body ends, and removed if the body fails.
 
-    Several processes may do this at once: the first to end wins, the others' work is discarded. Raises DataError
-    where the place cannot be written.
+    Several processes may do this at once: the first to finish wins, the others' work is discarded. Raises DataError if
+    the folder cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

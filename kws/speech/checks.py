@@ -1,12 +1,16 @@
-"""Whether the recordings of a source are in order: what is used, counts, speakers, durations, and what stands out.
+"""Checks the recordings of a source: what is used, counts, speakers, durations, and clips with problems.
 
-Every clip is read as training reads it, so what is said of its sound is said of the second that the network hears: the
-first one, its channels averaged, at 16 kHz. A clip is short below one second; silent where that second never reaches
--60 dB of full scale; clipped where over 0.1 % of its samples stand at full scale; far beyond full scale where one is at
-twice that or more, as in files of floats that were meant to be integers. Channels cancel where their mean has less than
-a hundredth of their power, as in stereo of one microphone with a phase turned. A clip begins late where a later second,
-of the ten that follow, has twice the level of the first or more. The same sound is the same second, whatever the files
-are called and however they are encoded.
+Every clip is read as in training, so all statements are about the second that the network hears: the first second, with
+its channels averaged, at 16 kHz. Definitions:
+
+- short: below one second.
+- silent: that second never reaches -60 dB of full scale.
+- clipped: over 0.1 % of its samples are at full scale.
+- far beyond full scale: a sample is at least twice full scale, as in files of floats that were meant to be integers.
+- channels cancel: their mean has less than a hundredth of their power, as in stereo from one microphone with one phase
+  inverted.
+- late: one of the ten seconds that follow has at least twice the level of the first.
+- the same sound: the same second, regardless of file names and encodings.
 """
 
 from __future__ import annotations
@@ -30,15 +34,15 @@ from kws.speech.sources import Source
 from kws.speech.splits import shared_speakers
 from kws.speech.walk import FOLDERS
 
-SCHEMA = 2  # of the record: since 2, what is said of a sound is said of the second that is heard; null is not known
+SCHEMA = 2  # of the record: since 2, sounds are judged by the second that is heard; null means unknown
 SHORT_S, SILENT_PEAK, CLIPPED_SHARE, BEYOND_PEAK, CANCELLED, LATE = 1.0, 1e-3, 1e-3, 2.0, 1e-2, 4.0
-_LATER_S = 10  # seconds after the first in which a word is looked for
+_LATER_S = 10  # seconds after the first that are searched for a word
 _BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """What the network hears of one clip; `error` is set where that is nothing."""
+    """What the network hears of one clip; `error` is set if the clip cannot be read."""
 
     seconds: float = 0.0  # of the whole recording
     rate_hz: int = 0
@@ -53,21 +57,21 @@ class Sound:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a source holds, and the names of the clips that are not in order."""
+    """What a source holds, and the names of the clips that have problems."""
 
     source: str
     folder: str
-    files: int  # clips that are used, and files that are not
+    files: int  # used clips and unused files
     used: int
     unused: dict[str, list[str]]  # reason -> paths
-    lists: list[str]  # splits whose list is there; the others are by the official rule
-    elsewhere: int  # clips that the lists name, of words that are not there
-    one_word: list[list[str]]  # folders whose names are one word
+    lists: list[str]  # splits with a list; the others follow the official rule
+    elsewhere: int  # clips in the lists whose words are not in the folder
+    one_word: list[list[str]]  # folders whose names count as one word
     counts: dict[str, dict[str, int]]  # word -> split -> clips
-    speakers: dict[str, int] | None  # split -> speakers; None where they are not known
+    speakers: dict[str, int] | None  # split -> speakers; None if they are unknown
     seconds: tuple[float, float, float]  # the shortest, the mean and the longest clip
     rates_hz: dict[int, int]  # rate -> clips
-    longer: int  # clips of over a second, of which the first is used
+    longer: int  # clips of over a second; only the first second is used
     short: list[str]
     silent: list[str]
     clipped: list[str]
@@ -78,12 +82,12 @@ class Report:
     in_two_splits: list[list[str]]  # the same sound
     in_two_words: list[list[str]]
     unreadable: dict[str, str]  # clip -> why
-    shared_speakers: list[str] | None  # None where they are not known
-    missing: list[str]  # named by a list, of a word that is there, but not there
+    shared_speakers: list[str] | None  # None if they are unknown
+    missing: list[str]  # in a list and of an existing word, but not in the folder
 
     @property
     def unusable(self) -> bool:
-        """Whether training on it would fail, or give figures that mean nothing."""
+        """Whether training on it would fail, or give meaningless figures."""
         return bool(self.unreadable or self.shared_speakers or self.missing)
 
     def record(self) -> dict[str, Any]:
@@ -92,9 +96,9 @@ class Report:
 
 
 def check(source: Source, speakers: str | None = None, *, track: Track = untracked) -> Report:
-    """Read every recording of a source and report; `speakers` tells whose they are (see kws.speech.speakers).
+    """The report on a source, from reading every recording; `speakers` gives their speakers (see kws.speech.speakers).
 
-    Raises DataError for a source that is not recordings.
+    Raises DataError if the source does not hold recordings.
     """
     if source.is_arrays:
         raise DataError(
@@ -162,7 +166,7 @@ def _variants(clips: Sequence[Clip]) -> list[list[str]]:
 
 
 def _same_sounds(heard: Sequence[tuple[Clip, Sound]]) -> list[list[Clip]]:
-    """The clips of each sound that is there more than once."""
+    """The clips of each sound that occurs more than once."""
     by_digest: dict[bytes, list[Clip]] = defaultdict(list)
     for clip, sound in heard:
         by_digest[sound.digest].append(clip)
@@ -210,7 +214,7 @@ def _reason(told: str) -> str:
 
 
 def _is_late(levels: Sequence[float]) -> bool:
-    """Whether a later second, with these mean squares, is louder than the first by so much, and not itself silent."""
+    """Whether a later second is LATE times as powerful as the first, and not silent; `levels` are mean squares."""
     return max(levels[1:], default=0.0) > max(LATE * levels[0], SILENT_PEAK**2)
 
 

@@ -1,10 +1,10 @@
 """A data set ready to train on: features and labels of each split, and the card that says what they are.
 
 Decisions:
-- Features are computed once and cached by what they depend on (see kws.speech.listing), and with them every clip's
+- Features are computed once and cached by what they depend on (see kws.speech.listing), together with every clip's
   path, digest and speaker.
-- They are cached normalised, with the training split's scalar mean and standard deviation, and mapped into memory, so
-  that a later run starts at once and several runs share one copy.
+- Cached features are normalised with the training split's scalar mean and standard deviation. They are mapped into
+  memory, so that later runs start at once and several runs share one copy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from kws.speech.listing import features_folder, list_source
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
-_DAMAGED = (OSError, ValueError, EOFError, KeyError)  # what reading cached features raises where they are not whole
+_DAMAGED = (OSError, ValueError, EOFError, KeyError)  # errors from reading incomplete cached features
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Split:
         return len(self.labels)
 
     def to(self, device: str) -> Split:
-        """The same clips on a device; itself where they are there."""
+        """The same clips on a device; itself for the CPU."""
         return self if device == "cpu" else Split(self.features.to(device), self.labels.to(device))
 
     def renormalised(self, of: DataCard, to: DataCard) -> Split:
-        """The same clips, normalised as those of `to` instead of `of`; itself where both are the same."""
+        """The same clips, normalised with the mean and std of `to` instead of `of`; itself if both are the same."""
         if (of.mean, of.std) == (to.mean, to.std):
             return self
         return Split(self.features.mul(of.std).add_(of.mean - to.mean).div_(to.std), self.labels)
@@ -59,7 +59,7 @@ class Split:
 class Dataset:
     """The splits by name, their card, and the names of clips that were left out as unreadable.
 
-    `elsewhere` is how many clips the folder's lists name of words that are not there.
+    `elsewhere` counts the clips in the folder's lists whose words are not in the folder.
     """
 
     card: DataCard
@@ -68,7 +68,7 @@ class Dataset:
     elsewhere: int = 0
 
     def split(self, name: str) -> Split:
-        """The split by that name; `all` is the three together."""
+        """The split of that name; `all` is the three together."""
         if name != ALL:
             return self.splits[name]
         parts = [self.splits[part] for part in SPLITS]
@@ -84,11 +84,12 @@ def load(
     track: Track = untracked,
     found: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """The data set that `data` names (see kws.speech.sources), from the cache where it is there.
+    """The data set that `data` names (see kws.speech.sources), from the cache if it is there.
 
-    `speakers` tells whose clips they are (see kws.speech.speakers). With what a listing that was just made has `found`,
-    clips are listed again only if there are no features by that name.
-    Raises DataError for what cannot be used; an unreadable clip is named, or left out with `skip_unreadable`.
+    `speakers` gives the clips' speakers (see kws.speech.speakers). `found` is the result of a recent listing; with it,
+    clips are listed again only if the cache lacks those features.
+    Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
+    `skip_unreadable`.
     """
     if found is not None:
         with suppress(*_DAMAGED):
@@ -98,7 +99,7 @@ def load(
     if folder.exists():
         with suppress(*_DAMAGED):
             return _read(source, listing.found())
-        shutil.rmtree(folder, ignore_errors=True)  # it appeared whole, so someone damaged it since
+        shutil.rmtree(folder, ignore_errors=True)  # it was complete when it appeared, so it was damaged later
     if not folder.exists():
         with published(folder) as temporary:
             if source.is_arrays:
@@ -123,12 +124,12 @@ def load(
 
 
 def clip_names(loaded: Dataset, split: str) -> list[str]:
-    """What the clips of a split of the loaded data are called, in its order: their paths, or a number in an array."""
+    """The names of a split's clips, in its order: paths of recordings, or file and index for arrays."""
     return [path for part in (SPLITS if split == ALL else (split,)) for path in loaded.card.manifests[part].paths]
 
 
 def require_all_classes(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
-    """Raise DataError where a class has no clips in one of the splits."""
+    """Raise DataError if a class has no clips in one of the splits."""
     for split in splits:
         for name, count in zip(dataset.card.classes, dataset.card.counts[split], strict=True):
             if not count:
@@ -149,12 +150,12 @@ def _array_classes(count: int, words: tuple[str, ...], source: Path) -> tuple[st
 
 
 def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
-    """The data set whose features are in the cache by the key that a listing has found."""
+    """The data set from the cached features with the key in `found`, the result of a listing."""
     folder = features_folder(found["key"])
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     splits, counts, labels, manifests = {}, {}, {}, {}
     for split in SPLITS:
-        # Mapped privately: pages are shared with other processes until written, and nobody writes.
+        # A private mapping: pages are shared with other processes until written, and nothing writes to them.
         features = np.load(folder / f"{split}.npy", mmap_mode="c")
         classes = np.load(folder / f"{split}-labels.npy")
         splits[split] = Split(torch.from_numpy(features), torch.from_numpy(classes))

@@ -1,10 +1,10 @@
-"""One recording to one second of waveform: what the network hears of a file, for training, evaluation and checks alike.
+"""Decodes a recording into one second of waveform, which is what the network hears in training, evaluation and checks.
 
-Decisions: channels are averaged; other rates are resampled to 16 kHz by soxr (its highest quality); a clip longer than
-a second keeps its beginning, a shorter one is followed by zeros. Only a little more than a second of a file is read.
+Decisions: channels are averaged. Other rates are resampled to 16 kHz by soxr at its highest quality. A clip longer than
+a second is cut after the first, a shorter one is padded with zeros. Only a little more than a second of a file is read.
 
-libsndfile reads every format. A WAV file that is a header of 44 bytes and samples of 16 bits at 16 kHz, and nothing
-else, as the clips of Speech Commands are, is read here instead: it gives the same bits in a fifth of the time.
+libsndfile reads every format. The exception is a WAV file that consists only of a 44-byte header and 16-bit samples at
+16 kHz, like the clips of Speech Commands: it is read here, which gives the same bits in a fifth of the time.
 """
 
 from __future__ import annotations
@@ -23,48 +23,49 @@ from kws.speech import mpeg
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-# What libsndfile knows by its content. Of two files that differ in their endings alone, the first here is the clip.
+# Formats that libsndfile recognises by content. If two files differ only in their endings, the one listed first here is
+# the clip.
 SUFFIXES = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".mp1", ".aiff", ".aif", ".aifc", ".au"),
     *(".snd", ".caf", ".w64", ".rf64", ".nist", ".sph", ".voc", ".svx", ".8svx", ".iff", ".avr", ".htk", ".ircam"),
     *(".sf", ".paf", ".pvf", ".sds", ".wve"),
 )
 _MPEG = (".mp3", ".mp2", ".mp1")
-OTHER_AUDIO = (  # which nothing here reads
+OTHER_AUDIO = (  # formats that kws does not read
     *(".m4a", ".mp4", ".aac", ".wma", ".webm", ".weba", ".mka", ".amr", ".3gp", ".ac3", ".ape", ".wv", ".tta", ".mpc"),
     *(".ra", ".dts", ".spx"),
 )
 SAMPLE_RATE_HZ = 16_000
 SAMPLES = 16_000  # S: one second
-_LOUDEST = 1e6  # beyond this, float samples are damage; the power of 1e17 would overflow
+_LOUDEST = 1e6  # larger float samples mean a damaged file; the power of 1e17 would overflow
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # the last for a pipe named x.wav
-_MARGIN = 1.02  # a little more than a second is read, so that a resampler's edge falls outside it
+_MARGIN = 1.02  # reads a little more than a second, so that the resampler's edge falls outside it
 _WANTED = int(SAMPLE_RATE_HZ * _MARGIN) + 1
-_FEW_CHANNELS = 16  # of more, samples are averaged piece by piece: the second of a file may have 800 MB
+_FEW_CHANNELS = 16  # with more, samples are averaged piece by piece: a second of a file may have 800 MB
 _PIECE = 1 << 18  # samples
 _HEADER = struct.Struct("<4sI8sIHHIIHH4sI")
-_HEAD = 1 << 16  # bytes that are asked for at once; a second of two channels at 16 kHz takes 64 kB
+_HEAD = 1 << 16  # bytes read at once; a second of two channels at 16 kHz takes 64 kB
 
 
 class Recording(NamedTuple):
-    """The second of a recording that the network hears, and what it was made of."""
+    """The second of a recording that the network hears, and the samples that it was made from."""
 
     waveform: np.ndarray  # float32 (S,), S = 16,000
-    samples: np.ndarray  # float32 (n, channels): the second and its margin as they are in the file
+    samples: np.ndarray  # float32 (n, channels): the second and its margin, as in the file
     rate_hz: int
-    seconds: float  # that the whole recording lasts
+    seconds: float  # duration of the whole recording
 
 
 def read_waveform(path: Path) -> np.ndarray:
     """The first second of a recording: float32 (S,), S = 16,000, in [-1, 1].
 
-    Raises ClipError for a file that is not audio, holds no samples, or holds numbers that are not finite.
+    Raises ClipError if the file is not audio, holds no samples, or holds numbers that are not finite.
     """
     return read_recording(path).waveform
 
 
 def read_recording(path: Path) -> Recording:
-    """The first second of a recording, as read_waveform() gives it, and what it was made of. Raises ClipError."""
+    """The first second of a recording, as from read_waveform(), and its source samples. Raises ClipError."""
     rate, samples, seconds = _read_pcm16(path) or _read_with_soundfile(path)
     if not len(samples):
         raise ClipError(f"{path} holds no samples")
@@ -79,9 +80,9 @@ def read_recording(path: Path) -> Recording:
 
 
 def energies(path: Path, seconds: int) -> list[float]:
-    """The mean square of each of a recording's first seconds, so many at most, as the network would hear it.
+    """The mean square of each of a recording's first `seconds` seconds, with its channels averaged.
 
-    One second at a time is held in memory; what is missing in the last one counts as silence. Raises ClipError.
+    At most one second is held in memory. The missing part of the last second counts as silence. Raises ClipError.
     """
     import soundfile
 
@@ -109,7 +110,7 @@ def _opened(path: Path) -> SoundFile:
 
     if not path.is_file():
         raise ClipError(f"{path} is not a file")
-    name = os.fsencode(path)  # as bytes, for soundfile refuses names that are not UTF-8
+    name = os.fsencode(path)  # as bytes, since soundfile refuses names that are not UTF-8
     try:
         if path.suffix.lower() in _MPEG and not mpeg.has_frames(path):
             raise ClipError(f"{path} cannot be read as audio (it has no frames of MPEG audio)")
@@ -124,7 +125,7 @@ def _unreadable(path: Path, error: Exception) -> ClipError:
 
 
 def _pieces(file: SoundFile, frames: int) -> Iterator[np.ndarray]:
-    """The next frames of a file, averaged over its channels, some at a time."""
+    """The next frames of a file, averaged over its channels, in pieces."""
     most = max(_PIECE // file.channels, 1)
     while frames > 0 and len(piece := file.read(min(frames, most), "float32", always_2d=True)):
         frames -= len(piece)
@@ -132,9 +133,9 @@ def _pieces(file: SoundFile, frames: int) -> Iterator[np.ndarray]:
 
 
 def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
-    """Rate, samples (n, channels) and duration in seconds of any recording that libsndfile knows.
+    """Rate, samples (n, channels) and duration in seconds of any recording that libsndfile can read.
 
-    Of more than _FEW_CHANNELS, the samples are their mean (n, 1).
+    With more than _FEW_CHANNELS channels, the samples are their mean (n, 1).
     """
     import soundfile
 
@@ -156,9 +157,9 @@ def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
 
 
 def _read_pcm16(path: Path) -> tuple[int, np.ndarray, float] | None:
-    """As _read_with_soundfile(), of a WAV file that is nothing but a plain header and samples; None for any other file.
+    """As _read_with_soundfile(), for a WAV file with just a plain header and samples; None for any other file.
 
-    While one thread asks the system for a file, another takes Python's lock: so it is asked three times, and no more.
+    During each system call another thread takes Python's lock, so this makes only three system calls.
     """
     if path.suffix.lower() != ".wav":
         return None
@@ -170,7 +171,7 @@ def _read_pcm16(path: Path) -> tuple[int, np.ndarray, float] | None:
             os.close(file)
     except OSError:
         return None
-    if not _HEADER.size < len(data) < _HEAD:  # where there may be more than was read
+    if not _HEADER.size < len(data) < _HEAD:  # the file may be longer than what was read
         return None
     for channels in (1, 2):
         if data.startswith(_plain_header(channels, len(data))) and (len(data) - _HEADER.size) % (2 * channels) == 0:
@@ -182,6 +183,6 @@ def _read_pcm16(path: Path) -> tuple[int, np.ndarray, float] | None:
 
 
 def _plain_header(channels: int, size: int) -> bytes:
-    """The header of a WAV file of so many bytes, with samples of 16 bits at 16 kHz and nothing else."""
+    """The header of a WAV file of `size` bytes, with 16-bit samples at 16 kHz and nothing else."""
     layout = (16, 1, channels, SAMPLE_RATE_HZ, 2 * channels * SAMPLE_RATE_HZ, 2 * channels, 16)  # 1: PCM
     return _HEADER.pack(b"RIFF", size - 8, b"WAVEfmt ", *layout, b"data", size - _HEADER.size)

@@ -1,9 +1,9 @@
-"""Digests of files: what is derived from a file is keyed by what it holds, not by what it looks like.
+"""Digests of files: data derived from a file is keyed by the file's content, not by its name or time.
 
-Reading 12,000 clips to digest them takes a second or two, so digests are kept in the cache. They are found again by
-device, inode, size and both times of the file: no program can set the time of change (ctime), which every write,
-rename or copy renews. A file that was changed within two seconds of being read is digested anew next time, for a clock
-tick can hide a second change.
+Reading 12,000 clips to digest them takes a second or two, so digests are kept in the cache. They are keyed by the
+file's device, inode, size and both times: no program can set the time of change (ctime), which every write, rename or
+copy renews. A file that changed within two seconds before it was read is digested again next time, because the clock's
+resolution could hide a second change.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from kws.speech.progress import Track, untracked
 _FORM = struct.Struct("<QQqqq32s")
 _SETTLED_NS = 2_000_000_000
 _BATCH = 64
-_MANY = 2_000  # files, from which on digesting them takes long enough to be shown
+_MANY = 2_000  # digesting more files than this takes long enough to show progress
 
 
 class Stamp(NamedTuple):
-    """What tells a file from every other and from itself before a change, as long as it lies where it is."""
+    """Identifies a file and its version, as long as the file stays where it is."""
 
     device: int
     inode: int
@@ -40,14 +40,14 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, about: os.stat_result) -> Stamp:
-        """The stamp in what the system says of a file."""
+        """The stamp from a file's stat result."""
         return cls(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
 def of_files(folder: Path, files: Sequence[tuple[str, Stamp]], *, track: Track = untracked) -> list[bytes]:
-    """The SHA-256 of each of these files (N,), which lie in `folder`; b"" for one that cannot be read.
+    """The SHA-256 of each of these files (N,) in `folder`; b"" for a file that cannot be read.
 
-    Those of files that were digested before come from the cache, where there is one that can be read and written.
+    Known digests come from the cache, if it can be read and written.
     """
     kept = cache_folder() / "digests" / hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
     known = _read(kept)
@@ -69,12 +69,12 @@ def of_files(folder: Path, files: Sequence[tuple[str, Stamp]], *, track: Track =
 
 
 def _digest(path: str) -> bytes:
-    """A regular file's SHA-256; b"" for a pipe or device called like a clip, which may never end."""
+    """A regular file's SHA-256; b"" for a pipe or device with a clip's name, which may never end."""
     try:
         with open(path, "rb", buffering=0, opener=_at_once) as file:
             is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             return hashlib.file_digest(file, "sha256").digest() if is_file else b""
-    except OSError:  # whoever reads the clip says why it cannot be read
+    except OSError:  # the code that reads the clip will report why
         return b""
 
 
@@ -93,7 +93,7 @@ def _read(kept: Path) -> dict[Stamp, bytes]:
 
 
 def _write(kept: Path, digests: dict[Stamp, bytes]) -> None:
-    """Write anew, whole or not at all; where that is not possible, files are digested again next time."""
+    """Rewrite the cache file, completely or not at all; if that fails, files are digested again next time."""
     temporary = kept.with_name(f".{kept.name}-{os.getpid()}")
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,16 @@
 """Log-mel features: a second of speech as 101 frames x 40 mel bands.
 
-The report gives the hop (10 ms, centred frames, so 101 in a second) and the 40 bands. What it leaves open is decided
-here, once for every run, and is part of a data set's fingerprint:
+The report specifies the hop (10 ms, centred frames, so 101 per second) and the 40 bands. The other choices are made
+here, once for every run, and are part of a data set's fingerprint:
 - a periodic Hann window of 25 ms, the usual length for speech, zero-padded to a transform of 512 samples so that the
   lowest bands, about 67 Hz wide, still span two bins;
-- power spectrum, triangular mel bands from 20 Hz to 8 kHz on Slaney's scale, each of unit area;
-- the natural logarithm of power + 1e-6: silence stays finite, and the noise of quiet recordings is flattened, for 37 %
-  of the cells of the Speech Commands clips have less power than that. Without it they do worse: with 1e-10, seeds 0 to
-  2 of the report's fully connected network reach 87.2 % on the validation split on average, both with SGD and with
-  Adam, where with 1e-6 they reach 89.7 %;
-- the ends are padded by reflection.
-The same numbers come out of librosa.feature.melspectrogram with these settings; a test holds them together.
+- a power spectrum, with triangular mel bands from 20 Hz to 8 kHz on Slaney's scale, each of unit area;
+- the natural logarithm of power + 1e-6. Silence stays finite, and the noise of quiet recordings is flattened: 37 % of
+  the cells of the Speech Commands clips have less power than that. A smaller offset is worse: with 1e-10, seeds 0 to 2
+  of the report's fully connected network reach 87.2 % on the validation split on average, with SGD and with Adam alike;
+  with 1e-6 they reach 89.7 %;
+- reflection padding at both ends.
+A test checks that librosa.feature.melspectrogram gives the same numbers with these settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kws.speech.front_end import FRONT_END, FrontEnd
 def log_mel(waveforms: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
     """Log-mel features (B, T, M) of waveforms (B, S) in [-1, 1] at 16 kHz; T = S // hop + 1.
 
-    Each clip's features depend on that clip alone, not on what shares its batch.
+    Each clip's features depend on that clip alone, not on the rest of its batch.
     """
     spectrum = torch.stft(
         waveforms,

@@ -1,13 +1,13 @@
-"""A folder in the Speech Commands layout: a folder a word, in it the recordings.
+"""Reads a folder in the Speech Commands layout: one folder per word, with the recordings in it.
 
 Decisions:
 - `words` become classes in the order given; all other words together become the last class, "other". Folders whose
-  names differ in case or composition alone ("Yes" beside "yes") are one word.
-- "other" is as large, in each split, as the keywords are on average. Which clips it takes is decided by their names
-  alone (the smallest SHA-256 first), so every run and every machine draws the same ones.
-- "_unknown_" and "_silence_" take part in "other" like any word, or are classes where `words` names them.
-- A folder with nothing but the keywords in it makes a task without "other".
-- What is not used is kept with the reason (see kws.speech.walk): nothing is left out unsaid.
+  names differ only in case or Unicode composition ("Yes" beside "yes") are one word.
+- In each split, "other" is as large as a keyword is on average. Its clips are chosen by their names alone (the smallest
+  SHA-256 first), so every run and every machine draws the same ones.
+- "_unknown_" and "_silence_" belong to "other" like any word, or are classes if `words` names them.
+- A folder that holds only the keywords makes a task without "other".
+- Everything that is not used is reported with the reason (see kws.speech.walk).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OTHER = "other"
 OTHER_LIST = f"not read as lists of clips (only {' and '.join(LISTS.values())} are)"
 UNREADABLE, NOT_DRAWN = "unreadable", "not drawn for 'other'"
 _TEXT = (".txt", ".csv", ".tsv")
-_LOOKED_AT = 2_000  # letters of a text, to see whether it is a list of clips
+_LOOKED_AT = 2_000  # characters of a text that are searched for names of clips
 
 
 class Clip(NamedTuple):
@@ -44,7 +44,7 @@ class Clip(NamedTuple):
     file_name: str  # with the folders between, as in "session2/a.wav"
     split: str
     stamp: Stamp
-    speaker: str | None = None  # None where it is not known
+    speaker: str | None = None  # None if unknown
     label: int = -1  # index into the classes; -1 before the classes are drawn
 
     @property
@@ -59,11 +59,11 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """What a folder holds: clips, ordered by word and name, and what is not used, by reason."""
+    """What a folder holds: clips, ordered by word and name, and unused files and folders by reason."""
 
     clips: list[Clip]
     unused: dict[str, list[str]]  # paths below the folder
-    lists: tuple[str, ...]  # the splits whose list is there
+    lists: tuple[str, ...]  # the splits that have a list
     splits: Splits
 
     @property
@@ -72,15 +72,15 @@ class Folder:
         return bool(self.clips) and self.clips[0].speaker is not None
 
     def unused_counts(self) -> dict[str, int]:
-        """How many files and folders are not used, by reason, the most first."""
+        """The number of unused files and folders by reason, the largest first."""
         return dict(Counter({reason: len(paths) for reason, paths in self.unused.items()}).most_common())
 
 
 def read_folder(folder: Path, speakers: str | None = None) -> Folder:
-    """Every recording in the folder with its word, split and speaker, and what else is there.
+    """Every recording in the folder with its word, split and speaker, and everything else that is there.
 
-    `speakers` is a pattern or a file that tells them (see kws.speech.speakers).
-    Raises DataError for a folder that is missing, no folder, unreadable, or without any recordings.
+    `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers).
+    Raises DataError if the folder is missing, not a folder, unreadable, or without any recordings.
     """
     lists = read_lists(folder) if folder.is_dir() else {}
     walk = Walk(os.fspath(folder))
@@ -110,7 +110,10 @@ def read_folder(folder: Path, speakers: str | None = None) -> Folder:
 
 
 def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str], speakers: str | None) -> None:
-    """Tell lists of clips that are not read from other texts beside the words' folders; the speakers' file is used."""
+    """Move unread lists of clips, among the texts beside the words' folders, to a reason of their own in `unused`.
+
+    The speakers' file is removed from `unused`, since it is used.
+    """
     told = speakers_file(speakers, folder) if speakers else None
     texts = [path for path in unused.get(NO_AUDIO, ()) if os.sep not in path and path.lower().endswith(_TEXT)]
     finder = Finder(names if texts else ())
@@ -129,9 +132,9 @@ def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str]
 
 
 def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], folder: Path) -> tuple[tuple[str, ...], list[Clip]]:
-    """The classes, and the clips that take part with their labels, ordered by split, label and name.
+    """The classes, and the used clips with their labels, ordered by split, label and name.
 
-    Raises DataError where the folder lacks a keyword, or fewer than two classes come out.
+    Raises DataError if the folder lacks a keyword, or if there are fewer than two classes.
     """
     there = sorted({clip.word for clip in clips})
     labels = labels_of(there, words)
@@ -156,7 +159,7 @@ def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], folder: Path) ->
 
 
 def _hint(clips: Sequence[Clip], words: tuple[str, ...], there: Sequence[str]) -> str:
-    """Where the words' folders are if they lie deeper, else which words are there."""
+    """Advice for a missing word: where the words' folders are if they lie deeper, else which words there are."""
     above = set()
     for clip in clips:
         parts = clip.name.split("/")[:-1]

@@ -1,6 +1,7 @@
-"""The front end's choices; why they are so is told where features are computed, in kws.speech.features.
+"""The front end's settings; kws.speech.features, which computes the features, gives the reasons for them.
 
-Standard library only, for the choices are part of what names a data set's cached features.
+Standard library only, because the settings are part of the key of a data set's cached features, which is computed
+without torch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """What decides a feature's value. Lengths in samples at 16 kHz, frequencies in Hz."""
+    """The settings that decide a feature's value. Lengths in samples at 16 kHz, frequencies in Hz."""
 
     window: int = 400
     hop: int = 160
@@ -22,7 +23,7 @@ class FrontEnd:
     offset: float = 1e-6
 
     def describe(self) -> dict[str, float]:
-        """Every choice by name, for a fingerprint and for the registry."""
+        """Every setting by name, for a fingerprint and for the registry."""
         return dataclasses.asdict(self)
 
 

@@ -1,8 +1,8 @@
-"""Listing: what a data source holds at this moment, and the folder that its features are cached in.
+"""Listing: what a data source holds now, and the key of its cached features.
 
-Features are named by what they depend on: what the clips' files hold, their names, labels and splits, the front end,
-and the versions of the libraries that decode and transform. Listing 12,000 clips that were seen before takes a quarter
-of a second and does not need torch, so that one process can do it for several.
+The key depends on everything that decides the features: the content of the clips' files, their names, labels, splits
+and speakers, the front end, and the versions of the libraries that decode and transform. Listing 12,000 clips that were
+seen before takes a quarter of a second and does not need torch, so one process can do it for several.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from kws.speech.front_end import FRONT_END
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
-_FORMAT = 2  # changes when older cached features can no longer be read, or would come out different
+_FORMAT = 2  # increase it when older cached features can no longer be read, or would come out different
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A source, its classes and clips, in order (none of either for the course's arrays), and its features' name."""
+    """A source, its classes and clips in order (both empty for the course's arrays), and its features' key."""
 
     source: Source
     classes: tuple[str, ...]
     clips: Sequence[Clip]
     key: str
     unused: Mapping[str, int] = field(default_factory=dict)  # files and folders not used, by reason
-    elsewhere: int = 0  # clips that the lists name, of words that are not there
+    elsewhere: int = 0  # clips in the lists whose words are not in the folder
 
     def found(self) -> dict[str, Any]:
         """What another process needs to load the same data without listing it again, as plain values."""
@@ -50,9 +50,9 @@ def list_source(
     skip_unreadable: bool = False,
     track: Track = untracked,
 ) -> Listing:
-    """What the source that `data` names holds; `speakers` tells whose clips they are (see kws.speech.speakers).
+    """The listing of the source that `data` names; `speakers` gives the speakers (see kws.speech.speakers).
 
-    Raises DataError for what cannot be used.
+    Raises DataError if the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -73,7 +73,7 @@ def list_source(
 
 
 def require_listed(folder: Folder, place: Path) -> None:
-    """Raise DataError where a list names a clip that is not there, of a word that is."""
+    """Raise DataError if a list names a clip that is missing although its word is there."""
     missing = folder.splits.missing
     if missing:
         more = f" and {len(missing) - 1:,} more clips" if len(missing) > 1 else ""
@@ -84,7 +84,7 @@ def require_listed(folder: Folder, place: Path) -> None:
 
 
 def features_folder(key: str) -> Path:
-    """Where the features with that name lie, or would lie."""
+    """The folder of the cached features with that key, whether it exists or not."""
     return cache_folder() / "features" / key
 
 

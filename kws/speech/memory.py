@@ -1,8 +1,8 @@
-"""Memory that is freed stays with the process, so that the next slice of a minibatch finds it ready.
+"""Keeps freed memory in the process, so that the next micro-batch can reuse it.
 
-glibc hands large blocks back to the system when they are freed, and takes new ones, page by page, when they are wanted
-again: once for every activation of every slice. Where a page fault is expensive, a virtual machine above all, that is
-most of the time of a training step (benchmarks/ measures it). Other C libraries are left as they are.
+glibc returns large blocks to the system when they are freed, and gets new ones page by page when they are needed again:
+once for every activation of every micro-batch. Where page faults are expensive, above all in a virtual machine, that is
+most of the time of a training step (benchmarks/ measures it). Other C libraries are not changed.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ _GROW_BYTES = 64 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep what is freed; returns whether it does. Without glibc nothing happens."""
+    """Ask glibc to keep freed memory; returns whether it does. Does nothing without glibc."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -1,6 +1,6 @@
-"""Whether a file can be MPEG audio (MP1, MP2, MP3), looked at before libsndfile opens it.
+"""Checks whether a file can be MPEG audio (MP1, MP2, MP3) before libsndfile opens it.
 
-Its decoder, mpg123, writes whatever it thinks of a file that is none to stderr, past Python, and searches all of it.
+For any other file, libsndfile's decoder mpg123 would search all of it and write messages to stderr, bypassing Python.
 Source: ISO/IEC 11172-3, 2.4.1.3; ID3v2.4, section 3.1.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_LOOKED_AT = 1 << 16  # bytes after a tag in which two frames must follow each other
-_TAG = 10  # bytes of a tag's head
+_LOOKED_AT = 1 << 16  # bytes after a tag that must contain two consecutive frames
+_TAG = 10  # bytes of a tag's header
 _KBITS = {  # by version 1 or 2, and layer
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -22,7 +22,7 @@ _RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_02
 
 
 def has_frames(path: Path) -> bool:
-    """Whether two frames of MPEG audio follow each other near the beginning. Raises OSError."""
+    """Whether there are two consecutive frames of MPEG audio near the beginning. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(_TAG)
         at = 0
@@ -44,12 +44,12 @@ def has_frames(path: Path) -> bool:
 
 
 def _frame_bytes(header: bytes) -> int:
-    """The length of the frame with this header; 0 where it is none."""
+    """The length in bytes of the frame with this header; 0 if it is not a frame header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
     bit_rate, rate, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
-    if version == 1 or layer == 4 or bit_rate in (0, 15) or rate == 3:  # a free bit rate is nobody's
+    if version == 1 or layer == 4 or bit_rate in (0, 15) or rate == 3:  # nobody uses a free bit rate
         return 0
     bits = 1000 * _KBITS[1 if version == 3 else 2, layer][bit_rate - 1]
     hz = _RATES_HZ[version][rate]

@@ -1,13 +1,13 @@
-"""Names of words and clips: which are the same, and which clips of a folder a line of a list means.
+"""Names of words and clips: which names are the same, and which clips of a folder a line of a list refers to.
 
 Decisions:
-- Words are one word where they differ only in case or in how Unicode composes their letters. A word that is spelled
-  exactly so comes first, so "Weg" and "weg" can be two if both are asked for.
+- Words are the same if they differ only in case or in Unicode composition. An exact match has priority, so "Weg" and
+  "weg" can be two words if both are requested.
 - A clip's name is its path below the folder, without the ending.
-- A line of a list may be written by any system: with backslashes, "./", another case, quotes, an absolute path or the
-  folder's own name in front, further columns behind. It means the clip whose name it is exactly; else the one whose
-  name it is in another spelling; else the one whose name it ends with; else, without any folder, all clips of that
-  file name.
+- A line of a list may come from any system: with backslashes, "./", another case, quotes, an absolute path or the
+  folder's own name in front, and further columns behind. It refers to the clip with exactly that name; else to the one
+  with that name in another spelling; else to the one whose name the line ends with; else, if the line has no folder, to
+  all clips with that file name.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def without_ending(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """The same for all spellings of a name: composed, in small letters."""
+    """The name composed (Unicode NFC) and in lower case, which is the same for all its spellings."""
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
 
 
 def labels_of(folders: Iterable[str], words: Sequence[str]) -> dict[str, int]:
-    """Which of the words each folder of that name holds, by its place among them; without those of other words."""
+    """The index into `words` of each folder that holds one of them, by folder name; other folders are left out."""
     exact = {word: place for place, word in enumerate(words)}
     spellings = [folded(word) for word in words]
     close = {spelling: place for place, spelling in enumerate(spellings) if spellings.count(spelling) == 1}
@@ -47,7 +47,7 @@ def labels_of(folders: Iterable[str], words: Sequence[str]) -> dict[str, int]:
 
 
 def one_word(folders: Iterable[str]) -> dict[str, str]:
-    """Each folder's word: its own name, or for all that are one word the name that sorts last, as "yes" after "Yes"."""
+    """Each folder's word. Folders of the same word get the name that sorts last, as "yes" after "Yes"."""
     by_spelling: dict[str, str] = {}
     names = sorted(set(folders))
     for name in names:
@@ -56,7 +56,7 @@ def one_word(folders: Iterable[str]) -> dict[str, str]:
 
 
 class Finder:
-    """Finds the clips that a line means, among those with these names (word/.../file without ending)."""
+    """Finds the clips that a line refers to, among those with these names (word/.../file without ending)."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -69,7 +69,7 @@ class Finder:
         self._depth = 0  # parts of the longest name
 
     def find(self, line: str) -> list[int]:
-        """The places of the clips that a line means; none where it means none of them."""
+        """The indices of the clips that a line refers to; empty if there are none."""
         if (exact := self._exact.get(without_ending(line))) is not None:
             return [exact]
         self._index()
@@ -81,7 +81,7 @@ class Finder:
         return []
 
     def has_word(self, line: str) -> bool:
-        """Whether a line that means no clip names one of a word that is there."""
+        """Whether a line that refers to no clip contains a word that is there."""
         self._index()
         if self._is_foreign(line):
             return False
@@ -96,7 +96,7 @@ class Finder:
         return False
 
     def _is_foreign(self, line: str) -> bool:
-        """Whether a line is plainly written and has no word that is there: of a list of all words, most are."""
+        """Whether a line is plainly written and has no word that is there, like most lines of a list of all words."""
         folder = line.rpartition("/")[0]
         if not folder or _UNUSUAL.search(line):
             return False
@@ -121,11 +121,11 @@ class Finder:
         return []
 
     def _starts(self, parts: Sequence[str]) -> range:
-        """Where in a path the word may stand: no clip lies deeper than the deepest."""
+        """The positions in a path where the word may be: no clip lies deeper than the deepest one."""
         return range(max(len(parts) - self._depth, 0), len(parts) - 1)
 
     def _index(self) -> None:
-        """Prepare for lines that are not a clip's name as it is, which most lists have none of."""
+        """Build the index for lines that are not exactly a clip's name; most lists have none of those."""
         if self._by_spelling is not None:
             return
         by_spelling: dict[str, list[int]] = {}
@@ -141,7 +141,7 @@ class Finder:
 
 
 def _readings(line: str) -> Iterator[list[str]]:
-    """What may be the parts of the path in a line, the likeliest first."""
+    """The possible path parts of a line, the most likely first."""
     seen = set()
     whole = line.strip().strip("\ufeff").strip()
     first = re.split(r"[,;\t]", whole, maxsplit=1)[0].rstrip()
@@ -165,7 +165,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _without_audio_ending(file_name: str) -> tuple[str, str]:
-    """What a file may be called without its ending; what is no ending of recordings may be a part of the name."""
+    """The possible names of a file without ending, the likelier first; an unknown ending may be part of the name."""
     stem = without_ending(file_name)
     is_ending = file_name[len(stem) :].lower() in _AUDIO
     return (stem, file_name) if is_ending else (file_name, stem)

@@ -1,9 +1,9 @@
-"""Computing a data set's features, once, into a folder of the cache.
+"""Computes a data set's features once, into a folder of the cache.
 
 Decisions:
-- A worker a core; each computes with one thread, so that the bits do not depend on how many workers there are.
-- Raw features go to a file as they come. When the training split's mean and standard deviation are known, each file is
-  read once more and written normalised: no split is ever in memory as a whole.
+- There is one worker per core. Each computes with one thread, so that the bits do not depend on the number of workers.
+- Raw features are written to a file as they are computed. Once the training split's mean and standard deviation are
+  known, each file is read again and written normalised. So no split is ever completely in memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from kws.speech.front_end import FRONT_END
 from kws.speech.memory import keep_freed_memory
 from kws.speech.progress import Track
 
-_BATCH = 16  # clips transformed at once by a worker: their spectra stay in its cache
+_BATCH = 16  # clips that a worker transforms at once: their spectra stay in the processor's cache
 _CHUNK = 256  # clips normalised at once
 
 Moments = tuple[float, float]  # mean and variance
@@ -40,7 +40,7 @@ Moments = tuple[float, float]  # mean and variance
 
 @dataclass
 class _SplitWriter:
-    """One split's features and labels on their way into the cache."""
+    """Writes one split's features and labels into the cache."""
 
     folder: Path
     split: str
@@ -54,7 +54,7 @@ class _SplitWriter:
         self._file = self._path.open("wb")
 
     def add(self, features: np.ndarray, labels: Sequence[int], moments: Sequence[Moments]) -> None:
-        """Take features (n, T, M) with each clip's label and moments."""
+        """Append features (n, T, M) with each clip's label and moments."""
         self.shape = features.shape[1:]
         self._file.write(features.data)
         self.labels.extend(labels)
@@ -62,17 +62,18 @@ class _SplitWriter:
         self._bands = self._bands + features.sum(axis=(0, 1), dtype=np.float64)
 
     def band_means(self) -> list[float]:
-        """The mean of each mel band (M,) over all frames so far, not normalised: what tells one front end from another.
+        """The mean of each mel band (M,) over all frames so far, not normalised; it distinguishes front ends.
 
-        Empty where there are no clips.
+        Empty if there are no clips.
         """
         frames = len(self.moments) * self.shape[0]
         return (self._bands / frames).tolist() if frames else []
 
     def mean_and_std(self) -> tuple[float, float]:
-        """Mean and standard deviation of all features so far; 0 and 1 where there are none, or all are the same.
+        """Mean and standard deviation of all features so far.
 
-        Summed clip by clip without rounding, so that the bits do not depend on batches.
+        The result is 0 and 1 without features; the standard deviation is 1 if all features are equal. Clips are summed
+        without rounding, so that the bits do not depend on the batches.
         """
         clips = len(self.moments)
         if not clips:
@@ -97,7 +98,7 @@ class _SplitWriter:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some clips of one split: those that could be read, their sounds' digests and seconds, features and moments."""
+    """Some clips of one split: the readable clips, their sounds' digests and seconds, their features and moments."""
 
     clips: list[Clip]
     digests: list[bytes]
@@ -108,7 +109,7 @@ class _Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What was found on the way: fingerprints and manifests by split, clips left out, K, and the features' scale."""
+    """The results besides the features: fingerprints and manifests by split, left-out clips, K, the features' scale."""
 
     fingerprints: dict[str, str]
     manifests: dict[str, Manifest]
@@ -120,10 +121,10 @@ class Prepared:
 
 
 def from_clips(clips: Sequence[Clip], source: Path, folder: Path, *, skip_unreadable: bool, track: Track) -> Prepared:
-    """Write the features of recordings, which lie in `source`.
+    """Write the features of the recordings in `source`.
 
-    Raises ClipError, naming it, for a clip that cannot be read, unless those are to be left out, and DataError for one
-    that was changed meanwhile.
+    Raises ClipError with the clip's name if a clip cannot be read, unless `skip_unreadable` is set, and DataError if a
+    clip was changed meanwhile.
     """
     writers = {split: _SplitWriter(folder, split) for split in SPLITS}
     fingerprints = {split: hashlib.sha256() for split in SPLITS}
@@ -206,7 +207,7 @@ def _manifest(source: Path, used: Sequence[tuple[Clip, bytes, float]], *, has_sp
 
 
 def _computed(clips: Sequence[Clip], skip_unreadable: bool) -> Iterator[tuple[Sequence[Clip], _Batch]]:
-    """Clips in order, a batch at a time and each of one split, with what was computed of them."""
+    """The clips in order, as batches that each belong to one split, with their computed results."""
     keep_freed_memory()
     by_split = [[clip for clip in clips if clip.split == split] for split in SPLITS]
     batches = [mine[i : i + _BATCH] for mine in by_split for i in range(0, len(mine), _BATCH)]
@@ -228,7 +229,7 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
             continue
-        if Stamp.of(Path(clip.path).stat()) != clip.stamp:  # its features would be kept as those of what it was
+        if Stamp.of(Path(clip.path).stat()) != clip.stamp:  # its features would be cached under the old file's key
             raise DataError(f"{clip.path} was changed while it was being read; run the command again")
         read.append(clip)
         waveforms.append(recording.waveform)

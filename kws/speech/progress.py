@@ -1,7 +1,7 @@
-"""How long work in this wing tells how far it is: an iterator wrapped around an iterator.
+"""Progress of long work in this wing: an iterator wrapped around an iterator.
 
-The core neither prints nor draws. A function that takes long takes `track`, calls it on what it loops over, and the
-edge passes one that draws a bar.
+The core neither prints nor draws. A slow function has a parameter `track` and calls it on what it loops over; the edge
+passes a `track` that draws a bar.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ class Track(Protocol):
     """Wraps an iterable; yields the same items and may draw, in units of `unit`, how many of `total` are done."""
 
     def __call__(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
-        """The items as they are. Each counts for one, or, where the unit is bytes, for its length."""
+        """The same items. Each counts as one, or as its length if the unit is bytes."""
         ...
 
 

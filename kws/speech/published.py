@@ -1,4 +1,4 @@
-"""The archives of recordings that are published: where from, their size and digest, and the words that they hold."""
+"""The published archives of recordings: their URL, size, digest and words."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Archive:
-    """A downloadable archive (.zip or .tar.gz); `sha256` and `bytes` are None where nobody publishes them.
+    """A downloadable archive (.zip or .tar.gz); `sha256` and `bytes` are None if they are not published.
 
-    `words` are those that it has recordings of; where none are named, whatever is in it will do.
+    `words` are the words that it has recordings of; if empty, any content is accepted.
     """
 
     name: str
@@ -20,8 +20,8 @@ class Archive:
     words: tuple[str, ...] = ()
 
 
-# mini-speech-commands is published without a checksum: that it is the right file is not checked beyond HTTPS, a
-# complete transfer (Content-Length) and the CRC-32 that a zip archive holds of each of its files.
+# mini-speech-commands is published without a checksum. So the file is only checked by HTTPS, a complete transfer
+# (Content-Length) and the CRC-32 that a zip archive holds for each of its files.
 ARCHIVES: dict[str, Archive] = {
     archive.name: archive
     for archive in (

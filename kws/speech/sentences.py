@@ -1,4 +1,4 @@
-"""What is said of a data set in a line each: what was used of it, whose clips they are, what it holds twice."""
+"""The messages about a data set, one line each: how much of it was used, its speakers, its duplicate sounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 3
 
 
 def about(loaded: Dataset, data: str) -> list[str]:
-    """The lines for a data set that is about to be used, which `data` names."""
+    """The lines about a data set that is about to be used; `data` is its name."""
     card = loaded.card
     lines = [used(sum(map(len, card.labels.values())), card.unused, loaded.elsewhere)] if card.unused else []
     if any(reason != NOT_DRAWN for reason in card.unused):
@@ -35,7 +35,7 @@ def about(loaded: Dataset, data: str) -> list[str]:
 
 
 def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
-    """How many files are clips that are used, and why the others are not."""
+    """How many files are used as clips, and why the others are not."""
     reasons = {reason: count for reason, count in unused.items() if reason not in FOLDERS}
     line = f"used {clips:,} of {clips + sum(reasons.values()):,} files"
     if reasons:
@@ -49,13 +49,13 @@ def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
 
 
 def no_words(folders: Collection[str]) -> str | None:
-    """That folders of what is no keyword, as other tools call them, are used; None where there are none."""
+    """A line that "_unknown_" and "_silence_" folders, as other tools name them, are used; None if there are none."""
     found = [name for name in NOT_WORDS if name in folders]
     return f"{' and '.join(found)}: used like the words of 'other'" if found else None
 
 
 def speakers(card: DataCard) -> list[str]:
-    """How many speakers are in each split, and whether one is in several; or that they are not known."""
+    """How many speakers are in each split, and whether one is in several; or that the speakers are unknown."""
     told = {split: manifest.speakers for split, manifest in card.manifests.items()}
     if not told or any(each is None for each in told.values()):
         tell = "; --speakers tells them" if card.front_end else ""
@@ -72,7 +72,7 @@ def speakers(card: DataCard) -> list[str]:
 
 
 def sounds(card: DataCard, data: str) -> list[str]:
-    """A warning where the same second of sound is in two splits, or in two classes."""
+    """A warning if the same second of sound is in two splits or in two classes."""
     seen: dict[bytes, list[tuple[str, int, str]]] = {}
     for split, manifest in card.manifests.items():
         labels = card.labels[split]
@@ -91,7 +91,7 @@ def sounds(card: DataCard, data: str) -> list[str]:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first of these names."""
+    """The first few of these names."""
     return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 

@@ -1,7 +1,7 @@
-"""The data sources by name: what `--data` may say, and where each lies.
+"""The data sources by name: the values of `--data`, and the folder of each.
 
-A source is a folder of recordings or a folder of the course's arrays; the built-in ones are made or downloaded into
-the cache on first use and are folders of recordings from then on.
+A source is a folder of recordings or a folder of the course's arrays. Built-in sources are generated or downloaded into
+the cache on first use, and are folders of recordings from then on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def names() -> list[str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of `kws data list`: a source that needs no folder of one's own."""
+    """One line of `kws data list`: a source that needs no folder from the user."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """The sources that need no folder, where each lies or would lie, and whether it is there."""
+    """The sources that need no folder, with the folder in the cache and whether it is there."""
     cache = cache_folder()
     spoken = cache / f"{synthetic.NAME}-v{synthetic.VERSION}"
     return [
@@ -61,9 +61,9 @@ def catalogue() -> list[Entry]:
 
 
 def locate(data: str, *, track: Track = untracked) -> Source:
-    """The source called `data`, or the folder `data`; built-in sources are made or downloaded on first use.
+    """The source named `data`, or the folder `data`; built-in sources are generated or downloaded on first use.
 
-    Raises DataError where there is neither.
+    Raises DataError if there is neither.
     """
     cache = cache_folder()
     if data == synthetic.NAME:
@@ -73,7 +73,7 @@ def locate(data: str, *, track: Track = untracked) -> Source:
     try:
         folder = Path(data).expanduser()
         what = "" if folder.is_dir() else "is not a folder" if folder.exists() else "does not exist"
-    except (OSError, RuntimeError) as error:  # no such user, a name that is too long, a folder above that is closed
+    except (OSError, RuntimeError) as error:  # unknown user, name too long, no access to a parent folder
         what = f"cannot be looked up ({getattr(error, 'strerror', None) or error})"
     if what:
         raise DataError(f"the data folder {data} {what}; give a folder of recordings, or one of {', '.join(names())}")

@@ -1,13 +1,13 @@
-"""Who speaks in each clip: as the names say it, as a pattern says it, or as a file says it.
+"""The speaker of each clip: from the clips' names, from a pattern, or from a file.
 
 Decisions:
-- Without being told, speakers are known only where every clip of a folder is named as Speech Commands names it,
-  SPEAKER_nohash_N. A folder below a word's is not taken for a speaker: it may as well be a session or a microphone.
-- A pattern is about a clip's path below its word's folder, without the ending: "{speaker}_{n}" or "{speaker}/{n}". What
-  else stands in braces is any text; of several ways to read a name, that with the longest speaker counts.
-- A file has a line a clip: its path and its speaker, by commas, tabs or blanks, with or without a line of names
-  above, as Kaldi's utt2spk. Clips may be spelled in any way that a list of a split may spell them.
-- Who tells speakers tells all of them: a clip that a pattern does not fit, or a file does not name, is an error.
+- By default, speakers are known only if every clip of a folder is named as in Speech Commands, SPEAKER_nohash_N. A
+  folder below a word's folder is not taken for a speaker: it could also be a session or a microphone.
+- A pattern describes a clip's path below its word's folder, without the ending: "{speaker}_{n}" or "{speaker}/{n}". Any
+  other name in braces matches any text. If a name matches in several ways, the longest speaker counts.
+- A file has one line per clip with its path and its speaker, separated by commas, tabs or spaces, with or without a
+  header line, as in Kaldi's utt2spk. Clips may be spelled in any way that is allowed in a split's list.
+- A pattern or file must give all speakers: a clip that does not match the pattern, or is not in the file, is an error.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _SHOWN = 3
 
 
 def speakers_of(names: Sequence[str], told: str | None, folder: Path) -> list[str] | None:
-    """The speaker of each of these clips (word/.../file, without ending); None where they are not known.
+    """The speaker of each of these clips (word/.../file, without ending); None if they are unknown.
 
-    `told` is a pattern or a file's path, here or in the folder. Raises DataError where it does not tell all of them.
+    `told` is a pattern or a file's path, relative to the working folder or to `folder`. Raises DataError if it does not
+    give all speakers.
     """
     if told is None:
         found = [speaker_in(name.rpartition("/")[2]) for name in names]
@@ -43,7 +44,7 @@ def speakers_of(names: Sequence[str], told: str | None, folder: Path) -> list[st
 
 
 def speakers_file(told: str, folder: Path) -> Path | None:
-    """The file that tells speakers, here or in the folder; None where there is none by that name."""
+    """The speakers' file, in the working folder or in `folder`; None if there is no file of that name."""
     with suppress(OSError, RuntimeError, ValueError):
         return next((path for path in (Path(told).expanduser(), folder / told) if path.is_file()), None)
     return None
@@ -96,7 +97,7 @@ def _by_file(names: Sequence[str], told: str, folder: Path) -> list[str]:
 
 
 def _rows(path: Path, finder: Finder) -> Iterator[tuple[str, str]]:
-    """The path and speaker in each line. Raises DataError for a file that is no such table."""
+    """The path and speaker in each line. Raises DataError if the file is not such a table."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,12 +1,12 @@
-"""Which split a clip belongs to: by the lists that come with the data, else by the official rule on its speaker.
+"""The split of each clip: from the lists that come with the data, else from the official rule on its speaker.
 
 The rule is that of Speech Commands (Warden, arXiv:1804.03209, section 6): all clips of a speaker share a split, and
 a speaker's split never changes when clips are added. The published code takes the hash modulo 2^27; with 2^27 - 1, as
-it is sometimes described, 4,031 of 11,916 clips of the official lists come out in another split. Where the speaker is
-not known, the clip's own name takes his place, and one speaker's clips may be in several splits.
+it is sometimes described, 4,031 of 11,916 clips of the official lists get another split. If the speaker is unknown, the
+clip's own name replaces it, and one speaker's clips may be in several splits.
 
-A list that is there is complete: a clip that it does not name is not in its split. A line that names a clip which is
-not there, of a word that is, means that something is wrong with the list or the folder.
+An existing list is complete: a clip that it does not name is not in its split. If a list names a clip that is missing
+although its word is there, something is wrong with the list or the folder.
 """
 
 import codecs
@@ -31,22 +31,22 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as PowerShell writes tex
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """The split of each clip, and what the lists name that is not there."""
+    """The split of each clip, and the entries of the lists that are not in the folder."""
 
     of: Sequence[str]  # in the order of the clips
-    missing: Sequence[str]  # lines that name a clip which is not there, of a word that is
-    elsewhere: int  # how many lines name clips of words that are not there
+    missing: Sequence[str]  # lines that name a missing clip of an existing word
+    elsewhere: int  # number of clips in the lists whose words are not there
 
 
 def speaker_of(file_name: str) -> str:
-    """What stands for the speaker in the official rule: all before "_nohash_"; the whole name where that is missing."""
+    """The speaker by the official rule: everything before "_nohash_", or the whole name if that is missing."""
     if "\n" not in file_name:
         return file_name.partition(_MARK)[0]
     return re.sub(r"_nohash_.*$", "", file_name)
 
 
 def speaker_in(stem: str) -> str | None:
-    """The speaker in a file name, without its ending, made as Speech Commands makes it: SPEAKER_nohash_N; else None."""
+    """The speaker in a file name without ending, if it has the form SPEAKER_nohash_N of Speech Commands; else None."""
     speaker, _, number = stem.partition(_MARK)
     return speaker if speaker and number.isascii() and number.isdigit() else None
 
@@ -65,9 +65,10 @@ def official_split(speaker: str) -> str:
 
 
 def split_by_name(name: str) -> str:
-    """The split by the official rule of a clip whose speaker is told by nothing but its name (word/.../file).
+    """The split by the official rule of a clip for which only the name (word/.../file) is known.
 
-    Of a name made as Speech Commands makes it, the speaker counts; of any other one all that stands below the word.
+    If the file name contains "_nohash_", as in Speech Commands, the speaker in it counts; otherwise the whole path
+    below the word does.
     """
     below = name.partition("/")[2]
     file_name = below.rpartition("/")[2]
@@ -77,12 +78,12 @@ def split_by_name(name: str) -> str:
 def read_lists(folder: Path) -> dict[str, list[str]]:
     """The lines of each list in the folder, by split; a split without a list is absent from the result.
 
-    Raises DataError for a list that cannot be read.
+    Raises DataError if a list cannot be read.
     """
     lists = {}
     for split, name in LISTS.items():
         path = list_path(folder, name)
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise DataError(f"{path} cannot be read as a list of clips (it is no file)")
         try:
             data = path.read_bytes()
@@ -98,7 +99,7 @@ def read_lists(folder: Path) -> dict[str, list[str]]:
 
 
 def list_path(folder: Path, name: str) -> Path:
-    """The file of that name in the folder, or the one whose name differs in case alone."""
+    """The path of the file of that name in the folder, or of one whose name differs only in case."""
     if not (folder / name).exists():
         with suppress(OSError):
             return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name), folder / name)
@@ -108,9 +109,9 @@ def list_path(folder: Path, name: str) -> Path:
 def split_clips(
     names: Sequence[str], speakers: Sequence[str] | None, lists: dict[str, list[str]], folder: Path
 ) -> Splits:
-    """The split of each of these clips, given their speakers where they are known, and the lines of the lists.
+    """The split of each of these clips, from the lines of the lists and the clips' speakers, if known.
 
-    Raises DataError where two lists name the same clip.
+    Raises DataError if two lists name the same clip.
     """
     finder = Finder(names)
     listed: dict[int, str] = {}
@@ -140,7 +141,7 @@ def split_clips(
 
 
 def shared_speakers(clips: Iterable[tuple[str, str]]) -> list[str]:
-    """The speakers, of (split, speaker) pairs, whose clips are in more than one split."""
+    """The speakers with clips in more than one split, from (split, speaker) pairs."""
     seen: dict[str, set[str]] = {}
     for split, speaker in clips:
         seen.setdefault(speaker, set()).add(split)

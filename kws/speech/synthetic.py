@@ -1,22 +1,22 @@
-"""Speech that no human spoke: the built-in data source `synthetic`, made offline by eSpeak NG.
+"""Synthetic speech: the built-in data source `synthetic`, generated offline by eSpeak NG.
 
-Real recordings need a download; this source needs none. It says WORDS in many voices, hides them in noise and writes
-them as a folder in the layout of Speech Commands, so that everything after it reads them like real recordings:
+Real recordings need a download; this source needs none. It speaks WORDS in many voices, adds noise and writes the clips
+to a folder in the layout of Speech Commands, so that all other code reads them like real recordings:
 
     FOLDER/<word>/<speaker>_nohash_<n>.wav      1 s, 16 kHz, mono, 16 bits
     FOLDER/validation_list.txt, testing_list.txt, README.txt
 
-What it decides:
+Decisions:
 - A voice is an accent of English in one of eSpeak NG's variants (a throat: pitch range, formants, breath, ...). The
-  splits share no variant, so that the test split holds voices, and throats, that training never heard.
-- Every voice says "yes" and "no" TAKES times and OTHERS of the other words once: a third "other" class drawn from them
-  in equal measure has enough in every split.
-- Pitch, rate, loudness, position and noise are drawn for each clip from a generator of its own, seeded by voice, word
-  and take.
-- eSpeak NG keeps state from one utterance to the next (the phase of the pitch's flutter) that its interface cannot
-  reset. So each data set loads its own copy of the library and speaks in one fixed order: the same bytes every time.
+  splits share no variant, so that the voices and throats of the test split are new to the network.
+- Every voice says "yes" and "no" TAKES times and OTHERS of the other words once. That is enough in every split for a
+  third class "other" of the same size.
+- Pitch, rate, loudness, position and noise are drawn for each clip from its own generator, seeded by voice, word and
+  take.
+- eSpeak NG keeps state between utterances (the phase of the pitch's flutter) that its interface cannot reset. So each
+  data set loads its own copy of the library and speaks in a fixed order, which gives the same bytes every time.
 
-Accuracies on it are good for comparing recipes with each other, not for saying how well one hears people.
+Accuracies on this source are good for comparing recipes, not for saying how well a network recognises people.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     Say = Callable[["Clip", int, int, int], NDArray[np.float32]]
 
 NAME = "synthetic"
-VERSION = 1  # changes when a byte of any clip would change
+VERSION = 1  # increase it when a byte of any clip changes
 
 KEYWORDS = ("yes", "no")
 OTHER_WORDS = ("up", "down", "left", "right", "on", "off", "stop", "go", "yet", "now")
@@ -57,7 +57,7 @@ TAKES = 3  # of each keyword, by each voice
 OTHERS = 3  # other words, by each voice
 
 ACCENTS = ("en", "en-us", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
-# Left out: the New York accent, whose words are often those of en-us to the byte, and the variants Reed, adam,
+# Left out: the New York accent, whose words often equal those of en-us byte for byte, and the variants Reed, adam,
 # benjamin, caleb, david, edward2, klatt6 and mike2, whose synthesiser takes its noise from C's unseeded rand().
 _VARIANT_NAMES = """
     Alex Alicia Andrea Andy Annie AnxiousAndy Demonic Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario
@@ -71,10 +71,10 @@ VARIANTS = tuple(_VARIANT_NAMES.split())
 
 ESPEAK_RATE_HZ = 22_050
 
-# Chosen by validation accuracy, so that the networks and optimizers of the report neither fail nor all succeed.
-SNR_DB = (-2.0, 20.0)  # of the word, where it is spoken, to the noise
-SHIFT_S = 0.1  # of the word's middle from the clip's middle, either way
-PEAK_DB = (-14.0, -2.0)  # of full scale, so that nothing is clipped
+# Chosen by validation accuracy, so that the report's networks and optimizers neither all fail nor all succeed.
+SNR_DB = (-2.0, 20.0)  # of the word, while it is spoken, to the noise
+SHIFT_S = 0.1  # maximum distance of the word's middle from the clip's middle, in either direction
+PEAK_DB = (-14.0, -2.0)  # relative to full scale, so that nothing is clipped
 
 README = """This speech is synthetic: no human spoke it.
 
@@ -88,7 +88,7 @@ No variant is in two splits. Accuracies on it compare recipes; they do not say h
 
 
 class Clip(NamedTuple):
-    """One clip to make: which voice says which word, and which time this is that it does."""
+    """One clip to generate: a voice, a word, and the number of the take."""
 
     accent: str
     variant: str
@@ -102,7 +102,7 @@ class Clip(NamedTuple):
 
     @property
     def split(self) -> str:
-        """Its split: every tenth variant is for validation and every tenth for testing, with all its accents."""
+        """Its split: every tenth variant, with all its accents, is for validation and every tenth for testing."""
         return {3: "validation", 8: "testing"}.get(VARIANTS.index(self.variant) % 10, "training")
 
     @property
@@ -113,12 +113,12 @@ class Clip(NamedTuple):
 
     @property
     def seed(self) -> int:
-        """The seed of all that is random in it."""
+        """The seed of everything random in it."""
         return int.from_bytes(hashlib.sha256(f"{self.voice}/{self.word}/{self.take}".encode()).digest()[:8])
 
 
 def synthesise(folder: Path, *, track: Track = untracked) -> None:
-    """Write the whole data set to `folder`, completely or not at all; if another process does so first, theirs stays.
+    """Write the data set to `folder`, completely or not at all; if another process finishes first, its result stays.
 
     Raises DataError if eSpeak NG cannot be used.
     """
@@ -126,7 +126,7 @@ def synthesise(folder: Path, *, track: Track = untracked) -> None:
 
 
 def folder(cache: Path, *, track: Track = untracked) -> Path:
-    """The data set's folder below `cache`, made on first use. Raises DataError if eSpeak NG cannot be used."""
+    """The data set's folder below `cache`, generated on first use. Raises DataError if eSpeak NG cannot be used."""
     place = cache / f"{NAME}-v{VERSION}"
     if not place.is_dir():
         synthesise(place, track=track)
@@ -134,7 +134,7 @@ def folder(cache: Path, *, track: Track = untracked) -> Path:
 
 
 def _clips(accents: Sequence[str], variants: Sequence[str]) -> list[Clip]:
-    """What these voices say, in the order in which they say it."""
+    """The clips of these voices, in the order of speaking."""
     clips = []
     for number, (variant, accent) in enumerate((v, a) for v in variants for a in accents):
         takes = [(word, take) for word in KEYWORDS for take in range(TAKES)]
@@ -151,7 +151,7 @@ def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
             (made / word).mkdir()
         with _espeak() as (espeak, say):
             for clip in track(clips, total=len(clips), what="Synthesising speech"):
-                # By way of memory: libsndfile makes many small system calls on a file that it opens, 0.6 ms a clip.
+                # Encoded in memory: libsndfile makes many small system calls on a file it opens, 0.6 ms per clip.
                 file = io.BytesIO()
                 soundfile.write(file, _waveform(clip, say), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
                 (made / clip.path).write_bytes(file.getvalue())
@@ -171,7 +171,7 @@ def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
 
 
 def _waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
-    """The clip as 16-bit samples (S,): the word, somewhere in noise of a random colour that may swell like speech."""
+    """The clip as 16-bit samples (S,): the word at a random position in noise of a random colour and modulation."""
     import numpy as np
     import soxr
 
@@ -198,7 +198,7 @@ def _waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
 
 @contextmanager
 def _espeak() -> Iterator[tuple[str, Say]]:
-    """The version of a newly loaded eSpeak NG, and a function by which it says a word. Raises DataError.
+    """The version of a newly loaded eSpeak NG, and a function that speaks a word with it. Raises DataError.
 
     Source: espeak-ng/speak_lib.h and espeak_ng.h of eSpeak NG 1.52.
     """
@@ -212,8 +212,8 @@ def _espeak() -> Iterator[tuple[str, Say]]:
             heard.append(ctypes.string_at(samples, 2 * count))
         return 0
 
-    # The library is copied because a second load of one file is the same library, with what it remembers; the copy's
-    # folder also gives the voice data a short path, where eSpeak NG would cut a long one off.
+    # The library is copied because loading the same file twice gives the same library with its state. The copy's folder
+    # also gives the voice data a short path; eSpeak NG would truncate a long one.
     with tempfile.TemporaryDirectory(prefix="kws-") as home:
         library = _load(Path(home))
         try:
@@ -222,12 +222,12 @@ def _espeak() -> Iterator[tuple[str, Say]]:
             def say(clip: Clip, rate: int, pitch: int, pitch_range: int) -> NDArray[np.float32]:
                 heard.clear()
                 text = clip.word.encode()
-                # It takes a variant that it does not know for none, and says nothing of it.
+                # It silently ignores an unknown variant.
                 known = (Path(home) / "espeak-ng-data" / "voices" / "!v" / clip.variant).is_file()
                 status = library.espeak_ng_SetVoiceByName(clip.voice.encode())
                 for parameter, value in ((1, rate), (3, pitch), (4, pitch_range)):
                     status = status or library.espeak_ng_SetParameter(parameter, value, 0)
-                # It seeds its breath noise by the clock otherwise.
+                # Otherwise it seeds its breath noise by the clock.
                 library.espeak_ng_SetRandSeed(ctypes.c_long(clip.seed & 0x7FFFFFFF))
                 status = status or library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, 1, None, None)
                 spoken = np.frombuffer(b"".join(heard), dtype=np.int16).astype(np.float32)

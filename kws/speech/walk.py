@@ -1,11 +1,11 @@
-"""A walk through a folder of recordings: its files word by word, and all else that lies there, with why it is not used.
+"""Walks through a folder of recordings: lists its files by word, and everything unused with the reason.
 
 Decisions:
-- Recordings may lie in folders below their word's: speakers, sessions. They are clips of that word all the same.
-- "_unknown_" and "_silence_", as other tools call what is no keyword, are used like words. Other folders that begin
-  with "_" (background noise) or "." are left out.
-- Links are followed, but never back to a folder that was entered for the same word or that lies above.
-- Of files that differ in their endings alone one is the clip: names are unique.
+- Recordings may be in folders below their word's folder, such as speakers or sessions. They still belong to that word.
+- "_unknown_" and "_silence_", other tools' names for what is not a keyword, are used like words. Other folders that
+  begin with "_" (background noise) or "." are left out.
+- Links are followed, but never back to a folder that was entered for the same word, or to a parent folder.
+- If files differ only in their endings, one of them is the clip, so that names are unique.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from kws.speech.decode import OTHER_AUDIO, SUFFIXES
 from kws.speech.digests import Stamp
 from kws.speech.splits import LISTS
 
-NOT_WORDS = ("_unknown_", "_silence_")  # folders of what is no keyword, which are used for all that
+NOT_WORDS = ("_unknown_", "_silence_")  # folders of what is not a keyword; used all the same
 EMPTY, HIDDEN, NO_AUDIO, OUTSIDE = "empty folders", "hidden", "not audio", "outside the words' folders"
 SAME_NAME, NOWHERE, AGAIN = "named like another clip", "behind links that lead nowhere", "folders that are linked again"
-FOLDERS = (EMPTY, AGAIN)  # what is left out for these reasons is no file
+FOLDERS = (EMPTY, AGAIN)  # these reasons apply to folders, not files
 _RANKS = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
 
 
@@ -39,7 +39,7 @@ class File(NamedTuple):
 
 @dataclass
 class Walk:
-    """A walk through a folder, and what it passes by: paths below the folder, by reason."""
+    """A walk through a folder; `unused` holds the skipped paths below the folder, by reason."""
 
     folder: str
     unused: dict[str, list[str]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Walk:
     def files(self) -> tuple[list[File], list[str]]:
         """The recordings of every word, ordered by word and name, and their names (word/.../file, without ending).
 
-        Raises OSError where a folder cannot be read.
+        Raises OSError if a folder cannot be read.
         """
         lists, found = set(LISTS.values()), []
         with os.scandir(self.folder) as entries:
@@ -65,7 +65,7 @@ class Walk:
 
     @cached_property
     def _above(self) -> set[tuple[int, int]]:
-        """The folder itself and all those that it lies in."""
+        """The folder itself and all its parent folders."""
         real = Path(os.path.realpath(self.folder))
         return {_identity(place.stat()) for place in (real, *real.parents)}
 
@@ -113,7 +113,7 @@ class Walk:
         return [one for one, _ in clips], [name for _, name in clips]
 
     def _pass_by(self, folder: os.DirEntry[str]) -> None:
-        """Count all files of a folder that is not used."""
+        """Record all files of a folder that is not used."""
         reason = f"in {self._relative(folder.path)}"
         for place, _, files in os.walk(folder.path):
             for file in files:
@@ -127,7 +127,7 @@ class Walk:
 
 
 def _reason(entry: os.DirEntry[str], else_: str) -> str:
-    """Why a file is not used; `else_` where it is a recording."""
+    """Why a file is not used; `else_` if it is a recording."""
     ending = _ending(entry.name)
     if entry.name.startswith("."):
         return HIDDEN
@@ -154,7 +154,7 @@ def _identity(about: os.stat_result) -> tuple[int, int]:
 
 
 def _about(file: os.DirEntry[str]) -> os.stat_result:
-    """Size and time of a file, or of the link itself where that leads nowhere: reading it then says so."""
+    """The stat result of a file, or of the link itself if it is broken; reading the clip reports that later."""
     try:
         return file.stat()
     except OSError:

@@ -1,14 +1,16 @@
-"""Many runs from one command: their plan, who trains them, and how that is shown.
+"""Sweeps: many runs from one command. This package plans them, schedules them, trains them and shows their progress.
 
-    plan        every combination of several values, as recipes
-    standing    what of a plan the registry has, and how long the rest may take
-    line        recipes on their way to processes, until each has ended; deaths and runs of others
-    trainer     what one process does: it claims a run and trains it, data and registry kept from one to the next
-    pool        an executor: processes of this machine
-    worker      such a process
-    cluster     an executor: the nodes of a Ray cluster
-    search      which recipe a search over hyperparameters tries next
-    shown       one live display for all of it
+    plan            expands several values per option into recipes
+    status          which runs of a plan the registry already has, and a time estimate for the rest
+    scheduler       submits recipes to an executor until each has ended; handles dead workers and runs of other sweeps
+    trainer         what one process does: claims a run and trains it; keeps data and registry open between runs
+    executors       chooses the executor
+    local_executor  executor: worker processes on this machine
+    worker          the main program of such a process
+    ray_executor    executor: the nodes of a Ray cluster
+    search          hyperparameter search: which recipe to try next, which trial to prune
+    trials          runs a search's trials on the local executor
+    progress        one live display of all runs
 
-The registry is a sweep's only state: nothing else is kept, so any process that sees it can go on.
+The registry is a sweep's only state, so any process that has access to it can resume the sweep.
 """

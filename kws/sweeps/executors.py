@@ -1,7 +1,7 @@
-"""Who trains a sweep: processes of this machine, or a Ray cluster.
+"""Chooses a sweep's executor: processes on this machine, or a Ray cluster.
 
-A sweep chooses before it imports and reads anything else, since an executor's first process takes a second and more for
-torch alone.
+A sweep chooses its executor before it imports or reads anything else, because the executor's first process needs a
+second or more to import torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def choose(
     config: WorkerConfig, jobs: int | None, axes: Mapping[str, Sequence[Any]], *, ray: bool, address: str | None
 ) -> Executor:
-    """The executor; without `jobs`, for as many runs at once as fit into this machine's cores or the cluster's."""
+    """The executor; without `jobs`, it trains as many runs at once as fit on this machine's cores or the cluster's."""
     if not ray:
         return LocalExecutor(jobs or fitting(axes), config)
     from kws.sweeps.ray_executor import RayExecutor
@@ -32,6 +32,6 @@ def choose(
 
 
 def fitting(axes: Mapping[str, Sequence[Any]]) -> int:
-    """How many of the plan's runs fit into this machine's cores at once."""
+    """How many of the plan's runs fit on this machine's cores at once."""
     (threads,) = axes["threads"]
     return max(cores() // threads, 1)

@@ -1,7 +1,7 @@
-"""LocalExecutor: processes on this machine, each of which trains one recipe after another.
+"""LocalExecutor: worker processes on this machine, each of which trains one recipe after another.
 
-They are sessions of their own, so that Ctrl-C in a terminal reaches the sweep alone. It stops them by closing their
-stdin; so does its own death. One that dies is replaced.
+Each worker is a POSIX session of its own, so that Ctrl-C in a terminal reaches the sweep only. The sweep stops its
+workers by closing their stdin, which also happens if the sweep itself dies. A worker that dies is replaced.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ STOP_SECONDS = 8.0
 
 
 class LocalExecutor:
-    """So many processes; ends them when it is left, by whatever way. One begins at once, the others when needed."""
+    """Up to `jobs` worker processes, which end when the `with` block is left, even by an exception.
+
+    The first worker starts at once, the others when needed.
+    """
 
     where = ""
 
     def __init__(self, jobs: int, config: WorkerConfig) -> None:
         self.jobs, self._config = jobs, config
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._submitted: dict[int, Task] = {}  # by process number
-        self._listed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}  # what was found, by (data, words)
+        self._submitted: dict[int, Task] = {}  # by process id
+        self._listed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}  # listings by (data, words)
         self._selector = selectors.DefaultSelector()
-        cache_folder()  # where the user's cannot be used, this says so, and chooses for all processes
+        cache_folder()  # if the user's cannot be used, warn here once and choose another for all workers
         self._begin()
 
     def __enter__(self) -> Self:
@@ -52,14 +55,15 @@ class LocalExecutor:
         self._selector.close()
 
     def room(self) -> int:
-        """How many more tasks can be taken now."""
+        """How many more tasks can be submitted now."""
         return self.jobs - len(self._submitted)
 
     def submit(self, task: Task) -> None:
-        """Give the task to a process that has nothing to do.
+        """Give the task to an idle worker, or to a new one.
 
-        Before one looks at a recipe's data, its clips are listed for all, unless they are made or fetched; while
-        the first imports torch, there is time. Raises DataError where the data cannot be used.
+        Before a probe, the clips of the recipe's data are listed here once for all workers, unless the data is
+        generated or downloaded. This costs nothing, since the first worker is still importing torch. Raises DataError
+        if the data cannot be used.
         """
         of = task["recipe"]["data"], task["recipe"]["words"]
         if task["do"] == "probe":
@@ -70,7 +74,7 @@ class LocalExecutor:
         self._tell(worker, task | {"features": self._listed.get(of)})
 
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
-        """Those that have come within so many seconds; an epoch told is not the last word."""
+        """The results that arrive within `seconds`; a reported epoch is not a task's final result."""
         found = []
         for key, _ in self._selector.select(seconds):
             worker = key.data
@@ -86,7 +90,7 @@ class LocalExecutor:
         return found
 
     def reply(self, task: Task, go_on: bool) -> None:
-        """Tell the process that has this task, and has told an epoch, whether to go on."""
+        """Tell the worker that reported an epoch of this task whether to continue."""
         for worker in self._workers:
             if self._submitted.get(worker.pid) is task:
                 self._tell(worker, go_on)
@@ -119,10 +123,10 @@ class LocalExecutor:
         worker.wait()
 
     def _tell(self, worker: subprocess.Popen[bytes], message: Any) -> None:
-        with suppress(BrokenPipeError):  # that it died is heard
+        with suppress(BrokenPipeError):  # _hear() notices that it died
             worker.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]
 
     def _hear(self, worker: subprocess.Popen[bytes]) -> Result | None:
-        """The process's next line; None where it died."""
+        """The worker's next result; None if the worker died."""
         line = worker.stdout.readline()  # type: ignore[union-attr]
         return json.loads(line) if line.endswith(b"\n") else None

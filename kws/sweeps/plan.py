@@ -1,7 +1,7 @@
-"""A sweep's plan: every combination of the values that its options name, as recipes.
+"""A sweep's plan: a recipe for every combination of the options' values.
 
-Standard library only. An option's values stand with a comma between them. Seeds vary fastest, then optimizers: what is
-compared with each other is there early. An option that only some networks or optimizers have counts for those.
+Standard library only. An option's values are separated by commas. Seeds vary fastest, then optimizers, so that runs
+that are compared with each other finish early. An option that only some networks or optimizers have applies to those.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BY_OPTION = {kind.option: kind for kind in KINDS if not kind.several}
 
 
 def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[str] = ()) -> list[T]:
-    """The values in "a,b". Raises RecipeError for an empty or repeated one, or one that is not of that kind."""
+    """The values in "a,b". Raises RecipeError if one is empty, repeated, or not of that kind."""
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
         if not part or (choices and part not in choices):
@@ -38,7 +38,7 @@ def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[st
 
 
 def seeds(text: str) -> list[int]:
-    """The seeds 0 to 4 for "5", and those themselves for "3,7". Raises RecipeError for none, or too many."""
+    """The seeds: 0 to 4 for "5", 3 and 7 for "3,7". Raises RecipeError for none or too many."""
     made = values("seeds", text, int)
     if len(made) > 1:
         return made
@@ -48,9 +48,9 @@ def seeds(text: str) -> list[int]:
 
 
 def several(name: str, text: str) -> list[Any]:
-    """The values of a recipe's option in "a,b"; of one that takes words or numbers with commas, the only one.
+    """The values of a recipe's option in "a,b"; a single value if commas are part of the option's own syntax.
 
-    Raises RecipeError for an empty or repeated one, or one that the option cannot have.
+    Raises RecipeError if a value is empty, repeated, or not allowed for the option.
     """
     if name in _BY_OPTION:
         return [*values(name, text, str, tuple(_BY_OPTION[name].parts))]
@@ -63,10 +63,10 @@ def several(name: str, text: str) -> list[Any]:
 
 
 def expand(axes: Mapping[str, Sequence[Any]]) -> list[Recipe]:
-    """A recipe for each combination of the options' values, each once; a value of None is the default.
+    """A recipe for each combination of the options' values, without duplicates; None means the option's default.
 
-    Raises RecipeError for a recipe that cannot be, for a value that no network or optimizer of the plan has, and for
-    more than MOST combinations.
+    Raises RecipeError for an invalid recipe, for an option that no network or optimizer of the plan takes, and for more
+    than MOST combinations.
     """
     axes = {current_name(name): each for name, each in axes.items()}
     count = 1
@@ -88,15 +88,15 @@ def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:
 
 
 def complete(given: Mapping[str, Any]) -> Recipe:
-    """The recipe with these values; those that its parts do not have do not count, and None is the default.
+    """The recipe with these values. Options that its parts do not have are ignored; None means the default.
 
-    Raises RecipeError for one that cannot be.
+    Raises RecipeError if the recipe is invalid.
     """
     return Recipe.of(ignoring=True, **given)
 
 
 def _require_taker(name: str, given: Sequence[Any], axes: Mapping[str, Sequence[Any]]) -> None:
-    """Raise RecipeError where an option was given that nothing in the plan takes."""
+    """Raise RecipeError if an option was given that nothing in the plan takes."""
     kind = kind_of(name)
     if kind is None or kind.several or all(value is None for value in given):
         return

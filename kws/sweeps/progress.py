@@ -1,6 +1,6 @@
-"""What a sweep shows of itself: on a terminal one live display of all runs, elsewhere a line a run that has ended.
+"""A sweep's progress: one live display of all runs on a terminal, otherwise one line per finished run.
 
-The display is drawn from the registry, which every process writes to: so it shows runs on other machines, too.
+The display is drawn from the registry, which every worker writes to, so it also shows runs on other machines.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _MOST_ROWS = 16  # runs shown at once
 
 
 class SweepProgress:
-    """Draws how far `total` runs are: those that are expected, of which `tell` says what they are called.
+    """Draws the progress of `total` runs; `tell` gives the label of a run's recipe.
 
-    `seconds` is how long they may take in all. What there is to wait for besides is said in `waiting`.
+    expect() names the runs to draw. `seconds` is the estimated time for all of them. `waiting` says what else the sweep
+    is waiting for.
     """
 
     def __init__(self, total: int, db: Location, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
@@ -61,11 +62,11 @@ class SweepProgress:
             self._registry.__exit__()
 
     def expect(self, recipe: Recipe, weight: float = 1.0) -> None:
-        """Draw its run while it is trained; its `weight` is how long that may take beside others."""
+        """Draw this recipe's run while it trains; `weight` is its expected duration relative to the others."""
         self._weights[recipe.digest] = weight
 
     def ended(self, ended: Ended) -> None:
-        """Say that a run has ended, and how."""
+        """Report that a run has ended, and how."""
         self._done += 1
         self._done_weight += self._weights.get(ended.recipe.digest, 1.0)
         self._failed += ended.result["status"] == FAILED
@@ -77,17 +78,17 @@ class SweepProgress:
             console.say(text)
 
     def note(self, text: str) -> None:
-        """Say something in between."""
+        """Print a message above the display."""
         if self._live:
             self._live.console.print(visible(text), soft_wrap=True)
         else:
             console.say(visible(text))
 
     def passed(self) -> None:
-        """Some time has passed: look at the registry, and draw."""
+        """Poll the registry if it is time to, and redraw; call this regularly."""
         if self._live and time.monotonic() - self._looked > _LOOK_SECONDS:
             self._looked = time.monotonic()
-            with suppress(RegistryError):  # it is only looked at; who writes to it will say what is wrong
+            with suppress(RegistryError):  # read only: whoever writes to the registry reports what is wrong
                 self._registry = self._registry or Follower(self._db)
                 followed = self._registry.look(datetime.now(UTC))
                 self._running = [
@@ -118,15 +119,15 @@ class SweepProgress:
         self._live.update(Group(rows, summary), refresh=True)
 
     def _share(self) -> float:
-        """How much of all is done, by weight."""
+        """The fraction of all work that is done, by weight."""
         begun = sum(
             self._weights[each.run.recipe.digest] * len(each.epochs) / each.run.recipe.epochs for each in self._running
         )
-        unknown = max(self._total - len(self._weights), 0)  # as many runs of a search are not drawn yet
+        unknown = max(self._total - len(self._weights), 0)  # runs of a search whose recipes are not drawn yet
         return min((self._done_weight + begun) / (sum(self._weights.values()) + unknown), 1.0)
 
     def _left(self, share: float) -> str:
-        """The time left: at first from the estimate, and more and more from what was done since the start."""
+        """The time left: a blend that moves from the initial estimate to the measured rate as work gets done."""
         spent = time.monotonic() - self._start
         at_this_rate = spent * (1 - share) / share if share > 0.02 else None
         if self._estimate is None:
@@ -139,7 +140,7 @@ class SweepProgress:
 
 
 def named(ended: Ended, tell: Callable[[Recipe], str]) -> str:
-    """A run by its id, where it has one, and its recipe."""
+    """A run's id, if it has one, and its recipe's label."""
     run = ended.result.get("run")
     return f"run {run} ({tell(ended.recipe)})" if run else tell(ended.recipe)
 

@@ -1,10 +1,13 @@
-"""RayExecutor: Ray places the work on a cluster's nodes, and moves it when a node or process dies.
+"""RayExecutor: Ray places tasks on a cluster's nodes, and moves them when a node or process dies.
 
-Each task is one of Ray's. Ray keeps a process for the next task, and with it what a Trainer holds: torch, the data, the
-registry's connection. A task whose process or node died is tried again elsewhere, by Ray; it then finds its run in the
-registry and goes on from its last checkpoint. So the registry must be one that all nodes see: of a file, they show it
-by a mark that the sweep leaves beside it. Ray prints what happens to its nodes on stdout, takes SIGTERM for itself, and
-makes of any signal a Ctrl-C; here stdout is for results alone, and each signal ends the sweep in its own way.
+Decisions:
+- Each task is one Ray task. Ray reuses a process for the next task, and with it what a Trainer holds: torch, the data
+  and the registry connection.
+- Ray retries a task elsewhere if its process or node died. The retry finds its run in the registry and resumes from the
+  last checkpoint. So all nodes must see the same registry. If it is a file, the sweep creates a marker file beside it,
+  and a node must see that marker.
+- Ray prints node events on stdout, takes over SIGTERM, and turns every signal into Ctrl-C. Here stdout is for results
+  only, and each signal ends the sweep in its own way, so the executor undoes all three.
 """
 
 from __future__ import annotations
@@ -33,18 +36,18 @@ from kws.training.stopping import Stopped, stoppable
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-RETRIES = 10  # of a task whose process or node died
+RETRIES = 10  # of a task if its process or node died
 STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 5.0
-_LOOK_SECONDS = 5.0  # between two looks at how large the cluster is
-_AHEAD = 2  # tasks for each place, so that none waits for this process
+_LOOK_SECONDS = 5.0  # between two queries of the cluster's size
+_AHEAD = 2  # tasks per slot, so that no slot waits for this process
 
 
 class RayExecutor:
-    """The cluster at an address, or one on this machine with room for so many `jobs`, which ends with this.
+    """The cluster at `address`, or a new one on this machine with room for `jobs` runs, which ends with the executor.
 
-    With an existing cluster, `jobs` is the most at once, and None as many as it has room for. Raises KwsError where Ray
-    is not installed, or the cluster cannot be reached.
+    With an existing cluster, `jobs` is the most runs at once; None means as many as the cluster has room for. Raises
+    KwsError if Ray is not installed or the cluster cannot be reached.
     """
 
     def __init__(
@@ -57,11 +60,11 @@ class RayExecutor:
         self._ray, self._config, self._address = ray, config, address
         self._most, self._threads, self._cuda = jobs, threads, cuda
         self._tasks: dict[ObjectRef, Task] = {}
-        self._places: list[int] = []  # of each node that has any
+        self._places: list[int] = []  # slots of each node that has any
         self._looked = float("-inf")
         self._mark: str | None = None
-        self._stop: KeyboardInterrupt | None = None  # what a signal raised here
-        self._left = ExitStack()  # what is undone at the end
+        self._stop: KeyboardInterrupt | None = None  # what a signal handler raised
+        self._left = ExitStack()  # clean-up for the end
 
     def __enter__(self) -> Self:
         if self._address:
@@ -97,7 +100,7 @@ class RayExecutor:
         return self
 
     def _begin(self) -> None:
-        """Mark the registry's folder, and see whether there is room for any run."""
+        """Create the marker file beside the registry, and check that some node has room for a run."""
         if "://" not in self._config.db:
             db = Path(self._config.db)
             mark = db.with_name(f".{db.name}.sweep-{uuid.uuid4().hex[:8]}")
@@ -111,7 +114,7 @@ class RayExecutor:
             console.say(f"note: no node of the cluster has {needed} for a run; waiting until one joins")
 
     def __exit__(self, *_: object) -> None:
-        for reference in reversed(self._tasks):  # those that wait first, or they would begin
+        for reference in reversed(self._tasks):  # cancel waiting tasks first, or they would start
             with suppress(Exception):
                 self._ray.cancel(reference)
         if self._tasks:
@@ -121,18 +124,18 @@ class RayExecutor:
 
     @property
     def jobs(self) -> int:
-        """How many tasks the cluster works on at once; 1 while it has no room for any."""
+        """How many tasks the cluster can run at once; 1 while it has no room for any."""
         places = max(sum(self._room_of_nodes()), 1)
         return min(self._most or places, places)
 
     @property
     def where(self) -> str:
-        """How many nodes it has that can train."""
+        """The number of nodes that can train, as " on 2 nodes of Ray"."""
         nodes = len(self._room_of_nodes())
         return f" on {nodes} node{'' if nodes == 1 else 's'} of Ray"
 
     def _noting(self, handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
-        """The same handler of a signal, but that what it raises is known here."""
+        """The same signal handler, except that the executor remembers what it raises."""
 
         def noting(number: int, frame: FrameType | None) -> None:
             try:
@@ -144,7 +147,7 @@ class RayExecutor:
         return noting
 
     def _room_of_nodes(self) -> list[int]:
-        """How many tasks each node has room for that has room for any; looked at every few seconds, for nodes join."""
+        """How many tasks fit on each node that has room for any; refreshed every few seconds, since nodes may join."""
         if time.monotonic() - self._looked > _LOOK_SECONDS:
             alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             places = [int(has.get("CPU", 0) // self._threads) for has in alive]
@@ -154,12 +157,12 @@ class RayExecutor:
         return self._places
 
     def room(self) -> int:
-        """How many more tasks can be taken now."""
+        """How many more tasks can be submitted now."""
         most = self._most or max(_AHEAD * self.jobs, 1)
         return most - len(self._tasks)
 
     def submit(self, task: Task) -> None:
-        """Hand the task to Ray."""
+        """Submit the task to Ray."""
         recipe = task["recipe"]
         if task["do"] == "probe":
             console.say(f"a node of the cluster reads {recipe['data']} ...")
@@ -169,28 +172,28 @@ class RayExecutor:
         self._tasks[work.remote(self._config, task, self._mark)] = task
 
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
-        """Those that have come within so many seconds."""
+        """The results that arrive within `seconds`."""
         if not self._tasks:
             time.sleep(seconds)
             return []
         try:
             ended, _ = self._ray.wait([*self._tasks], num_returns=1, timeout=seconds, fetch_local=True)
-        except KeyboardInterrupt as stop:  # which Ray makes of any signal
+        except KeyboardInterrupt as stop:  # Ray raises it for any signal
             raise (self._stop or stop) from None
         found = []
         for reference in ended:
             try:
                 told = self._ray.get(reference)
-            except self._ray.exceptions.RayTaskError as error:  # not of training, whose errors are results
+            except self._ray.exceptions.RayTaskError as error:  # not a training error: those are results
                 told = {"status": REFUSED, "error": _cannot_work(str(error))}
-            except self._ray.exceptions.RayError as error:  # after its own retries
+            except self._ray.exceptions.RayError as error:  # after Ray's own retries
                 told = {"status": FAILED, "run": None, "error": _sentence(error)}
             found.append((self._tasks.pop(reference), told))
         return found
 
 
 def _require_answer(address: str) -> None:
-    """Raise KwsError where nobody listens at HOST:PORT, which Ray itself would try for minutes."""
+    """Raise KwsError if nothing listens at HOST:PORT; Ray itself would keep trying for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         try:
@@ -203,14 +206,14 @@ def _require_answer(address: str) -> None:
 
 @cache
 def _trainer(config: WorkerConfig) -> Trainer:
-    """This process's, kept from one task to the next."""
+    """This process's Trainer, kept between tasks."""
     return Trainer(config)
 
 
 def _work(config: WorkerConfig, task: Task, mark: str | None) -> Result:
-    """What a task does, in a process of some node; one that is told to end, for its node does, counts as dead."""
-    streams.guard()  # Ray keeps what it prints in files of its own, whose disk may be full
-    if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels a task by it
+    """Carry out a task in a process of some node; the status is DIED if a signal stops it because its node ends."""
+    streams.guard()  # Ray redirects prints to its own files, whose disk may be full
+    if not callable(signal.getsignal(signal.SIGINT)):  # ignored under nohup; Ray cancels tasks with it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with stoppable():
@@ -230,13 +233,13 @@ def _work(config: WorkerConfig, task: Task, mark: str | None) -> Result:
 
 
 def _cannot_work(error: str) -> str:
-    """What a task's own error comes to, of which Ray tells the whole traceback."""
+    """One sentence for an error of a task itself, for which Ray gives the whole traceback."""
     why = error.strip().splitlines()[-1].strip()
-    # Ray keeps the class of what a task's import raised only as the first word of that line.
+    # Ray keeps the class of an import error only as the first word of the traceback's last line.
     about = "; install the same kws there, with all it needs" if why.startswith("ModuleNotFoundError:") else ""
     return f"a node of the cluster cannot work for the sweep ({why}){about}"
 
 
 def _sentence(error: BaseException) -> str:
-    """The first sentence of an error that may have many lines."""
+    """The first line of an error's message, without its final period."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".")

@@ -1,9 +1,11 @@
-"""The line of recipes on their way to an executor's processes, until each has ended.
+"""The scheduler submits a plan's recipes to an executor until each has ended.
 
-A recipe whose process died goes back to its head, DEATHS times at most. One that a process of somebody else trains is
-asked for again and again, until it is finished or can be taken over: at once where its process is seen to be gone, and
-where that cannot be seen, for it is on another machine, when it has given no sign for SILENT_SECONDS of our own clock.
-What is waited for is said.
+- If a worker dies, its recipe goes back to the head of the queue. A recipe fails once DEATHS workers have died on it.
+- A recipe that a process outside this sweep is training is submitted again and again, until its run has finished or can
+  be taken over. A run can be taken over at once if its process is known to be gone. If its process cannot be seen,
+  because it is on another machine, the run can be taken over after SILENT_SECONDS without a sign of life, by our own
+  clock.
+- The scheduler reports which runs it is waiting for.
 """
 
 from __future__ import annotations
@@ -27,30 +29,30 @@ _ASK_AGAIN_SECONDS = 1.0
 
 
 class Executor(Protocol):
-    """Processes that work on tasks (see kws.sweeps.trainer), here or elsewhere."""
+    """Processes that carry out tasks (see kws.sweeps.trainer), here or elsewhere."""
 
     @property
     def jobs(self) -> int:
-        """How many runs it trains at once."""
+        """How many runs it can train at once."""
 
     @property
     def where(self) -> str:
-        """Where that is, as " on 2 nodes of Ray"; "" for this machine."""
+        """Where it trains, as " on 2 nodes of Ray"; "" for this machine."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start."""
 
     def __exit__(self, *_: object) -> None:
-        """End all processes; runs at hand end as interrupted."""
+        """Stop all processes; current runs end as interrupted."""
 
     def room(self) -> int:
-        """How many more tasks can be taken now."""
+        """How many more tasks can be submitted now."""
 
     def submit(self, task: Task) -> None:
-        """Take a task."""
+        """Submit a task."""
 
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
-        """The tasks answered within so many seconds, with status DIED where the process died."""
+        """The tasks whose results arrive within `seconds`; the status is DIED if the process died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,11 @@ class Ended:
 
 @dataclass
 class _Other:
-    """A run that somebody else's process trains, when to ask again, and its last sign where it cannot be seen."""
+    """A run that a process outside this sweep trains.
+
+    `due` is when to submit its task again. `sign` is its last sign of life if its process cannot be seen, and `silent`
+    is for how many seconds that sign has not changed.
+    """
 
     task: Task
     run: str
@@ -75,10 +81,11 @@ class _Other:
 
 @dataclass
 class Scheduler:
-    """Recipes to train, on data with these fingerprints by (data, words).
+    """Recipes to train, and the fingerprints of their data by (data, words).
 
-    `elsewhere` is how many others train now, and `unseen` says of each of those that cannot be seen from here, by its
-    run's id, when it gave its last sign and in how many seconds it is gone on with if it gives no other.
+    `elsewhere` counts the runs that processes outside this sweep are training now. `unseen` describes those of them
+    whose process cannot be seen from here, by run id: the time of the last sign of life, and in how many seconds the
+    run is resumed here unless another sign comes.
     """
 
     executor: Executor
@@ -88,7 +95,7 @@ class Scheduler:
     unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def ended(self) -> Iterator[Ended | None]:
-        """Each recipe as it ends, and None whenever some time has passed. Raises KwsError where nobody can work."""
+        """Each recipe as it ends, and None at regular intervals. Raises KwsError if a worker cannot work at all."""
         left = deque(
             as_task(recipe, do="train", at=i, fingerprint=self.fingerprints[recipe.data, recipe.words])
             for i, recipe in enumerate(self.plan)
@@ -100,7 +107,7 @@ class Scheduler:
         while left or others or asked:
             now = time.monotonic()
             for other in others.values():
-                if other.due <= now and self.executor.room() > len(left):  # never before what is surely left to do
+                if other.due <= now and self.executor.room() > len(left):  # tasks that are surely left come first
                     silent = other.sign if other.sign and other.silent > SILENT_SECONDS else None
                     left.append({**other.task, "silent": silent})
                     other.due = float("inf")
@@ -138,15 +145,15 @@ class Scheduler:
 
 
 def result_of(executor: Executor, what: str, recipe: Recipe) -> Result:
-    """Ask one process something and wait for it. Raises KwsError where it refuses, or always dies."""
+    """The result of one task other than training. Raises KwsError if the worker refuses it, or always dies."""
     executor.submit(as_task(recipe, do=what))
     return wait(executor)
 
 
 def wait(executor: Executor) -> Result:
-    """The result of the only task that was submitted, after saying what it tells.
+    """The result of the only submitted task, after printing the messages that came with it.
 
-    Raises KwsError where the process refuses, or always dies.
+    Raises KwsError if the worker refuses the task, or always dies.
     """
     for death in range(DEATHS):
         while not (found := executor.results(LOOK_SECONDS)):

@@ -1,16 +1,16 @@
-"""A search over hyperparameters by Optuna (arXiv:1907.10902): which recipe to try next, and which trial to give up.
+"""A hyperparameter search by Optuna (arXiv:1907.10902): which recipe to try next, and which trial to prune.
 
 Decisions:
-- A trial is a run with the search's tag, and the registry is the search's only state: Optuna's study is made anew from
-  it whenever the search goes on.
-- What counts is the validation accuracy of the epoch that the recipe selects; the test split plays no part.
-- Trial k is drawn with the seed + k, so that it depends on the trials before it and on nothing else.
-- No recipe is tried twice. One that is drawn again is drawn anew, and where the ranges hold few recipes, those that are
-  left are chosen from.
-- A trial is given up by the median rule: after an epoch at which its best accuracy so far is below the median of the
-  earlier trials' at that epoch, never among the first few trials nor in the first epochs.
-- Optuna is told what became of a trial: its score, that it was given up, or that it failed. One that diverged scores 0,
-  since its recipe reached nothing: that is not to be tried again nearby.
+- A trial is a run with the search's tag. The registry is the search's only state: the Optuna study is rebuilt from it
+  whenever the search resumes.
+- The objective is the validation accuracy of the epoch that the recipe selects. The test split is never used.
+- Trial k is drawn with the seed + k, so that it depends only on the trials before it.
+- No recipe is tried twice. A repeated draw is drawn again. If the ranges hold only few recipes, the trial is finally
+  chosen among the remaining ones.
+- Pruning follows the median rule: a trial is pruned after an epoch at which its best accuracy so far is below the
+  median of the earlier trials at that epoch. The first few trials are never pruned, and no trial in its first epochs.
+- Optuna gets each trial's outcome: its score, pruned, or failed. A diverged trial scores 0, so that Optuna avoids its
+  neighbourhood.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
 from kws.sweeps.plan import complete, several
 from kws.training.runner import PRUNED, PRUNED_BEFORE
 
-FIRST_TRIALS = 5  # which are drawn at random and never given up
-MOST_LISTED = 10_000  # recipes of ranges that are few enough to be listed
-_DRAWS = 20  # of one trial, until it is a recipe that was not tried
+FIRST_TRIALS = 5  # drawn at random and never pruned
+MOST_LISTED = 10_000  # recipes; a larger space is not listed
+_DRAWS = 20  # attempts per trial to draw a recipe that was not tried
 _GIVEN_UP = re.compile(rf"stopped after epoch \d+: ({re.escape(PRUNED)}|{re.escape(PRUNED_BEFORE)})")
 _DIVERGED = re.compile(r"the (training|validation) loss became \S+ in .*epoch \d+\)?; try a --learning-rate below \S+")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def values(field: str, text: str) -> BaseDistribution:
-    """What "1e-4:1e-1" (a range) or "64,256" (values) stands for.
+    """The distribution for "1e-4:1e-1" (a range) or "64,256" (values).
 
     Raises RecipeError for anything else, for a range from high to low, and for a value that no recipe can have.
     """
@@ -73,25 +73,25 @@ def values(field: str, text: str) -> BaseDistribution:
 
 
 def is_linear(field: str, distribution: BaseDistribution) -> bool:
-    """Whether a range that is mostly drawn by powers of ten cannot be, since it begins at 0."""
+    """Whether a field that is normally drawn on a log scale is drawn linearly, because its range begins at 0."""
     option = every_option().get(field)
     return bool(option and option.log) and not getattr(distribution, "log", True) and not distribution.single()
 
 
 def only_value(distribution: BaseDistribution) -> Any:
-    """The value of a range or a list of values that has no other."""
+    """The only value of a distribution that has a single one."""
     return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Where is searched: a distribution for each searched field of a recipe, and the fields that stay the same."""
+    """The search space: a distribution for each searched recipe field, and the fixed fields."""
 
     searched: Mapping[str, BaseDistribution]
     fixed: Mapping[str, Any]
 
     def tag(self, name: str | None, fingerprint: str, seed: int) -> str:
-        """What the runs of this search have in common: its name, else a digest of all that makes it."""
+        """The tag of this search's runs: from its name, or else from a digest of everything that defines it."""
         if name is not None:
             return f"tune-{name}"
         about = [{k: optuna.distributions.distribution_to_json(v) for k, v in self.searched.items()}, fingerprint, seed]
@@ -99,7 +99,7 @@ class Space:
         return f"tune-{hashlib.sha256(json.dumps([about, fixed], sort_keys=True).encode()).hexdigest()[:8]}"
 
     def recipe(self, trial: Trial) -> Recipe:
-        """The recipe that a trial draws; raises RecipeError where it cannot be."""
+        """The recipe that a trial draws. Raises RecipeError if it is invalid."""
         fields = dict(self.fixed)
         if "opt" in self.searched:
             fields["opt"] = self._drawn(trial, "opt")
@@ -109,16 +109,16 @@ class Space:
         return complete(fields)
 
     def of(self, recipe: Recipe) -> dict[str, Any]:
-        """What a trial drew to come to this recipe."""
+        """The searched fields' values in this recipe, as a trial would have drawn them."""
         drawn = {name: recipe.values.get(name) for name in self.searched}
         return {name: value for name, value in drawn.items() if value is not None}
 
     def key(self, recipe: Recipe) -> tuple[Any, ...]:
-        """What two recipes of this space have in common where they are the same trial."""
+        """A key that is equal for two recipes of this space if they are the same trial."""
         return tuple(recipe.values.get(name) for name in self.searched)
 
     def holds(self, recipe: Recipe) -> bool:
-        """Whether a trial could have drawn this recipe, wherever its data lies and whatever decides bits alone."""
+        """Whether a trial could have drawn this recipe, ignoring the data's path and fields that decide bits alone."""
         if recipe.arch != self.fixed["arch"] or recipe.opt not in OPTIMIZER.parts:
             return False
         drawn = self.of(recipe)
@@ -127,7 +127,7 @@ class Space:
         return complete({**self.fixed, **drawn}).digest == recipe.digest
 
     def listed(self) -> list[Recipe] | None:
-        """Every recipe that can be drawn; None where there are too many to list."""
+        """Every recipe that can be drawn; None if there are too many to list."""
         choices = {name: _choices(distribution) for name, distribution in self.searched.items()}
         count = 1
         for each in choices.values():
@@ -149,7 +149,7 @@ class Space:
 
 
 def takes(chosen: Mapping[str, Any], name: str) -> bool:
-    """Whether a recipe whose parts are chosen so has an option by that name."""
+    """Whether a recipe with these chosen parts has an option of that name."""
     kind = kind_of(name)
     if kind is None or kind.several:
         return True
@@ -163,7 +163,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def _choices(distribution: BaseDistribution) -> Sequence[Any] | None:
-    """The values that can be drawn; None where they are too many to list."""
+    """The values that can be drawn; None if there are too many to list."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
     if isinstance(distribution, IntDistribution):
@@ -172,12 +172,12 @@ def _choices(distribution: BaseDistribution) -> Sequence[Any] | None:
 
 
 class Search:
-    """A study over a space, from the trials that are there."""
+    """An Optuna study over a space; add() gives it the existing trials."""
 
     def __init__(self, space: Space, *, random: bool, prune: bool, seed: int, epochs: int) -> None:
         self.space, self._random, self._seed = space, random, seed
         self._tried: set[tuple[Any, ...]] = set()
-        self._repeated: set[int] = set()  # Optuna's numbers of draws that were no trials
+        self._repeated: set[int] = set()  # Optuna's numbers of draws that did not become trials
         pruner = (
             optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=max(epochs // 5, 1) + 1)
             if prune
@@ -186,11 +186,11 @@ class Search:
         self._study = optuna.create_study(direction="maximize", pruner=pruner)
 
     def has(self, recipe: Recipe) -> bool:
-        """Whether a recipe has been a trial, or is one now."""
+        """Whether a recipe is or was a trial."""
         return self.space.key(recipe) in self._tried
 
     def add(self, run: Run, accuracies: Sequence[float]) -> None:
-        """A trial that has ended, with its validation accuracy after each epoch."""
+        """Add a trial that has ended, with its validation accuracy after each epoch."""
         self._tried.add(self.space.key(run.recipe))
         params = self.space.of(run.recipe)
         state, value = _told(run, accuracies)
@@ -205,9 +205,9 @@ class Search:
         )
 
     def begin(self, again: Recipe | None = None) -> tuple[Trial, Recipe] | None:
-        """The next trial and its recipe: one that is there and has not ended, if so, else a new one.
+        """The next trial and its recipe: `again`, a recipe whose trial has not ended, or else a new draw.
 
-        None where every recipe that the ranges hold has been tried.
+        None if every recipe in the ranges has been tried.
         """
         number = len(self._tried)
         if again is not None:
@@ -218,7 +218,7 @@ class Search:
             if not self.has(recipe):
                 self._tried.add(self.space.key(recipe))
                 return trial, recipe
-            self._study.tell(trial, state=TrialState.FAIL)  # Optuna learns nothing of it
+            self._study.tell(trial, state=TrialState.FAIL)  # Optuna learns nothing from it
             self._repeated.add(trial.number)
         left = [recipe for recipe in self.space.listed() or () if not self.has(recipe)]
         return self._again(random.Random(self._seed + number).choice(left), number) if left else None
@@ -226,12 +226,12 @@ class Search:
     def _again(self, recipe: Recipe, number: int) -> tuple[Trial, Recipe]:
         self._study.enqueue_trial(self.space.of(recipe))
         trial = self._ask(number, 0)
-        self.space.recipe(trial)  # so that the trial has its values
+        self.space.recipe(trial)  # gives the trial its values
         self._tried.add(self.space.key(recipe))
         return trial, recipe
 
     def _ask(self, number: int, draw: int) -> Trial:
-        """A trial that draws by the seed + its number; by another seed where that has drawn what was tried."""
+        """A trial that draws with the seed + its number, or with a derived seed if earlier draws repeated a recipe."""
         seed = (self._seed + number) % 2**32
         if draw:
             seed = random.Random(f"{seed} {draw}").getrandbits(32)
@@ -246,12 +246,12 @@ class Search:
         return self._study.ask()
 
     def gives_up(self, trial: Trial, epoch: int, accuracy: float) -> bool:
-        """Take a trial's validation accuracy after an epoch; whether it is to end there."""
+        """Record a trial's validation accuracy after an epoch; returns whether to prune it."""
         trial.report(accuracy, epoch)
         return bool(trial.should_prune())
 
     def end(self, trial: Trial, run: Run, accuracies: Sequence[float]) -> None:
-        """Take how a trial ended."""
+        """Record how a trial ended."""
         state, value = _told(run, accuracies)
         if state == TrialState.PRUNED and not accuracies:
             trial.report(0.0, 0)
@@ -259,32 +259,32 @@ class Search:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """All trials, those on their way among them."""
+        """All trials, including those that are still running."""
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.number not in self._repeated]
 
 
 def score(recipe: Recipe, accuracies: Sequence[float]) -> float:
-    """What a finished run reached on the validation split, at the epoch that its recipe selects."""
+    """A finished run's validation accuracy at the epoch that its recipe selects."""
     return max(accuracies) if recipe.selection == BEST else accuracies[-1]
 
 
 def has_ended(run: Run) -> bool:
-    """Whether a run of a search needs no more: it is finished, given up, or has failed."""
+    """Whether a run of a search needs no more work: it finished, was pruned, or failed."""
     return run.status in (FINISHED, FAILED) or was_given_up(run)
 
 
 def was_given_up(run: Run) -> bool:
-    """Whether a run was ended for its accuracy."""
+    """Whether a run was pruned because of its accuracy."""
     return run.status == INTERRUPTED and bool(_GIVEN_UP.fullmatch(run.error or ""))
 
 
 def has_diverged(run: Run) -> bool:
-    """Whether a run failed since its loss was no longer a finite number."""
+    """Whether a run failed because its loss became infinite or NaN."""
     return run.status == FAILED and bool(_DIVERGED.fullmatch(run.error or ""))
 
 
 def _told(run: Run, accuracies: Sequence[float]) -> tuple[TrialState, float | None]:
-    """What Optuna is told of a trial: its state, and its value where it has one."""
+    """A trial's outcome for Optuna: its state, and its value if it has one."""
     if run.status == FINISHED:
         return TrialState.COMPLETE, score(run.recipe, accuracies)
     if has_diverged(run):
@@ -293,6 +293,6 @@ def _told(run: Run, accuracies: Sequence[float]) -> tuple[TrialState, float | No
 
 
 def _steps(accuracies: Sequence[float], state: TrialState) -> dict[int, float]:
-    """The accuracies by their epochs; a trial that was given up must have one."""
+    """The accuracies by epoch; Optuna requires at least one of a pruned trial."""
     told = dict(enumerate(accuracies, 1))
     return told or ({0: 0.0} if state == TrialState.PRUNED else {})

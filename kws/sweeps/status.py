@@ -1,7 +1,8 @@
-"""Where a plan stands: what of it the registry has, in what order the rest is trained, and how long that may take.
+"""Plan status: which runs of a plan the registry has, in which order the rest is trained, and a time estimate for it.
 
-Before the data is read, runs are known by the name of their data, which is what --dry-run goes by; then by its
-fingerprint. The estimate is the mean time an epoch of finished runs with the same network, data and threads.
+Before the data is read, runs are matched by the name of their data, which is all that --dry-run uses. Afterwards they
+are matched by the data's fingerprint. The estimate is the mean time per epoch of finished runs with the same network,
+data and number of threads.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ _ABOUT = {
     FINISHED: "finished", RUNNING: "running elsewhere", INTERRUPTED: "to go on with", FAILED: "failed before",
     NEW: "new",
 }  # fmt: skip
-_ORDER = (INTERRUPTED, FAILED, NEW, RUNNING)  # what was begun ends first; what others train may be there in the end
-_NAMED = 40  # runs of a plan that is listed run by run
+_ORDER = (INTERRUPTED, FAILED, NEW, RUNNING)  # resume first; runs of others last: they may finish meanwhile
+_NAMED = 40  # a longer plan is not listed run by run
 Fingerprints = Mapping[tuple[str, tuple[str, ...]], str]
 Kind = tuple[str, str, int]  # what runs of the same speed have in common
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanStatus:
-    """A plan, each recipe's equal runs on any data, the furthest first, and the one of them that counts."""
+    """A plan; for each recipe its equal runs on any data, the furthest first, and the one of them that counts."""
 
     plan: Sequence[Recipe]
     alike: Sequence[Sequence[Known]]
     found: Sequence[Known | None]
     seconds_an_epoch: Mapping[Kind, float]  # of finished runs
-    tell: Callable[[Recipe], str]  # what a run of this plan is called
+    tell: Callable[[Recipe], str]  # the label of a recipe in this plan
     fingerprints: Fingerprints = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Sequence[Recipe], db: Location | None) -> PlanStatus:
-        """What of a plan is in the registry (None: there is none yet), by the names of its data."""
+        """The status of a plan in the registry (None: there is no registry yet), matched by the names of its data."""
         known: dict[str, list[Known]] = {}
         if db:
             with PlanReader(db) as registry:
@@ -53,7 +54,7 @@ class PlanStatus:
         return cls(plan=plan, alike=alike, found=found, seconds_an_epoch=each, tell=labels.of_plan(plan))
 
     def on(self, fingerprints: Fingerprints) -> PlanStatus:
-        """The same, by what the data is."""
+        """The same plan, matched by the data's fingerprints."""
         found = []
         for recipe, runs in zip(self.plan, self.alike, strict=True):
             fingerprint = fingerprints[recipe.data, recipe.words]
@@ -61,7 +62,7 @@ class PlanStatus:
         return replace(self, found=found, fingerprints=fingerprints)
 
     def state(self, at: int) -> str:
-        """What a recipe's run is: new, or the run's status; one that is lost counts as interrupted."""
+        """The status of a recipe's run, or NEW if there is none; a lost run counts as interrupted."""
         run = self.found[at]
         return NEW if run is None else INTERRUPTED if run.status == LOST else run.status
 
@@ -70,22 +71,22 @@ class PlanStatus:
         return [self.state(at) for at in range(len(self.plan))]
 
     def left(self, *, retry: bool) -> list[Recipe]:
-        """What is to be trained or waited for, in its order."""
+        """The recipes to train or wait for, in the order of training."""
         states = self._states
         wanted = [at for at, state in enumerate(states) if state != FINISHED and (retry or state != FAILED)]
         return [self.plan[at] for at in sorted(wanted, key=lambda at: _ORDER.index(states[at]))]
 
     def untimed(self, *, retry: bool) -> dict[Kind, Recipe]:
-        """A recipe of each kind that is left and of which no run has finished."""
+        """One recipe of each remaining kind of which no run has finished yet."""
         return {kind(recipe): recipe for recipe in self.left(retry=retry) if kind(recipe) not in self.seconds_an_epoch}
 
     def seconds(self, recipe: Recipe, more: Mapping[Kind, float]) -> float | None:
-        """Seconds that a run may take; None where its kind was never timed."""
+        """The estimated seconds of a run; None if its kind was never timed."""
         each = self.seconds_an_epoch.get(kind(recipe), more.get(kind(recipe)))
         return None if each is None else recipe.epochs * each
 
     def estimate(self, jobs: int, more: Mapping[Kind, float], *, retry: bool) -> float | None:
-        """Seconds that the rest may take, so many at once; None where a kind of run was never timed."""
+        """The estimated seconds of the rest with `jobs` runs at once; None if a kind of run was never timed."""
         seconds = [self.seconds(recipe, more) for recipe in self.left(retry=retry)]
         known = [each for each in seconds if each is not None]
         if len(known) < len(seconds):
@@ -93,7 +94,7 @@ class PlanStatus:
         return max(sum(known) / jobs, *known) if known else 0.0
 
     def lines(self, jobs: int, where: str) -> list[str]:
-        """The plan in a sentence, and run by run where those are not too many."""
+        """The plan in one sentence, then one line per run if there are not too many."""
         counts = Counter(self._states)
         parts = ", ".join(f"{counts[state]:,} {about}" for state, about in _ABOUT.items() if counts[state])
         runs = "1 run" if len(self.plan) == 1 else f"{len(self.plan):,} runs"
@@ -107,7 +108,7 @@ class PlanStatus:
 
 
 def kind(recipe: Recipe) -> Kind:
-    """What is taken to decide how long an epoch takes."""
+    """The properties that are assumed to decide the time of an epoch."""
     return recipe.arch, recipe.data, recipe.threads
 
 

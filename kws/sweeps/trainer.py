@@ -1,8 +1,8 @@
-"""Trainer: what one process of a sweep keeps from one run to the next, and how it comes to a run and trains it.
+"""Trainer: what one process of a sweep does. It claims runs, trains them, and keeps its state from one run to the next.
 
-Tasks and results are plain values, so that they pass through a pipe as JSON or to another machine. Whoever works on
-a run has claimed it in the registry; what it found there instead is a result, too. Everything that ends a run ends as
-a result, but for Ctrl-C, SIGTERM and SIGHUP, which come through as Stopped.
+Tasks and results are plain values, so that they can be sent through a pipe as JSON or to another machine. A process
+claims a run in the registry before it works on it. If the run cannot be claimed, the run's current status is the
+result. Everything that ends a run becomes a result, except Ctrl-C, SIGTERM and SIGHUP, which raise Stopped.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """What all processes of a sweep are told: the registry, the sweep's own command line and where it was typed.
+    """The configuration of all processes of a sweep: the registry, the sweep's command line and its working folder.
 
-    Without `test` runs are not tested at their end. `code` is the digest of the sweep's own kws, which theirs must be.
+    Without `test`, runs are not tested at their end. `code` is the digest of the sweep's own kws package; a worker's
+    must be the same.
     """
 
     db: str
@@ -56,7 +57,7 @@ class WorkerConfig:
 
     @classmethod
     def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> WorkerConfig:
-        """What this command is to tell."""
+        """The configuration for workers of this command."""
         return cls(
             db=in_full(db),
             retry=retry,
@@ -69,14 +70,14 @@ class WorkerConfig:
 
 
 class Trainer:
-    """One process that trains for a sweep. Raises KwsError where it cannot."""
+    """The state of one process that trains for a sweep. Raises KwsError if it cannot work for this sweep."""
 
     def __init__(self, config: WorkerConfig) -> None:
         if config.code != code_digest():
             raise KwsError(
                 f"the code of kws {kws.__version__} in {Path(kws.__file__).parent} is not the sweep's; install the same"
             )
-        with suppress(OSError):  # another machine may not have it; names of data and registries may not need it
+        with suppress(OSError):  # another machine may lack it; absolute paths of data and registry do not need it
             os.chdir(config.folder)
         self._config = config
         self._registry = Claimer(locate(config.db), create=True, tests=config.test)
@@ -84,9 +85,9 @@ class Trainer:
         self._loaded: dict[tuple[Any, ...], Dataset] = {}
 
     def probe(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Result:
-        """The fingerprint of a recipe's data, after making its features where they are missing, with progress.
+        """The fingerprint of a recipe's data, and the messages about the data that should be shown.
 
-        With it comes what is to be told of the data.
+        Computes the features if they are missing, with a progress bar.
         """
         from kws.speech import sentences
 
@@ -95,7 +96,7 @@ class Trainer:
         return {"fingerprint": loaded.card.fingerprint, "told": told}
 
     def time(self, recipe: Recipe) -> Result:
-        """How long an epoch may take in seconds, from a few steps on random clips."""
+        """An estimate of the seconds per epoch, from a few steps on random clips."""
         from kws.training import profile
 
         clips = len(self._data(recipe).splits[TRAIN])
@@ -112,10 +113,10 @@ class Trainer:
         tags: tuple[str, ...] = (),
         keep_going: Callable[[EpochEnd], bool] = lambda _: True,
     ) -> Result:
-        """Train a recipe if it is not there yet, from where it was cut off if it was; what became of its run.
+        """The outcome of a recipe's run; trains it if the registry lacks it, and resumes it if it was cut off.
 
-        `features` is what a listing found, where the clips have been listed already on this machine.
-        Raises DataError where the data here is not that with the fingerprint.
+        `features` is the result of a listing, if the clips have already been listed on this machine. Raises DataError
+        if the data here does not have the given fingerprint.
         """
         from kws.training import checkpoints
 
@@ -156,7 +157,7 @@ class Trainer:
             self._registry.end(claim.run, INTERRUPTED)
             raise Stopped(stop) from None
         except Exception as error:
-            if not isinstance(error, KwsError | RuntimeError | MemoryError):  # nobody foresaw it
+            if not isinstance(error, KwsError | RuntimeError | MemoryError):  # unexpected
                 traceback.print_exc()
             return {"status": FAILED, "run": claim.run, "error": _sentence(error)}
         return {
@@ -183,7 +184,7 @@ class Trainer:
 
 
 def as_task(recipe: Recipe, **more: Any) -> Task:
-    """A recipe, and what else is to be told of it, as plain values."""
+    """A task: the recipe and more fields, as plain values."""
     return {"recipe": recipe.values, **more}
 
 
@@ -194,7 +195,7 @@ def as_recipe(task: Task) -> Recipe:
 
 
 def carry_out(trainer: Trainer, task: Task, keep_going: Callable[[EpochEnd], bool] = lambda _: True) -> Result:
-    """The result of a task: what was wanted, or why this process cannot work for the sweep."""
+    """The result of a task, or REFUSED with the reason why this process cannot work for the sweep."""
     try:
         recipe = as_recipe(task)
         if task["do"] == "probe":

@@ -1,7 +1,7 @@
-"""Trials of a search, from those that the registry has to as many as are wanted, on this machine's processes.
+"""Runs a search's trials on this machine's worker processes until the registry has as many as wanted.
 
-Several searches may work under one tag: each takes what the others' processes train for trials of its own, and waits
-for those. They are looked at again and again, until they have ended or can be taken over, as in kws.sweeps.scheduler.
+Several searches may run under one tag. Each counts the runs of the others' processes as trials of its own, and waits
+for them. It polls them until they have ended or can be taken over, as in kws.sweeps.scheduler.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LOOK_AGAIN_SECONDS = 1.0
 
 @dataclass
 class _Open:
-    """A trial that has not ended: its recipe, the last epoch that the search was told of, and how often it broke off.
+    """A trial that has not ended: its recipe, the last epoch reported to the search, and how often its process died.
 
-    One that another process trains has the last sign of life of that, since when it is that one, and when it is looked
-    at again.
+    If another process trains the trial, `sign` is the last sign of life of that process, `since` is when the sign last
+    changed, and `due` is when to poll the trial again.
     """
 
     trial: Trial
@@ -52,7 +52,7 @@ class _Open:
 
 
 class Trials:
-    """A search's trials; those with its tag that another search's ranges or other clips made are none of them."""
+    """A search's trials; runs with its tag that come from other ranges or other clips do not count."""
 
     def __init__(self, executor: LocalExecutor, search: Search, db: Location, tag: str, fingerprint: str) -> None:
         self._executor, self._search, self._db, self._tag, self._fingerprint = executor, search, db, tag, fingerprint
@@ -61,7 +61,7 @@ class Trials:
         self._ended = 0
 
     def until(self, wanted: int) -> None:
-        """Go on until there are so many, or every recipe was tried. Raises KwsError where the processes cannot work."""
+        """Run trials until there are `wanted`, or every recipe was tried. Raises KwsError if a worker cannot work."""
         listed = self._search.space.listed()
         for _ in self._look():
             pass
@@ -88,7 +88,7 @@ class Trials:
                 shown.passed()
 
     def _begin(self, wanted: int, shown: SweepProgress) -> int:
-        """Begin as many trials as there is room for; returns how many are wanted, fewer where no recipe is left."""
+        """Start as many trials as there is room for; returns how many are wanted, fewer if no recipe is left."""
         while self._ended + len(self._open) < wanted and self._executor.room() > 0:
             for ended in self._look():
                 shown.ended(ended)
@@ -105,7 +105,7 @@ class Trials:
         return wanted
 
     def _look(self) -> Iterable[Ended]:
-        """Take on the runs with the tag that the search does not know yet; those of them that have ended."""
+        """Add the runs with the tag that the search does not know yet; yields those that have ended."""
         with RegistryReader(self._db) as registry:
             for run in of_search(registry.runs(Selection(tags=(self._tag,))), self._search.space, self._fingerprint):
                 recipe = replace(run.recipe, data=self._search.space.fixed["data"])
@@ -123,7 +123,7 @@ class Trials:
                     self._cut_off.append(recipe)
 
     def _look_elsewhere(self) -> Iterable[Ended]:
-        """Those that other processes trained and that have ended; the others are asked for, where there is room."""
+        """The trials of other processes that have ended; submits the others again while there is room."""
         now = time.monotonic()
         for number, one in list(self._open.items()):
             if not one.elsewhere or one.due > now:
@@ -143,7 +143,7 @@ class Trials:
         self._executor.submit(as_task(self._open[number].recipe, do="train", **told))
 
     def _take(self, task: Task, result: dict[str, Any]) -> Ended | None:
-        """What a process said: an epoch, which is answered, or what became of a trial."""
+        """Handle a worker's message: reply to a reported epoch, or return how the trial ended if it did."""
         number = task["at"]
         one = self._open[number]
         if "epoch" in result:
@@ -161,7 +161,7 @@ class Trials:
             if run.status == RUNNING:
                 self._leave(one, result.get("sign"))
                 return None
-        one.deaths += 1  # its process died, or somebody else went on with it and was stopped
+        one.deaths += 1  # its process died, or another process resumed it and was stopped
         if one.deaths == DEATHS:
             raise KwsError(f"{of_trial(one.recipe)}: its process died {DEATHS} times")
         self._submit(number)
@@ -182,10 +182,10 @@ class Trials:
 
     def _gives_up(self, one: _Open, result: dict[str, Any]) -> bool:
         epoch = result["epoch"]
-        if one.told < epoch - 1:  # it goes on: what it had before it was cut off counts, too
+        if one.told < epoch - 1:  # resumed: the epochs before the interruption count, too
             for earlier, accuracy in enumerate(self._known(one)[one.told : epoch - 1], one.told + 1):
                 self._search.gives_up(one.trial, earlier, accuracy)
-        if epoch <= one.told:  # after its process died
+        if epoch <= one.told:  # repeated after its process died
             return False
         one.told = epoch
         return self._search.gives_up(one.trial, epoch, result["validation_accuracy"])
@@ -196,14 +196,14 @@ class Trials:
             return registry.validation_accuracies(run.id) if run else []
 
     def _run_of(self, registry: RegistryReader, recipe: Recipe) -> Run | None:
-        """The run of a trial, if it has begun."""
+        """The run of a trial, if it has started."""
         runs = of_search(registry.runs(Selection(tags=(self._tag,))), self._search.space, self._fingerprint)
         alike = [run for run in runs if self._search.space.key(run.recipe) == self._search.space.key(recipe)]
         return alike[-1] if alike else None
 
 
 def of_search(runs: Iterable[Run], space: Space, fingerprint: str) -> list[Run]:
-    """Those of a tag's runs that are the search's: on its clips, by recipes that it could have drawn, each once."""
+    """The runs of a tag that belong to the search: on its clips, with recipes in its space, one run per recipe."""
     found: dict[tuple[Any, ...], Run] = {}
     for run in runs:
         if run.data_fingerprint == fingerprint and space.holds(run.recipe):
@@ -214,7 +214,7 @@ def of_search(runs: Iterable[Run], space: Space, fingerprint: str) -> list[Run]:
 
 
 def state(run: Run) -> str:
-    """A trial's status: "given up" for one that was ended for its accuracy, and else its run's."""
+    """A trial's status: "given up" if it was pruned, otherwise its run's status."""
     return "given up" if was_given_up(run) else run.status
 
 

@@ -1,8 +1,8 @@
-"""A process of a sweep on this machine: it imports torch once and trains one recipe after another.
+"""A sweep's worker process on this machine: it imports torch once and trains one recipe after another.
 
-Tasks come on stdin and results go to stdout, a JSON object a line. While it trains for a search it tells each epoch,
-and reads whether to go on. When stdin ends, the sweep has been stopped, or killed: the run at hand ends as interrupted
-and the process with it.
+Tasks arrive on stdin and results go to stdout, one JSON object per line. While it trains for a search, it reports each
+epoch and reads whether to continue. When stdin ends, the sweep was stopped or killed: the current run ends as
+interrupted and the process exits.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from kws.training.stopping import Stopped, Terminated, stoppable
 
 
 def _listen(tasks: queue.SimpleQueue[str]) -> None:
-    """Put each line on stdin into the queue; when they end, so does the process."""
+    """Put each line of stdin into the queue; when stdin ends, terminate the process."""
     for line in sys.stdin:
         tasks.put(line)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:
-    """Work on tasks until stdin ends."""
+    """Carry out tasks until stdin ends."""
     gc.set_threshold(ALLOCATIONS)
     streams.guard()
     results = os.dup(1)
-    os.dup2(2, 1)  # whatever prints, prints on stderr
+    os.dup2(2, 1)  # everything that prints, prints on stderr
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def say(value: Any) -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         try:
             while line:
                 line = line[os.write(results, line) :]
-        except OSError:  # the sweep is gone; a run that tells it of an epoch is interrupted, and has not failed
+        except OSError:  # the sweep is gone: the run is interrupted, it has not failed
             raise Terminated from None
 
     def keep_going(epoch: EpochEnd) -> bool:
@@ -53,7 +53,7 @@ def main() -> None:
         return json.loads(tasks.get())
 
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
-    import torch  # noqa: F401 - while the sweep still reads its registry; until it is there, SIGTERM ends this at once
+    import torch  # noqa: F401 - while the sweep still reads its registry; during the import SIGTERM ends this at once
 
     with suppress(KeyboardInterrupt, Stopped), stoppable():
         try:

@@ -1,1 +1,1 @@
-"""All that draws on a terminal: messages, progress, results, and the runs that train now."""
+"""Everything that draws on a terminal: messages, progress, results, and the live display of training runs."""

@@ -1,7 +1,7 @@
-"""Curves in braille characters: a cell of the terminal holds 2 by 4 dots, so that lines are fine in few cells.
+"""Curves in braille characters: a terminal cell holds 2 by 4 dots, so lines look fine even in few cells.
 
-Own code, for it is little: plotext, the library for this, draws through C++ that some machines would have to compile,
-keeps one figure for the whole process, and takes 0.2 s to import and 30 ms a frame.
+This is our own code because it is short. The library for this, plotext, draws through C++ that some machines would have
+to compile, keeps one figure for the whole process, and takes 0.2 s to import and 30 ms per frame.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from rich.style import Style
 from rich.text import Text
 
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row and column within a cell
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # bits by row and column within a cell
 _EMPTY = 0x2800
-_TICK_ROWS = 2  # at least between two labels of the vertical axis
+_TICK_ROWS = 2  # minimum distance between two labels of the vertical axis
 _TICKS = 9  # at most
 _TICK_COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Points (x, y), the first one first, and how they are drawn; `mark` stands at the last of them."""
+    """Points (x, y) in drawing order, and their style; `mark` is drawn at the last point."""
 
     points: Sequence[tuple[float, float]]
     style: Style
@@ -31,10 +31,10 @@ class Curve:
 
 
 def chart(title: str, curves: Sequence[Curve], *, width: int, height: int, unit: str = "", zero: bool = False) -> Text:
-    """Curves in one frame, as `height` lines of at most `width` cells; x are whole numbers, such as epochs.
+    """Curves in one frame, as `height` lines of at most `width` cells; x values are integers, such as epochs.
 
-    `zero` has the vertical axis begin at 0. Later curves are drawn over earlier ones. Without points, or in fewer than
-    16 by 5 cells, it is a title and blank lines.
+    With `zero` the vertical axis starts at 0. Later curves are drawn over earlier ones. Without points, or in fewer
+    than 16 by 5 cells, the result is a title and blank lines.
     """
     points = [point for curve in curves for point in curve.points]
     lines = [Text(title[:width], style="bold")]
@@ -80,7 +80,7 @@ def _plot(
 
 
 class _Canvas:
-    """Dots, and the style of the last curve in each cell."""
+    """The dots, and the style of the last curve drawn in each cell."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self._columns, self._rows = columns, rows
@@ -90,7 +90,7 @@ class _Canvas:
         self._ends: list[tuple[int, int, Curve]] = []
 
     def line(self, dots: Sequence[tuple[int, int]], curve: Curve) -> None:
-        """Join these dots; every second pair of them is left out where the curve is dotted."""
+        """Draw lines between these dots; a dotted curve omits every second pair of dots."""
         step = 0
         for begin, end in zip(dots, dots[1:] or dots, strict=False):
             for x, y in _between(begin, end):
@@ -102,7 +102,7 @@ class _Canvas:
             self._ends.append((dots[-1][0] // 2, dots[-1][1] // 4, curve))
 
     def marks(self) -> None:
-        """Put each curve's mark at its end, or in the nearest free cell above or below."""
+        """Place each curve's mark at its end, or in the nearest free cell above or below."""
         for column, row, curve in sorted(self._ends, key=lambda end: end[1]):  # the highest first
             for away in range(2 * self._rows):
                 free = row + (away + 1) // 2 * (1 if away % 2 else -1)
@@ -125,7 +125,7 @@ class _Canvas:
 
 
 def _between(begin: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """The dots from one to another, both included."""
+    """The dots from `begin` to `end`, both included."""
     (x, y), (across, down) = begin, (end[0] - begin[0], end[1] - begin[1])
     steps = max(abs(across), abs(down))
     yield begin
@@ -134,9 +134,9 @@ def _between(begin: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int
 
 
 def nice_ticks(low: float, high: float, *, most: int) -> list[float]:
-    """Round numbers a step of 1, 2 or 5 times a power of ten apart, from `low` or below to `high` or above.
+    """Evenly spaced round numbers that cover `low` to `high`; the step is 1, 2 or 5 times a power of ten.
 
-    There are at least 2, and at most `most` of them where that is 3 or more.
+    There are at least 2 of them, and at most `most` if that is 3 or more.
     """
     if high <= low:
         low, high = low - (abs(low) or 1) * 0.01, high + (abs(high) or 1) * 0.01
@@ -152,7 +152,7 @@ def nice_ticks(low: float, high: float, *, most: int) -> list[float]:
 
 
 def _x_labels(first: float, last: float, across: float, columns: int) -> str:
-    """Whole numbers below the axis, each where its value is."""
+    """The labels below the axis: whole numbers, each at the position of its value."""
     line = [" "] * columns
     ticks = nice_ticks(first, last, most=max(columns // _TICK_COLUMNS, 2)) if last > first else []
     inner = [tick for tick in ticks if first < tick < last and tick == int(tick)]

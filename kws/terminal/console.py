@@ -1,8 +1,8 @@
-"""Where results and messages go, and progress; kws.terminal.screens has the results themselves.
+"""The consoles for results, messages and progress; kws.terminal.screens lays out the results themselves.
 
-Text from outside (names, notes, paths) is never read as rich's markup. Where stderr is no terminal, progress is a plain
-line an epoch; where stdout is none, tables are as wide as they need to be. FORCE_COLOR asks for colours in a file or a
-pipe, as CI services do, and for nothing else: what is redrawn, and so moves the cursor, needs a terminal.
+Text from outside (names, notes, paths) is never interpreted as rich markup. If stderr is not a terminal, progress is
+one plain line per epoch. If stdout is not a terminal, tables are as wide as they need to be. FORCE_COLOR only enables
+colours in a file or a pipe, as CI services want: live displays move the cursor, so they need a terminal.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _console(stream: Any, *, stderr: bool) -> Console:
 
 
 def _forced_colours() -> str | None:
-    """The colours that whoever reads a file or a pipe has asked for, as rich calls them; None for none."""
+    """The colour system that the environment asks for in a file or a pipe, by rich's name; None for no colours."""
     if not os.environ.get("FORCE_COLOR") and os.environ.get("TTY_COMPATIBLE") != "1":
         return None
     if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
@@ -45,32 +45,32 @@ def _forced_colours() -> str | None:
 
 
 def shows_bold(console: Console) -> bool:
-    """Whether what is printed in bold can be told from what is not."""
+    """Whether bold text looks different from plain text on this console."""
     return console.color_system is not None
 
 
 def out() -> Console:
-    """Where results go."""
+    """The console for results (stdout)."""
     return _console(sys.stdout, stderr=False)
 
 
 def err() -> Console:
-    """Where messages and progress go."""
+    """The console for messages and progress (stderr)."""
     return _console(sys.stderr, stderr=True)
 
 
 def say(message: str) -> None:
-    """A message on stderr."""
+    """Print a message on stderr."""
     err().print(message, soft_wrap=True)
 
 
 def visible(text: str) -> str:
-    """Text from outside on one line, with what a terminal would obey (escape sequences above all) made visible."""
+    """Text from outside on one line, with control characters, escape sequences above all, made visible."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout, exactly as it is; letters that its encoding lacks are JSON's own escapes."""
+    """Print JSON on stdout without wrapping; characters that its encoding lacks become JSON escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -80,7 +80,7 @@ def print_json(value: Any) -> None:
 
 
 def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
-    """A progress bar around an iterable (see kws.speech.progress); without a terminal, a line when it begins."""
+    """The same items with a progress bar (see kws.speech.progress); without a terminal, one line at the start."""
     console = err()
     if not console.is_interactive:
         size = f"{total / 1e6:,.0f} MB" if unit == "bytes" else f"{total:,} {unit}"
@@ -96,12 +96,12 @@ def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") 
 
 
 def percent(value: float | None) -> str:
-    """A fraction as percent with two digits, as in the report; "-" where there is none."""
+    """A fraction as a percentage with two decimals, as in the report; "-" for None."""
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: 8.2 s, 2 min 53 s, 1 h 4 min."""
+    """A readable duration: 8.2 s, 2 min 53 s, 1 h 4 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,8 +1,8 @@
-"""The terminal that `kws watch` draws: a line a run, as many as fit, and below them, where there is room, their curves.
+"""The screen of `kws watch`: one line per run, as many as fit, and their curves below if there is room.
 
-Runs that are running come before those that have ended where not all fit. Colours are those of `kws plot`; whoever sees
-none tells runs apart by the letter at a line's beginning and at its curve's end, and training from validation by its
-dots. Text from outside is never read as rich's markup.
+If not all runs fit, running ones take precedence over ended ones. Colours are those of `kws plot`. Without colours,
+runs are identified by the letter at the start of the line and at the end of the curve, and training curves by their
+dots. Text from outside is never interpreted as rich markup.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from kws.reports.progress import Progress, series, summary
 from kws.terminal.braille import Curve, chart
 from kws.terminal.console import duration, percent, visible
 
-# Those of kws.reports.drawing, which imports matplotlib; for its black stands what the terminal writes in.
+# A copy of the colours in kws.reports.drawing, which imports matplotlib. The terminal's default colour replaces black.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "default")
 _STATUS_COLOURS = {FINISHED: "#009E73", FAILED: "#D55E00", LOST: "#D55E00", INTERRUPTED: "#E69F00"}
 NONE = "no run is running; waiting for one, and Ctrl-C ends that"
-_WIDE = 110  # cells from which words are written out
-_LONGEST = 20  # cells of a column, but for the status, in which an error may be told
+_WIDE = 110  # terminals with at least this many cells spell words out
+_LONGEST = 20  # maximum cells of a column, except the status, which may hold an error
 _LONGEST_STATUS = 44
-_BAR = (10, 40)  # cells at most, in a narrow and in a wide terminal
-_CHART_LINES = 8  # fewer are not worth drawing
+_BAR = (10, 40)  # maximum cells, in a narrow and in a wide terminal
+_CHART_LINES = 8  # a smaller chart is not drawn
 _TRAINING_CURVES = 4  # with more runs than this, only validation is drawn
-_SIDE_BY_SIDE = 60  # cells from which accuracy and loss are both drawn
+_SIDE_BY_SIDE = 60  # terminals with at least this many cells show both accuracy and loss
 
 
 def frame(rows: Sequence[Progress], where: str, *, width: int, height: int) -> Group:
-    """All of a terminal of so many cells: a title, a line a run, and the curves of these runs."""
+    """The full screen of `width` x `height` cells: a title, one line per run, and the curves of these runs."""
     title = Text(
         f"{visible(where)}: {summary(rows) if rows else NONE}", style="bold", no_wrap=True, overflow="ellipsis"
     )
@@ -47,7 +47,7 @@ def frame(rows: Sequence[Progress], where: str, *, width: int, height: int) -> G
         kept = sorted(shown, key=lambda row: not row.running)[: room - 1]  # stable: the oldest of each first
         shown = [row for row in shown if row in kept]
     marked = list(zip(shown, cycle(ascii_letters), cycle(COLOURS), strict=False))
-    if len(marked) == 1:  # as `kws plot` has it: two colours for one run, and validation has the second
+    if len(marked) == 1:  # as in `kws plot`: two colours for one run, the second for validation
         marked = [(shown[0], "a", COLOURS[1])]
     lines: list[Text | Table] = [title]
     if shown:
@@ -63,7 +63,7 @@ def frame(rows: Sequence[Progress], where: str, *, width: int, height: int) -> G
 
 @dataclass(frozen=True)
 class _Column:
-    """A column's name in a wide and in a narrow terminal, and which of the columns goes first where they do not fit."""
+    """A column's name in a wide and in a narrow terminal, and its place in the order in which columns are dropped."""
 
     wide: str
     narrow: str
@@ -88,7 +88,7 @@ _BAR_AT = 5
 
 
 def _lines(marked: list[tuple[Progress, str, str]], width: int) -> list[Text]:
-    """The columns' names, and a line a run."""
+    """The column names, then one line per run."""
     wide = width >= _WIDE
     gap = 2 if wide else 1
     names = any(row.run.name for row, _, _ in marked) and wide
@@ -119,7 +119,7 @@ def _lines(marked: list[tuple[Progress, str, str]], width: int) -> list[Text]:
 
 
 def _cells(row: Progress, mark: str, colour: str, *, wide: bool) -> list[Text]:
-    """A run's line, column by column; the bar is empty yet."""
+    """The cells of a run's line; the bar is still empty."""
     run, last = row.run, row.last
     return [
         Text(mark, style=Style(color=colour, bold=True)),
@@ -138,23 +138,23 @@ def _cells(row: Progress, mark: str, colour: str, *, wide: bool) -> list[Text]:
 
 
 def _points(accuracy: float) -> str:
-    """An accuracy in percent, in 4 cells."""
+    """An accuracy in percent, in at most 4 cells."""
     return "100" if accuracy >= 0.9995 else f"{100 * accuracy:.1f}"
 
 
 def _short(seconds: float) -> str:
-    """Seconds in 4 cells, with as many digits as fit."""
+    """Seconds in at most 4 cells, with as many digits as fit."""
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
 
 
 def _clock(seconds: float) -> str:
-    """A time as in 2:03 or 1:02:03."""
+    """A duration, as 2:03 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def time_left(row: Progress, *, wide: bool = True) -> str:
-    """What is to be expected of a run that is running."""
+    """The remaining time of a running run, or a note that it is stalled, in its first epoch, or at its end."""
     silent = row.seconds_silent or 0.0
     told = duration if wide else _clock
     if row.seconds_left is not None:
@@ -184,7 +184,7 @@ def _status(row: Progress, *, wide: bool) -> Text:
 
 
 def _bar(fraction: float, width: int) -> Text:
-    """How much is done, in half cells."""
+    """A progress bar, drawn in half cells."""
     halves = int(fraction * 2 * width)
     done = "━" * (halves // 2) + "╸" * (halves % 2)
     return Text.assemble((done, Style(color="#009E73")), ("┈" * (width - len(done)), "dim"))
@@ -193,9 +193,9 @@ def _bar(fraction: float, width: int) -> Text:
 _Marked = tuple[tuple[Sequence[Epoch], str, str], ...]  # a run's epochs, its letter and its colour
 
 
-@lru_cache(maxsize=1)  # most looks find no new epoch
+@lru_cache(maxsize=1)  # most polls find no new epoch
 def _charts(marked: _Marked, width: int, height: int) -> Table | Text:
-    """Accuracy, and beside it the loss, of the runs over their epochs."""
+    """The runs' accuracy over their epochs, with the loss beside it if there is room."""
     training = len(marked) <= _TRAINING_CURVES
     about = "training dotted" if training else "of validation"
     both = width >= _SIDE_BY_SIDE
@@ -212,7 +212,7 @@ def _charts(marked: _Marked, width: int, height: int) -> Table | Text:
 
 
 def _curves(marked: _Marked, quantity: str, training: bool, factor: int) -> list[Curve]:
-    """Training below validation."""
+    """The runs' curves; training comes first, so that validation is drawn over it."""
     curves = []
     for split in ("train", "validation") if training else ("validation",):
         for epochs, mark, colour in marked:

@@ -1,6 +1,6 @@
-"""Runs while they train, on the whole terminal (kws.terminal.dashboard) or, where stdout is none, as plain lines.
+"""Shows runs while they train: full-screen (kws.terminal.dashboard), or as plain lines if stdout is not a terminal.
 
-The whole terminal is the alternate one, so that what was on it before comes back however the command ends.
+The full screen is the terminal's alternate screen, so the previous content returns however the command ends.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from kws.reports.progress import Progress
 from kws.terminal.console import out, percent, say, visible
 from kws.terminal.dashboard import NONE, frame, time_left
 
-_GLANCE_SECONDS = 0.2  # between two looks at the terminal's size
+_GLANCE_SECONDS = 0.2  # between two checks of the terminal's size
 
 
 class View(Protocol):
-    """Where rows are shown, again and again."""
+    """A display that shows runs repeatedly."""
 
     def show(self, rows: Sequence[Progress]) -> None:
         """Show the runs as they are now."""
@@ -32,9 +32,10 @@ class View(Protocol):
 
 @contextmanager
 def view(where: str) -> Iterator[View]:
-    """The terminal, or plain lines where stdout is none; `where` names the runs' file.
+    """The full screen, or plain lines if stdout is not a terminal; `where` names the runs' registry.
 
-    When the body has ended the terminal is as before, and if it ended by itself, the last that it showed stays there.
+    When the body ends, the terminal's previous content is restored. If the body ended without an exception, the last
+    frame is printed below it.
     """
     console = out()
     if not console.is_interactive or console.options.ascii_only:
@@ -47,7 +48,7 @@ def view(where: str) -> Iterator[View]:
 
 
 class Screen:
-    """The whole terminal, drawn anew at each look, and when its size changes."""
+    """The full-screen view, redrawn at each poll and when the terminal's size changes."""
 
     def __init__(self, live: Live, where: str) -> None:
         self._live, self._where = live, where
@@ -61,7 +62,7 @@ class Screen:
         self._live.update(frame(rows, self._where, width=width, height=height), refresh=True)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass; a terminal of another size is drawn at once."""
+        """Let time pass; redraw at once if the terminal's size changes."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _GLANCE_SECONDS))
@@ -70,11 +71,11 @@ class Screen:
 
 
 class Lines:
-    """A line a new epoch on stdout, and one when a run has ended; of what was before the first look, the last line."""
+    """Plain lines on stdout: one per new epoch and ended run; of the epochs before the first poll only the last."""
 
     def __init__(self) -> None:
         self._console = out()
-        self._told: dict[str, int] = {}  # the last epoch told of each run
+        self._told: dict[str, int] = {}  # the last epoch printed of each run
         self._ended: set[str] = set()
         self._unseen: set[str] = set()
         self._first = self._any = True
@@ -91,7 +92,7 @@ class Lines:
             if not row.running and row.run.id not in self._ended:
                 self._print(end_line(row))
                 self._ended.add(row.run.id)
-            elif row.running:  # also one that goes on
+            elif row.running:  # also one that was resumed
                 self._ended.discard(row.run.id)
             if row.running and row.run.last_seen and row.run.id not in self._unseen:
                 self._print(visible(f"{_who(row)} cannot be seen from here: it is {described(row.run)}"))
@@ -114,7 +115,7 @@ def _who(row: Progress) -> str:
 
 
 def epoch_line(row: Progress, number: int) -> str:
-    """What is told of an epoch where there is no terminal."""
+    """The plain line for an epoch."""
     epoch = next(each for each in row.epochs if each.epoch == number)
     return visible(
         f"{_who(row)}: epoch {number}/{row.run.recipe.epochs}, "
@@ -125,7 +126,7 @@ def epoch_line(row: Progress, number: int) -> str:
 
 
 def end_line(row: Progress) -> str:
-    """What is told of a run that has ended where there is no terminal."""
+    """The plain line for a run that has ended."""
     run, done = row.run, f"after {row.run.epochs_done} of {row.run.recipe.epochs} epochs"
     if run.awaits_test:
         return visible(

@@ -1,4 +1,4 @@
-"""A run on the terminal: what is about to be trained, a live bar or a line an epoch, and how it ended."""
+"""A training run on the terminal: a title line, a live bar or one line per epoch, and how the run ended."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ class Terminal:
     """The runner's reporter that draws on stderr (see kws.training.reporter)."""
 
     def say(self, message: str) -> None:
-        """A message, on one line; it may have the names of files in it."""
+        """Print a message on one line; it may contain file names."""
         console.say(console.visible(message))
 
     def track(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
-        """A progress bar around an iterable."""
+        """The same items with a progress bar."""
         return console.track(items, total=total, what=what, unit=unit)
 
     @contextmanager
     def training(
         self, run_id: str, recipe: Recipe, parameters: int, card: DataCard, *, clips: int, done: int
     ) -> Iterator[Callable[[IterationEnd | EpochEnd], None]]:
-        """What is about to be trained, and the progress of that."""
+        """Print what is about to be trained, then show its progress; gives the function to call with each event."""
         console.say(training_title(run_id, recipe, parameters, card))
         with TrainingProgress(recipe, clips, done=done) as progress:
             yield progress.show
 
     def trained(self, run: Run, card: DataCard) -> None:
-        """How it ended."""
+        """Print how the run ended."""
         console.say(training_end(run, card))
 
 
 def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard) -> str:
-    """What is about to be trained, in one line."""
+    """One line that describes the run that is about to train."""
     clips = " / ".join(f"{sum(card.counts[split]):,}" for split in SPLITS)
     return (
         f"run {run_id}: {NETWORK.title(recipe.arch)}, {parameters:,} parameters, "
@@ -54,7 +54,7 @@ def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard)
 
 
 def training_end(run: Run, card: DataCard) -> str:
-    """How a run ended, and what to type next."""
+    """How a run ended, and which commands to try next."""
     epochs = f"{run.epochs_done} epoch{'' if run.epochs_done == 1 else 's'}"
     if run.test_accuracy is None:
         return (
@@ -70,7 +70,7 @@ def training_end(run: Run, card: DataCard) -> str:
 
 
 class TrainingProgress:
-    """A live bar of a run on stderr; where that is no terminal, a line an epoch."""
+    """A run's live progress bar on stderr; one line per epoch if stderr is not a terminal."""
 
     def __init__(self, recipe: Recipe, clips: int, *, done: int = 0) -> None:
         self._recipe, self._clips, self._done, self._start = recipe, clips, done, time.perf_counter()
@@ -99,7 +99,7 @@ class TrainingProgress:
             self._bar.stop()
 
     def show(self, event: IterationEnd | EpochEnd) -> None:
-        """Draw what has happened."""
+        """Draw the progress after an event."""
         if isinstance(event, IterationEnd):
             self._seen += event.clips
             self._speed = self._seen / (time.perf_counter() - self._start)

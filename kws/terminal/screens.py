@@ -1,6 +1,6 @@
-"""Results as people read them on the terminal: Table 1, runs, a network, data, speeds; evaluations have their own file.
+"""Prints results on the terminal: Table 1, runs, a network, data, speeds; screens_evaluation prints evaluations.
 
-Like kws.terminal.console, which this draws with, it never reads text from outside as rich's markup.
+Text from outside is never interpreted as rich markup, as in kws.terminal.console.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from kws.training.profile import Speed
 
 
-_JUDGED = 5  # splits that are listed
-_ANY_WIDTH = 100_000  # columns, more than a table has: in a file and a pipe no cell is broken
+_JUDGED = 5  # listed splits
+_ANY_WIDTH = 100_000  # characters; wider than any table, so that no cell is wrapped in a file or a pipe
 
 
 def loss_text(evaluation: Evaluation) -> str:
-    """An evaluation's loss as it is shown; "loss unknown" where an older registry has lost what it is computed from."""
+    """An evaluation's loss as text; "loss unknown" if an older registry lacks the values to compute it from."""
     return "loss unknown" if evaluation.loss is None else f"loss {evaluation.loss:.4f}"
 
 
 def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
-    """Table 1 of each data set, the best in bold, and what else was asked of it."""
+    """Print Table 1 of each data set, with the best values in bold, and the other requested tables."""
     console = out()
     if not console.is_terminal:
         console.width = _ANY_WIDTH
@@ -55,12 +55,12 @@ def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
 
 
 def _bold(text: str, *, shown: bool) -> Text:
-    """Bold, or between asterisks where there is no bold."""
+    """Bold text, or text between asterisks if the console cannot show bold."""
     return Text(text, style="bold") if shown else Text(f"**{text}**")
 
 
 def print_runs(runs: list[Run], *, chosen: bool) -> None:
-    """A line a run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
+    """Print one line per run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
     rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
     rows.extend(
         (
@@ -90,7 +90,7 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
 def print_run(
     run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
 ) -> None:
-    """All of one run; `judged` is how many recipes its test split has judged."""
+    """Print everything about one run; `judged` is how many recipes its test split has judged."""
     console = out()
     facts = table_of("", "", title=f"Run {run.id}", header=False)
     rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
@@ -128,7 +128,7 @@ def print_run(
 
 
 def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, Any]], same: tuple[str, ...]) -> None:
-    """Two runs side by side, in what differs."""
+    """Print the differences of two runs side by side."""
     console = out()
     drawn = table_of("", f"run {first.id}", f"run {second.id}")
     for field, pair in differing.items():
@@ -138,7 +138,7 @@ def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, An
 
 
 def print_info(info: dict[str, Any]) -> None:
-    """A registry's size, and what is in it."""
+    """Print a registry's size and contents."""
     drawn = table_of("", "", title=visible(info["path"]), header=False)
     drawn.add_row("schema", str(info["registry_schema"]))
     free = "" if info["bytes_free"] is None else f", of which {info['bytes_free'] / 1e6:,.1f} MB are free"
@@ -157,7 +157,7 @@ def print_info(info: dict[str, Any]) -> None:
 
 
 def print_answer(answer: Answer) -> None:
-    """A query's rows in columns; plain text, since there may be thousands."""
+    """Print a query's rows in columns; plain text, since there may be thousands."""
     rows = [tuple(map(visible, answer.columns)), *(tuple(map(_cell_of, row)) for row in answer.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -171,7 +171,7 @@ def _cell_of(value: Any) -> str:
 
 
 def print_summary(network: Network, others: list[Network]) -> None:
-    """A network layer by layer, its totals, and its size beside the other networks'."""
+    """Print a network layer by layer, its totals, and its size compared with the other networks."""
     console = out()
     title = f"{network.title}: log-mel features {_size(network.input_size)} to {_size(network.layers[-1].output_size)}"
     drawn = table_of("layer", "", "output size", "parameters", "=", "multiply-accumulates", title=title)
@@ -200,7 +200,7 @@ def print_summary(network: Network, others: list[Network]) -> None:
 
 
 def print_speeds(arch: str, threads: int, speeds: list[Speed]) -> None:
-    """Training speed in each precision, and which one to choose."""
+    """Print the training speed in each precision, and which precision to choose."""
     console = out()
     drawn = table_of("precision", "clips/s", "GFLOP/s", "peak", "share", title=f"Training {arch}, {threads} threads")
     for speed in speeds:
@@ -224,7 +224,7 @@ def _figure(value: float) -> str:
 
 
 def print_sources(sources: list[Entry], chosen: str) -> None:
-    """The data sources, where they lie, and which one is used by default."""
+    """Print the data sources, their folders, and which one is the default."""
     drawn = table_of("source", "", "there", "folder")
     for source in sources:
         drawn.add_row(source.name, source.title, "yes" if source.is_there else "no", Text(str(source.folder)))
@@ -235,7 +235,7 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 
 
 def print_check(report: Report) -> None:
-    """What a source holds, and the clips that are not in order."""
+    """Print what a source holds, and the clips that have problems."""
     from kws.speech import sentences
     from kws.speech.splits import LISTS
 
@@ -290,12 +290,12 @@ def print_check(report: Report) -> None:
 
 
 def _first(what: str, names: Sequence[str]) -> str:
-    """How many there are, and the first of them."""
+    """The number of names, and the first few of them."""
     return f"{what}: {len(names):,}" + (f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else "")
 
 
 def table_of(*columns: str, title: str = "", header: bool = True) -> Table:
-    """A table in the one look that all of ours have; its first row is its columns' names."""
+    """A table in the style of all our tables; its header holds the column names."""
     table = Table(title=Text(title) if title else None, title_justify="left", show_header=header, box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(Text(column), justify="left", overflow="fold")

@@ -1,4 +1,4 @@
-"""An evaluation as people read it on the terminal: every figure with its 95 % interval."""
+"""Prints an evaluation on the terminal: every figure with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALL_BUT_SURE = 0.9999
 
 
 def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
-    """Accuracy and loss in a line."""
+    """Accuracy and loss in one line."""
     right = sum(label == answer for label, answer in zip(evaluation.labels, evaluation.predictions, strict=True))
     return (
         f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
@@ -33,12 +33,12 @@ def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
 
 
 def judged_line(recipes: int) -> str:
-    """How many recipes a split has judged, which makes the best of them look better than it is."""
+    """How many recipes a split has judged; the more there are, the more the best one looks better than it is."""
     return f"this split has now judged {recipes:,} recipe{'' if recipes == 1 else 's'}"
 
 
 def coverage_lines(coverage: Coverage) -> list[str]:
-    """How many clips were trained on, how many of the data's were used, and what that does to the figures."""
+    """How many clips were trained on, how many of the data's clips were used, and how that biases the figures."""
     clips = f"{coverage.clips:,} clips"
     if coverage.trained_on is None:
         trained = f"how many of these {clips} it was trained on is not known"
@@ -59,7 +59,7 @@ def coverage_lines(coverage: Coverage) -> list[str]:
 
 
 def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: ClassReport, coverage: Coverage) -> None:
-    """Accuracy, loss, what was evaluated, confusion matrix and scores a class."""
+    """Print accuracy, loss, what was evaluated, the confusion matrix and the scores of each class."""
     console = out()
     for line in (headline(run, card, evaluation), *coverage_lines(coverage)):
         console.print(line, soft_wrap=not console.is_terminal)
@@ -80,7 +80,7 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
 
 
 def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:
-    """Each class told from the rest, calibration, and the most confident errors; nothing without the outputs."""
+    """Print each class against the rest, calibration and the most confident errors; nothing if `scores` is None."""
     if scores is None:
         return
     console = out()
@@ -121,7 +121,7 @@ def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> N
 
 
 def _with(value: float | None, interval: Interval | None, *, percents: bool = True) -> str:
-    """A figure and its interval; "-" where there is none."""
+    """A figure and its interval; "-" if there is no figure."""
     if value is None or value != value:
         return "-"
     scale, digits, unit = (100, 2, " %") if percents else (1, 4, "")

@@ -1,18 +1,18 @@
-"""Standard streams that never end the work: a program whose output cannot be shown goes on, and says so at its end.
+"""Standard streams that never abort the work: a program continues if its output cannot be written, and says so at exit.
 
-A terminal can be closed during a training, a pipe's reader can end, a disk can be full, an encoding can lack a letter,
-and a daemon's child may have no stdout at all. Decisions:
+A terminal can be closed during training, a pipe's reader can exit, a disk can be full, an encoding can lack a
+character, and a daemon's child may have no stdout at all. Decisions:
 
-- What cannot be written is dropped, below everything that prints (print, rich, Typer, csv, warnings), so that no
-  caller has to expect it. stderr is tried anew each time; stdout, whose holes nobody would see, is not.
-- A result that could not be printed is no success: run() then ends with exit code 1, and with one sentence on stderr,
-  but for a reader that has ended, as in `kws runs list | head -1`, which is quiet.
-- A letter that the encoding of stdout lacks is written as its escape, and a sentence says so at the end.
-- A reader of stderr that takes nothing for PATIENCE_SECONDS, such as a pager or a terminal after Ctrl-S, is not waited
-  for any longer. stdout waits for its reader, as everywhere.
-- Descriptors 0 to 2 are never free for another file: a closed one is /dev/null from the start.
+- Output that cannot be written is dropped, below everything that prints (print, rich, Typer, csv, warnings), so that no
+  caller has to handle it. stderr is tried again each time. stdout is not, since nobody would notice the gap.
+- A result that could not be printed is not a success: run() exits with code 1 and one sentence on stderr. If the reader
+  has exited, as in `kws runs list | head -1`, there is no sentence.
+- A character that the encoding of stdout lacks is written as an escape, and a note at exit says so.
+- If the reader of stderr takes nothing for PATIENCE_SECONDS, such as a pager or a terminal after Ctrl-S, kws stops
+  waiting for it. stdout waits for its reader, as in every program.
+- Descriptors 0 to 2 are never free for another file: a closed one is opened as /dev/null at the start.
 
-Standard library only, since it stands before every command.
+Standard library only, since this module runs before every command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import os
 import select
 import sys
 
-TYPE_CHECKING = False  # typing is a tenth of the time of `kws --help`
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `kws --help`
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -36,15 +36,15 @@ _ESCAPING = "kws.escaping"  # the error handler of stdout
 
 
 class Stream(io.RawIOBase):
-    """A file descriptor to which every write succeeds; `failure` is why the first that did not has not.
+    """A file descriptor to which every write appears to succeed; `failure` is the error of the first that did not.
 
-    With `patience`, what its reader does not take within so many seconds is dropped.
+    With `patience`, output that the reader does not take within so many seconds is dropped.
     """
 
     def __init__(self, descriptor: int, *, closed: bool = False, patience: float | None = None) -> None:
         self._descriptor, self._patience = descriptor, patience
         self._is_closed, self._stalled = closed, False
-        self._written = b""  # of what is yet to be told as written
+        self._written = b""  # already on the descriptor, but not yet returned by write()
         self.failure: OSError | None = None
 
     def fileno(self) -> int:
@@ -52,7 +52,7 @@ class Stream(io.RawIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether it is a terminal that is still there."""
+        """Whether it is a terminal that is still open."""
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
@@ -60,7 +60,7 @@ class Stream(io.RawIOBase):
         return True
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write what can be written at once; returns its length, or that of all where it cannot be written."""
+        """Write as much as fits at once; returns its length, or the full length if the data is dropped."""
         view = memoryview(data).cast("B")
         if self._patience is None and self.failure:
             return len(view)
@@ -77,7 +77,7 @@ class Stream(io.RawIOBase):
 
     def _write(self, view: memoryview) -> int:
         if self._patience is not None:
-            view = view[: select.PIPE_BUF]  # as much as a pipe takes without waiting where it has any room
+            view = view[: select.PIPE_BUF]  # a pipe with any room takes this much without blocking
             _, free, _ = select.select([], [self._descriptor], [], 0 if self._stalled else self._patience)
             self._stalled = not free
             if self._stalled:
@@ -85,11 +85,11 @@ class Stream(io.RawIOBase):
         lengths: list[int] = []
         while True:
             try:
-                # A signal's handler may raise as soon as a call has returned. What was written is known even then, for
-                # no Python code runs between that and its being in the list, and is not written again afterwards.
+                # A signal handler may raise as soon as a call has returned. Even then the written length is known,
+                # since no Python code runs between os.write() and the list. So nothing is written twice.
                 lengths.extend(map(os.write, (self._descriptor,), (view,)))
                 return lengths[0]
-            except BlockingIOError:  # whoever opened it made it so, and shares it with us
+            except BlockingIOError:  # another process that shares the descriptor made it non-blocking
                 select.select([], [self._descriptor], [])
             except OSError:
                 raise
@@ -99,7 +99,7 @@ class Stream(io.RawIOBase):
 
 
 class _Escaping:
-    """How stdout writes what its encoding lacks: undecodable bytes of file names as they are, all else as escapes."""
+    """stdout's error handler: writes undecodable bytes of file names unchanged, other missing characters as escapes."""
 
     def __init__(self) -> None:
         self.escaped = False
@@ -119,14 +119,14 @@ _guarded: dict[int, Stream] = {}
 
 
 def guard() -> None:
-    """Let nothing that is printed from now on raise an error; once is enough.
+    """Replace stdout and stderr by streams that never raise; further calls do nothing.
 
-    A stream that is no file descriptor, such as a test's, stays as it is.
+    A stream that is not a file descriptor, such as a test's, is left unchanged.
     """
     if _guarded:
         return
     closed = {descriptor for descriptor in range(3) if not _is_open(descriptor)}
-    for _ in closed:  # the lowest that is free is what open() takes
+    for _ in closed:  # open() takes the lowest free descriptor
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open to the end
@@ -166,24 +166,24 @@ def _stream(stream: TextIO | None, descriptor: int, *, closed: bool, patience: f
 
 
 def stdout_is_gone() -> bool:
-    """Whether something could not be written to stdout, so that nothing will be any more."""
+    """Whether a write to stdout has failed; everything after it is dropped."""
     return 1 in _guarded and _guarded[1].failure is not None
 
 
 def stdout_has_no_reader() -> bool:
-    """Whether the reader of stdout, as `head -1` in a pipe, has ended."""
+    """Whether the reader of stdout has exited, such as `head -1` in a pipe."""
     return stdout_is_gone() and getattr(_guarded[1].failure, "errno", None) == errno.EPIPE
 
 
 def run(command: Callable[[], None]) -> None:
-    """Run a program with guarded streams, and end it with its exit code, or with 1 where its result was not printed."""
+    """Run a program with guarded streams and exit with its exit code, or with 1 if its result was not printed."""
     guard()
     code: object = 0
     try:
         command()
     except SystemExit as end:
         code = end.code
-    except KeyboardInterrupt:  # before there was anybody to say it
+    except KeyboardInterrupt:  # before the command's own handler was in place
         code = 130
     sys.exit(_end(code if isinstance(code, int) else int(code is not None)))
 

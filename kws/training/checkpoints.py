@@ -1,8 +1,8 @@
-"""A training as bytes and back, so that it goes on to the same bits: a safetensors file.
+"""Checkpoints: a training as the bytes of a safetensors file and back; a resumed training gives the same bits.
 
-In it are the weights (`model.`), the optimizer's state (`optimizer.`), the states of the random numbers (`random.`), as
-`progress` the epochs and iterations that are done, and, where those are wanted, the best epoch's weights (`best.`) and
-the average of weights (`average.`).
+The file holds the weights (`model.`), the optimizer's state (`optimizer.`), the random number generators' states
+(`random.`), the number of finished epochs and iterations (`progress`), the best validation accuracy (`best_accuracy`)
+and, if the recipe needs them, the best epoch's weights (`best.`) and the averaged weights (`average.`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def to_bytes(training: Training) -> bytes:
-    """The training as it is after its last epoch."""
+    """The training's state after its last epoch, as bytes."""
     from safetensors.torch import save
 
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in _state(training).items()})
 
 
 def restore(training: Training, data: bytes) -> None:
-    """Put a training back to where to_bytes() found it.
+    """Restore a training to the state that to_bytes() saved.
 
-    Raises RegistryError where it is not a safetensors file, or another network's or optimizer's.
+    Raises RegistryError if `data` is not a safetensors file, or belongs to another network or optimizer.
     """
     import safetensors
     import safetensors.torch

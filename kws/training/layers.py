@@ -1,9 +1,10 @@
-"""A network layer by layer: output size, parameters by the formula with its numbers, multiply-accumulates.
+"""A network layer by layer: output size, parameters with their formula in numbers, multiply-accumulates.
 
-All of it is read off the layers while one clip passes through them; nothing is typed in. The formulas are the report's:
-a convolution's output is floor((in - kernel + 2 padding) / stride) + 1 in each direction, and K filters of k_h x k_w
-over k_c channels have K (k_h k_w k_c + 1) parameters. PyTorch's own counter (torch.utils.flop_counter) comes to the
-same multiply-accumulates, to which a test holds these; it imports the compiler, two seconds a run.
+Everything is measured while one clip passes through the layers; nothing is typed in by hand. The formulas are the
+report's: a convolution's output is floor((in - kernel + 2 padding) / stride) + 1 in each direction, and K filters of
+k_h x k_w over k_c channels have K (k_h k_w k_c + 1) parameters. A test checks the multiply-accumulates against
+PyTorch's own counter (torch.utils.flop_counter). That counter is not used here because it imports the compiler, which
+takes two seconds per run.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _POOLS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One layer; sizes leave out the batch. A layer without parameters has the formula ""."""
+    """One layer; sizes exclude the batch. The formula of a layer without parameters is ""."""
 
     name: str
     kind: str
@@ -44,7 +45,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network's layers in the order that a clip passes through them, and its parameters, all trainable numbers."""
+    """A network's layers in the order of the forward pass, and the number of its trainable parameters."""
 
     arch: str
     title: str
@@ -68,7 +69,7 @@ def of_recipe(recipe: Recipe, *, classes: int) -> Network:
 
 
 def describe(arch: str, model: nn.Module) -> Network:
-    """A network of that name, described layer by layer; it stays as it is."""
+    """The description of `model`, the network named `arch`, layer by layer; the model is not changed."""
     layers: list[Layer] = []
     hooks = [
         module.register_forward_hook(
@@ -96,14 +97,14 @@ def describe(arch: str, model: nn.Module) -> Network:
 
 
 def _layer(name: str, module: nn.Module, entering: torch.Tensor, leaving: Any) -> Layer:
-    while isinstance(leaving, tuple | list):  # what a recurrent layer returns beside its outputs is its last state
+    while isinstance(leaving, tuple | list):  # a recurrent layer returns (outputs, last state)
         leaving = leaving[0]
     size = tuple(leaving.shape[1:])
     kind, size_formula, formula, multiplies = type(module).__name__, "", "", 0
     if isinstance(module, nn.Linear):
         kind = "linear"
         formula = f"{module.out_features} x ({module.in_features}{_bias(module)})"
-        multiplies = leaving.numel() * module.in_features  # of one clip, whichever axis is the batch
+        multiplies = leaving.numel() * module.in_features  # for one clip, whichever axis is the batch
     elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         kernel, channels = module.kernel_size, module.in_channels // module.groups
         kind = f"convolution {_by(kernel)}" + (f" in {module.groups} groups" if module.groups > 1 else "")
@@ -131,7 +132,7 @@ def _layer(name: str, module: nn.Module, entering: torch.Tensor, leaving: Any) -
 
 
 def _recurrent(module: nn.RNNBase) -> tuple[str, int]:
-    """A recurrent layer's parameters by formula, and its weights, each of which is multiplied once a frame."""
+    """A recurrent layer's parameter formula, and its number of weights, each of which is used once per frame."""
     directions, gates, hidden = 1 + module.bidirectional, _GATES[module.mode], module.hidden_size
     terms, weights = [], 0
     for layer in range(module.num_layers):
@@ -150,7 +151,7 @@ def _by(kernel: tuple[int, ...]) -> str:
 
 
 def _each(value: Any, entering: torch.Tensor) -> tuple[int, ...]:
-    """A value for each direction of what enters a layer, which has a batch and channels as well."""
+    """A value for each spatial direction of a layer's input, which also has a batch and a channel axis."""
     return tuple(value) if isinstance(value, tuple) else (value,) * (entering.ndim - 2)
 
 

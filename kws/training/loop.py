@@ -1,17 +1,17 @@
-"""Training and evaluation: fit() yields what happens, evaluate() returns a network's answers.
+"""Training and evaluation: fit() yields events, evaluate() returns a network's predictions and loss.
 
 Decisions:
 - The loop is a generator of events; it neither prints nor saves. Progress, recording and stopping are loops around it.
-- fit() is given the training and the validation split and never sees the test split.
-- A minibatch is computed in micro-batches of `micro_batch_size` clips whose gradients are summed before the one
-  optimizer step: the activations of a micro-batch stay in the processor's cache. Only the order of summation differs
-  from the whole minibatch. A network with batch statistics gets whole minibatches.
+- fit() gets the training and the validation split and never sees the test split.
+- A minibatch is computed in micro-batches of `micro_batch_size` clips, whose gradients are summed before a single
+  optimizer step. The activations of a micro-batch stay in the processor's cache. Only the order of summation differs
+  from a whole minibatch. A network with batch statistics gets whole minibatches.
 - Features are one tensor in memory, shuffled by index; there is no loader in the loop.
-- Denormal numbers are flushed to zero: they are some 100 times slower and far below what a weight can show.
-- With `precision` bf16 the network runs in bfloat16 by PyTorch's autocast, forward and backward; weights, their
-  gradients' sums, the loss and the optimizer stay fp32. Evaluation is always fp32: what is stored is fp32.
-- The schedule multiplies the optimizer's learning rate in each step; augmentations change the features of each
-  micro-batch in training; where weights are averaged, the average is what is evaluated and kept.
+- Denormal numbers are flushed to zero: they are about 100 times slower and too small to affect a weight.
+- With `precision` bf16 the network runs in bfloat16 by PyTorch's autocast, forward and backward; weights, summed
+  gradients, the loss and the optimizer stay fp32. Evaluation is always fp32, since the stored weights are fp32.
+- The schedule scales the optimizer's learning rate in each step. Augmentations change the features of each micro-batch
+  in training. If weights are averaged, the average is evaluated and stored.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ _LARGEST = torch.finfo(torch.half).max
 
 
 def set_up(recipe: Recipe) -> None:
-    """Fix what else decides a run's bits: threads, denormals and the seed of PyTorch's random numbers.
+    """Set the process-wide state that decides a run's bits: threads, denormals and PyTorch's random seed.
 
-    Also keeps freed memory at hand (see kws.speech.memory), which changes no bits, but most of the time of a step.
+    Also keeps freed memory in the process (see kws.speech.memory). That changes no bits, but saves most of a step's
+    time where page faults are expensive.
     """
     keep_freed_memory()
     torch.set_num_threads(recipe.threads)
@@ -56,19 +57,20 @@ def set_up(recipe: Recipe) -> None:
 
 @dataclass
 class Training:
-    """All that changes while a network is trained; kws.training.checkpoints keeps it and puts it back.
+    """All state that changes during training; kws.training.checkpoints saves and restores it.
 
-    `shuffling` gives each epoch its order. It is on the CPU, so that every device sees the same one.
+    `shuffling` generates the order of clips in each epoch. It is on the CPU, so that the order is the same on every
+    device.
     """
 
     model: nn.Module
     optimizer: Optimizer
     shuffling: Generator
-    epoch: int = 0  # epochs and iterations that are done
+    epoch: int = 0  # finished epochs and iterations
     iteration: int = 0
     best_accuracy: float = -1.0  # on the validation split, of the weights in `best`
-    best: dict[str, Tensor] = field(default_factory=dict)  # empty where the recipe takes the last epoch
-    average: dict[str, Tensor] = field(default_factory=dict)  # of the weights; empty where they are not averaged
+    best: dict[str, Tensor] = field(default_factory=dict)  # empty if the recipe selects the last epoch
+    average: dict[str, Tensor] = field(default_factory=dict)  # of the weights; empty if they are not averaged
 
     @classmethod
     def begin(cls, recipe: Recipe, classes: int) -> Training:
@@ -84,14 +86,14 @@ def _module(kind: Kind, config: Any) -> Any:
 
 
 def take_selected(training: Training) -> None:
-    """Put the weights that the recipe selects into the network: the best epoch's, or the average, if so."""
+    """Load the selected weights into the network: the best epoch's, the average, or else those it has."""
     if kept := training.best or training.average:
         training.model.load_state_dict(kept)
 
 
 @contextmanager
 def _averaged(training: Training) -> Iterator[nn.Module]:
-    """The network with its averaged weights, if they are averaged; afterwards it is as before."""
+    """The network with its averaged weights, if there are any; its own weights are restored afterwards."""
     if not training.average:
         yield training.model
         return
@@ -104,7 +106,7 @@ def _averaged(training: Training) -> Iterator[nn.Module]:
 def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> Iterator[IterationEnd | EpochEnd]:
     """Train up to `recipe.epochs`; yields an IterationEnd after each optimizer step and an EpochEnd after each epoch.
 
-    The training split is shuffled anew each epoch. When an EpochEnd is yielded, `training` is as it was after that
+    The training split is reshuffled each epoch. When an EpochEnd is yielded, `training` holds the state after that
     epoch. Raises DivergedError at the first loss that is not finite.
     """
     model, optimizer = training.model, training.optimizer
@@ -153,16 +155,16 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
 
 
 def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, recipe: Recipe) -> tuple[float, int]:
-    """One optimizer step on the clips whose indices are `batch` (B,); returns the mean loss and how many were right.
+    """The mean loss and the number of correct predictions in one optimizer step on the clips with indices `batch` (B,).
 
-    Both are those of the weights before the step.
+    Both are computed with the weights before the step.
     """
     model.train()
     optimizer.zero_grad()
     loss, correct = 0.0, 0
     criterion = _module(LOSS, recipe.loss).loss
     augmentations = [(_module(AUGMENTATION, config).augment, config) for config in recipe.augmentation]
-    # One context for all micro-batches: it casts the weights to bfloat16 once a minibatch.
+    # One context for all micro-batches, so that the weights are cast to bfloat16 once per minibatch.
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
         for index in batch.split(recipe.micro_batch_size):
             features, labels = split.features.index_select(0, index), split.labels[index]

@@ -1,10 +1,10 @@
-"""What this machine does: training speed of a network, and the share of what its processor could.
+"""Profiling: a network's training speed on this machine, and its share of the processor's peak.
 
-Operations are counted as two a multiply-accumulate. A training step takes three times those of classifying: forward,
-the gradient of the weights, and the gradient of the input, which the first layer does not need.
+A multiply-accumulate counts as two operations. A training step takes three times the operations of classifying: the
+forward pass, the gradient of the weights, and the gradient of the input, which the first layer does not need.
 
-The processor's peak is not known, only measured: it is the fastest of several products of matrices, with as many
-threads as training has. Where training is faster than all of them, the peak is at least what training reaches.
+The processor's peak is not known, only measured: it is the fastest of several matrix products, with as many threads as
+training uses. If training is faster than all of them, the peak is at least what training reaches.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from kws.training import layers, loop
 _CLASSES = 3
 _LONG_SECONDS = 0.5
 _PEAK_SIZES = (256, 512, 1024, 2048)  # of the square matrices whose products are tried
-_PEAK_SECONDS = 0.3  # for one of them, beyond what warms it up
-# What a precision computes in: bf16 keeps its weights in fp32, and takes that where it has no instructions of its own.
+_PEAK_SECONDS = 0.3  # for one of them, after the warm-up
+# The data types of a precision: bf16 keeps its weights in fp32, and computes in fp32 if there are no bf16 instructions.
 _DTYPES = {"fp32": (torch.float32,), "bf16": (torch.bfloat16, torch.float32)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Training speed in one precision, and the most that the processor was seen to reach in it.
+    """Training speed in one precision, and the highest speed that was measured in it.
 
-    The peak is that of matrix products; where training itself was faster, `peak_is_lower_bound`.
+    The peak is that of matrix products; if training itself was faster, `peak_is_lower_bound` is set.
     """
 
     precision: str
@@ -45,18 +45,18 @@ class Speed:
 
     @property
     def share(self) -> float:
-        """The part of the peak that training reaches; 1 at most."""
+        """The fraction of the peak that training reaches, at most 1."""
         return self.gflops / self.peak_gflops
 
 
 def measure(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> Speed:
-    """The speed of training steps by this recipe on random clips, beside what the processor reaches as many threads."""
+    """The speed of training steps by this recipe on random clips, and the processor's peak with as many threads."""
     speed = clips_per_second(recipe, clips=clips, repeats=repeats)
     return beside_peak(recipe, speed, peak_gflops(recipe.precision, device=recipe.device))
 
 
 def beside_peak(recipe: Recipe, speed: float, products: float) -> Speed:
-    """So many clips a second beside 1e9 operations a second of matrix products."""
+    """The Speed for `speed` in clips per second and `products` in 1e9 operations per second of matrix products."""
     gflops = operations(recipe) * speed / 1e9
     return Speed(
         precision=recipe.precision,
@@ -68,7 +68,7 @@ def beside_peak(recipe: Recipe, speed: float, products: float) -> Speed:
 
 
 def clips_per_second(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> float:
-    """The speed of training steps by this recipe on random clips: the median of `repeats`, after one to warm up.
+    """Clips per second of training steps by this recipe on random clips: the median of `repeats`, after one warm-up.
 
     Sets threads and seed as training does.
     """
@@ -80,25 +80,25 @@ def clips_per_second(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> 
 
 
 def operations(recipe: Recipe) -> int:
-    """Operations of training on one clip."""
+    """The number of operations to train on one clip."""
     network = layers.of_recipe(recipe, classes=_CLASSES)
     return 2 * (3 * network.multiply_accumulates - network.layers[0].multiply_accumulates)
 
 
 def peak_gflops(precision: str, *, device: str = "cpu") -> float:
-    """The most that a product of two square matrices reaches in a precision, in 1e9 operations a second.
+    """The highest speed of a product of two square matrices in a precision, in 1e9 operations per second.
 
-    The fastest of several sizes, layouts and data types, each once to warm up and then again and again for a while.
-    Uses as many threads as are set.
+    Tries several sizes, layouts and data types; each runs once to warm up and then repeatedly for _PEAK_SECONDS. Uses
+    as many threads as are set.
     """
     return max(rate for dtype in _DTYPES[precision] for rate in _products(dtype, device))
 
 
 def _products(dtype: torch.dtype, device: str) -> Iterator[float]:
-    """What products reach, size by size; where one takes long, larger ones are not waited for."""
+    """The speed of matrix products, size by size; stops early if a size takes long."""
     for size in _PEAK_SIZES:
         left, right, out = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
-        # Whichever of the two layouts the library is better at.
+        # The faster of the two layouts in this library.
         seconds = min(_least(partial(torch.mm, left, other, out=out)) for other in (right, right.t()))
         yield 2 * size**3 / seconds / 1e9
         if seconds > _LONG_SECONDS / 8:  # the next size takes eight times as long
@@ -106,7 +106,7 @@ def _products(dtype: torch.dtype, device: str) -> Iterator[float]:
 
 
 def _least(work: Callable[[], object]) -> float:
-    """The least of the seconds that `work` takes, once warm; those of the first time, where they are many."""
+    """The minimum time of `work` in seconds after a warm-up; the first time if that was already long."""
     first = _timed(work)
     if first > _LONG_SECONDS:
         return first
@@ -118,7 +118,7 @@ def _least(work: Callable[[], object]) -> float:
 
 
 def verdict(recipe: Recipe) -> str:
-    """A sentence on whether the recipe's precision pays here, from a short probe of it and of fp32."""
+    """A sentence on whether the recipe's precision is faster here, from a short measurement of it and of fp32."""
     plain_recipe = recipe.changed(precision=Recipe.precision, micro_batch_size=None)
     asked, plain = (clips_per_second(each, clips=256, repeats=3) for each in (recipe, plain_recipe))
     ratio = asked / plain
@@ -127,9 +127,9 @@ def verdict(recipe: Recipe) -> str:
 
 
 def _median(work: Callable[[], object], repeats: int) -> float:
-    """The median of the seconds that `work` takes, once warm.
+    """The median time of `work` in seconds after a warm-up.
 
-    What takes long, as bfloat16 does where the processor has none, is not waited for again and again.
+    Slow work is not repeated, such as bfloat16 on a processor without bfloat16 instructions.
     """
     first = _timed(work)
     if first > _LONG_SECONDS:

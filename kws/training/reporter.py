@@ -17,18 +17,18 @@ Show = Callable[[IterationEnd | EpochEnd], None]
 
 
 class Reporter(Protocol):
-    """What a run reports; an exception that a method raises ends the run like one of its own."""
+    """Receives what a run reports; an exception in one of these methods ends the run like one of its own."""
 
     def say(self, message: str) -> None:
         """A message, one sentence or several lines."""
 
     def track(self, items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") -> Iterator[T]:
-        """The same items, as they are worked on."""
+        """The same items, with their progress reported."""
 
     def training(
         self, run_id: str, recipe: Recipe, parameters: int, card: DataCard, *, clips: int, done: int
     ) -> AbstractContextManager[Show]:
-        """A training of so many clips an epoch, `done` epochs of which are done; what it gives is told each event."""
+        """A training with `clips` per epoch and `done` finished epochs; the context's value is called on each event."""
 
     def trained(self, run: Run, card: DataCard) -> None:
         """The run has finished."""

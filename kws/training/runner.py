@@ -1,8 +1,10 @@
-"""Runner: the only way a run is executed, from its start or from where it was cut off, recording all of it.
+"""Runner: the only way a run is executed, from its start or from a checkpoint; everything is recorded.
 
-Every epoch is in the registry before it is shown. With it goes, every few seconds, a checkpoint: at most a twentieth of
-the time is spent on them. Ctrl-C, SIGTERM and SIGHUP end the run as interrupted, with exit codes 130, 143 and 129.
-Where the registry is removed or replaced, a run fails at its next record, and is kept in a file beside it.
+Decisions:
+- Every epoch is recorded in the registry before it is shown. Every few seconds an epoch is recorded with a checkpoint;
+  checkpoints take at most a twentieth of the time.
+- Ctrl-C, SIGTERM and SIGHUP end the run as interrupted, with exit codes 130, 143 and 129.
+- If the registry is removed or replaced, the run fails at its next record, and is saved in a file beside the registry.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = 5.0
 PRUNED = "pruned: below the median of earlier trials"
 PRUNED_BEFORE = "it did not promise to be among the better ones"  # in registries of version 0.1.0
-_TELL_SECONDS = 30.0  # between two words of one who waits
-_SHARE = 20  # a checkpoint that took so long waits for so many times as long
+_TELL_SECONDS = 30.0  # between two messages while waiting
+_SHARE = 20  # the time until the next checkpoint, as a multiple of the time that the last one took
 
 
 def run(
@@ -51,9 +53,9 @@ def run(
     test: bool = True,
     reporter: Reporter = SILENT,
 ) -> Run:
-    """Train by this recipe as a new run, the run `again` for another time if so; returns it as it ended.
+    """The finished run of this recipe, trained as a new run; with `again`, as a rerun of that run.
 
-    Without `test` its tag says that it is not tested at its end, and that holds for whoever goes on with it.
+    Without `test` the run is tagged as untested and is not tested at its end, even if somebody resumes it.
     """
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
@@ -85,11 +87,11 @@ def resume(
     test: bool = True,
     reporter: Reporter = SILENT,
 ) -> Run:
-    """Go on with a run from its last checkpoint, up to more epochs if so wanted; returns it as it ended.
+    """The finished run, resumed from its last checkpoint; `epochs` extends it.
 
-    It is tested at its end if it was begun so, and `test` is so as well. One whose process cannot be seen from here is
-    watched first, until it was silent for long enough. Raises a KwsError where that cannot be: the run is finished or
-    still running, its data or checkpoint is another.
+    The run is tested at its end if it was started with `test` and `test` is set here, too. If its process cannot be
+    seen from here, waits first until the run has been silent for long enough. Raises KwsError if the run cannot be
+    resumed: it is finished or still running, or its data or checkpoint does not match.
     """
     from kws.registry.environment import Environment
     from kws.registry.store import Registry
@@ -122,10 +124,10 @@ def resume(
 
 
 def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, reporter: Reporter = SILENT) -> None:
-    """Test a finished run that was not tested at its end, and record that, as if it had been.
+    """Test a finished run that was not tested at its end, and record the result as if it had been.
 
-    `data` is where its clips lie. Raises RegistryError where its weights are not there or the registry cannot be
-    written, and DataError for other clips than its own.
+    `data` names its clips. Raises RegistryError if its weights are missing or the registry is not writable, and
+    DataError if the clips are not its own.
     """
     if not registry.is_writable():
         raise RegistryError(f"{registry.path} cannot be written, and a test that is not recorded is none")
@@ -141,9 +143,9 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, repo
 
 
 def evaluate(recipe: Recipe, blob: bytes, clips: Split, name: str, *, classes: int) -> Evaluation:
-    """What a recipe's network with these weights answers to clips; one of a GPU's runs does so on the processor.
+    """The evaluation of a recipe's network with these weights on clips; always on the CPU, even for a GPU run.
 
-    Raises RegistryError for weights that do not fit.
+    Raises RegistryError if the weights do not fit.
     """
     from kws import architectures
     from kws.training import loop, weights
@@ -157,9 +159,9 @@ def evaluate(recipe: Recipe, blob: bytes, clips: Split, name: str, *, classes: i
 
 
 def wait_for_silence(registry: Registry, run_id: str, reporter: Reporter = SILENT) -> str | None:
-    """The last sign of life of a run whose process cannot be seen from here, when none has come for SILENT_SECONDS.
+    """The last sign of life of a run whose process cannot be seen from here, after SILENT_SECONDS without a new one.
 
-    It says what it waits for. None for a run that can be seen, or has ended meanwhile. Raises RegistryError where a
+    Reports what it waits for. None for a run that can be seen, or that ends meanwhile. Raises RegistryError if a new
     sign of life comes.
     """
     seen, watch = registry.sighting(run_id), Watch()
@@ -187,7 +189,7 @@ def wait_for_silence(registry: Registry, run_id: str, reporter: Reporter = SILEN
 
 
 def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
-    """The recipe's data set; `more` is what kws.speech.dataset.load takes besides."""
+    """The recipe's data set; `more` holds further arguments of kws.speech.dataset.load."""
     from kws.speech import dataset
 
     task = recipe.task
@@ -195,7 +197,7 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
 
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT) -> Dataset:
-    """The recipe's data set, which must be that of `run` if there is one; what is to be said of it is said."""
+    """The recipe's data set, with its messages reported. Raises DataError if it is not the data of `run`, if given."""
     from kws.speech import dataset
     from kws.training import profile
 
@@ -212,7 +214,7 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Re
 
 
 def begin(recipe: Recipe, loaded: Dataset) -> tuple[Training, Network]:
-    """A training before its first epoch, and its network layer by layer."""
+    """A training before its first epoch, and its network described layer by layer."""
     from kws.training import layers, loop
 
     training = loop.Training.begin(recipe, len(loaded.card.classes))
@@ -220,7 +222,7 @@ def begin(recipe: Recipe, loaded: Dataset) -> tuple[Training, Network]:
 
 
 def tell_data(loaded: Dataset, data: str, reporter: Reporter) -> None:
-    """Say what of the data is used, whose clips they are, and what is wrong with them."""
+    """Report how much of the data is used, its speakers, and its problems."""
     from kws.speech import sentences
 
     for line in sentences.about(loaded, data):
@@ -237,10 +239,10 @@ def execute(
     reporter: Reporter = SILENT,
     keep_going: Callable[[EpochEnd], bool] = lambda _: True,
 ) -> Run:
-    """Train to the end, recording; returns the finished run. However it ends, the registry says so.
+    """The finished run, trained to the end and recorded; the registry records every other ending, too.
 
-    `keep_going` is asked after each epoch but the last; at its first no the run ends as interrupted, and can still be
-    gone on with.
+    `keep_going` is called after each epoch except the last. When it returns False, the run ends as interrupted; it can
+    still be resumed.
     """
     from kws.training import checkpoints, loop, weights
 
@@ -263,13 +265,13 @@ def execute(
                     if event.epoch < recipe.epochs and not keep_going(event):
                         return registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
                 elif now - beat > HEARTBEAT_SECONDS:
-                    with suppress(ReplacedError):  # the epoch's record says so, when all of it can be kept
+                    with suppress(ReplacedError):  # the epoch's record raises it again; then all of it can be saved
                         registry.beat(run_id)
                     beat = now
                 show(event)
         loop.take_selected(state)
         with suppress(ReplacedError):
-            registry.beat(run_id)  # the test may take longer than a silence
+            registry.beat(run_id)  # the test may take longer than SILENT_SECONDS
         is_tested = UNTESTED not in registry.by_id(run_id).tags
         evaluation = loop.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
         outcome = evaluation, weights.to_bytes(state.model)
@@ -292,7 +294,7 @@ def execute(
 
 
 def _end(registry: Registry, run_id: str, card: DataCard, status: str, reason: str | None, reporter: Reporter) -> bool:
-    """Record that and why a run ended early, and whether that could be; one that is not recorded is seen to be lost."""
+    """Record that a run ended early, and why; returns whether that succeeded. If not, the run will count as lost."""
     try:
         registry.end(run_id, status, reason)
         return True
@@ -314,9 +316,9 @@ def _keep_elsewhere(
     checkpoint: tuple[int, bytes] | None = None,
     outcome: Outcome | None = None,
 ) -> str:
-    """Keep a run beside its registry, whose path leads to another file now; the sentence that says where it is.
+    """Save a run beside its registry, whose path now leads to another file; returns a sentence that says where.
 
-    Without a `checkpoint` it is the last one recorded.
+    Without a `checkpoint`, saves the last one recorded.
     """
     from kws.registry.rescue import rescue
 
@@ -332,6 +334,6 @@ def _keep_elsewhere(
     if not outcome:
         return f"{why}; what was trained is kept in {file}; to go on with it: kws train --resume {run_id} --db {file}"
     with suppress(RegistryError):
-        registry.by_id(run_id)  # of the file that is there now, which has it as it was earlier
+        registry.by_id(run_id)  # the file there now may have an earlier state of the run
         return f"{why}; it ended, and is kept in {file}; to see it: kws runs show {run_id} --db {file}"
     return f"{why}; it ended, and is kept in {file}; to take it in: kws runs import {file}"

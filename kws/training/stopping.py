@@ -1,8 +1,8 @@
-"""How a command is ended from outside: Ctrl-C, SIGTERM and SIGHUP are alike, but for the exit code.
+"""How signals stop a command: Ctrl-C, SIGTERM and SIGHUP are handled alike, except for the exit code.
 
-The first of them ends it. SIGTERM and SIGHUP that follow at once change nothing: a terminal that is closed sends SIGHUP
-twice, some supervisors send both, and what is recorded meanwhile must not be cut off. A second Ctrl-C is somebody who
-cannot wait.
+The first signal stops the command. SIGTERM and SIGHUP that follow at once are ignored: a closing terminal sends SIGHUP
+twice, some supervisors send both, and they must not cut off what is being recorded. A second Ctrl-C is obeyed, because
+the user does not want to wait.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 class HungUp(KeyboardInterrupt):
-    """SIGHUP came: the terminal was closed."""
+    """SIGHUP was received: the terminal was closed."""
 
 
 def exit_code(stop: BaseException | None) -> int:
-    """The exit code of a command that a signal ended: 128 and the signal's number."""
+    """The exit code of a command that a signal stopped: 128 plus the signal's number."""
     return 143 if isinstance(stop, Terminated) else 129 if isinstance(stop, HungUp) else 130
 
 
 class Stopped(BaseException):
-    """A run was interrupted, the registry has it, and the command ends with this exit code."""
+    """A run was interrupted and recorded as such; the command ends with this exit code."""
 
     def __init__(self, stop: KeyboardInterrupt) -> None:
         self.exit_code = exit_code(stop)
 
 
 _RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
-_AGAIN_SECONDS = 5.0  # after the first signal, until another is taken for a new one: the first may have been lost
+_AGAIN_SECONDS = 5.0  # after this long another signal counts as new: the first may have been lost
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM ends the body as Ctrl-C does, and so does SIGHUP unless it is ignored, as under nohup."""
+    """Make SIGTERM stop the body as Ctrl-C does, and SIGHUP too, unless it is ignored, as under nohup."""
     last = float("-inf")
 
     def stop(number: int, _: Any) -> None:
@@ -56,7 +56,7 @@ def stoppable() -> Iterator[None]:
             is_now = signal.getsignal(number)
             if number == signal.SIGTERM or is_now in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, stop)
-    except ValueError:  # not the main thread, which alone hears signals
+    except ValueError:  # not the main thread, which alone receives signals
         yield
         return
     try:

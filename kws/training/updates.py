@@ -1,8 +1,8 @@
-"""PyTorch's optimizers, fused, without the second that the first of them takes to import the compiler.
+"""PyTorch's fused optimizers, without importing the compiler, which takes a second.
 
 torch.optim.Optimizer wraps its methods so that torch.compile leaves them alone, and the wrappers import torch._dynamo.
-Nothing is compiled here, so that the methods are taken without their wrappers; a test holds every step to the bits of
-torch.optim.
+Nothing is compiled here, so the methods are used without their wrappers. A test checks that every step gives the same
+bits as torch.optim.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 _WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
-# What checkpoints of version 0.1.0 call PyTorch's state.
+# PyTorch's names of the state, by the names in checkpoints of version 0.1.0.
 _OLD = {"velocity": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq", "steps": "step"}
 
 
 def of_torch(name: str, parameters: Iterable[Tensor], **settings: Any) -> Optimizer:
-    """torch.optim's optimizer by that name over these parameters, with settings as it takes them."""
+    """The torch.optim optimizer of that name over these parameters, with its own keyword settings."""
     return _unwrapped(name)(parameters, fused=True, **settings)
 
 
@@ -34,14 +34,14 @@ def _unwrapped(name: str) -> Any:
 
 
 def state(optimizer: Optimizer) -> dict[str, Tensor]:
-    """What an optimizer remembers between steps, named after what it is and the parameter's number."""
+    """An optimizer's state between steps; keys are the state's name and the parameter's number."""
     found = optimizer.state_dict()["state"]
     return {f"{name}.{i}": each for i, kept in found.items() for name, each in kept.items() if each is not None}
 
 
 @torch.no_grad()
 def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
-    """Have an optimizer remember what state() gave. Raises KeyError or ValueError where it is another network's."""
+    """Restore an optimizer's state from state(). Raises KeyError or ValueError if it is another network's."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     kept: dict[int, dict[str, Tensor]] = {}
     for key, tensor in found.items():
@@ -49,7 +49,7 @@ def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
         parameter = parameters[int(number)]
         if tensor.ndim and tensor.shape != parameter.shape:
             raise ValueError(f"{key} has the shape {tuple(tensor.shape)}")
-        # As the parameter lies in memory, which fused updates go through from end to end.
+        # With the parameter's memory layout, since fused updates run through memory from end to end.
         like = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor
         kept.setdefault(int(number), {})[_OLD.get(name, name)] = like
     wanted = _remembers(optimizer)
@@ -58,7 +58,7 @@ def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
 
 
 def _remembers(optimizer: Optimizer) -> set[str]:
-    """The names of what it remembers of a parameter, found by a step on one of its own kind."""
+    """The names of the optimizer's state per parameter, found by a step of a new optimizer of the same class."""
     one = torch.zeros(1, requires_grad=True)
     one.grad = torch.zeros(1)
     accepted = inspect.signature(type(optimizer).__init__).parameters

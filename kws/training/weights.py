@@ -1,4 +1,4 @@
-"""A network's weights as bytes and back: a safetensors file, which is data and can run nothing."""
+"""A network's weights as the bytes of a safetensors file and back; such a file holds data only, no code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def to_bytes(model: nn.Module) -> bytes:
 
 
 def load(model: nn.Module, data: bytes) -> None:
-    """Put the parameters of a safetensors file into the network.
+    """Load the parameters of a safetensors file into the network.
 
-    Raises RegistryError where they are not a safetensors file or not this network's.
+    Raises RegistryError if `data` is not a safetensors file or belongs to another network.
     """
     import safetensors
     import safetensors.torch

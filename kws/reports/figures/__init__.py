@@ -1,8 +1,8 @@
-"""The figures of `kws plot`: one file a kind, and KINDS is the list of them.
+"""The figures of `kws plot`: one module per kind, and KINDS lists them.
 
-A kind's file has a `figure(registry, runs, style)` that returns matplotlib's Figure, and says by MANY whether it is
-about all the runs that there are or about those that are named. Adding one is its file and its line here. Nothing heavy
-is imported for the list, so that `--help` and completion know it.
+The module of a kind has a `figure(registry, runs, style)` that returns matplotlib's Figure. Its MANY says whether the
+kind shows all runs or only those that are named. To add a kind, add its module and its line here. The list imports
+nothing heavy, so that `--help` and completion can use it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ KINDS = {
 
 
 def about_many(kind: str) -> bool:
-    """Whether a kind is about all runs there are, so that none need be named."""
+    """Whether a kind shows all runs, so that none need be named."""
     return importlib.import_module(f"{__name__}.{kind}").MANY
 
 
 def draw(kind: str, registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The figure of these runs. Raises RegistryError where they do not have what it shows."""
+    """The figure of these runs.
+
+    Raises RegistryError if they do not have what it shows.
+    """
     with style.applied():
         return importlib.import_module(f"{__name__}.{kind}").figure(registry, runs, style)

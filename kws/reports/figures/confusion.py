@@ -1,7 +1,7 @@
-"""The confusion matrix of one run on its own test split, or the sum of those of several seeds of one recipe.
+"""Draws the confusion matrix of one run on its own test split, or the sum over several seeds of one recipe.
 
-Rows are what a clip is, columns what it was taken for. A cell says how many clips, and how much of its row they are;
-the darker, the more of the row. Where there are too many classes for that to be read, a bar tells the shades.
+Rows are true classes, columns predicted classes. A cell states its number of clips and their share of the row; the
+larger the share, the darker the cell. If there are too many classes to read that, a colour bar explains the shades.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANY = False
-_READABLE = 4.5  # points of the smallest letters that are drawn
+_READABLE = 4.5  # points of the smallest text that is drawn
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The matrix (K, K) of these runs' answers on their own test split; counts, and percent of each row.
+    """The matrix (K, K) of these runs' predictions on their own test split; counts, and percent of each row.
 
-    Raises RegistryError where the runs differ in more than their seeds, or one has no answers.
+    Raises RegistryError if the runs differ in more than their seeds, or if one has no predictions.
     """
     table, cell = groups.same_recipe(registry, runs)
     classes = registry.card(table.data_fingerprint).classes
@@ -44,10 +44,10 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     percent = np.divide(100 * counts, clips, out=np.full(counts.shape, np.nan), where=clips > 0)
     image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     k = len(classes)
-    room = 72 * 0.62 * min(style.alone) / k  # points that a cell is wide
+    room = 72 * 0.62 * min(style.alone) / k  # width of a cell in points
     letters = min(style.points, room / 3.8)
     side = min(style.points, max(0.8 * room, _READABLE))
-    named = range(0, k, math.ceil(side / room))  # of very many classes, not each
+    named = range(0, k, math.ceil(side / room))  # with very many classes, only some
     names = [plain(classes[i]) for i in named]
     names = [name if len(name) <= 16 else f"{name[:13]}..." for name in names]
     upright = len(names) * max(map(len, names)) > 8 * style.alone[0]
@@ -66,7 +66,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
 
 
 def _write(axes: Axes, counts: NDArray[np.int64], percent: NDArray[np.float64], letters: float) -> None:
-    """Write into each cell its count and, under it, its share of the row; a row without clips has no shares."""
+    """Write each cell's count and, below it, its share of the row; a row without clips has no shares."""
     for (i, j), count in np.ndenumerate(counts):
         share = percent[i, j]
         text = f"{count:,}" if np.isnan(share) else f"{count:,}\n{share:.1f} %"
@@ -81,7 +81,7 @@ def _answers(registry: RegistryReader, run: Run) -> Evaluation:
 
 
 def _about(table: Table, cell: Cell, counts: NDArray[np.int64], runs: list[Run]) -> str:
-    """Network, optimizer, data, accuracy, seeds, and the runs where they are few."""
+    """Network, optimizer, data, accuracy, seeds, and the run if there is only one."""
     right = 100 * counts.trace() / max(counts.sum(), 1)
     seeds = ", ".join(map(str, cell.seeds))
     which = f"seed {seeds}" if cell.n == 1 else f"sum over {cell.n} seeds ({seeds})"

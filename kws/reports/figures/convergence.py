@@ -1,10 +1,10 @@
-"""How fast runs converge: the epochs needed to reach a validation accuracy, over that accuracy, a line a cell.
+"""Draws how fast runs converge: the epochs to reach a validation accuracy, over that accuracy, one line per cell.
 
 Decisions:
 - A run reaches an accuracy in the first epoch whose validation accuracy is at least that.
-- A line is the median over the seeds, its band from the fastest seed to the slowest. It ends at the last accuracy that
-  every seed reaches: beyond it, a median would be over the lucky ones.
-- Accuracies are asked for in steps of 0.1 percentage points, from the lowest that any run has after its first epoch.
+- A line is the median over the seeds; its band is from the fastest seed to the slowest. It ends at the last accuracy
+  that every seed reaches: beyond it, the median would cover only the lucky seeds.
+- Accuracies are in steps of 0.1 percentage points, from the lowest that any run has after its first epoch.
 - Optimizers differ in colour and dash, networks in their markers.
 """
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANY = True
-_STEPS = 1000  # in an accuracy of 1
+_STEPS = 1000  # from accuracy 0 to 1
 
 
 def epochs_to(curves: NDArray[np.float64], accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The first epochs, counted from 1, in which each of n curves (n, E) is at each of A accuracies or above: (n, A).
+    """The first epochs, counted from 1, in which each of n curves (n, E) reaches each of A accuracies: (n, A).
 
-    nan where a curve is never there.
+    nan if a curve never reaches it.
     """
     reached = curves[:, None, :] >= accuracies[None, :, None]
     return np.where(reached.any(axis=2), reached.argmax(axis=2) + 1.0, np.nan)
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The largest group of these runs that may stand side by side; epochs over validation accuracy in percent.
+    """The largest group of these runs that may share a figure: epochs over validation accuracy in percent.
 
-    Raises RegistryError where there is no such group, or a run has not the epochs that it should.
+    Raises RegistryError if there is no such group, or if a run lacks epochs.
     """
     group = groups.taken(registry, runs)
     table = group.table

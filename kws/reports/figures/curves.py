@@ -1,13 +1,15 @@
-"""The report's figure: accuracy and loss side by side over the training iteration; one below the other in a paper.
+"""Draws the report's figure: accuracy and loss over the training iteration, side by side; stacked in a paper.
 
-Training is drawn per iteration, thin; validation per epoch, at its last iteration, with a marker where there are few.
+Training is drawn per iteration, thin. Validation is drawn per epoch, at its last iteration, with markers if there are
+few.
 
 Decisions:
-- One run: training and validation differ in colour. Several: a run keeps its colour and dash, its training is pale.
-- Of many runs, the seeds of one recipe share a look and a line of the legend. A legend with more than a few lines
-  stands below the panels.
-- A panel has runs of one data set. The loss of runs with a softmax before cross-entropy is another quantity than that
-  of runs without, and has a panel of its own beside theirs.
+- One run: training and validation differ in colour. Several runs: each keeps its colour and dash, and its training is
+  pale.
+- With many runs, the seeds of one recipe share a look and a line of the legend. A legend with more than a few lines is
+  below the panels.
+- A panel has runs of one data set. The loss of runs with a softmax before cross-entropy is a different quantity from
+  that of runs without, so it has a panel of its own beside theirs.
 """
 
 from __future__ import annotations
@@ -32,15 +34,15 @@ if TYPE_CHECKING:
 
 MANY = False
 _ITERATIONS = {"accuracy": "iteration_accuracies", "loss": "iteration_losses"}
-_MOST_DATA = 8  # data sets in one figure
-_MOST_INSIDE = 4  # runs whose names stand inside the panels
+_MOST_DATA = 8  # most data sets in one figure
+_MOST_INSIDE = 4  # most runs whose names are inside the panels
 _LONG_NAME = 48  # letters of a name that would hide curves there
-_MOST_ALONE = 12  # runs that have a look of their own, above which the seeds of a recipe share one
+_MOST_ALONE = 12  # most runs with a look of their own; with more, the seeds of a recipe share one
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Panel:
-    """What a panel shows: a quantity, of runs on the data with this fingerprint; a loss after a softmax or not."""
+    """What a panel shows: a quantity of runs on the data with this fingerprint; for a loss, whether after a softmax."""
 
     quantity: str
     fingerprint: str
@@ -58,9 +60,9 @@ class _Panel:
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The curves of one run, or of several laid over each other; accuracies in percent, losses in nats a clip.
+    """The curves of one run, or of several in the same panels; accuracies in percent, losses in nats per clip.
 
-    Raises RegistryError for a run without epochs, and for more runs or data sets than can be told apart.
+    Raises RegistryError if a run has no epochs, or if there are more runs or data sets than can be distinguished.
     """
     curves = {run.id: registry.epochs(run.id) for run in runs}
     for run in runs:
@@ -92,7 +94,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
 
 
 def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
-    """The panels of each data set: accuracy, and a loss or two."""
+    """The panels of each data set: accuracy, and one or two losses."""
     sources = dict.fromkeys((run.data_fingerprint, run.data_source) for run in runs)
     of = dict(reversed(sources))
     if len(of) > _MOST_DATA:
@@ -117,7 +119,7 @@ def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """What each run is called; of many runs, seeds of one recipe are called alike where that makes fewer names."""
+    """The label of each run; with many runs, seeds of one recipe share a label if that gives fewer labels."""
     alone = labels.of_runs(runs, panel=lambda run: run.data_fingerprint)
     together = labels.of_runs(runs, without=("seed",))
     called = together if len(set(alone)) > _MOST_ALONE and len(set(together)) < len(set(alone)) else alone
@@ -142,7 +144,7 @@ def _finish(axes: Axes, panel: _Panel, style: Style, *, titled: bool) -> None:
 def _explain(
     drawing: Figure, style: Style, about: str, runs: int, drawn: Sequence[tuple[Axes, _Panel]], looks: dict[str, int]
 ) -> None:
-    """Say what is shown, and which line is which: inside the panels where that hides nothing, else below them."""
+    """Say what is shown, and which line is which: inside the panels if that hides nothing, else below them."""
     one_set = len({panel.fingerprint for _, panel in drawn}) == 1
     inside = one_set and runs <= _MOST_INSIDE and max(map(len, looks)) <= _LONG_NAME
     if style.titled and (runs == 1 or inside):
@@ -161,7 +163,7 @@ def _explain(
 def _draw(
     axes: Axes, epochs: list[Epoch], quantity: str, style: Style, *, number: int | None, name: str, pale: float
 ) -> None:
-    """Draw one run's training and validation: the only run where it has no number."""
+    """Draw one run's training and validation; `number` is None if it is the only run."""
     percent = 100 if quantity == "accuracy" else 1
     training = [value * percent for epoch in epochs for value in getattr(epoch, _ITERATIONS[quantity])]
     ends, iterations = [], 0
@@ -193,7 +195,7 @@ def _draw(
 
 
 def _about(runs: list[Run], recipes: int | None) -> str:
-    """The runs, their data and how they are drawn; the number of recipes whose seeds look alike, where they do."""
+    """The runs, their data and how they are drawn; `recipes` is the number of recipes if their seeds look alike."""
     sources = ", ".join(sorted({run.data_source for run in runs}))
     if len(runs) > 1:
         count = f"{len(runs)} runs" if recipes is None else f"{len(runs)} runs of {recipes} recipes"

@@ -1,14 +1,15 @@
-"""Detection error trade-off: misses against false accepts of each keyword, both on normal-deviate axes.
+"""Draws detection error trade-off curves: misses against false accepts of each keyword, both on normal-deviate axes.
 
-As Martin et al. draw it ("The DET curve in assessment of detection task performance", Eurospeech 1997): where scores
-are normally distributed the curve is a straight line. A marker stands where both rates are equal, and the legend says
-that rate.
+The axes are those of Martin et al. ("The DET curve in assessment of detection task performance", Eurospeech 1997):
+normally distributed scores give a straight line. A marker is where both rates are equal, and the legend states that
+rate.
 
 Decisions:
 - A keyword is every class but "other", which is what is left when no keyword was said.
-- One run is drawn in one panel, a line a keyword; several in a panel a keyword, a line a run.
+- One run is drawn in one panel, with one line per keyword; several are drawn in one panel per keyword, with one line
+  per run.
 - Rates of 0 and 1 have no place on these axes, so a curve ends at the last threshold before them.
-scipy takes a while to import, so it is imported where a figure is drawn.
+scipy is slow to import, so it is imported where a figure is drawn.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ MANY = False
 OTHER = "other"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
 _AT_LEAST_TO = 40
-_AT_MOST_FROM = 10  # also where nothing is ever missed or accepted that should not be
-_TICKS_APART = 0.085  # of an axis, for the letters of a paper
+_AT_MOST_FROM = 10  # even if there are no misses and no false accepts
+_TICKS_APART = 0.085  # least share of an axis between tick labels, for a paper's font size
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     """The curves of these runs on their test split, rates in percent.
 
-    Raises RegistryError where the runs are on different data, a run's outputs were not kept, or there is no keyword of
-    which, and beside which, there are clips.
+    Raises RegistryError if the runs are on different data, if a run's outputs were not kept, or if no keyword has both
+    clips of its own and clips of other classes.
     """
     if different := next((run for run in runs if run.data_fingerprint != runs[0].data_fingerprint), None):
         raise RegistryError(
@@ -108,14 +109,14 @@ def _tested(registry: RegistryReader, run: Run) -> Evaluation:
 
 
 def _look(number: int, style: Style) -> dict[str, Any]:
-    again = number // PLAIN_LOOKS  # whose colours and dashes are those of an earlier line
+    again = number // PLAIN_LOOKS  # above 0, colour and dash are those of an earlier line
     shape = MARKERS[(number + again) % len(MARKERS)]
     marker = {"marker": shape, "markersize": 6 * style.line**0.5, "markeredgecolor": "black", "markevery": 1}
     return {**look(number), **marker, "linewidth": 1.6 * style.line, "markeredgewidth": style.line}
 
 
 def _draw(axes: Axes, detection: Any, number: int, style: Style) -> None:
-    """Draw a kws.reports.scores.Detection: its curve, and where both rates are equal."""
+    """Draw a kws.reports.scores.Detection: its curve, and a marker where both rates are equal."""
     from scipy.stats import norm
 
     deviates = norm.ppf([detection.false_accept_rates, detection.miss_rates])
@@ -127,7 +128,7 @@ def _draw(axes: Axes, detection: Any, number: int, style: Style) -> None:
 
 
 def _scale(axes: Axes, detections: list[Any]) -> None:
-    """Equal normal-deviate axes, from below the least rate that was measured to above the equal error rates."""
+    """Set equal normal-deviate axes, from below the smallest measured rate to above the equal error rates."""
     from scipy.stats import norm
 
     rates = np.concatenate([np.append(each.false_accept_rates, each.miss_rates) for each in detections])

@@ -1,7 +1,7 @@
-"""Optimizers beside each other: validation accuracy over epochs, a panel a network and a line an optimizer.
+"""Compares optimizers: validation accuracy over epochs, one panel per network and one line per optimizer.
 
-A line is the mean over the seeds, its band from the lowest seed to the highest: with few seeds that says more than a
-standard deviation, and supposes nothing of how they are spread.
+A line is the mean over the seeds; its band is from the lowest seed to the highest. With few seeds that says more than a
+standard deviation, and assumes nothing about their distribution.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MANY = True
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The largest group of these runs that may stand side by side; validation accuracy in percent over epochs.
+    """The largest group of these runs that may share a figure: validation accuracy in percent over epochs.
 
-    Raises RegistryError where there is no such group, or a run has not the epochs that it should.
+    Raises RegistryError if there is no such group, or if a run lacks epochs.
     """
     group = groups.taken(registry, runs)
     table = group.table

@@ -1,7 +1,7 @@
-"""Accuracy against size: test accuracy over the number of parameters, a point a cell with its 95 % interval.
+"""Draws accuracy against size: test accuracy over the number of parameters, one point per cell with its 95 % interval.
 
-Optimizers differ in colour and in whether their points are filled, networks in their markers. Points of equal size
-stand side by side, a few points of print apart, so that their intervals can be told apart.
+Optimizers differ in colour and in whether their points are filled, networks in their markers. Points of equal size are
+drawn side by side, a few points of print apart, so that their intervals can be distinguished.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _APART = 7  # points of print between points of equal size
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The largest group of these runs that may stand side by side; accuracy in percent over parameters, logarithmic.
+    """The largest group of these runs that may share a figure: accuracy in percent over parameters, logarithmic.
 
-    Raises RegistryError where there is no such group.
+    Raises RegistryError if there is no such group.
     """
     group = groups.taken(registry, runs)
     table = group.table
@@ -69,7 +69,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     ends = [100 * end for cell in table.cells for end in (cell.mean, *_interval(cell))]
     room = max(0.08 * (max(ends) - min(ends)), 0.5)
-    axes.set_ylim(min(ends) - room, max(ends) + 3 * room)  # above, there is the text
+    axes.set_ylim(min(ends) - room, max(ends) + 3 * room)  # leaves room for the text above
     handles = [
         Line2D([], [], **_look(column, 0, style) | {"marker": "o"}, label=plain(title))
         for column, title in enumerate(table.columns)
@@ -84,16 +84,16 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
 
 
 def _interval(cell: Cell) -> tuple[float, float]:
-    """The ends of a cell's interval, no further than accuracies go; its mean where it has none."""
+    """The ends of a cell's interval, limited to possible accuracies; its mean if it has no interval."""
     if cell.low is None or cell.high is None:
         return cell.mean, cell.mean
     return min(max(cell.low, 0.0), cell.mean), max(min(cell.high, 1.0), cell.mean)
 
 
 def _look(column: int, row: int, style: Style) -> dict[str, Any]:
-    """A point's colour and filling by its optimizer, its marker by its network."""
+    """A point's colour and fill by its optimizer, its marker by its network."""
     colour = COLOURS[column % len(COLOURS)]
-    again = column // (2 * len(COLOURS)) % 3  # whose colour and filling are those of an earlier optimizer
+    again = column // (2 * len(COLOURS)) % 3  # above 0, the colour is that of an earlier optimizer
     return {
         "color": colour,
         "markerfacecolor": colour if column % 2 == 0 or again else "white",

@@ -1,12 +1,12 @@
-"""What the page shows, as plain values from the registry: nothing here knows of HTML.
+"""What the page shows, as plain values from the registry; nothing here depends on HTML.
 
 Decisions:
-- Table 1 is kws.reports.table1's with its test on, so the page and `kws compare` cannot differ.
+- Table 1 is that of kws.reports.table1 with its test, so the page and `kws compare` cannot differ.
 - Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
-- A confusion matrix is of the run's own test split. Runs are pooled by adding their counts, in the page's script.
-- JSON knows no infinities: a loss that is not finite is null there, and a gap in its curve.
-- The report's figures and its claims judged stand beside each table that is about its networks under its conditions;
-  they need the test, too, and come with it.
+- A confusion matrix is of the run's own test split. The page's script pools runs by adding their counts.
+- JSON has no infinities: a loss that is not finite is null there, and a gap in its curve.
+- The report's figures and its judged claims are beside each table that is about its networks under its conditions. They
+  need the test, too, and come with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kws.reports.reference import Paper
 from kws.reports.table import Table
 from kws.reports.table1 import tables
 
-DRAWN = 7  # curves at once to begin with: as many as there are colours
+DRAWN = 7  # curves drawn at first: as many as there are colours
 _PERCENT = METRICS["test-accuracy"].text
 _SECONDS = METRICS["seconds"].text
 _CURVES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
@@ -39,7 +39,7 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """The page's head: Table 1 of each data set, the runs, the oldest first, and the report beside ours."""
+    """The page's head: Table 1 of each data set, the runs (oldest first), and the report beside ours."""
 
     tables: tuple[Table, ...]
     runs: tuple[Run, ...]
@@ -52,7 +52,7 @@ class Overview:
 
 @dataclass(frozen=True, kw_only=True)
 class Detail:
-    """All of one run: facts under headings, the command that trains it again, and its answers, scored a class."""
+    """Everything about one run: facts under headings, the command to train it again, its scored predictions."""
 
     run: Run
     card: DataCard
@@ -62,7 +62,7 @@ class Detail:
 
 
 def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True) -> Overview:
-    """The overview of these runs; without `test`, Table 1 does not say what can be told from the best."""
+    """The overview of these runs; without `test`, Table 1 does not state which cells differ from the best."""
     chosen = tuple(runs)
     found = tables(registry, chosen, test=test)
     if test:
@@ -71,7 +71,7 @@ def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True
 
 
 def listed(runs: Iterable[Run], words: str = "", most: int | None = None) -> tuple[Run, ...]:
-    """The runs in whose line of the list all these words are, the newest first; `most` of them at most."""
+    """The runs whose line in the list contains all these words, newest first; at most `most` of them."""
     wanted = words.casefold().split()
     newest_first = reversed(tuple(runs))
     found = (run for run in newest_first if all(word in _line(run) for word in wanted)) if wanted else newest_first
@@ -84,15 +84,15 @@ def _line(run: Run) -> str:
 
 
 def called(run: Run) -> str:
-    """What a run is called in a legend."""
+    """The label of a run in a legend."""
     about = [NETWORK.title(run.recipe.arch), OPTIMIZER.title(run.recipe.opt), f"seed {run.recipe.seed}"]
     return f"{', '.join(about + ([run.name] if run.name else []))} [{run.id}]"
 
 
 def choices(of: Overview) -> dict[str, Any]:
-    """For the page's script: the runs of each cell of Table 1, and those whose curves are drawn to begin with.
+    """The values for the page's script: the runs of each cell of Table 1, and the runs whose curves are drawn at first.
 
-    Those are the runs in training, and then each cell's first.
+    Those are the runs in training, then the first run of each cell.
     """
     cells = [
         {"label": f"{cell.row}, {cell.column}: " + _pooled(cell.seeds), "runs": list(cell.runs)}
@@ -109,7 +109,7 @@ def _pooled(seeds: tuple[int, ...]) -> str:
 
 
 def curves(registry: RegistryReader, run: Run) -> dict[str, Any]:
-    """A run's curves, a value an epoch: accuracies as fractions, losses in nats, None for what is not finite."""
+    """A run's curves, one value per epoch: accuracies as fractions, losses in nats, None for what is not finite."""
     epochs = registry.epochs(run.id)
     values = {name: [_finite(getattr(epoch, name)) for epoch in epochs] for name in _CURVES}
     return {"name": called(run), "epochs": [epoch.epoch for epoch in epochs], **values}
@@ -120,7 +120,7 @@ def _finite(value: float) -> float | None:
 
 
 def confusion(registry: RegistryReader, run: Run) -> dict[str, Any] | None:
-    """A run's confusion matrix on its own test split, a row a true class; None before it was tested."""
+    """A run's confusion matrix on its own test split, one row per true class; None before it was tested."""
     for card, evaluation in registry.evaluations(run.id):
         if card.fingerprint == run.data_fingerprint and evaluation.split == TEST:
             counts = ClassReport.of(evaluation, card.classes).confusion
@@ -129,7 +129,7 @@ def confusion(registry: RegistryReader, run: Run) -> dict[str, Any] | None:
 
 
 def detail(registry: RegistryReader, run: Run) -> Detail:
-    """All of one run."""
+    """Everything about one run."""
     card = registry.card(run.data_fingerprint)
     answers = tuple((on, each, ClassReport.of(each, on.classes)) for on, each in registry.evaluations(run.id))
     return Detail(run=run, card=card, facts=_facts(run, card), command=labels.command(run.recipe), answers=answers)

@@ -1,13 +1,13 @@
-"""The page as HTML: from the plain values of kws.reports.page.data, by Jinja2 with everything escaped.
+"""Renders the page as HTML: from the plain values of kws.reports.page.data, by Jinja2 with everything escaped.
 
 Decisions:
-- One set of templates makes both the file of `kws report` and the live page of `kws ui`; they differ in where style and
+- One set of templates makes both the file of `kws report` and the live page of `kws ui`. They differ in where style and
   scripts are (inside the file, or beside the page) and in what is embedded.
-- A strict content security policy: nothing is loaded from elsewhere, and only our own scripts run. In the file they are
-  named by their SHA-256, so that a name or a note that slipped through the escaping would still do nothing.
-- Curves are drawn by a script of ours, as SVG. Plotly was tried: its script is 4.8 MB and takes two seconds to load on
-  two cores, from a cache too, and its inline styles need exceptions from the policy. Ours is a few kB and needs none.
-- The same registry gives the same bytes: no time and no random number goes in.
+- The content security policy is strict: nothing is loaded from elsewhere, and only our own scripts run. The file
+  identifies them by SHA-256, so that a name or a note that slipped through the escaping would still do nothing.
+- A script of ours draws curves as SVG. Plotly was tried: its script is 4.8 MB and takes two seconds to load on two
+  cores, even from a cache, and its inline styles need exceptions from the policy. Ours is a few kB and needs none.
+- The same registry gives the same bytes: the page contains no time and no random number.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from kws.reports.metrics import METRICS
 from kws.reports.page.data import Detail, Overview, choices, confusion, curves, detail, listed
 
 STATIC = {"page.css": "text/css", "chart.js": "text/javascript", "page.js": "text/javascript"}
-LISTED = 100  # runs in the live page's list at most: a browser takes a second to lay out a thousand rows
-POLL_MS = 2000  # after which the live page asks whether anything has changed
+LISTED = 100  # most runs in the live page's list: a browser takes a second to lay out a thousand rows
+POLL_MS = 2000  # interval at which the live page asks for changes
 SCRIPTS = ("chart.js", "page.js")
 LIVE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
@@ -52,7 +52,7 @@ def report(registry: RegistryReader, of: Overview) -> str:
 
 
 def live_overview(of: Overview, state: str, words: str = "") -> str:
-    """The live page; it lists the newest runs with these words, and fetches the curves and matrices asked for."""
+    """The live page; it lists the newest runs with these words, and fetches curves and matrices on demand."""
     values = {**choices(of), "state": state, "live": POLL_MS}
     found = listed(of.runs, words, LISTED)
     return _render("overview.html", overview=of, listed=found, words=words, details=[], data=values, live=True)
@@ -65,7 +65,7 @@ def live_run(of: Detail, state: str) -> str:
 
 
 def file_policy() -> str:
-    """The content security policy of the file, which names its style and its scripts by their SHA-256."""
+    """The content security policy of the file, which identifies its style and its scripts by SHA-256."""
     scripts = " ".join(_digest(static(name)) for name in SCRIPTS)
     return (
         f"default-src 'none'; script-src {scripts}; style-src {_digest(static('page.css'))}; img-src data:; "
@@ -80,7 +80,7 @@ def static(name: str) -> str:
 
 
 def embed(value: Any) -> Markup:
-    """A value as JSON that can stand inside a script element: ASCII, without <, > and &."""
+    """A value as JSON that is safe inside a script element: ASCII, without <, > and &."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup("".join(_ESCAPED.get(letter, letter) for letter in text))  # noqa: S704 - escaped just here
 

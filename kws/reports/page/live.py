@@ -1,12 +1,13 @@
-"""The registry as it is now, for a page that is asked for again and again: read anew only when it has changed.
+"""The current registry for a page that is requested repeatedly: it is read again only when it has changed.
 
 Decisions:
-- Between two looks nothing is held, no connection and no lock, so that whoever trains, moves or replaces the file never
-  waits for a page. Whether it has changed is told by the sizes and times of the file and its write-ahead log.
-- A server is asked, on a connection for that alone.
-- A run that is killed changes nothing in the file. While any is training, it is looked at again every two seconds.
-- Table 1, which takes longest, is made anew only when the finished runs are others than before.
-For any number of threads.
+- Between two reads nothing is held, no connection and no lock, so that training, moving or replacing the file never
+  waits for a page. The sizes and times of the file and its write-ahead log show whether it has changed.
+- A server is asked for changes, on a connection opened for that alone.
+- A run that is killed changes nothing in the file. While any run is training, the registry is read again every two
+  seconds.
+- Table 1, which takes longest, is made again only when the finished runs have changed.
+Safe for any number of threads.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Stamp = tuple[object, ...]
 
 
 class Live:
-    """A registry's page; every method raises RegistryError where that cannot be read."""
+    """A registry's page; every method raises RegistryError if the registry cannot be read."""
 
     def __init__(self, path: Location) -> None:
         self.path = path
@@ -47,7 +48,7 @@ class Live:
         self._page = ("", "")
 
     def now(self) -> tuple[str, Overview]:
-        """The state, which is another one whenever anything is, and the overview of it."""
+        """The state, which changes whenever anything does, and the overview of it."""
         with self._lock:
             stamp = _stamp(self.path)
             due = time.monotonic() - self._looked > _LOOK_AGAIN
@@ -59,7 +60,7 @@ class Live:
             return self._state, self._overview
 
     def page(self, words: str = "") -> str:
-        """The overview's HTML, with a list of the runs that have these words."""
+        """The overview's HTML, with a list of the runs that contain these words."""
         state, of = self.now()
         if words.strip():
             return html.live_overview(of, state, words)
@@ -68,7 +69,10 @@ class Live:
         return self._page[1]
 
     def run_page(self, run_id: str) -> str:
-        """A run's HTML; raises UnknownRunError where there is none with exactly this id."""
+        """A run's HTML.
+
+        Raises UnknownRunError if no run has exactly this id.
+        """
         state, _ = self.now()
         for run in self._runs([run_id]):
             with RegistryReader(self.path) as registry:
@@ -76,13 +80,13 @@ class Live:
         raise UnknownRunError(f"there is no run {run_id!r} in {self.path}; the list of all runs is at /")
 
     def curves(self, ids: Iterable[str]) -> dict[str, Any]:
-        """The curves of those of these runs that are there, by id."""
+        """The curves of those of these runs that exist, by id."""
         runs = self._runs(ids)
         with RegistryReader(self.path) as registry:
             return {run.id: curves(registry, run) for run in runs}
 
     def confusions(self, ids: Iterable[str]) -> dict[str, Any]:
-        """The confusion matrices of those of these runs that are there, by id; None for one that was not tested."""
+        """The confusion matrices of those of these runs that exist, by id; None for a run that was not tested."""
         runs = self._runs(ids)
         with RegistryReader(self.path) as registry:
             return {run.id: confusion(registry, run) for run in runs}
@@ -104,7 +108,7 @@ class Live:
 
 
 def _stamp(path: Location) -> Stamp:
-    """What tells whether the registry has changed; an empty log, which reading makes and takes away, is none."""
+    """A value that changes when the registry does; an empty log, which reading creates and removes, counts as none."""
     if isinstance(path, ServerUrl):
         with RegistryReader(path) as registry:
             return (registry.version(),)

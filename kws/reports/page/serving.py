@@ -1,12 +1,12 @@
-"""The live page's server: Starlette and uvicorn, on this machine only, for reading only.
+"""The live page's server: Starlette and uvicorn, on this machine only, read-only.
 
 Decisions:
-- It listens on 127.0.0.1, and answers only to requests that name this machine as their Host: a page from elsewhere
-  whose name is made to point here (DNS rebinding) is refused. The port may be any, since a tunnel (ssh -L) has its own
-  on the machine of the browser. GET and HEAD are all there is.
-- Every answer has a strict content security policy, is never kept, and tells no other site where it came from.
-- The page asks for /state.json every two seconds and renews itself when its ETag, a digest of all runs, is another.
-- uvicorn's own loop and parser are named, so that it does not matter what else is installed.
+- It listens on 127.0.0.1, and accepts only requests whose Host names this machine: a page from elsewhere whose name is
+  made to point here (DNS rebinding) is refused. Any port is accepted, since a tunnel (ssh -L) has its own on the
+  browser's machine. Only GET and HEAD are allowed.
+- Every response has a strict content security policy, is never cached, and sends no referrer to other sites.
+- The page requests /state.json every two seconds and refreshes itself when its ETag, a digest of all runs, changes.
+- uvicorn's loop and parser are named explicitly, so that it does not matter what else is installed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ _HEADERS = {
 
 @contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """A socket that listens on 127.0.0.1 at a port, or at a free one for 0; raises PageError where it is taken."""
+    """A socket that listens on 127.0.0.1 at a port, or at a free one for 0.
+
+    Raises PageError if the port cannot be used.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +63,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 
 def address(listener: socket.socket) -> str:
-    """Where a browser finds the page."""
+    """The URL of the page for a browser."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -70,7 +73,7 @@ def serve(path: Location, listener: socket.socket) -> None:
 
 
 def server(live: Live) -> uvicorn.Server:
-    """The server of a registry's page, which does not run yet."""
+    """The server of a registry's page, not yet running."""
     config = uvicorn.Config(
         application(live),
         loop="asyncio",
@@ -130,7 +133,10 @@ def application(live: Live) -> ASGIApp:
 
 
 def _asked(request: Request) -> list[str]:
-    """The runs that a request names; raises PageError for too many."""
+    """The runs that a request names.
+
+    Raises PageError if there are too many.
+    """
     ids = request.query_params.getlist("run")
     if len(ids) > MOST_RUNS:
         raise PageError(f"{len(ids)} runs are asked for at once; ask for {MOST_RUNS} at most")
@@ -138,7 +144,7 @@ def _asked(request: Request) -> list[str]:
 
 
 def _refusal(request: Request, error: Exception) -> Response:
-    """What a KwsError says, as an answer."""
+    """The response to a KwsError: its message, with a matching status code."""
     code = 404 if isinstance(error, UnknownRunError) else 400 if isinstance(error, PageError) else 503
     if request.url.path.endswith(".json"):
         return JSONResponse({"error": str(error)}, code)
@@ -146,7 +152,7 @@ def _refusal(request: Request, error: Exception) -> Response:
 
 
 class _Guard:
-    """Refuses requests that do not name this machine, or want more than to read; puts our headers on every answer."""
+    """Refuses requests that do not name this machine or are not read-only; adds our headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
