@@ -76,7 +76,6 @@ def made_once(tmp_path_factory) -> Path:
 def served(db: Path) -> Iterator[str]:
     """Where the registry is served; the page asks ten times as often as it does elsewhere."""
     live = Live(db)
-    live.warm_up()
     with serving.listening(0) as listener:
         server = serving.server(live)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
