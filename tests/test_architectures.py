@@ -9,10 +9,25 @@ from kws.recipe import NETWORK, OPTIMIZER, Recipe
 from kws.training.layers import describe
 
 
-@pytest.mark.parametrize(("arch", "parameters"), [("fc", 567_171), ("cnn", 346_067)])
-def test_parameters_are_the_reports(arch, parameters):
-    assert describe(arch, build_network(arch, 3)).parameters == parameters
-    assert sum(p.numel() for p in build_network(arch, 3).parameters()) == parameters
+@pytest.mark.parametrize(
+    ("arch", "options", "parameters"),
+    [
+        ("fc", {}, 567_171),
+        ("cnn", {}, 346_067),
+        ("gru", {}, 70_531),
+        ("tc_resnet", {}, 64_739),
+        ("tc_resnet", {"width": 0.35}, 7_880),
+        ("tc_resnet", {"width": 1.5}, 143_619),
+        ("tc_resnet", {"depth": 14}, 135_427),
+        ("ds_cnn", {}, 22_595),
+        ("bc_resnet", {}, 8_935),
+        ("bc_resnet", {"tau": 3.0}, 53_295),
+    ],
+)
+def test_parameters_are_the_reports_and_the_papers(arch, options, parameters):
+    network = build_network(arch, 3, **options)
+    assert describe(arch, network).parameters == parameters
+    assert sum(p.numel() for p in network.parameters()) == parameters
 
 
 def test_layers_of_the_convolutional_network_are_the_reports():
@@ -65,8 +80,22 @@ def test_a_network_takes_features_and_returns_logits(arch):
 
 
 @pytest.mark.parametrize("arch", tuple(NETWORK.parts))
-def test_a_network_keeps_no_state_outside_its_parameters(arch):
-    assert not list(build_network(arch, 3).buffers())
+def test_a_network_that_keeps_state_outside_its_parameters_says_so(arch):
+    """Its minibatches are not computed in micro-batches, since that would change its meaning."""
+    assert bool(list(build_network(arch, 3).buffers())) == bool(NETWORK.part(arch).constant("BATCH_STATISTICS"))
+
+
+@pytest.mark.parametrize("arch", tuple(NETWORK.parts))
+def test_each_answer_is_of_one_clip_alone(arch):
+    network = build_network(arch, 3).eval()
+    clips = torch.randn(5, 101, 40)
+    alone = torch.cat([network(clip[None]) for clip in clips])
+    torch.testing.assert_close(network(clips), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_depth_that_the_paper_does_not_have_is_refused():
+    with pytest.raises(RecipeError, match=r"`depth` \(=9\) must be 8 or 14"):
+        Recipe.of(arch="tc_resnet", opt="sgd", depth=9)
 
 
 def test_feature_maps_can_be_chosen_where_there_are_any():
@@ -78,8 +107,15 @@ def test_feature_maps_can_be_chosen_where_there_are_any():
 
 
 def test_names_and_titles_are_those_of_table_1():
-    assert [NETWORK.title(name) for name in tuple(NETWORK.parts)] == ["Fully-connected", "Convolutional"]
-    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam"]
+    assert [NETWORK.title(name) for name in tuple(NETWORK.parts)] == [
+        "Fully-connected",
+        "Convolutional",
+        "GRU",
+        "TC-ResNet",
+        "DS-CNN",
+        "BC-ResNet",
+    ]
+    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam", "AdamW"]
 
 
 def test_a_name_that_is_none_of_ours_is_its_own_title():

@@ -21,9 +21,9 @@ def test_the_defaults_are_the_reports():
 
 
 def test_the_optimizers_defaults_are_the_reports():
-    assert tuple(OPTIMIZER.parts) == ("sgd", "adam")
-    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam"]
-    assert defaults("sgd") == {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1e-5}
+    assert tuple(OPTIMIZER.parts) == ("sgd", "adam", "adamw")
+    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam", "AdamW"]
+    assert defaults("sgd") == {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1e-5, "nesterov": False}
     assert defaults("adam") == {"learning_rate": 0.001, "weight_decay": 0}
 
 
@@ -76,7 +76,12 @@ def test_a_number_that_the_registry_cannot_hold_is_refused_by_field_and_value(fi
 
 def test_the_edges_of_the_ranges_are_allowed():
     recipe = make_recipe(opt="sgd", epochs=1, batch_size=1, threads=1, micro_batch_size=1, seed=2**63 - 1, momentum=0.0)
-    assert recipe.optimizer.values() == {"learning_rate": 0.01, "weight_decay": 1e-5, "momentum": 0.0}
+    assert recipe.optimizer.values() == {
+        "learning_rate": 0.01,
+        "weight_decay": 1e-5,
+        "momentum": 0.0,
+        "nesterov": False,
+    }
 
 
 def test_an_optimizer_without_momentum_has_none_among_its_hyperparameters():

@@ -119,7 +119,7 @@ def _defaults(option: Option, style: str) -> str:
     by_default = ", ".join(f"{value} for {part}" if part else value for part, value in values.items())
     only = "" if kind is None or kind.several or len(takers) == len(kind.parts) else f"; {' and '.join(takers)} only"
     if option.base is bool and values.get("") == "no":
-        return only.removeprefix("; ").capitalize() + "." if only else ""
+        return f"For {only.removeprefix('; ')}." if only else ""
     return f"By default {by_default}{only}."
 
 

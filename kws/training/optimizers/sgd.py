@@ -26,6 +26,7 @@ class Config:
         1e-5, "How much weights are pulled to 0.", check=not_negative, search="1e-6:0.01", log=True
     )
     momentum: float = option(0.9, "The share of the last step in the next.", check=below_one, search="0.8:0.99")
+    nesterov: bool = option(False, "Nesterov's momentum.", absent=False)
 
 
 def optimizer(parameters: Iterable[Tensor], config: Config) -> Optimizer:
@@ -33,5 +34,10 @@ def optimizer(parameters: Iterable[Tensor], config: Config) -> Optimizer:
     from kws.training.updates import of_torch
 
     return of_torch(
-        "SGD", parameters, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+        "SGD",
+        parameters,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.nesterov,
     )

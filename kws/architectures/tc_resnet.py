@@ -1,0 +1,78 @@
+"""TC-ResNet: temporal convolutions with residual blocks (Choi et al., Interspeech 2019, arXiv:1904.03814).
+
+The 40 mel bands are the channels of 1-D convolutions over time. A convolution of 3 is followed by residual blocks of
+two convolutions of 9 with batch normalisation; then comes the mean over time. Where it differs from the paper: log-mel
+features in place of MFCC, and no dropout unless asked for. A width is a factor on the channels, rounded down.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from kws.architectures import BANDS
+from kws.errors import RecipeError
+from kws.recipe import above_zero, below_one, option
+
+ORDER = 4
+BATCH_STATISTICS = True
+CHANNELS = (16, 24, 32, 48)
+
+
+def depths(field: str, depth: int) -> None:
+    """Raise RecipeError for a depth that the paper does not have."""
+    if depth not in (8, 14):
+        raise RecipeError(f"`{field}` (={depth}) must be 8 or 14")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """TC-ResNet8, TC-ResNet14, and wider or narrower ones."""
+
+    width: float = option(1.0, "Factor on the channels.", check=above_zero)
+    depth: int = option(8, "8, or 14 with each block once more.", check=depths)
+    dropout: float = option(0.0, "Share of the means over time that is dropped in training.", check=below_one)
+
+
+class Block(nn.Module):
+    """Two convolutions of 9 over time and a shortcut; (B, C, T) to (B, C', T / stride)."""
+
+    def __init__(self, entering: int, leaving: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(entering, leaving, 9, stride=stride, padding=4, bias=False)
+        self.norm1 = nn.BatchNorm1d(leaving)
+        self.conv2 = nn.Conv1d(leaving, leaving, 9, padding=4, bias=False)
+        self.norm2 = nn.BatchNorm1d(leaving)
+        self.shortcut = nn.Identity()
+        if entering != leaving or stride != 1:
+            convolution = nn.Conv1d(entering, leaving, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(convolution, nn.BatchNorm1d(leaving), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of one resolution to those of the next."""
+        y = torch.relu(self.norm1(self.conv1(x)))
+        return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class Network(nn.Module):
+    """Log-mel features (B, T, M) to logits (B, K)."""
+
+    def __init__(self, classes: int, config: Config) -> None:
+        super().__init__()
+        channels = [max(int(config.width * each), 1) for each in CHANNELS]
+        self.stem = nn.Conv1d(BANDS, channels[0], 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm1d(channels[0])
+        blocks = []
+        for entering, leaving in pairwise(channels):
+            blocks.append(Block(entering, leaving, stride=2))
+            if config.depth == 14:
+                blocks.append(Block(leaving, leaving, stride=1))
+        self.blocks = nn.Sequential(*blocks)
+        self.dropout = nn.Dropout(config.dropout)
+        self.fc = nn.Linear(channels[-1], classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, T, M) to logits (B, K)."""
+        x = torch.relu(self.norm(self.stem(features.transpose(1, 2))))
+        return self.fc(self.dropout(self.blocks(x).mean(2)))
