@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -9,15 +10,16 @@ from collections.abc import Iterator
 
 import pytest
 from commands import TRAIN, kws, ok, ok_json, refused
-from ledger import make_recipe, make_registry
+from ledger import make_recipe, make_registry, make_run
 from sounds import write_task
 
 from kws.errors import RecipeError
-from kws.recipe import KINDS, NETWORK, Recipe, every_option, names, varying
+from kws.recipe import KINDS, NETWORK, Recipe, every_option, kind_of, names, parse, varying
 from kws.registry.reader import RegistryReader
 from kws.registry.selection import Selection
 from kws.reports import labels
 from kws.reports.table1 import tables
+from kws.sweeps import plan
 
 NETWORK_FILE = '''"""Tiny: one hidden layer."""
 
@@ -255,18 +257,21 @@ def test_two_values_of_any_option_never_share_a_cell(part, db):
 @pytest.mark.parametrize("name", [name for name, each in every_option().items() if not each.bits and not each.role])
 def test_two_values_of_an_option_of_today_never_share_a_cell(name):
     about = {"arch": "cnn", "opt": "sgd"}
+    kind = kind_of(name)
+    if kind and not kind.several:  # a part that has it
+        about[kind.option] = next(iter(kind.takers()[name]))
     usual = Recipe.of(**about)
-    other = {bool: True, int: 7, float: 0.5}.get(every_option()[name].base)
-    others = {
-        "channels": (8, 4),
-        "words": ("up",),
-        "precision": "bf16",
-        "selection": "best",
-        "speakers": "{speaker}_{n}",
-    }
-    changed = Recipe.of(**about, **{name: others.get(name, other)})
+    other = {bool: True, int: 7, float: 0.55}.get(every_option()[name].base)
+    others = {"channels": (8, 4), "words": ("up",), "precision": "bf16", "selection": "best", "speakers": "{n}"}
+    changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell
     assert changed.digest != usual.digest
+    runs = [make_run("bbbbbbbb"), make_run("cccccccc")]
+    runs = [dataclasses.replace(run, recipe=recipe) for run, recipe in zip(runs, (usual, changed), strict=True)]
+    if not every_option()[name].condition:  # which make tables of their own
+        place = labels.titles(runs, "arch", "opt")
+        assert place(runs[0]) != place(runs[1])
+        assert "[" not in str(place(runs[1])[0])
 
 
 @pytest.mark.parametrize("name", [name for name, each in every_option().items() if each.bits or each.role])
@@ -349,3 +354,20 @@ def test_old_names_are_read_wherever_names_are(tmp_path, monkeypatch):
     assert "there is no option `mapz`" in refused("compare", "--rows", "mapz", code=2)
     assert "given twice" in refused(*TRAIN, "--maps", "2,1", "--set", "channels=2,1")
     assert kws("train", "--arch", "fc", "--opt", "sgd", "--set", "momentum").exit_code == 1
+
+
+def test_parts_that_share_a_name_may_give_it_different_types(tmp_path):
+    """Each value is that of the part that was chosen, wherever it was typed."""
+    (tmp_path / "counted.py").write_text(NETWORK_FILE.replace("width", "tau").replace("Tiny", "Counted"))
+    package = sys.modules[NETWORK.package]
+    package.__path__.append(str(tmp_path))
+    try:
+        for arch, text, value in (("counted", "5", 5), ("bc_resnet", "5", 5.0), ("bc_resnet", "0.5", 0.5)):
+            recipe = Recipe.of(arch=arch, opt="sgd", tau=parse("tau", text))
+            assert (recipe.tau, type(recipe.tau)) == (value, type(value))
+            assert Recipe.from_text(recipe.text) == recipe
+        with pytest.raises(RecipeError, match=r"`tau` \(=0.5\) must be a whole number"):
+            Recipe.of(arch="counted", opt="sgd", tau=parse("tau", "0.5"))
+        assert plan.several("tau", "3,4") == [3, 4]
+    finally:
+        package.__path__.remove(str(tmp_path))

@@ -44,7 +44,7 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm1d(leaving)
         self.conv2 = nn.Conv1d(leaving, leaving, 9, padding=4, bias=False)
         self.norm2 = nn.BatchNorm1d(leaving)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if entering != leaving or stride != 1:
             convolution = nn.Conv1d(entering, leaving, 1, stride=stride, bias=False)
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm1d(leaving), nn.ReLU())

@@ -14,7 +14,7 @@ import typer
 
 from kws.cli import options
 from kws.errors import RecipeError
-from kws.recipe import KINDS, Kind, Option, current_name, every_option, kind_of, names, parse, plain
+from kws.recipe import KINDS, Kind, Option, bases, current_name, every_option, kind_of, names, parse, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE, SEVERAL, RANGE = "one", "several", "range"
@@ -95,7 +95,7 @@ def _of_option(option: Option, style: str) -> Any:
         return Annotated[bool | None, typer.Option(*flags, help=told, show_default=False)]
     metavar = option.metavar
     if style == ONE:
-        kind: Any = str if option.base is tuple else option.base
+        kind: Any = option.base if bases(option.name) == [option.base] and option.base is not tuple else str
         if option.choices:
             kind = Literal[option.choices]
         return Annotated[kind | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
@@ -131,7 +131,8 @@ def chosen(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str
 
 def _value(name: str, value: Any) -> Any:
     each = every_option().get(name)
-    return each.parse(value) if each and each.base is tuple and isinstance(value, str) else value
+    is_text = each and isinstance(value, str) and bases(name) != [str]
+    return parse(name, value) if is_text else value
 
 
 def settings_of(settings: Iterable[str] | None, given: Mapping[str, Any]) -> dict[str, str]:

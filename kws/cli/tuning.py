@@ -90,16 +90,17 @@ def _space(arch: str, opts: list[str], ranges: Mapping[str, str], fixed: Mapping
         "opt": opts,
     }
     for name in names():
-        by_default = option.search if (option := every_option().get(name)) else ""
-        if name not in ranges and not by_default:
-            continue
-        distribution = search.values(name, ranges.get(name, by_default))
         kind = kind_of(name)
-        if kind is None or kind.several or any(name in kind.part(each).options for each in parts[kind.option]):
-            searched[name] = distribution
-        elif name in ranges:
-            raise refusal(name, ranges[name], kind.part(parts[kind.option][0]))
-        if search.is_linear(name, distribution):
+        options = [every_option().get(name)]
+        if kind and not kind.several:
+            options = [kind.part(each).options.get(name) for each in parts[kind.option]]
+        option = next(filter(None, options), None)
+        if name in ranges or (option and option.search):
+            text = ranges.get(name, option.search if option else "")
+            searched[name] = search.values(name, text, option)
+            if kind and option is None:
+                raise refusal(name, text, kind.part(parts[kind.option][0]))
+        if name in searched and search.is_linear(name, searched[name]):
             console.say(f"note: {name.replace('_', ' ')} is drawn evenly, and not by powers of ten, for it begins at 0")
     same = {name: search.only_value(d) for name, d in searched.items() if d.single()}
     space = search.Space(

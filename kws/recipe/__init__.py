@@ -13,12 +13,14 @@ from kws.recipe.config import (
     option,
     plain,
 )
+from kws.recipe.differences import varying
 from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part
 from kws.recipe.recipe import (
     BEST,
     FINAL,
     MOST_THREADS,
     Recipe,
+    bases,
     current_name,
     every_option,
     kind_of,
@@ -26,13 +28,12 @@ from kws.recipe.recipe import (
     own_options,
     parse,
     usable_threads,
-    varying,
 )
 
 __all__ = [
     "BEST", "FINAL", "KINDS", "MOST_THREADS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
-    "Recipe", "above_zero", "at_least", "below_one", "cores", "count", "current_name", "every_option", "kind_of",
-    "names", "not_negative", "option", "own_options", "parse", "plain", "usable_threads", "varying",
+    "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "current_name", "every_option",
+    "kind_of", "names", "not_negative", "option", "own_options", "parse", "plain", "usable_threads", "varying",
 ]  # fmt: skip
 
 

@@ -128,6 +128,8 @@ class Config:
         own: Any = type(self)
         for each in options(own):
             value = getattr(self, each.name)
+            if each.base is int and isinstance(value, float) and value.is_integer():  # parts may share a name
+                object.__setattr__(self, each.name, value := int(value))
             each.require(value)
             if each.base is float and isinstance(value, int):  # 1 and 1.0 are one value, and one text
                 object.__setattr__(self, each.name, float(value))

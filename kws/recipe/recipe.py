@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
@@ -341,13 +341,34 @@ def current_name(name: str) -> str:
     return _known().current_name(name)
 
 
+def bases(name: str) -> list[type]:
+    """The types that an option has in the parts that have it, the narrowest first."""
+    kind = kind_of(name)
+    found = kind.takers()[name].values() if kind else [every_option()[name]]
+    return sorted({each.base for each in found}, key=_NARROWEST.index)
+
+
+_NARROWEST = [bool, int, float, tuple, str]
+
+
 def parse(name: str, text: str) -> Any:
-    """The value of an option, or the name of a part, in a text. Raises RecipeError for what cannot be."""
+    """The value of an option, or the name of a part, in a text. Raises RecipeError for what cannot be.
+
+    Parts that share a name may give it different types: the narrowest that fits is taken, which a Config makes its own.
+    """
     known = _known()
     name = known.current_name(name)
     if name in known.by_option:
         return known.by_option[name].part(text.strip()).name
-    return known.options[name].parse(text)
+    kind = known.kinds[name]
+    takers = [*(kind.takers()[name].values() if kind else (known.options[name],))]
+    refused: RecipeError | None = None
+    for each in sorted(takers, key=lambda each: _NARROWEST.index(each.base)):
+        try:
+            return each.parse(text)
+        except RecipeError as error:
+            refused = refused or error
+    raise refused or RecipeError(f"`{name}` (={text!r}) cannot be read")
 
 
 @lru_cache(256)
@@ -357,35 +378,6 @@ def _usual(arch: str, opt: str, _: Any) -> dict[str, Any]:
     first = [name if known[kind] else next(iter(kind.parts)) for kind, name in ((NETWORK, arch), (OPTIMIZER, opt))]
     values = Recipe.of(arch=first[0], opt=first[1]).values
     return {name: value for name, value in values.items() if known.get(kind_of(name), True)}  # type: ignore[arg-type]
-
-
-def varying(recipes: Iterable[Recipe]) -> list[str]:
-    """The names of the values in which recipes differ, but for what decides bits alone, in the order of names().
-
-    Different optimizers have different defaults: of an option of a part, only recipes that have the same part are
-    compared.
-    """
-    recipes, known = list(recipes), _known()
-    found: list[str] = []
-    for kind in KINDS:
-        each = {getattr(recipe, kind.name) for recipe in recipes}
-        if len(each) < 2:
-            continue
-        values = [
-            ("", {name: value for config in configs for name, value in config.values().items()})
-            if kind.several
-            else (configs.NAME, configs.values())
-            for configs in each
-        ]
-        if len({part for part, _ in values}) > 1:
-            found.append(kind.option)
-        for name in dict.fromkeys(name for _, own in values for name in own):
-            pairs = {(part, own[name]) for part, own in values if name in own}
-            if len(pairs) > len({part for part, _ in pairs}):
-                found.append(name)
-    own_names = (each.name for each in own_options() if not each.bits)
-    found += [name for name in own_names if len({getattr(recipe, name) for recipe in recipes}) > 1]
-    return sorted(found, key=lambda name: known.names.index(name) if name in known.names else len(known.names))
 
 
 def usable_threads(value: int) -> int:

@@ -30,7 +30,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, SQLModel
 
-from kws.recipe import every_option, names
+from kws.recipe import bases, every_option, names
 
 METADATA = SQLModel.metadata
 
@@ -128,7 +128,7 @@ class TrainingRow(_Training, table=True):
 
 def _recipe_fields() -> dict[str, Any]:
     """The view's columns for a recipe's values, by name; a tuple is a text, a JSON array."""
-    types = {name: str if each.base is tuple else each.base for name, each in every_option().items()}
+    types = {name: str if (widest := bases(name)[-1]) is tuple else widest for name in every_option()}
     old = {each.old: types[each.name] for each in every_option().values() if each.old}
     return {name: (each | None, None) for name, each in {**dict.fromkeys(names(), str), **types, **old}.items()}
 

@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from kws.recipe import KINDS, Option, every_option, plain
+from kws.recipe import KINDS, Option, bases, every_option, plain
 from kws.recipe.config import NEVER
 from kws.registry.protocols import Connection, columns
 
@@ -89,7 +89,8 @@ def _with_absent(server: bool, name: str, option: Option) -> str:
                 path = (kind.name, part.name, name) if kind.several else (kind.name, name)
                 places.append((path, "" if kind.several else part.name, each))
     places = places or [((name,), "", option)]
-    value = _value(server, option.base, *places[0][0])
+    widest = bases(name)[-1]  # of a name that parts give different types
+    value = _value(server, widest, *places[0][0])
     cases = [
         f"WHEN {_is_missing(server, *path)}{_is_part(server, path[0], of)} THEN {_literal(each.absent)}"
         for path, of, each in places

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kws.errors import RecipeError
-from kws.recipe import KINDS, Recipe, current_name, every_option, kind_of, parse
+from kws.recipe import KINDS, Recipe, bases, current_name, every_option, kind_of, parse
 from kws.recipe.parts import refusal
 
 T = TypeVar("T")
@@ -59,6 +59,8 @@ def several(name: str, text: str) -> list[Any]:
         return [parse(name, text)]
     if option.base is bool:
         return [parse(name, part) for part in values(name, text, str, ("no", "yes"))]
+    if len(bases(name)) > 1:
+        return values(name, text, lambda part: parse(name, part))
     return values(name, text, option.base, option.choices)
 
 

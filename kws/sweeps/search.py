@@ -29,7 +29,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from kws.errors import RecipeError
-from kws.recipe import BEST, OPTIMIZER, Recipe, every_option, kind_of
+from kws.recipe import BEST, OPTIMIZER, Option, Recipe, every_option, kind_of
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
 from kws.sweeps.plan import complete, several
 from kws.training.runner import PRUNED, PRUNED_BEFORE
@@ -42,12 +42,12 @@ _DIVERGED = re.compile(r"the (training|validation) loss became \S+ in .*epoch \d
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def values(field: str, text: str) -> BaseDistribution:
+def values(field: str, text: str, option: Option | None = None) -> BaseDistribution:
     """The distribution for "1e-4:1e-1" (a range) or "64,256" (values).
 
     Raises RecipeError for anything else, for a range from high to low, and for a value that no recipe can have.
     """
-    option = every_option().get(field)
+    option = option or every_option().get(field)
     if option is None or option.base not in (int, float):
         return CategoricalDistribution(several(field, text))
     kind = option.base
