@@ -8,7 +8,6 @@ frequency. SubSpectralNorm (Chang et al., arXiv:2103.13620) normalises five grou
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,10 +91,9 @@ class Network(nn.Module):
             nn.BatchNorm2d(wide),
             nn.ReLU(),
         )
-        self.last = nn.Conv2d(wide, classes, 1)
+        self.last = nn.Sequential(nn.Conv2d(wide, classes, 1), nn.Flatten())
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, M) to logits (B, K)."""
         x = self.blocks(self.stem(features.transpose(1, 2).unsqueeze(1)))
-        x = self.head(x).mean((2, 3), keepdim=True)
-        return torch.flatten(self.last(x), 1)
+        return self.last(self.head(x).mean((2, 3), keepdim=True))

@@ -171,7 +171,8 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
 
 def test_two_sweeps_at_once_share_the_work(task, tmp_path):
     db = tmp_path / "shared.db"
-    command = [*SWEEP, "--seeds", 3, "--epochs", 40, "--data", task, "--jobs", 1, "--db", db]
+    # A thread each: two sweeps that both take all cores for one run are in each other's way.
+    command = [*SWEEP, "--seeds", 3, "--epochs", 40, "--data", task, "--jobs", 1, "--threads", 1, "--db", db]
     both = [
         subprocess.Popen([sys.executable, "-m", "kws", *map(str, command)], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
