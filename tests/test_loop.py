@@ -99,7 +99,7 @@ def test_a_step_in_slices_is_the_plain_step_on_the_whole_minibatch(arch, plain, 
             theirs.data.copy_(ours.data)
 
 
-@pytest.mark.parametrize("arch", tuple(NETWORK.parts))
+@pytest.mark.parametrize("arch", REPORTS)  # the others: tests/test_schedules.py
 @pytest.mark.parametrize("opt", ["sgd", "adam"])
 def test_the_same_recipe_gives_the_same_bits(arch, opt):
     train, validation = split_of(40), split_of(16, seed=1)
