@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import safetensors.torch
+import short
 import torch
 from ledger import defaults
 
 from kws.errors import RegistryError
 from kws.events import EpochEnd, IterationEnd
 from kws.recipe import NETWORK, OPTIMIZER, Recipe
-from kws.speech.dataset import Split
 from kws.training import checkpoints, loop, weights
 from kws.training.loop import Training
 
@@ -18,15 +18,7 @@ MAPS = {"fc": None, "cnn": (2, 1)}
 EVERY = [(arch, opt) for arch in ("fc", "cnn") for opt in OPTIMIZER.parts]  # others: tests/test_schedules.py
 
 
-def split_of(clips: int, seed: int = 0) -> Split:
-    random = torch.Generator().manual_seed(seed)
-    labels = torch.randint(3, (clips,), generator=random)
-    features = torch.randn(clips, 101, 40, generator=random)
-    features[:, :, :20] += 2.0 * (labels[:, None, None] - 1)
-    return Split(features, labels)
-
-
-TRAIN, VALIDATION = split_of(40), split_of(10, seed=1)
+TRAIN, VALIDATION = short.split_of(40), short.split_of(10, seed=1)
 
 
 def recipe_of(arch: str, opt: str, **changes) -> Recipe:
@@ -42,11 +34,7 @@ def go_on(state: Training, recipe: Recipe) -> list[IterationEnd | EpochEnd]:
 
 def up_to(epoch: int, recipe: Recipe) -> Training:
     """A training after that epoch of a longer recipe."""
-    state = Training.begin(recipe, 3)
-    for event in loop.fit(state, TRAIN, VALIDATION, recipe):
-        if isinstance(event, EpochEnd) and event.epoch == epoch:
-            break
-    return state
+    return short.up_to(epoch, recipe, TRAIN, VALIDATION)
 
 
 def disturb() -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
+import made_up
 import pytest
 import torch
 from commands import kws, ok_json
 from ledger import build_network
+from short import split_of, up_to
 from sounds import write_task
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kws.events import EpochEnd
 from kws.recipe import NETWORK, Recipe
-from kws.speech.dataset import Split
 from kws.training import checkpoints, loop, weights
 from kws.training.layers import describe
 
@@ -108,18 +107,8 @@ class Network(nn.Module):
 
 @pytest.fixture
 def statistics(tmp_path) -> Iterator[None]:
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "statistics.py").write_text(WITH_STATISTICS)
-    package = sys.modules[NETWORK.package]
-    package.__path__.append(str(tmp_path / "more"))
-    yield
-    package.__path__.remove(str(tmp_path / "more"))
-    sys.modules.pop(f"{NETWORK.package}.statistics", None)
-
-
-def split_of(clips: int) -> Split:
-    random = torch.Generator().manual_seed(clips)
-    return Split(torch.randn(clips, FRAMES, BANDS, generator=random) * 3 + 1, torch.arange(clips) % 3)
+    with made_up.part(NETWORK, "statistics", WITH_STATISTICS, tmp_path):
+        yield
 
 
 @pytest.mark.usefixtures("statistics")
@@ -128,17 +117,10 @@ def test_batch_statistics_are_of_whole_minibatches_and_go_on_from_a_checkpoint_t
     assert recipe.micro_batch_size == 20
     train, validation = split_of(40), split_of(9)
 
-    def up_to(epoch: int) -> loop.Training:
-        state = loop.Training.begin(recipe, 3)
-        for event in loop.fit(state, train, validation, recipe):
-            if isinstance(event, EpochEnd) and event.epoch == epoch:
-                break
-        return state
-
-    whole = up_to(4)
+    whole = up_to(4, recipe, train, validation)
     assert int(whole.model.norm.num_batches_tracked) == 8
     fresh = loop.Training.begin(recipe, 3)
-    checkpoints.restore(fresh, checkpoints.to_bytes(up_to(2)))
+    checkpoints.restore(fresh, checkpoints.to_bytes(up_to(2, recipe, train, validation)))
     list(loop.fit(fresh, train, validation, recipe))
     assert weights.to_bytes(fresh.model) == weights.to_bytes(whole.model)
     other = loop.Training.begin(recipe, 3).model

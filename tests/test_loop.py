@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from ledger import build_network, build_optimizer
+from short import split_of
 from torch import nn
 
 from kws.errors import DivergedError, RegistryError
@@ -19,14 +20,6 @@ from kws.training import loop, profile, weights
 from kws.training.losses import cross_entropy
 
 REPORTS = ("fc", "cnn")
-
-
-def split_of(clips: int, seed: int = 0) -> Split:
-    random = torch.Generator().manual_seed(seed)
-    labels = torch.randint(3, (clips,), generator=random)
-    features = torch.randn(clips, 101, 40, generator=random)
-    features[:, :, :20] += 2.0 * (labels[:, None, None] - 1)
-    return Split(features, labels)
 
 
 def recipe_of(arch: str = "fc", opt: str = "adam", **changes) -> Recipe:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-import sys
 from collections.abc import Iterator
 
+import made_up
 import pytest
 from commands import TRAIN, kws, ok, ok_json, refused
 from ledger import make_recipe, make_registry, make_run
@@ -160,15 +160,10 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 @pytest.fixture(params=FILES)
 def part(request, tmp_path) -> Iterator[str]:
-    """A kind of part that has one more file, in a folder of its own; nothing else of kws is touched."""
-    kind, (text, name, *_) = BY_NAME[request.param], FILES[request.param]
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / f"{name}.py").write_text(text)
-    package = sys.modules.get(kind.package) or __import__(kind.package, fromlist=["*"])
-    package.__path__.append(str(tmp_path / "more"))
-    yield request.param
-    package.__path__.remove(str(tmp_path / "more"))
-    sys.modules.pop(f"{kind.package}.{name}", None)
+    """A kind of part that has one more file."""
+    text, name, *_ = FILES[request.param]
+    with made_up.part(BY_NAME[request.param], name, text, tmp_path):
+        yield request.param
 
 
 def chosen(kind: str) -> dict[str, str]:
@@ -284,17 +279,14 @@ def test_seed_place_and_bits_alone_make_no_other_cell(name):
 
 def test_a_run_that_is_older_than_an_option_has_what_the_option_says_for_that_and_stays_in_its_cell(tmp_path):
     before = make_recipe("fc", "sgd")
-    (tmp_path / "older.py").write_text(AUGMENTATION_FILE.replace("option(0.0,", "option(0.3,"))
-    package = sys.modules[BY_NAME["augmentation"].package]
-    package.__path__.append(str(tmp_path))
-    try:
+    with made_up.part(
+        BY_NAME["augmentation"], "older", AUGMENTATION_FILE.replace("option(0.0,", "option(0.3,"), tmp_path
+    ):
         read = Recipe.from_text(before.text)
         assert (read.gain, Recipe.of(arch="fc", opt="sgd").gain) == (0.0, 0.3)
         assert read.digest == before.digest
         assert Recipe.of(arch="fc", opt="sgd", gain=0.0).cell == before.cell
         assert Recipe.of(arch="fc", opt="sgd").cell != before.cell
-    finally:
-        package.__path__.remove(str(tmp_path))
 
 
 def test_a_key_that_is_missing_and_for_which_nothing_is_declared_is_refused():
@@ -321,24 +313,15 @@ def test_what_this_version_does_not_know_is_kept_and_tells_recipes_apart(db):
 
 
 def test_a_name_that_two_kinds_declare_is_refused(tmp_path):
-    (tmp_path / "clash.py").write_text(SCHEDULE_FILE.replace("halvings", "momentum"))
-    package = sys.modules[BY_NAME["schedule"].package]
-    package.__path__.append(str(tmp_path))
-    try:
-        with pytest.raises(RecipeError, match="the option momentum is declared by two kinds of part"):
-            names()
-    finally:
-        package.__path__.remove(str(tmp_path))
+    text = SCHEDULE_FILE.replace("halvings", "momentum")
+    refused = pytest.raises(RecipeError, match="the option momentum is declared by two kinds of part")
+    with made_up.part(BY_NAME["schedule"], "clash", text, tmp_path), refused:
+        names()
 
 
 def test_options_are_known_without_importing_the_file_that_declares_them(tmp_path):
-    (tmp_path / "slow.py").write_text("raise SystemExit\n" + NETWORK_FILE)
-    package = sys.modules[NETWORK.package]
-    package.__path__.append(str(tmp_path))
-    try:
+    with made_up.part(NETWORK, "slow", "raise SystemExit\n" + NETWORK_FILE, tmp_path):
         assert {"width", "bias"} <= NETWORK.part("slow").options.keys()
-    finally:
-        package.__path__.remove(str(tmp_path))
 
 
 def test_old_names_are_read_wherever_names_are(tmp_path, monkeypatch):
@@ -356,12 +339,29 @@ def test_old_names_are_read_wherever_names_are(tmp_path, monkeypatch):
     assert kws("train", "--arch", "fc", "--opt", "sgd", "--set", "momentum").exit_code == 1
 
 
+def test_what_is_resolved_where_a_command_runs_can_be_set_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("KWS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KWS_DB", str(tmp_path / "runs.db"))
+    task = write_task(tmp_path / "task")
+    about = ["--set", f"data={task}", "--set", "threads=1", "--set", "device=cpu", "--set", "epochs=1"]
+    run = ok_json("train", "--arch", "fc", "--opt", "sgd", "--set", "batch_size=16", *about)["run"]
+    recipe = ok_json("runs", "show", run)["recipe"]
+    assert (recipe["data"], recipe["threads"], recipe["device"], recipe["epochs"]) == (str(task), 1, "cpu", 1)
+    planned = ok_json("sweep", "--arch", "fc", "--opt", "sgd", "--set", "batch_size=16", *about, "--dry-run")["runs"]
+    assert [(each["run"], each["status"]) for each in planned] == [(run, "finished")]
+    for command in (["train"], ["sweep", "--dry-run"]):
+        about = ["--arch", "fc", "--opt", "sgd"]
+        assert "`threads` (=0) must be at least 1" in refused(*command, *about, "--set", "threads=0")
+        assert "`device` (=tpu) must be one of cpu, cuda" in refused(*command, *about, "--set", "device=tpu")
+        assert "`device` is given twice" in refused(*command, *about, "--device", "cpu", "--set", "device=cpu")
+    assert "`epochs` is given twice" in refused("train", "--resume", run, "--epochs", 3, "--set", "epochs=4")
+    assert "`threads` (=-1) must be at least 1" in refused("tune", "--arch", "fc", "--threads", -1)
+    assert "`threads` (=0) must be at least 1" in refused("tune", "--arch", "fc", "--set", "threads=0")
+
+
 def test_parts_that_share_a_name_may_give_it_different_types(tmp_path):
     """Each value is that of the part that was chosen, wherever it was typed."""
-    (tmp_path / "counted.py").write_text(NETWORK_FILE.replace("width", "tau").replace("Tiny", "Counted"))
-    package = sys.modules[NETWORK.package]
-    package.__path__.append(str(tmp_path))
-    try:
+    with made_up.part(NETWORK, "counted", NETWORK_FILE.replace("width", "tau").replace("Tiny", "Counted"), tmp_path):
         for arch, text, value in (("counted", "5", 5), ("bc_resnet", "5", 5.0), ("bc_resnet", "0.5", 0.5)):
             recipe = Recipe.of(arch=arch, opt="sgd", tau=parse("tau", text))
             assert (recipe.tau, type(recipe.tau)) == (value, type(value))
@@ -369,5 +369,3 @@ def test_parts_that_share_a_name_may_give_it_different_types(tmp_path):
         with pytest.raises(RecipeError, match=r"`tau` \(=0.5\) must be a whole number"):
             Recipe.of(arch="counted", opt="sgd", tau=parse("tau", "0.5"))
         assert plan.several("tau", "3,4") == [3, 4]
-    finally:
-        package.__path__.remove(str(tmp_path))

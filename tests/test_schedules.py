@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import build_network
+from short import split_of, up_to
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kws.events import EpochEnd
 from kws.recipe import NETWORK, Recipe
 from kws.recipe.parts import AUGMENTATION, AVERAGING, SCHEDULE
-from kws.speech.dataset import Split
 from kws.training import checkpoints, loop, weights
 
 
@@ -77,11 +77,6 @@ def test_the_schedule_is_what_the_optimizer_steps_by(monkeypatch):
     monkeypatch.setattr(loop, "step", step)
     list(loop.fit(loop.Training.begin(recipe, 3), split_of(20), split_of(9), recipe))
     assert seen == [0.01, 0.005, 0.0025, 0.00125]
-
-
-def split_of(clips: int) -> Split:
-    random = torch.Generator().manual_seed(clips)
-    return Split(torch.randn(clips, 101, 40, generator=random), torch.arange(clips) % 3)
 
 
 def test_an_exponential_moving_average_is_pytorchs():
@@ -160,18 +155,11 @@ def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch):
     )
     train, validation = split_of(16), split_of(6)
 
-    def up_to(epoch: int) -> loop.Training:
-        state = loop.Training.begin(recipe, 3)
-        for event in loop.fit(state, train, validation, recipe):
-            if isinstance(event, EpochEnd) and event.epoch == epoch:
-                break
-        return state
-
-    whole = up_to(3)
+    whole = up_to(3, recipe, train, validation)
     fresh = loop.Training.begin(recipe, 3)
-    checkpoints.restore(fresh, checkpoints.to_bytes(up_to(1)))
-    torch.manual_seed(99)  # another process is elsewhere in its random numbers ...
-    checkpoints.restore(fresh, checkpoints.to_bytes(up_to(1)))
+    kept = checkpoints.to_bytes(up_to(1, recipe, train, validation))
+    torch.manual_seed(99)  # another process is elsewhere in its random numbers
+    checkpoints.restore(fresh, kept)
     list(loop.fit(fresh, train, validation, recipe))
     assert weights.to_bytes(fresh.model) == weights.to_bytes(whole.model)
     assert all(torch.equal(fresh.average[name], tensor) for name, tensor in whole.average.items())

@@ -10,6 +10,7 @@ from commands import sql
 from ledger import make_card, make_epochs, make_evaluation, start
 
 from kws.errors import KwsError
+from kws.recipe import Recipe
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
 
@@ -118,7 +119,7 @@ def of_tag(db):
 
 
 def recipe_of(rate):
-    return searches.complete({**FIXED, "learning_rate": rate})
+    return Recipe.of(ignoring=True, **{**FIXED, "learning_rate": rate})
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 9])

@@ -17,7 +17,7 @@ BATCH_STATISTICS = True
 STEM_DROPOUT, DROPOUT = 0.2, 0.4
 
 
-def filters_of_one_kind(field: str, filters: int) -> None:
+def up_to_1024(field: str, filters: int) -> None:
     """Raise RecipeError for a number of filters below 1 or above 1,024."""
     count(field, filters)
     if filters > 1024:
@@ -28,7 +28,7 @@ def filters_of_one_kind(field: str, filters: int) -> None:
 class Config:
     """The small one of the paper has 64 filters, the medium one 172."""
 
-    filters: int = option(64, "Channels of every convolution.", check=filters_of_one_kind)
+    filters: int = option(64, "Channels of every convolution.", check=up_to_1024)
 
 
 class Network(nn.Module):

@@ -72,7 +72,9 @@ Speakers = Annotated[
     ),
 ]
 AUTO = "auto"
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="`auto` takes a GPU where there is one.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"] | None, typer.Option(help="By default `auto`, which takes a GPU where there is one.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(help="Processor threads of a run. By default all cores, shared by the runs that are trained at once."),

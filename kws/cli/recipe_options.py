@@ -14,7 +14,7 @@ import typer
 
 from kws.cli import options
 from kws.errors import RecipeError
-from kws.recipe import KINDS, Kind, Option, bases, current_name, every_option, kind_of, names, parse, plain
+from kws.recipe import BY_OPTION, KINDS, Kind, Option, bases, current_name, every_option, kind_of, names, parse, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE, SEVERAL, RANGE = "one", "several", "range"
@@ -22,7 +22,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any option of a recipe by its name; may be repeated."),
 ]
-# What is resolved where the command is run, and so no value of a recipe as it was typed.
+# Resolved where the command runs: typed values are not yet a recipe's.
 _HERE: dict[str, Any] = {
     "data": options.Data, "speakers": options.Speakers, "threads": options.Threads, "device": options.Device,
 }  # fmt: skip
@@ -56,20 +56,18 @@ def taking_recipe(
 def _parameters(
     style: str, of: Sequence[Kind | None], without: Sequence[str], required: Sequence[str]
 ) -> Iterator[inspect.Parameter]:
-    kinds = {kind.option: kind for kind in KINDS if not kind.several}
     for name in names():
-        if name in without or (kinds.get(name) or kind_of(name)) not in of:
+        if name in without or (BY_OPTION.get(name) or kind_of(name)) not in of:
             continue
         default: Any = None
-        if name in kinds:
-            if len(kinds[name].parts) < 2:
+        if name in BY_OPTION:
+            if len(BY_OPTION[name].parts) < 2:
                 continue
-            annotation = _of_kind(kinds[name], style, required=name in required)
+            annotation = _of_kind(BY_OPTION[name], style, required=name in required)
             default = inspect.Parameter.empty if name in required else None
         elif name in _HERE:
             several = style == SEVERAL and name == "data"
             annotation = options.SeveralData if several else _HERE[name]
-            default = options.AUTO if name == "device" else None
         elif every_option()[name].hidden:
             continue
         else:
@@ -127,6 +125,23 @@ def chosen(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str
     """The values of a recipe that were given as options of their own, one each, and by --set."""
     found = {name: _value(name, value) for name, value in given.items() if value is not None}
     return found | {name: parse(name, text) for name, text in settings_of(settings, found).items()}
+
+
+def typed(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str, Any]:
+    """What was typed, by name, for commands whose options take more than one value: texts, where not resolved here."""
+    found = {name: value for name, value in given.items() if value is not None}
+    texts = settings_of(settings, found)
+    return found | {name: parse(name, text) if name in _HERE else text for name, text in texts.items()}
+
+
+def resolved(given: Mapping[str, Any], *, jobs: int = 1) -> dict[str, Any]:
+    """The place of the data, threads and device, from what was typed; `jobs` runs share the cores."""
+    return {
+        "data": options.chosen_data(given.get("data")),
+        "speakers": given.get("speakers") or None,
+        "threads": options.chosen_threads(given.get("threads"), jobs),
+        "device": options.chosen_device(given.get("device") or options.AUTO),
+    }
 
 
 def _value(name: str, value: Any) -> Any:

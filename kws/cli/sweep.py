@@ -63,11 +63,10 @@ def sweep(
         at_least("jobs", jobs, 1)
     if engine != "ray" and options.was_typed(context, "address"):
         raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
-    device = given.pop("device")
-    if engine == "local" or device == "cpu":
-        device = options.chosen_device(device)
-    given["device"] = "cpu" if device == options.AUTO else device  # a cluster's nodes have GPUs of their own
-    axes = _axes(given, settings, seeds, planning.TABLE1 if preset else {}, jobs)
+    typed = recipe_options.typed(given, settings)
+    if engine == "ray" and typed.get("device") != "cuda":
+        typed["device"] = "cpu"
+    axes = _axes(typed, seeds, planning.TABLE1 if preset else {}, jobs, on_cluster=engine == "ray")
     from kws.registry.opening import is_new
     from kws.sweeps import executors
     from kws.sweeps.trainer import WorkerConfig
@@ -86,22 +85,23 @@ def sweep(
 
 
 def _axes(
-    given: dict[str, Any], settings: list[str] | None, seeds: str | None, preset: dict[str, str], jobs: int | None
+    typed: dict[str, Any], seeds: str | None, preset: dict[str, str], jobs: int | None, *, on_cluster: bool
 ) -> dict[str, list[Any]]:
-    """The values of each option of the plan's recipes; where the data is and what decides bits alone has one each."""
-    threads, device, data, speakers = (given.pop(name) for name in ("threads", "device", "data", "speakers"))
-    texts: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    texts = {name: text for name, text in preset.items() if name != "seeds"} | texts
-    texts |= recipe_options.settings_of(settings, texts)
+    """The values of each option of the plan's recipes; where the data is and what decides bits alone has one each.
+
+    A cluster's nodes have GPUs of their own, whatever this machine has.
+    """
+    data, device = typed.pop("data", None), typed.get("device")
+    asked = typed | ({"device": "cpu"} if on_cluster else {})
+    axes = {name: [value] for name, value in recipe_options.resolved(asked, jobs=jobs or cores()).items()}
+    if on_cluster:
+        axes["device"] = [device]
+    if data:
+        axes["data"] = [options.chosen_data(each) for each in (data if isinstance(data, list) else [data])]
+    texts = {name: text for name, text in (preset | typed).items() if name != "seeds" and name not in axes}
     for name in ("arch", "opt"):
         if name not in texts:
             raise RecipeError(f"--{name} is missing; name one or several, or take --preset table1")
-    axes: dict[str, list[Any]] = {
-        "data": [options.chosen_data(each) for each in data] if data else [options.chosen_data(None)],
-        "speakers": [speakers or None],
-        "device": [device],
-        "threads": [options.chosen_threads(threads, jobs or cores())],
-    }
     for name in (*(each for each in texts if each != "opt"), "opt"):  # optimizers vary fastest but for seeds
         text = texts[name]
         axes[name] = [parse(name, each) for each in text] if isinstance(text, list) else planning.several(name, text)

@@ -6,10 +6,10 @@ import typer
 
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, current_name, plain
+from kws.recipe import Recipe, plain
 from kws.registry.runs import Run
 
-_OF_ANY_RUN = ("resume", "epochs", "db", "json", "skip_unreadable", "no_test", "settings")
+_OF_ANY_RUN = ("resume", "db", "json", "skip_unreadable", "no_test", "settings")
 
 
 @recipe_options.taking_recipe(recipe_options.ONE)
@@ -49,13 +49,7 @@ def train(
     for part, option in (("arch", "--arch"), ("opt", "--opt")):
         if part not in chosen:
             raise typer.BadParameter(f"Missing option '{option}'", ctx=context)
-    resolved = {
-        "data": options.chosen_data(chosen.get("data")),
-        "speakers": chosen.get("speakers") or None,
-        "threads": options.chosen_threads(chosen.get("threads")),
-        "device": options.chosen_device(chosen["device"]),
-    }
-    recipe = Recipe.of(**(chosen | resolved))
+    recipe = Recipe.of(**(chosen | recipe_options.resolved(chosen)))
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
@@ -86,9 +80,9 @@ def _resume(context: typer.Context, reference: str) -> Run:
     wanted = recipe_options.chosen(of_recipe, given.get("settings"))
     if "device" in wanted:
         wanted["device"] = options.chosen_device(wanted["device"])
-    epochs = given.get("epochs", wanted.pop("epochs", None))
+    epochs = wanted.pop("epochs", None)
     for name, value in wanted.items():
-        if value != (has := run.recipe.values.get(current_name(name))):
+        if value != (has := run.recipe.values.get(name)):
             raise RecipeError(
                 f"`{name}` (={plain(value)}) is not what run {run.id} was started with (={plain(has)}); "
                 f"leave --{name.replace('_', '-')} out, for a run goes on with its own recipe"

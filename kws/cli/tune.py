@@ -7,10 +7,10 @@ import typer
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, cores
+from kws.sweeps.plan import several
 
 _EPOCHS = 20
 _OWN = ("epochs", "seed")
-_HERE = ("data", "speakers", "threads", "device")
 
 
 @recipe_options.taking_recipe(recipe_options.RANGE, without=_OWN, required=("arch",))
@@ -48,24 +48,18 @@ def tune(
     at_least("trials", trials, 1)
     if name is not None and not name.strip():
         raise RecipeError("--name is empty; give the search a name, or leave it out")
-    jobs = cores() // (given["threads"] or 1) or 1 if jobs is None else jobs
+    typed = recipe_options.typed(given, settings)
+    jobs = max(cores() // options.chosen_threads(typed.get("threads"), cores()), 1) if jobs is None else jobs
     at_least("jobs", jobs, 1)
-    ranges = {each: text for each, text in given.items() if text is not None and each not in _HERE}
-    ranges |= recipe_options.settings_of(settings, ranges)
+    here = recipe_options.resolved(typed, jobs=jobs)
+    ranges = {name: text for name, text in typed.items() if name not in here}
     from kws.cli import tuning
 
     tuning.run(
         arch=ranges.pop("arch"),
-        opts=tuning.chosen(ranges.pop("opt", "adam")),
+        opts=several("opt", ranges.pop("opt", "adam")),
         ranges=ranges,
-        fixed={
-            "epochs": epochs,
-            "seed": seed,
-            "data": options.chosen_data(given["data"]),
-            "speakers": given["speakers"] or None,
-            "threads": options.chosen_threads(given["threads"], jobs),
-            "device": options.chosen_device(given["device"]),
-        },
+        fixed={"epochs": epochs, "seed": seed, **here},
         trials=trials,
         random=random,
         prune=prune,

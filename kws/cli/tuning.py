@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import KwsError
-from kws.recipe import KINDS, Recipe, every_option, kind_of, names
+from kws.recipe import BY_OPTION, Recipe, kind_of, names, option_of
 from kws.recipe.parts import refusal
 from kws.registry.location import Location
 from kws.registry.opening import is_new
@@ -18,7 +18,7 @@ from kws.registry.selection import Selection
 from kws.reports import labels
 from kws.reports.json_output import SCHEMA
 from kws.sweeps.local_executor import LocalExecutor
-from kws.sweeps.plan import complete, several
+from kws.sweeps.plan import several
 from kws.sweeps.scheduler import result_of
 from kws.sweeps.trainer import WorkerConfig
 from kws.terminal import console
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from kws.sweeps.search import Space
 
 _ENDS = (FINISHED, "given up", *(status for status in STATUSES if status != FINISHED))
-
-
-def chosen(opt: str) -> list[str]:
-    """The optimizers in "sgd,adam"; raises RecipeError for one that is not known."""
-    return several("opt", opt)
 
 
 def run(
@@ -84,29 +79,28 @@ def _space(arch: str, opts: list[str], ranges: Mapping[str, str], fixed: Mapping
     from kws.sweeps import search
 
     searched: dict[str, Any] = {"opt": CategoricalDistribution(opts)}
-    parts: dict[str, list[Any]] = {kind.option: [kind.default] for kind in KINDS}
-    parts |= {name: several(name, text) for name, text in ranges.items() if name in parts} | {
+    parts = {name: several(name, text) for name, text in ranges.items() if name in BY_OPTION} | {
         "arch": [arch],
         "opt": opts,
     }
     for name in names():
         kind = kind_of(name)
-        options = [every_option().get(name)]
-        if kind and not kind.several:
-            options = [kind.part(each).options.get(name) for each in parts[kind.option]]
-        option = next(filter(None, options), None)
+        choices = [{kind.option: each} for each in parts.get(kind.option, [None])] if kind else [{}]
+        option = next(filter(None, (option_of(name, each) for each in choices)), None)
         if name in ranges or (option and option.search):
             text = ranges.get(name, option.search if option else "")
             searched[name] = search.values(name, text, option)
             if kind and option is None:
-                raise refusal(name, text, kind.part(parts[kind.option][0]))
+                raise refusal(name, text, kind.chosen(choices[0]))
         if name in searched and search.is_linear(name, searched[name]):
             console.say(f"note: {name.replace('_', ' ')} is drawn evenly, and not by powers of ten, for it begins at 0")
     same = {name: search.only_value(d) for name, d in searched.items() if d.single()}
     space = search.Space(
         searched={name: d for name, d in searched.items() if name not in same}, fixed={**fixed, **same, "arch": arch}
     )
-    complete({"opt": opts[0], "batch_size": 1, **space.fixed})  # what cannot be is told before the work
+    Recipe.of(
+        ignoring=True, **{"opt": opts[0], "batch_size": 1, **space.fixed}
+    )  # what cannot be is told before the work
     return space
 
 

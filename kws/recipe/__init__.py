@@ -14,26 +14,27 @@ from kws.recipe.config import (
     plain,
 )
 from kws.recipe.differences import varying
-from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part
+from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part
 from kws.recipe.recipe import (
     BEST,
     FINAL,
-    MOST_THREADS,
     Recipe,
     bases,
     current_name,
     every_option,
     kind_of,
     names,
+    option_of,
     own_options,
     parse,
     usable_threads,
 )
 
 __all__ = [
-    "BEST", "FINAL", "KINDS", "MOST_THREADS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
+    "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
     "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "current_name", "every_option",
-    "kind_of", "names", "not_negative", "option", "own_options", "parse", "plain", "usable_threads", "varying",
+    "kind_of", "names", "not_negative", "option", "option_of", "own_options", "parse", "plain", "usable_threads",
+    "varying",
 ]  # fmt: skip
 
 

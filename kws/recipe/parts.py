@@ -13,6 +13,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -50,15 +51,17 @@ class Part:
 
     def constant(self, name: str) -> Any:
         """A value that the file defines in one line; None where it does not."""
-        if name not in self._constants:
-            node = self._named.get(name)
-            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-            self._constants[name] = ast.literal_eval(value) if value else None
-        return self._constants[name]
+        return self._constants.get(name)
 
     @cached_property
     def _constants(self) -> dict[str, Any]:
-        return {}
+        """The file's values that are literals, by their names."""
+        found: dict[str, Any] = {}
+        for name, node in self._named.items():
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+                with suppress(ValueError):
+                    found[name] = ast.literal_eval(node.value)
+        return found
 
     @cached_property
     def _named(self) -> dict[str, ast.stmt]:
@@ -157,6 +160,10 @@ class Kind:
             raise RecipeError(f"`{self.option}` (={name}) must be one of {', '.join(self.parts)}")
         return self.parts[name]
 
+    def chosen(self, names: Mapping[str, Any]) -> Part:
+        """The part that is named among these options, or the default. Raises RecipeError where there is none."""
+        return self.part(names.get(self.option) or self.default or "")
+
     def title(self, name: str) -> str:
         """A part's name in tables; the name itself where this version does not have it."""
         return self.parts[name].title if name in self.parts else name
@@ -215,6 +222,7 @@ AVERAGING = Kind("averaging", "averaging", "kws.training.averaging", "none", of_
 AUGMENTATION = Kind("augmentation", "augmentation", "kws.training.augmentations", several=True)
 TASK = Kind("task", "task", "kws.speech.tasks", "report")
 KINDS = (NETWORK, OPTIMIZER, LOSS, SCHEDULE, AVERAGING, AUGMENTATION, TASK)
+BY_OPTION = {kind.option: kind for kind in KINDS if not kind.several}  # those that a recipe has one part of
 
 
 def refusal(name: str, value: Any, part: Part) -> RecipeError:

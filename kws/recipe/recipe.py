@@ -19,7 +19,7 @@ from typing import Any
 
 from kws.errors import RecipeError
 from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, plain
-from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, Kind, Part, refusal
+from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
 SELECTIONS = (FINAL, BEST)
@@ -197,7 +197,7 @@ class Recipe:
         words: list[str] = []
         known = _known()
         for name, value in self.values.items():
-            each, kind = known.options.get(name), known.by_option.get(name)
+            each, kind = known.options.get(name), BY_OPTION.get(name)
             if name in without or value is None or (kind and value == kind.default):
                 continue
             if each and (each.hidden or (value == each.default and not _is_always_told(each))):
@@ -273,7 +273,6 @@ class _Known:
 
     options: Mapping[str, Option]
     kinds: Mapping[str, Kind | None]
-    by_option: Mapping[str, Kind]
     old: Mapping[str, str]
     names: tuple[str, ...]
 
@@ -281,7 +280,7 @@ class _Known:
         """The name that an option has now."""
         if name not in self.names:
             name = name.replace("-", "_")
-        if name in self.options or name in self.by_option:
+        if name in self.options or name in BY_OPTION:
             return name
         if name not in self.old:
             raise RecipeError(f"there is no option `{name}`; a recipe has {', '.join(self.names)}")
@@ -315,7 +314,13 @@ def _known_of(_: tuple[int, ...]) -> _Known:
         found[each.name], kinds[each.name] = each, None
         order.append(each.name)
     old = {each.old: each.name for each in found.values() if each.old}
-    return _Known(found, kinds, {kind.option: kind for kind in KINDS if not kind.several}, old, tuple(order))
+    return _Known(found, kinds, old, tuple(order))
+
+
+def option_of(name: str, chosen: Mapping[str, Any]) -> Option | None:
+    """An option as it is in a recipe whose parts are chosen so; None where they do not have it."""
+    kind = kind_of(name)
+    return every_option().get(name) if kind is None or kind.several else kind.chosen(chosen).options.get(name)
 
 
 def every_option() -> Mapping[str, Option]:
@@ -358,8 +363,8 @@ def parse(name: str, text: str) -> Any:
     """
     known = _known()
     name = known.current_name(name)
-    if name in known.by_option:
-        return known.by_option[name].part(text.strip()).name
+    if name in BY_OPTION:
+        return BY_OPTION[name].part(text.strip()).name
     kind = known.kinds[name]
     takers = [*(kind.takers()[name].values() if kind else (known.options[name],))]
     refused: RecipeError | None = None

@@ -50,12 +50,14 @@ class Selection:
         if self.where is None:
             return None
         told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(-1, '')"
-        view.for_queries(connection)  # an expression may query `runs` itself
-        kept = [f'{sql} AS "{name}"' for name, sql in view.select(connection) if name != "status"]
+        columns = dict(view.select(connection))
+        own = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
+        kept = ", ".join(f'"{name}"' for name in columns if name != "status")
         query = (
             f"WITH told(k, s) AS (VALUES {told}), "  # noqa: S608 - our keys and statuses; only_reading() restricts the rest
-            f"seen AS (SELECT {', '.join(kept)}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
-            "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM trainings) "
+            f"runs AS (SELECT {own} FROM trainings), "  # an expression may query `runs` itself
+            f"seen AS (SELECT {kept}, coalesce((SELECT s FROM told WHERE k = key), status) AS status, "
+            "(SELECT source FROM data WHERE fingerprint = data_fingerprint) AS source FROM runs) "
             f"SELECT key FROM seen WHERE ({self.where}\n)"
         )
         until = time.monotonic() + _SECONDS

@@ -135,6 +135,8 @@ def _literal(value: object) -> str:
 
 
 def select(connection: Connection) -> Iterator[tuple[str, str]]:
-    """(name, SQL) of each column of the view, from the table's present columns."""
-    yield from ((name, '"' + name.replace('"', '""') + '"') for name in columns(connection, "trainings"))
+    """(name, SQL) of each column of the view, from the table's present columns; quotes in names are doubled."""
+    for name in columns(connection, "trainings"):
+        quoted = name.replace('"', '""')
+        yield quoted, f'"{quoted}"'
     yield from recipe_columns(is_server(connection)).items()

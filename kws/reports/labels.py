@@ -11,12 +11,11 @@ import shlex
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kws.recipe import KINDS, NETWORK, OPTIMIZER, TASK, Kind, Recipe, every_option, kind_of, plain, varying
+from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, plain, varying
 from kws.registry.runs import Run
 from kws.reports import digits
 
 Texts = Mapping[str, Mapping[float, str]]  # how numbers are written, by option
-_BY_OPTION: dict[str, Kind] = {kind.option: kind for kind in KINDS if not kind.several}
 
 
 def command(recipe: Recipe) -> str:
@@ -36,8 +35,8 @@ def texts(recipes: Iterable[Recipe]) -> Texts:
 
 def told(name: str, value: Any, numbers: Texts) -> str:
     """The label of a recipe's value: the option and the value."""
-    if name in _BY_OPTION:
-        return _BY_OPTION[name].title(value)
+    if name in BY_OPTION:
+        return BY_OPTION[name].title(value)
     if name in every_option():
         return every_option()[name].told(value, numbers.get(name))
     return f"{name.replace('_', ' ')} {plain(value)}"
@@ -137,14 +136,14 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
 
 def _is_of(name: str) -> bool:
     """Whether an unusual option is stated in columns of optimizers."""
-    kind = _BY_OPTION.get(name) or kind_of(name)
+    kind = BY_OPTION.get(name) or kind_of(name)
     return bool(kind and kind.of_columns)
 
 
 def _name(run: Run, field: str, numbers: Texts) -> str:
     value: Any = run.recipe.values.get(field)
-    if field in _BY_OPTION:
-        return _BY_OPTION[field].title(value)
+    if field in BY_OPTION:
+        return BY_OPTION[field].title(value)
     if isinstance(value, bool):
         return told(field, value, numbers)
     text = numbers.get(field, {}).get(value) if isinstance(value, float) else None
@@ -157,6 +156,6 @@ def order(run: Run, field: str) -> tuple[Any, ...]:
     if field == NETWORK.option:
         others = [name for name in run.recipe.unusual() if kind_of(name) != NETWORK]
         return NETWORK.rank(value), len(others), -run.parameters
-    if field in _BY_OPTION:
-        return _BY_OPTION[field].rank(value), 0, 0
+    if field in BY_OPTION:
+        return BY_OPTION[field].rank(value), 0, 0
     return (0, value, 0) if isinstance(value, int | float) else (1, str(value), 0)

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kws.errors import RecipeError
-from kws.recipe import KINDS, Recipe, bases, current_name, every_option, kind_of, parse
+from kws.recipe import BY_OPTION, Recipe, bases, current_name, every_option, kind_of, parse
 from kws.recipe.parts import refusal
 
 T = TypeVar("T")
 MOST = 100_000
 TABLE1 = {"arch": "fc,cnn", "opt": "sgd,adam", "seeds": "5", "epochs": "50"}
-_BY_OPTION = {kind.option: kind for kind in KINDS if not kind.several}
 
 
 def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[str] = ()) -> list[T]:
@@ -52,8 +51,8 @@ def several(name: str, text: str) -> list[Any]:
 
     Raises RecipeError if a value is empty, repeated, or not allowed for the option.
     """
-    if name in _BY_OPTION:
-        return [*values(name, text, str, tuple(_BY_OPTION[name].parts))]
+    if name in BY_OPTION:
+        return [*values(name, text, str, tuple(BY_OPTION[name].parts))]
     option = every_option()[name]
     if option.base is tuple or (option.base is str and not option.choices):
         return [parse(name, text)]
@@ -84,24 +83,16 @@ def expand(axes: Mapping[str, Sequence[Any]]) -> list[Recipe]:
 def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:
     others = {name: each for name, each in axes.items() if name != "seed"}
     for chosen in itertools.product(*others.values()):
-        recipe = complete(dict(zip(others, chosen, strict=True)))
+        recipe = Recipe.of(ignoring=True, **dict(zip(others, chosen, strict=True)))
         for seed in axes.get("seed", (recipe.seed,)):
             yield dataclasses.replace(recipe, seed=seed)
 
 
-def complete(given: Mapping[str, Any]) -> Recipe:
-    """The recipe with these values. Options that its parts do not have are ignored; None means the default.
-
-    Raises RecipeError if the recipe is invalid.
-    """
-    return Recipe.of(ignoring=True, **given)
-
-
 def _require_taker(name: str, given: Sequence[Any], axes: Mapping[str, Sequence[Any]]) -> None:
     """Raise RecipeError if an option was given that nothing in the plan takes."""
-    kind = kind_of(name)
-    if kind is None or kind.several or all(value is None for value in given):
+    kind, values = kind_of(name), [value for value in given if value is not None]
+    if kind is None or kind.several or not values:
         return
-    parts = [kind.part(each or kind.default or "") for each in axes.get(kind.option, [None])]
+    parts = [kind.chosen({kind.option: each}) for each in axes.get(kind.option, [None])]
     if not any(name in part.options for part in parts):
-        raise refusal(name, next(value for value in given if value is not None), parts[0])
+        raise refusal(name, values[0], parts[0])

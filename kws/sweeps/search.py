@@ -29,9 +29,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from kws.errors import RecipeError
-from kws.recipe import BEST, OPTIMIZER, Option, Recipe, every_option, kind_of
+from kws.recipe import BEST, OPTIMIZER, Option, Recipe, every_option, option_of
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
-from kws.sweeps.plan import complete, several
+from kws.sweeps.plan import several
 from kws.training.runner import PRUNED, PRUNED_BEFORE
 
 FIRST_TRIALS = 5  # drawn at random and never pruned
@@ -104,9 +104,9 @@ class Space:
         if "opt" in self.searched:
             fields["opt"] = self._drawn(trial, "opt")
         for name in self.searched:
-            if name != "opt" and takes(fields, name):
+            if name != "opt" and option_of(name, fields):
                 fields[name] = self._drawn(trial, name)
-        return complete(fields)
+        return Recipe.of(ignoring=True, **fields)
 
     def of(self, recipe: Recipe) -> dict[str, Any]:
         """The searched fields' values in this recipe, as a trial would have drawn them."""
@@ -124,7 +124,7 @@ class Space:
         drawn = self.of(recipe)
         if not all(_contains(self.searched[name], value) for name, value in drawn.items()):
             return False
-        return complete({**self.fixed, **drawn}).digest == recipe.digest
+        return Recipe.of(ignoring=True, **{**self.fixed, **drawn}).digest == recipe.digest
 
     def listed(self) -> list[Recipe] | None:
         """Every recipe that can be drawn; None if there are too many to list."""
@@ -135,7 +135,7 @@ class Space:
         if count > MOST_LISTED:
             return None
         drawn = itertools.product(*(each or () for each in choices.values()))
-        made = (complete({**self.fixed, **dict(zip(choices, each, strict=True))}) for each in drawn)
+        made = (Recipe.of(ignoring=True, **{**self.fixed, **dict(zip(choices, each, strict=True))}) for each in drawn)
         return list({recipe.digest: recipe for recipe in made}.values())
 
     def _drawn(self, trial: Trial, name: str) -> Any:
@@ -146,14 +146,6 @@ class Space:
             return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
         assert isinstance(distribution, CategoricalDistribution)
         return trial.suggest_categorical(name, distribution.choices)
-
-
-def takes(chosen: Mapping[str, Any], name: str) -> bool:
-    """Whether a recipe with these chosen parts has an option of that name."""
-    kind = kind_of(name)
-    if kind is None or kind.several:
-        return True
-    return name in kind.part(chosen.get(kind.option) or kind.default or "").options
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:

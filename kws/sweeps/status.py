@@ -107,15 +107,15 @@ class PlanStatus:
         return [visible(told[0]), *(f"  {visible(line)}" for line in told[1:])]
 
 
-def kind(recipe: Recipe) -> Kind:
+def kind(of: Recipe | Known) -> Kind:
     """The properties that are assumed to decide the time of an epoch."""
-    return recipe.arch, recipe.data, recipe.threads
+    return of.arch, of.data, of.threads
 
 
 def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
     sums: dict[Kind, tuple[float, int]] = {}
     for run in runs:
         if run.status == FINISHED:
-            seconds, epochs = sums.get(of := (run.arch, run.data, run.threads), (0.0, 0))
+            seconds, epochs = sums.get(of := kind(run), (0.0, 0))
             sums[of] = seconds + run.seconds, epochs + run.epochs
     return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}

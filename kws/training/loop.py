@@ -99,8 +99,10 @@ def _averaged(training: Training) -> Iterator[nn.Module]:
         return
     own = {name: tensor.detach().clone() for name, tensor in training.model.state_dict().items()}
     training.model.load_state_dict(training.average)
-    yield training.model
-    training.model.load_state_dict(own)
+    try:
+        yield training.model
+    finally:
+        training.model.load_state_dict(own)
 
 
 def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> Iterator[IterationEnd | EpochEnd]:
