@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from kws.errors import DataError, RecipeError, RegistryError
-from kws.recipe import Recipe, cores, usable_threads
+from kws.recipe import Recipe, cores, every_option, usable_threads
 from kws.registry.ids import beginning_with
 from kws.registry.location import Location, locate
 from kws.registry.runs import STATUSES
@@ -88,7 +88,9 @@ def chosen_threads(threads: int | None, jobs: int = 1) -> int:
 
 
 def chosen_device(asked: str) -> str:
-    """The device asked for; raises RecipeError for a GPU that is not there."""
+    """The device asked for. Raises RecipeError for what is none, and for a GPU that is not there."""
+    if asked != AUTO:
+        every_option()["device"].require(asked)
     if asked == "cpu" or (asked == AUTO and not _may_have_gpu()):
         return "cpu"
     import torch

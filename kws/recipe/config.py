@@ -77,18 +77,15 @@ class Option:
                 raise RecipeError(f"`{self.name}` (={each}) must be a finite number")
 
     def parse(self, text: str) -> Any:
-        """The value in a text. Raises RecipeError for what is none, or one that this option cannot have."""
+        """The value in a text. Raises RecipeError for what is none."""
+        if self.read:
+            return self.read(text)
         try:
-            if self.read:
-                value = self.read(text)
-            elif self.base is tuple:
-                value = tuple(_PARSE[self.of](part.strip()) for part in text.split(","))
-            else:
-                value = _PARSE[self.base](text.strip())
+            if self.base is tuple:
+                return tuple(_PARSE[self.of](part.strip()) for part in text.split(","))
+            return _PARSE[self.base](text.strip())
         except (ValueError, KeyError):
             raise RecipeError(f"`{self.name}` (={text!r}) must be {self._kind()}") from None
-        self.require(value)
-        return value
 
     def _kind(self) -> str:
         if self.base is not tuple:
