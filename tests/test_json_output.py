@@ -53,7 +53,7 @@ def full():
 
 
 def test_a_full_record_has_a_runs_keys_and_all_else(full):
-    assert set(full) == {*RUN_KEYS, "recipe", "environment", "evaluations", "recipes_judged"}
+    assert set(full) == {*RUN_KEYS, "recipe", "source_sha256", "environment", "evaluations", "recipes_judged"}
     assert full["recipes_judged"] == 4
 
 

@@ -47,6 +47,7 @@ def evaluate(
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
+    trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
@@ -69,9 +70,9 @@ def evaluate(
     with Registry(db) as registry:
         found = registry.run(run)
         if data is None:
-            answers = _recorded(registry, found, split.value, skip_unreadable)
+            answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:
-            answers = _computed(registry, found, split.value, data, speakers, skip_unreadable)
+            answers = _computed(registry, found, split.value, data, speakers, skip_unreadable, trust_code)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)
         train = registry.manifest(own.fingerprint, TRAIN)
@@ -99,7 +100,7 @@ def evaluate(
     console.say(screens_evaluation.judged_line(judged))
 
 
-def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -> _Answers:
+def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool, trust_code: str | None) -> _Answers:
     """The answers on a run's own data: those that the registry has, or else new ones.
 
     Raises RegistryError where there are neither answers nor weights, and DataError where there are no clips for new
@@ -112,7 +113,8 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -
     evaluation = registry.evaluation(run.id, card.fingerprint, split)
     if evaluation is None or not evaluation.logits:  # an older registry has none, which are made where that can be
         try:
-            return _computed(registry, run, split, run.recipe.data, run.recipe.speakers, skip_unreadable)
+            where = run.recipe.data, run.recipe.speakers
+            return _computed(registry, run, split, *where, skip_unreadable, trust_code)
         except (DataError, RegistryError) as error:
             if evaluation is None:
                 hint = "" if isinstance(error, RegistryError) else _there_is(registry, run, card)
@@ -141,12 +143,20 @@ def _require_tested(run: Run, split: str) -> None:
 
 
 def _computed(
-    registry: Registry, run: Run, split: str, data: str, speakers: str | None, skip_unreadable: bool
+    registry: Registry,
+    run: Run,
+    split: str,
+    data: str,
+    speakers: str | None,
+    skip_unreadable: bool,
+    trust_code: str | None,
 ) -> _Answers:
     """New answers, which are recorded where the registry can be written.
 
-    Raises RegistryError where the weights are not there, and DataError for data that it cannot be evaluated on.
+    Raises RegistryError where the weights are not there or code is not to be run, and DataError for data that it cannot
+    be evaluated on.
     """
+    from kws.registry.trust import admit
     from kws.reports import front_ends
     from kws.terminal import console
     from kws.training import runner
@@ -156,6 +166,7 @@ def _computed(
         blob = registry.weights(run.id)
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
+    admit(registry, run, trust_code)
     recipe = dataclasses.replace(run.recipe, data=data, speakers=speakers or None)
     loaded = runner.load(recipe, skip_unreadable, track=console.track)
     if loaded.card.fingerprint == card.fingerprint:

@@ -129,6 +129,16 @@ def chosen_data(data: str | None) -> str:
     return data or os.environ.get("KWS_DATA") or Recipe.data
 
 
+TrustCode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIGEST",
+        help="Run the code of the run's own network, which is in the registry: its SHA-256 or 8 letters of it, or "
+        "`all`. `kws runs show RUN --source` shows it. Asked each time, for your own registry, too.",
+    ),
+]
+
+
 Where = Annotated[
     str | None,
     typer.Option(

@@ -8,13 +8,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from kws.cli import options
 from kws.errors import RecipeError
-from kws.recipe import BY_OPTION, KINDS, Kind, Option, bases, current_name, every_option, kind_of, names, parse, plain
+from kws.recipe import (
+    BY_OPTION,
+    KINDS,
+    NETWORK,
+    Kind,
+    Option,
+    bases,
+    current_name,
+    every_option,
+    kind_of,
+    names,
+    own,
+    parse,
+    plain,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE, SEVERAL, RANGE = "one", "several", "range"
@@ -77,6 +92,14 @@ def _parameters(
 
 def _of_kind(kind: Kind, style: str, *, required: bool) -> Any:
     by_default = f", by default {kind.default}" if kind.default else ""
+    if kind == NETWORK:
+        names = "|".join(kind.shipped)
+        several = style == SEVERAL
+        help_text = "The network, or several with a comma between them" if several else "The network"
+        help_text = f"{help_text}; a file is a network of your own, whose code runs."
+        callback = _networks if several else _network
+        file = typer.Option(metavar=f"[{names}|FILE.py]", help=help_text, callback=callback, show_default=False)
+        return Annotated[str if required else str | None, file]
     if style == ONE or required:
         choice: Any = Literal[tuple(kind.parts)]
         return Annotated[choice if required else choice | None, typer.Option(help=f"The {kind.name}{by_default}.")]
@@ -102,6 +125,30 @@ def _of_option(option: Option, style: str) -> Any:
     return Annotated[str | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
 
 
+def _network(context: typer.Context, text: str | None) -> str | None:
+    """What --arch says; a name that no network has is a mistake in the command line."""
+    return text if text is None or context.resilient_parsing else _known_or_file(text)
+
+
+def _networks(context: typer.Context, text: str | None) -> str | None:
+    """The same where it may say several."""
+    for each in () if text is None or context.resilient_parsing else _split(text):
+        _known_or_file(each)
+    return text
+
+
+def _known_or_file(text: str) -> str:
+    if text not in NETWORK.shipped and not own.is_file(text):
+        choices = ", ".join(map(repr, NETWORK.shipped))
+        raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py")
+    return text
+
+
+def _split(text: str) -> list[str]:
+    """The networks in "a,b"; a file whose path has a comma is one, too."""
+    return [text] if own.is_file(text) and Path(text).is_file() else [each.strip() for each in text.split(",")]
+
+
 def _defaults(option: Option, style: str) -> str:
     """An option's defaults, and which parts alone have it."""
     kind = kind_of(option.name)
@@ -122,13 +169,23 @@ def _defaults(option: Option, style: str) -> str:
 
 
 def chosen(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str, Any]:
-    """The values of a recipe that were given as options of their own, one each, and by --set."""
+    """The values of a recipe that were given as options of their own, one each, and by --set.
+
+    Where the network is a file, its code runs.
+    """
+    given, settings = _with_files_read(given, settings, several=False)
     found = {name: _value(name, value) for name, value in given.items() if value is not None}
-    return found | {name: parse(name, text) for name, text in settings_of(settings, found).items()}
+    return found | {name: _parsed(name, text, found) for name, text in settings_of(settings, found).items()}
 
 
-def typed(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str, Any]:
-    """What was typed, by name, for commands whose options take more than one value: texts, where not resolved here."""
+def typed(
+    given: Mapping[str, Any], settings: Iterable[str] | None, *, several_networks: bool = False
+) -> dict[str, Any]:
+    """What was typed, by name, for commands whose options take more than one value: texts, where not resolved here.
+
+    Where networks are files, their code runs, and their names stand for them.
+    """
+    given, settings = _with_files_read(given, settings, several=several_networks)
     found = {name: value for name, value in given.items() if value is not None}
     texts = settings_of(settings, found)
     return found | {name: parse(name, text) if name in _HERE else text for name, text in texts.items()}
@@ -142,6 +199,31 @@ def resolved(given: Mapping[str, Any], *, jobs: int = 1) -> dict[str, Any]:
         "threads": options.chosen_threads(given.get("threads"), jobs),
         "device": options.chosen_device(given.get("device") or options.AUTO),
     }
+
+
+def _with_files_read(
+    given: Mapping[str, Any], settings: Iterable[str] | None, *, several: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """The same, with the names that networks have in this process in place of their files."""
+
+    def read(text: str) -> str:
+        named = (each.strip() for each in (_split(text) if several else [text]))
+        return ",".join(own.read(each).name if own.is_file(each) else each for each in named)
+
+    found, texts = {**given}, []
+    if found.get(NETWORK.option) is not None:
+        found[NETWORK.option] = read(found[NETWORK.option])
+    for each in settings or ():
+        name, equals, text = each.partition("=")
+        texts.append(f"{name}={read(text)}" if equals and name.strip() == NETWORK.option else each)
+    return found, texts
+
+
+def _parsed(name: str, text: str, found: Mapping[str, Any]) -> Any:
+    """The value of an option, as the network of the user's own declares it, or else as any part does."""
+    part = NETWORK.parts.get(found.get(NETWORK.option, ""))
+    is_own = isinstance(part, own.OwnNetwork) and name in part.options
+    return part.options[name].parse(text) if part and is_own else parse(name, text)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -9,7 +9,7 @@ from kws.errors import RecipeError
 from kws.recipe import Recipe, plain
 from kws.registry.runs import Run
 
-_OF_ANY_RUN = ("resume", "db", "json", "skip_unreadable", "no_test", "settings")
+_OF_ANY_RUN = ("resume", "trust_code", "db", "json", "skip_unreadable", "no_test", "settings")
 
 
 @recipe_options.taking_recipe(recipe_options.ONE)
@@ -30,6 +30,7 @@ def train(
             autocompletion=options.complete_run,
         ),
     ] = None,
+    trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
     **given: Any,
@@ -42,6 +43,8 @@ def train(
 
     Example: kws train --arch cnn --opt adam --epochs 50
     """
+    if trust_code is not None and resume is None:
+        raise RecipeError("--trust-code is for a run that goes on; add --resume RUN, or leave it out")
     if resume is not None:
         _show(_resume(context, resume), json)
         return
@@ -68,6 +71,7 @@ def _show(run: Run, json: bool) -> None:
 def _resume(context: typer.Context, reference: str) -> Run:
     """Go on with a run; raises RecipeError where an option asks for another recipe than it has."""
     from kws.registry.reader import RegistryReader
+    from kws.registry.trust import admit
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
@@ -87,6 +91,8 @@ def _resume(context: typer.Context, reference: str) -> Run:
                 f"`{name}` (={plain(value)}) is not what run {run.id} was started with (={plain(has)}); "
                 f"leave --{name.replace('_', '-')} out, for a run goes on with its own recipe"
             )
+    with RegistryReader(context.params["db"]) as registry:
+        admit(registry, run, context.params["trust_code"])
     return runner.resume(
         run.id,
         db=context.params["db"],

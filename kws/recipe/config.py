@@ -123,6 +123,7 @@ class Config:
     """The base of every Config: its values are checked when it is made. Raises RecipeError, naming the option."""
 
     NAME = ""  # of the part that it belongs to
+    SHA256 = ""  # of the source of a network that is the user's own
 
     def __post_init__(self) -> None:
         own: Any = type(self)
@@ -133,6 +134,8 @@ class Config:
             each.require(value)
             if each.base is float and isinstance(value, int):  # 1 and 1.0 are one value, and one text
                 object.__setattr__(self, each.name, float(value))
+            elif each.base is tuple and each.of is float and value is not None:
+                object.__setattr__(self, each.name, tuple(map(float, value)))
 
     def values(self) -> dict[str, Any]:
         """Its options' values by name."""

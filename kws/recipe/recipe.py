@@ -18,8 +18,9 @@ from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
-from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, plain
-from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, Kind, Part, refusal
+from kws.recipe.arguments import words
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options
+from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
 SELECTIONS = (FINAL, BEST)
@@ -150,6 +151,11 @@ class Recipe:
             raise RecipeError(f"it lacks its `{lacking[0]}`")
         return cls(**parts, **own)
 
+    @property
+    def source(self) -> str | None:
+        """The SHA-256 of its network's source; None where the network is one of kws."""
+        return self.network.SHA256 or None
+
     @cached_property
     def digest(self) -> str:
         """What runs have in common that are the same but for the place of their data and bits: 16 letters."""
@@ -174,7 +180,7 @@ class Recipe:
                 each = {one.NAME: _told(one, absent) for one in config}
                 found[kind.name] = {name: values for name, values in each.items() if values}
             else:
-                found[kind.name] = {"name": config.NAME, **_told(config, absent)}
+                found[kind.name] = {**_identity(config, absent), **_told(config, absent)}
         own = {each.name: (each, getattr(self, each.name)) for each in own_options()}
         found |= {name: value for name, (each, value) in own.items() if absent or value != each.absent}
         return found if absent else {name: value for name, value in found.items() if value != {}}
@@ -194,26 +200,7 @@ class Recipe:
         Numbers are said even where they are today's defaults; what is found from the rest (hidden options) never is.
         With `switches` a value that is true is an option alone, else "yes".
         """
-        words: list[str] = []
-        known = _known()
-        for name, value in self.values.items():
-            each, kind = known.options.get(name), BY_OPTION.get(name)
-            if name in without or value is None or (kind and value == kind.default):
-                continue
-            if each and (each.hidden or (value == each.default and not _is_always_told(each))):
-                continue
-            flag = each.flags[0] if each and each.flags else f"--{name.replace('_', '-')}"
-            if each is None and kind is None:
-                words += ["--set", f"{name}={plain(value)}"]
-            elif isinstance(value, bool) and switches:
-                words.append(flag if value else f"--no-{flag.removeprefix('--')}")
-            else:
-                words += [flag, plain(value)]
-        return words
-
-
-def _is_always_told(each: Option) -> bool:
-    return each.base in (int, float) or each.role == PLACE or bool(each.bits)
+        return words(self, every_option(), without, switches=switches)
 
 
 def _taken(part: Part, left: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -238,9 +225,17 @@ def _micro_batch(network: Part, recipe: type[Recipe], own: Mapping[str, Any]) ->
     return max(min(batch_size, (network.constant("MICRO_BATCH") or {}).get(precision, batch_size)), 1)
 
 
+def _identity(config: Any, absent: bool) -> dict[str, Any]:
+    """What says which part it is: its name, or for one of the user's own its source, whatever its file is called."""
+    source = {"sha256": config.SHA256} if config.SHA256 else {}
+    return source if source and not absent else {"name": config.NAME, **source}
+
+
 @lru_cache(4096)
 def _told(config: Any, absent: bool) -> dict[str, Any]:
     own: Any = type(config)
+    if config.SHA256:  # a source decides its options, so that no run is older than one of them
+        return dict(config.values())
     known = {each.name: each for each in options(own)}
     return {
         name: value
@@ -259,6 +254,11 @@ def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
         return kind.of_json(values)
     known = [part.of_json(values.pop(part.name, {})) for part in kind.parts.values()]
     return (*known, *(kind.of_json({"name": name, **rest}) for name, rest in values.items()))
+
+
+def read_anew() -> None:
+    """Read again what JSON says, for a network of the user's own may be called otherwise now."""
+    _part_of_json.cache_clear()
 
 
 @cache
@@ -287,9 +287,9 @@ class _Known:
         return self.old[name]
 
 
-def _parts_now() -> tuple[int, ...]:
+def _parts_now() -> tuple[Any, ...]:
     """What is another value where parts were added."""
-    return tuple(id(kind.parts) for kind in KINDS)
+    return (*(id(kind.shipped) for kind in KINDS), *OWN.values())
 
 
 def _known() -> _Known:

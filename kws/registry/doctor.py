@@ -51,6 +51,10 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     except RegistryError as error:
         findings.append(Finding(run.id, f"was on data that cannot be read ({error})"))
     try:
+        registry.source(run.id)
+    except RegistryError as error:
+        findings.append(Finding(run.id, f"has a network that cannot be built ({error})"))
+    try:
         epochs = [epoch.epoch for epoch in registry.epochs(run.id)]
     except RegistryError as error:
         return [*findings, Finding(run.id, f"has epochs that cannot be read ({error})")]
