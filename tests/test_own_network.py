@@ -300,6 +300,7 @@ def test_a_file_that_cannot_be_read_is_refused(task):
     Path("latin.py").write_bytes("# n\xe4her\n".encode("latin-1"))
     assert "latin.py is not UTF-8 (byte 4)" in refused(*TRAIN, "latin.py")
     assert "'net' is not one of 'fc', 'cnn'" in refused(*TRAIN, "net", code=2)
+    assert "`kws runs show RUN --source > net.py` writes its file" in refused(*TRAIN, "net@0123abcd", code=2)
 
 
 def test_a_fault_in_the_middle_of_training_is_a_sentence_too_and_the_run_failed(task):

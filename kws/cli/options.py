@@ -133,8 +133,9 @@ TrustCode = Annotated[
     str | None,
     typer.Option(
         metavar="DIGEST",
-        help="Run the code of the run's own network, which is in the registry: its SHA-256 or 8 letters of it, or "
-        "`all`. `kws runs show RUN --source` shows it. Asked each time, for your own registry, too.",
+        help="Run the code of the run's own network, which is in the registry: its SHA-256, or its first 8 letters or "
+        "more, or `all`. `kws runs show RUN --source` shows the code. Asked each time, for your own registry, too; not "
+        "where `kws train --resume` has an --arch whose file is the same code.",
     ),
 ]
 

@@ -7,6 +7,7 @@ option can be set to, its default and its help stand where it is declared, so th
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -138,6 +139,11 @@ def _networks(context: typer.Context, text: str | None) -> str | None:
 
 
 def _known_or_file(text: str) -> str:
+    if re.fullmatch(".*@[0-9a-f]{8}", text):
+        raise typer.BadParameter(
+            f"{text!r} is what the network of a run's own is called; `kws runs show RUN --source > net.py` writes its "
+            "file, which --arch takes"
+        )
     if text not in NETWORK.shipped and not own.is_file(text):
         choices = ", ".join(map(repr, NETWORK.shipped))
         raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py")
