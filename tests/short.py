@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from kws.events import EpochEnd
+from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe
 from kws.speech.dataset import Split
 from kws.training import augmenting, loop
@@ -20,6 +21,12 @@ def split_of(clips: int, seed: int = 0) -> Split:
     features = torch.randn(clips, 101, 40, generator=random)
     features[:, :, :20] += 2.0 * (labels[:, None, None] - 1)
     return Split(features, labels)
+
+
+def data_of(train: Split) -> Any:
+    """What augmentations ask of a data set, for these clips."""
+    card = SimpleNamespace(front_end={"offset": 1e-6}, mean=-8.0, std=3.0, source="here")
+    return SimpleNamespace(card=card, splits={TRAIN: train})
 
 
 def up_to(epoch: int, recipe: Recipe, train: Split, validation: Split, loaded: Any = None) -> Training:

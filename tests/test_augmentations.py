@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
 import torch
-from short import split_of, up_to
+from short import data_of, split_of, up_to
 from sounds import write_task
 
 from kws.errors import RecipeError
@@ -235,8 +234,7 @@ def test_with_all_of_them_a_training_goes_on_to_the_same_bits(hiss, tmp_path):
     options = {key: value for each in ON.values() for key, value in each.items()} | {"noise": str(hiss)}
     recipe = Recipe.of(arch="fc", opt="adam", epochs=3, batch_size=8, data=str(write_task(tmp_path)), **options)
     train, validation = split_of(16), split_of(6)
-    card = SimpleNamespace(front_end={"offset": 1e-6}, mean=-8.0, std=3.0, source="here")
-    loaded = SimpleNamespace(card=card, splits={"train": train})
+    loaded = data_of(train)
 
     whole = up_to(3, recipe, train, validation, loaded)
     kept = checkpoints.to_bytes(up_to(1, recipe, train, validation, loaded))

@@ -74,11 +74,11 @@ def band_places(factors: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
 
     Places are whole numbers at the centres of bands, and between them even on the mel scale.
     """
-    centres = _edges_hz(front_end)[1:-1]
-    hz = centres * factors.double().unsqueeze(1)
-    mels = (hz / _LINEAR_HZ).where(hz < _BREAK_HZ, _BREAK_HZ / _LINEAR_HZ + (hz / _BREAK_HZ).log() / _STEP)
+    centres = _edges_hz(front_end)[1:-1].float().to(factors.device)
+    hz = centres * factors.unsqueeze(1)
+    above = (hz / _BREAK_HZ).clamp(min=1).log() / _STEP  # mels above the break
     first, last = hz_to_mel(centres[0].item()), hz_to_mel(centres[-1].item())
-    return ((mels - first) / (last - first) * (front_end.bands - 1)).float()
+    return (hz.clamp(max=_BREAK_HZ) / _LINEAR_HZ + above - first) * ((front_end.bands - 1) / (last - first))
 
 
 @cache

@@ -30,8 +30,8 @@ class Scale:
     offset: float
 
     def power(self, features: Tensor) -> Tensor:
-        """Mel power + offset of features, in a new tensor of the same shape; at least the offset."""
-        return torch.add(torch.tensor(self.mean), features, alpha=self.std).exp_().clamp_(min=self.offset)
+        """Mel power + offset of features, in a new tensor of the same shape."""
+        return torch.add(torch.tensor(self.mean), features, alpha=self.std).exp_()
 
     def features(self, power: Tensor) -> Tensor:
         """Features of mel power + offset, in place."""

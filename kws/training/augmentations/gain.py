@@ -60,4 +60,5 @@ def amplified(features: Tensor, decibels: Tensor, scale: Scale | None) -> Tensor
     """Features (B, T, M) of clips whose power is raised by so many decibels (B,)."""
     assert scale, "prepare() comes first"
     factors = (10 ** (decibels / 10)).view(-1, 1, 1)
-    return scale.features(scale.power(features).mul_(factors).add_(scale.offset * (1 - factors)))
+    power = scale.power(features).mul_(factors).add_(scale.offset * (1 - factors))
+    return scale.features(power.clamp_(min=scale.offset))  # rounding could leave less

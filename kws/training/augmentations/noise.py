@@ -122,10 +122,13 @@ def augment(features: Tensor, config: Config, prepared: Prepared | None = None) 
 
 def mixed(features: Tensor, seconds: Tensor, ratios: Tensor, prepared: Prepared) -> Tensor:
     """Features (B, T, M) of clips, mixed with seconds of the noise (B,), at these signal-to-noise ratios (B,) in dB."""
+    import torch
+
     from kws.speech.noise_power import mean_power
 
     scale, noise = prepared
     power = scale.power(features)
-    loudness = mean_power(power - scale.offset)
+    silence = mean_power(torch.full((1, *features.shape[1:]), scale.offset, device=features.device))
+    loudness = (mean_power(power) - silence).clamp(min=0)
     factors = loudness / noise.power[seconds] * 10 ** (-ratios / 10)
     return scale.features(power.addcmul_(noise.seconds(seconds, features.shape[1]), factors.view(-1, 1, 1)))

@@ -66,12 +66,10 @@ def at_speeds(features: Tensor, speeds: Tensor) -> Tensor:
     import torch
 
     from kws.speech.features import band_places
-    from kws.training.frames import interpolated, picked
+    from kws.training.frames import interpolated, outside_last, outside_quietest
 
-    frames, bands = features.shape[1:]
-    middle = (frames - 1) / 2
-    times = (torch.arange(frames, device=features.device) - middle) * speeds.unsqueeze(1) + middle
-    by_band = interpolated(features, times).transpose(1, 2).contiguous()  # (B, M, T)
-    tones = band_places(1 / speeds.cpu()).to(features.device)
-    moved = interpolated(by_band, tones, lambda rows, at: picked(rows, at.clamp(0, bands - 1)))
+    middle = (features.shape[1] - 1) / 2
+    times = (torch.arange(features.shape[1], device=features.device) - middle) * speeds.unsqueeze(1) + middle
+    by_band = interpolated(features, times, fill=outside_quietest).transpose(1, 2).contiguous()  # (B, M, T)
+    moved = interpolated(by_band, band_places(1 / speeds), fill=outside_last)
     return moved.transpose(1, 2).contiguous()
