@@ -3,7 +3,7 @@
 This is exact: a gain multiplies power, so features are taken back to power + offset, and become log(g (p + o) + o (1 -
 g)). A constant added to the features would not do, since the offset is more than the power of a third of the clips'
 cells: beside features of scaled waveforms it has a root mean square error of 0.19 and 0.22 standard deviations of the
-features at 6 and -6 dB, 0.29 and 0.38 at 10 and -10 dB (600 clips of Speech Commands); this has 0.00001. Waveforms are
+features at 6 and -6 dB, 0.29 and 0.38 at 10 and -10 dB (600 clips of Speech Commands); this has 0.000001. Waveforms are
 not clipped at full scale, as a loud one would be in a file of 16 bits.
 """
 
