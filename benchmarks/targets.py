@@ -58,7 +58,7 @@ def measure(workspace: Workspace) -> list[Row]:
                 theirs=plain,
                 least=1.0,
                 reading="faster",
-                note=f"{processor:.0f} processor seconds; validation accuracies {accuracies} % (seeds from {FIRST_SEED})",
+                note=f"{processor:.0f} processor seconds; validation {accuracies} %, seeds from {FIRST_SEED}",
             )
         )
         rows[-1].holds = bool(rows[-1].holds) and all(each["accuracy"] >= _TARGET[preset] for each in results)

@@ -116,7 +116,7 @@ def updated(average, model, config):
         return now
     return {name: config.decay * average[name] + (1 - config.decay) * each for name, each in now.items()}
 '''
-AUGMENTATION_FILE = '''"""Gain: louder or softer."""
+AUGMENTATION_FILE = '''"""Offset: more or less."""
 
 from dataclasses import dataclass
 
@@ -127,11 +127,11 @@ from kws.recipe import not_negative, option
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    gain: float = option(0.0, "The largest.", check=not_negative, absent=0.0)
+    added: float = option(0.0, "The largest.", check=not_negative, absent=0.0)
 
 
 def augment(features, config):
-    return features + config.gain * (2 * torch.rand(len(features), 1, 1) - 1) if config.gain else features
+    return features + config.added * (2 * torch.rand(len(features), 1, 1) - 1) if config.added else features
 '''
 TASK_FILE = '''"""Named: some words, and all others."""
 
@@ -152,7 +152,7 @@ FILES = {
     "loss": (LOSS_FILE, "smoothed", "smoothing_of_labels", 0.2, 0.3),
     "schedule": (SCHEDULE_FILE, "halving", "halvings", 3, 4),
     "averaging": (AVERAGING_FILE, "ema", "decay", 0.25, 0.75),
-    "augmentation": (AUGMENTATION_FILE, "gain", "gain", 0.5, 1.5),
+    "augmentation": (AUGMENTATION_FILE, "offset", "added", 0.5, 1.5),
     "task": (TASK_FILE, "named", "strictness", 1, 2),
 }
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -258,6 +258,7 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
     usual = Recipe.of(**about)
     other = {bool: True, int: 7, float: 0.55}.get(every_option()[name].base)
     others = {"channels": (8, 4), "words": ("up",), "precision": "bf16", "selection": "best", "speakers": "{n}"}
+    others |= {"noise": "dataset", "noise_snr": (5.0, 15.0)}
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell
     assert changed.digest != usual.digest
@@ -283,9 +284,9 @@ def test_a_run_that_is_older_than_an_option_has_what_the_option_says_for_that_an
         BY_NAME["augmentation"], "older", AUGMENTATION_FILE.replace("option(0.0,", "option(0.3,"), tmp_path
     ):
         read = Recipe.from_text(before.text)
-        assert (read.gain, Recipe.of(arch="fc", opt="sgd").gain) == (0.0, 0.3)
+        assert (read.added, Recipe.of(arch="fc", opt="sgd").added) == (0.0, 0.3)
         assert read.digest == before.digest
-        assert Recipe.of(arch="fc", opt="sgd", gain=0.0).cell == before.cell
+        assert Recipe.of(arch="fc", opt="sgd", added=0.0).cell == before.cell
         assert Recipe.of(arch="fc", opt="sgd").cell != before.cell
 
 

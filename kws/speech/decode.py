@@ -100,6 +100,37 @@ def energies(path: Path, seconds: int) -> list[float]:
     return found
 
 
+def read_pieces(path: str | Path, seconds: int) -> Iterator[np.ndarray]:
+    """A whole recording in pieces of so many seconds, the last of which may be shorter: float32 (n,) at 16 kHz.
+
+    Raises ClipError as read_waveform() does.
+    """
+    import soundfile
+    import soxr
+
+    empty = True
+    with _opened(Path(path)) as file:
+        rate = file.samplerate
+        while True:
+            try:
+                piece = np.concatenate([np.empty(0, np.float32), *_pieces(file, seconds * rate)])
+            except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
+                raise _unreadable(Path(path), error) from None
+            if not len(piece):
+                break
+            _require_sound(Path(path), piece)
+            empty = False
+            yield piece if rate == SAMPLE_RATE_HZ else soxr.resample(piece, rate, SAMPLE_RATE_HZ, quality="VHQ")
+    if empty:
+        raise ClipError(f"{path} holds no samples")
+
+
+def _require_sound(path: Path, samples: np.ndarray) -> None:
+    """Raise ClipError for samples that no microphone gives; not a number is among them."""
+    if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
+        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
+
+
 def _mixed(samples: np.ndarray) -> np.ndarray:
     """Samples (n, channels) as one channel (n,)."""
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
@@ -151,8 +182,7 @@ def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
             seconds = max(file.frames, len(samples)) / rate
         except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
             raise _unreadable(path, error) from None
-    if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
-        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
+    _require_sound(path, samples)
     return rate, samples, seconds
 
 

@@ -60,8 +60,10 @@ def run(
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
     from kws.registry.store import Registry
+    from kws.speech import noise
 
     is_new(db)  # fail early if the registry is not writable
+    (recipe,) = noise.of_recipes([recipe])
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded)
     with Registry(db, create=True, tests=test) as registry, stoppable():
@@ -214,10 +216,14 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Re
 
 
 def begin(recipe: Recipe, loaded: Dataset) -> tuple[Training, Network]:
-    """A training before its first epoch, and its network described layer by layer."""
-    from kws.training import layers, loop
+    """A training before its first epoch, and its network described layer by layer.
+
+    Raises DataError for data on which one of the recipe's augmentations cannot work.
+    """
+    from kws.training import augmenting, layers, loop
 
     training = loop.Training.begin(recipe, len(loaded.card.classes))
+    training.prepared = augmenting.prepared(recipe, loaded)
     return training, layers.describe(recipe.arch, training.model)
 
 
