@@ -140,9 +140,11 @@ def refusal(archive: Archive, cache: Path) -> str:
     return message
 
 
-def test_the_two_archives_are_the_published_ones():
-    full, mini = ARCHIVES["speech-commands"], ARCHIVES["mini-speech-commands"]
-    assert list(ARCHIVES) == [full.name, mini.name]
+def test_the_archives_are_the_published_ones():
+    full, mini, test = (ARCHIVES[name] for name in ("speech-commands", "mini-speech-commands", "speech-commands-test"))
+    assert list(ARCHIVES) == [full.name, mini.name, test.name]
+    assert test.url == "https://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz"
+    assert test.sha256 is None and test.bytes is None
     assert full.url == "https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
     assert full.bytes == 2_428_923_189
     assert full.sha256 == "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kws.recipe import FINAL, Recipe
+from kws.recipe import FINAL, TASK, Recipe
 from kws.registry.runs import Run
 from kws.reports.cells import Cell, Place
 from kws.reports.metrics import Metric
@@ -55,6 +55,12 @@ def caption(table: Table) -> str:
     return " ".join([_what(table), *_intervals(table), *_ties(table), *_looks(table)])
 
 
+def task_text(runs: Iterable[Run]) -> str:
+    """The task of all these runs, with a colon; "" for the report's, which the classes tell, and for several."""
+    names = {run.recipe.task.NAME for run in runs}
+    return "" if len(names) != 1 or names == {TASK.default} else f"{TASK.title(*names)}: "
+
+
 def classes_text(classes: tuple[str, ...]) -> str:
     """The classes by name, or their number if they are many."""
     return ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
@@ -74,7 +80,7 @@ def _what(table: Table) -> str:
     clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
     return (
         f"{' '.join(about)}, on {clips}{table.data} "
-        f"({classes_text(table.classes)}; fingerprint {table.data_fingerprint[:12]})."
+        f"({task_text(table.runs)}{classes_text(table.classes)}; fingerprint {table.data_fingerprint[:12]})."
     )
 
 
