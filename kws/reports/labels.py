@@ -78,6 +78,20 @@ def _places() -> tuple[str, ...]:
     return "speakers", *(name for name, each in every_option().items() if each.role == PLACE)
 
 
+def task_of(recipe: Recipe) -> str:
+    """A recipe's task, with the words where they can be chosen; "" for the report's, as figures have always been."""
+    name = recipe.task.NAME
+    if name == TASK.default:
+        return ""
+    return TASK.title(name) if recipe.words is None else f"{TASK.title(name)} {plain(recipe.words)}"
+
+
+def data_of(run: Run) -> str:
+    """What a run was trained and tested on, for where runs stand together: its data, and its task."""
+    task = task_of(run.recipe)
+    return f"{run.data_source} ({task})" if task else run.data_source
+
+
 def of_parts(recipe: Recipe) -> str:
     """A recipe's network and optimizer."""
     return f"{NETWORK.title(recipe.arch)}, {OPTIMIZER.title(recipe.opt)}"

@@ -51,7 +51,7 @@ ARCHIVES: dict[str, Archive] = {
             url="https://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz",
             sha256=None,
             bytes=None,
-            title="Its official test archive, for --task v2-12 --test-data: 10 words, unknown, silence (0.1 GB; checksum not checked)",
+            title="Its test archive, for --test-data: 10 words, unknown, silence (0.1 GB; checksum not checked)",
             words=("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes"),
         ),
     )

@@ -47,8 +47,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     """
     if different := next((run for run in runs if run.data_fingerprint != runs[0].data_fingerprint), None):
         raise RegistryError(
-            f"runs {runs[0].id} and {different.id} were tested on different clips ({runs[0].data_source} and "
-            f"{different.data_source}), which are never in one figure; `kws runs list --data SOURCE` shows those alike"
+            f"runs {runs[0].id} and {different.id} were tested on different clips ({labels.data_of(runs[0])} and "
+            f"{labels.data_of(different)}), which are never in one figure; "
+            "`kws runs list --data SOURCE` shows those alike"
         )
     card = registry.card(runs[0].data_fingerprint)
     tested = [_tested(registry, run) for run in runs]
@@ -88,7 +89,8 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     run = f"{labels.of_runs(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
     what = run if single else f"{len(runs)} runs"
     handles = [Line2D([], [], **_look(number, style), label=plain(each)) for number, each in enumerate(called)]
-    about = f"{what}, on the {len(card.labels[TEST]):,} test clips of {card.source}; markers at equal error rates (EER)"
+    clips = f"{len(card.labels[TEST]):,} test clips of {labels.data_of(runs[0])}"
+    about = f"{what}, on the {clips}; markers at equal error rates (EER)"
     explain(drawing, style, about, handles)
     return drawing
 

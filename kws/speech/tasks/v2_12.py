@@ -81,7 +81,7 @@ def assign(folder: Folder, config: Config, track: Track) -> Assigned:
         return found
     test, left = _test_clips(folder, config.test_data, track)
     kept = [clip for clip in found.clips if clip.split != TEST]
-    own = Counter({classes.OWN_TEST: len(found.clips) - len(kept)})
+    own = Counter({classes.OWN_TEST: sum(clip.split == TEST and clip.at_ms is None for clip in found.clips)})
     not_used = {why: count for why, count in (Counter(found.not_used) + own + left).items() if count}
     return classes.Assigned(classes=found.classes, clips=classes.in_order([*kept, *test]), not_used=not_used)
 
