@@ -9,8 +9,9 @@ names. The test split then is that archive, whole.
 Where it differs:
 - "unknown" is fixed. There it is drawn by a seeded shuffle whose result depends on the order of files on the disk; here
   by the clips' names (see kws.speech.classes), the same for every seed, run and machine.
-- "silence" is cut from the noise recordings at fixed places (see kws.speech.silence). There it is zeros in validation
-  and testing, and in training a random part of a noise recording at a random volume.
+- "silence" is cut from the noise recordings at fixed places and at their own level (see kws.speech.silence), and no two
+  splits share a moment of one. There each clip is a part of any recording, drawn anew each time it is used, at a volume
+  drawn from 0 to 1. Recordings in a folder `_silence_`, as the official archive has it, are used as they are.
 - Without --test-data, the test split is made of the folder by the same rules as the others; figures then are not those
   of the official archive, and the data's fingerprint is another.
 - Nothing is mixed into clips, nor are they shifted, unless an augmentation does that.
