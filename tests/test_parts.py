@@ -144,6 +144,17 @@ from kws.recipe import option
 class Config:
     words: tuple[str, ...] = option(("yes", "no"), "The keywords.")
     strictness: int = option(0, "Of what is taken for a word.")
+
+
+def classes(config):
+    return (*config.words, "other")
+
+
+def assign(folder, config, track):
+    from kws.speech.classes import Assigned, draw_classes
+
+    classes, clips = draw_classes(folder.clips, config.words, folder.place)
+    return Assigned(classes=classes, clips=clips)
 '''
 # Of each kind: a part's file, its name and the value of an option that is not its default, with another.
 FILES = {
@@ -257,8 +268,16 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
         about[kind.option] = next(iter(kind.takers()[name]))
     usual = Recipe.of(**about)
     other = {bool: True, int: 7, float: 0.55}.get(every_option()[name].base)
-    others = {"channels": (8, 4), "words": ("up",), "precision": "bf16", "selection": "best", "speakers": "{n}"}
-    others |= {"noise": "dataset", "noise_snr": (5.0, 15.0)}
+    others = {
+        "channels": (8, 4),
+        "words": ("up",),
+        "other_words": "unknown",
+        "precision": "bf16",
+        "selection": "best",
+        "noise": "dataset",
+        "noise_snr": (5.0, 15.0),
+        "speakers": "{n}",
+    }
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell
     assert changed.digest != usual.digest
@@ -273,7 +292,10 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
 @pytest.mark.parametrize("name", [name for name, each in every_option().items() if each.bits or each.role])
 def test_seed_place_and_bits_alone_make_no_other_cell(name):
     about = {"arch": "cnn", "opt": "sgd"}
-    changed = Recipe.of(**about, **{name: {"data": "elsewhere", "device": "cuda"}.get(name, 7)})
+    if kind := kind_of(name):  # a part that has it
+        about[kind.option] = next(iter(kind.takers()[name]))
+    other = {"data": "elsewhere", "test_data": "elsewhere", "device": "cuda"}
+    changed = Recipe.of(**about, **{name: other.get(name, 7)})
     assert changed.cell == Recipe.of(**about).cell
     assert (changed.digest == Recipe.of(**about).digest) == (name != "seed")
 

@@ -14,7 +14,20 @@ import typer
 
 from kws.cli import options
 from kws.errors import RecipeError
-from kws.recipe import BY_OPTION, KINDS, Kind, Option, bases, current_name, every_option, kind_of, names, parse, plain
+from kws.recipe import (
+    BY_OPTION,
+    KINDS,
+    Kind,
+    Option,
+    bases,
+    current_name,
+    dashed,
+    every_option,
+    kind_of,
+    names,
+    parse,
+    plain,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE, SEVERAL, RANGE = "one", "several", "range"
@@ -78,10 +91,27 @@ def _parameters(
 def _of_kind(kind: Kind, style: str, *, required: bool) -> Any:
     by_default = f", by default {kind.default}" if kind.default else ""
     if style == ONE or required:
-        choice: Any = Literal[tuple(kind.parts)]
-        return Annotated[choice if required else choice | None, typer.Option(help=f"The {kind.name}{by_default}.")]
+        option = typer.Option(
+            parser=_part_of(kind),
+            metavar=f"[{'|'.join(kind.dashed)}]",
+            help=f"The {kind.name}{by_default}.",
+            autocompletion=lambda incomplete: [name for name in kind.dashed if name.startswith(incomplete)],
+        )
+        return Annotated[Any, option] if required else Annotated[Any | None, option]
     help_text = f"The {kind.name}, or several with a comma between them{by_default}."
     return Annotated[str | None, typer.Option(help=help_text, show_default=False)]
+
+
+def _part_of(kind: Kind) -> Callable[[str], str]:
+    """What reads a part's name, in which dashes stand for underscores; a wrong one is a mistake in the command line."""
+
+    def read(text: str) -> str:
+        try:
+            return kind.part(text).name
+        except RecipeError:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, kind.dashed))}.") from None
+
+    return read
 
 
 def _of_option(option: Option, style: str) -> Any:
@@ -112,11 +142,12 @@ def _defaults(option: Option, style: str) -> str:
         return "" if option.default is None else f"By default {plain(option.default)}."
     else:
         takers = kind.takers()[option.name]
-        found = {part: plain(each.default) for part, each in takers.items()}
-        values = found if len(set(found.values())) > 1 else {"": next(iter(found.values()))}
-    by_default = ", ".join(f"{value} for {part}" if part else value for part, value in values.items())
-    only = "" if kind is None or kind.several or len(takers) == len(kind.parts) else f"; {' and '.join(takers)} only"
-    if option.base is bool and values.get("") == "no":
+        found = {part: plain(each.default) for part, each in takers.items() if each.default is not None}
+        values = found if len(set(found.values())) > 1 else {"": next(iter(found.values()))} if found else {}
+    by_default = ", ".join(f"{value} for {dashed(part)}" if part else value for part, value in values.items())
+    is_for_all = kind is None or kind.several or len(takers) == len(kind.parts)
+    only = "" if is_for_all else f"; {' and '.join(map(dashed, takers))} only"
+    if not values or (option.base is bool and values.get("") == "no"):
         return f"For {only.removeprefix('; ')}." if only else ""
     return f"By default {by_default}{only}."
 

@@ -113,7 +113,7 @@ def _look(
     executor: Executor, plan: list[Recipe], db: Location | None, *, retry: bool
 ) -> tuple[PlanStatus, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
-    first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
+    first, *others = {recipe.data_key: recipe for recipe in reversed(plan)}.items()
     executor.submit(as_task(first[1], do="probe"))  # while it does, the registry is read
     status = PlanStatus.of(plan, db)
     fingerprints = {first[0]: wait(executor)["fingerprint"]}

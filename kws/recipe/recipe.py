@@ -97,7 +97,7 @@ class Recipe:
                 continue
             name = left.pop(kind.option, kind.default)
             if name is None:
-                raise RecipeError(f"`{kind.option}` is missing; it is one of {', '.join(kind.parts)}")
+                raise RecipeError(f"`{kind.option}` is missing; it is one of {', '.join(kind.dashed)}")
             chosen.append(kind.part(name))
             made[kind.name] = _config(chosen[-1], _taken(chosen[-1], left))
         own = {each.name: left.pop(each.name) for each in own_options() if each.name in left}
@@ -150,6 +150,11 @@ class Recipe:
             raise RecipeError(f"it lacks its `{lacking[0]}`")
         return cls(**parts, **own)
 
+    @property
+    def data_key(self) -> tuple[Any, ...]:
+        """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
+        return self.data, self.speakers, self.task
+
     @cached_property
     def digest(self) -> str:
         """What runs have in common that are the same but for the place of their data and bits: 16 letters."""
@@ -166,7 +171,7 @@ class Recipe:
         return hashlib.sha256(_canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def _nested(self, *, absent: bool = True) -> dict[str, Any]:
-        """Its values by kind; without `absent`, those of a run that is older than the option are left out."""
+        """Its values by kind; without `absent`, places and those of a run older than the option are left out."""
         found: dict[str, Any] = {}
         for kind in KINDS:
             config = getattr(self, kind.name)
@@ -183,7 +188,7 @@ class Recipe:
         """What is not the default of its network and optimizer, by name; no conditions, seed, place or bits."""
         usual = _usual(self.arch, self.opt, _parts_now())
         own = {each.name for each in own_options() if each.condition or each.role or each.bits}
-        own |= {NETWORK.option, OPTIMIZER.option}
+        own |= {NETWORK.option, OPTIMIZER.option, *(name for name, each in every_option().items() if each.role)}
         return {
             name: value for name, value in self.values.items() if name not in own and value != usual.get(name, NEVER)
         }
@@ -245,7 +250,7 @@ def _told(config: Any, absent: bool) -> dict[str, Any]:
     return {
         name: value
         for name, value in config.values().items()
-        if absent or name not in known or value != known[name].absent
+        if absent or name not in known or (value != known[name].absent and known[name].role != PLACE)
     }
 
 

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 from kws.errors import DataError
-from kws.events import ALL, DRAWN_BY_NAMES, NOT_DRAWN, SPLITS, DataCard, Manifest
+from kws.events import ALL, DRAWN_BY_NAMES, NOT_DRAWN, OTHER, SPLITS, DataCard, Manifest
+from kws.recipe import Config
 from kws.speech import prepare
 from kws.speech.cache import published
-from kws.speech.folder import OTHER, UNREADABLE
+from kws.speech.folder import UNREADABLE
 from kws.speech.front_end import FRONT_END
-from kws.speech.listing import features_folder, list_source
+from kws.speech.listing import columns, features_folder, list_source
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
@@ -81,24 +82,24 @@ class Dataset:
 
 def load(
     data: str,
-    words: tuple[str, ...],
+    task: Config,
     *,
     speakers: str | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
     found: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """The data set that `data` names (see kws.speech.sources), from the cache if it is there.
+    """The data set that `data` names (see kws.speech.sources) with a task's classes, from the cache if it is there.
 
-    `speakers` gives the clips' speakers (see kws.speech.speakers). `found` is the result of a recent listing; with it,
-    clips are listed again only if the cache lacks those features.
+    `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers).
+    `found` is the result of a recent listing; with it, clips are listed again only if the cache lacks those features.
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
-    listing = list_source(data, words, speakers, skip_unreadable=skip_unreadable, track=track)
+    listing = list_source(data, task, speakers, skip_unreadable=skip_unreadable, track=track)
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):
@@ -108,7 +109,7 @@ def load(
         with published(folder) as temporary:
             if source.is_arrays:
                 made = prepare.from_arrays(source.folder, temporary)
-                classes = _array_classes(made.classes, words, source.folder)
+                classes = _array_classes(made.classes, columns(task, source.folder), source.folder)
             else:
                 made = prepare.from_clips(
                     listing.clips, source.folder, temporary, skip_unreadable=skip_unreadable, track=track
@@ -176,7 +177,7 @@ def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
         )
     return Dataset(
         DataCard(
-            source=source.name,
+            source=f"{source.name} + {found['tested_on']}" if found.get("tested_on") else source.name,
             classes=tuple(card["classes"]),
             counts=counts,
             split_fingerprints=card["fingerprints"],

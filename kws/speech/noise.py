@@ -22,14 +22,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kws.errors import DataError
+from kws.events import NOISE
 from kws.recipe import Recipe
 from kws.speech import digests, synthetic
 from kws.speech.decode import SUFFIXES
+from kws.speech.silence import HELD_OUT
 from kws.speech.sources import locate
 
 NONE, DATASET = "none", "dataset"
-FOLDER = "_background_noise_"
-HELD_OUT = ("exercise_bike", "pink_noise")
 _PINNED = re.compile(r"(?P<place>.+)@(?P<digest>[0-9a-f]{12})", re.DOTALL)
 _ELSE = "name a folder of recordings of noise, as in --noise path/to/noise"
 
@@ -86,9 +86,9 @@ def _found(place: str, data: str) -> tuple[tuple[str, ...], str]:
             f"noise can be mixed with recordings only, and {source.folder} holds arrays; "
             "leave --noise out, or give --data a folder of recordings"
         )
-    folder = source.folder / FOLDER if place == DATASET else Path(place)
+    folder = source.folder / NOISE if place == DATASET else Path(place)
     if not folder.is_dir():
-        what = f"{source.folder} has no folder {FOLDER}" if place == DATASET else f"there is no folder {place}"
+        what = f"{source.folder} has no folder {NOISE}" if place == DATASET else f"there is no folder {place}"
         raise DataError(f"{what}; {_ELSE}")
     try:
         files = [(str(path), digests.Stamp.of(path.stat())) for path in _walk(folder)]

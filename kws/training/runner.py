@@ -194,8 +194,7 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
     """The recipe's data set; `more` holds further arguments of kws.speech.dataset.load."""
     from kws.speech import dataset
 
-    task = recipe.task
-    return dataset.load(recipe.data, task.words, speakers=recipe.speakers, skip_unreadable=skip_unreadable, **more)
+    return dataset.load(recipe.data, recipe.task, speakers=recipe.speakers, skip_unreadable=skip_unreadable, **more)
 
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT) -> Dataset:
