@@ -55,7 +55,7 @@ def augmented(name: str, features: torch.Tensor, *prepared: object, seed: int = 
 @pytest.fixture(scope="module")
 def hiss(tmp_path_factory) -> Path:
     """Recordings of noise: two below 2 kHz, and the two that nothing is trained on, above 6 kHz."""
-    folder = tmp_path_factory.mktemp("noise") / noise.FOLDER
+    folder = tmp_path_factory.mktemp("noise") / noise.NOISE
     folder.mkdir()
     random = np.random.default_rng(3)
     for name, low, high in (

@@ -57,7 +57,7 @@ def task(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("KWS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KWS_DB", str(tmp_path / "runs.db"))
     folder = write_task(tmp_path / "task")
-    add_noise(folder / noise.FOLDER, "tap", "wind", "pink_noise", "exercise_bike")
+    add_noise(folder / noise.NOISE, "tap", "wind", "pink_noise", "exercise_bike")
     return folder
 
 
@@ -69,7 +69,7 @@ def short(task: Path) -> list[str]:
 def test_names_and_order_do_not_count_and_neither_do_recordings_that_nothing_is_trained_on(task):
     value = noise.pinned("dataset", str(task))
     assert value.startswith("dataset@")
-    folder = task / noise.FOLDER
+    folder = task / noise.NOISE
     (folder / "tap.wav").rename(folder / "zzz.wav")
     (folder / "pink_noise.wav").write_bytes(b"other")
     (folder / "Exercise_Bike.FLAC").write_bytes(b"more")
@@ -107,7 +107,7 @@ def test_other_recordings_in_the_same_place_are_another_recipe_and_no_run_goes_o
     (planned,) = ok_json("sweep", *ALL, *short(task), "--dry-run")["runs"]
     assert (planned["run"], planned["status"]) == (run, "finished")
 
-    add_noise(task / noise.FOLDER, "tap", "wind", "third")
+    add_noise(task / noise.NOISE, "tap", "wind", "third")
     (planned,) = ok_json("sweep", *ALL, *short(task), "--dry-run")["runs"]
     assert (planned["run"], planned["status"]) == (None, "new")
     now = noise.pinned("dataset", str(task)).partition("@")[2]
@@ -127,7 +127,7 @@ def test_what_a_sweep_or_a_cluster_trains_is_what_train_trains(task, tmp_path):
     assert again["status"] == "finished"
     with RegistryReader(tmp_path / "elsewhere.db") as registry:
         assert [each.train_loss for each in registry.epochs(again["run"])] == [each.train_loss for each in epochs]
-    (task / noise.FOLDER / "tap.wav").unlink()
+    (task / noise.NOISE / "tap.wav").unlink()
     told = carry_out(trainer, as_task(recipe.changed(seed=1), do="train"))
     assert (told["status"], "names other recordings than those" in told["error"]) == ("failed", True)
 
@@ -149,7 +149,7 @@ def test_a_search_draws_among_recipes_with_the_noise_that_is_there(task):
 
 def test_data_without_noise_is_refused_in_a_sentence(task, tmp_path):
     else_ = "name a folder of recordings of noise, as in --noise path/to/noise"
-    shutil.rmtree(task / noise.FOLDER)
+    shutil.rmtree(task / noise.NOISE)
     about = ["train", *short(task), "--noise"]
     assert refused(*about, "dataset") == f"kws: {task} has no folder _background_noise_; {else_}"
     assert refused(*about, "/nowhere") == f"kws: there is no folder /nowhere; {else_}"
