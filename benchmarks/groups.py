@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks import (
+    augmenting,
     comparing,
     coverage,
     growth,
@@ -22,6 +23,7 @@ from benchmarks.workspace import Workspace
 
 GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "train": steps.measure,
+    "augment": augmenting.measure,
     "run": whole_run.measure,
     "features": preparation.measure,
     "full-size": preparation.measure_full_size,

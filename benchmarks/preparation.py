@@ -78,10 +78,12 @@ def _fresh(workspace: Workspace, folder: str) -> float:
 
 def prepare(folder: str, words: tuple[str, ...] = ("yes", "no")) -> dict[str, float]:
     """Seconds to a finished cache, and how many clips are in it. Runs in a process of its own."""
+    from kws.recipe import TASK
     from kws.speech import dataset
 
+    task = TASK.part("report").config(words=tuple(words))
     start = time.perf_counter()
-    loaded = dataset.load(folder, tuple(words))
+    loaded = dataset.load(folder, task)
     seconds = time.perf_counter() - start
     return {
         "seconds": seconds,

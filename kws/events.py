@@ -14,7 +14,7 @@ Two digests, SHA-256 in hexadecimal, say what a data set is, so that two runs ca
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -23,6 +23,14 @@ DIGEST_BYTES = 32
 ALL = "all"  # the three splits together, for data that was not made to be split
 DRAWN_BY_NAMES = "names"  # "other" is the clips whose names have the smallest SHA-256
 NOT_DRAWN = "none"  # arrays hold their classes as they are
+OTHER, UNKNOWN, SILENCE = "other", "unknown", "silence"  # classes that are no keywords
+NO_WORDS = ("_unknown_", "_silence_")  # folders of what is no keyword, as other tools call them
+NOISE = "_background_noise_"  # the folder of the recordings that silence is cut from
+
+
+def people(speakers: Iterable[str]) -> set[str]:
+    """The speakers among these; silence has in their place the part of a recording that it was cut from."""
+    return {each for each in speakers if not each.startswith((f"{NOISE}/", f"{NO_WORDS[1]}/"))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +90,8 @@ class Manifest:
 
     A clip's digest is the SHA-256 of the second of sound that the network hears, as float32 samples, or of its features
     where it came as an array: equal digests are the same sound, whatever the files are called and however they are
-    encoded. A clip's path is relative to the data set's folder.
+    encoded. A clip's path is relative to the data set's folder, or begins with the name of another one that the test
+    split came from. Where the clip was cut from a longer recording, "@" and the second that it begins at follow.
     """
 
     paths: tuple[str, ...]

@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from kws.recipe import TASK, Config
+
 RATE_HZ = 16_000
 SPLITS = ("train", "validation", "test")
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+
+def report(*words: str) -> Config:
+    """The report's task with these keywords."""
+    return TASK.part("report").config(words=words)
 
 
 def tone(hz: float, *, seconds: float = 1.0, rate_hz: int = RATE_HZ, level: float = 0.5) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import torch
 
-from kws.events import EpochEnd
+from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe
 from kws.speech.dataset import Split
-from kws.training import loop
+from kws.training import augmenting, loop
 from kws.training.loop import Training
 
 
@@ -20,9 +23,19 @@ def split_of(clips: int, seed: int = 0) -> Split:
     return Split(features, labels)
 
 
-def up_to(epoch: int, recipe: Recipe, train: Split, validation: Split) -> Training:
-    """A training after that epoch of a longer recipe, or after its last."""
+def data_of(train: Split) -> Any:
+    """What augmentations ask of a data set, for these clips."""
+    card = SimpleNamespace(front_end={"offset": 1e-6}, mean=-8.0, std=3.0, source="here")
+    return SimpleNamespace(card=card, splits={TRAIN: train})
+
+
+def up_to(epoch: int, recipe: Recipe, train: Split, validation: Split, loaded: Any = None) -> Training:
+    """A training after that epoch of a longer recipe, or after its last; with what augmentations make of `loaded`."""
     state = Training.begin(recipe, 3)
+    if loaded:
+        state.prepared = augmenting.prepared(recipe, loaded)
+    if not epoch:
+        return state
     for event in loop.fit(state, train, validation, recipe):
         if isinstance(event, EpochEnd) and event.epoch == epoch:
             break

@@ -115,7 +115,7 @@ def test_names_and_titles_are_those_of_table_1():
         "DS-CNN",
         "BC-ResNet",
     ]
-    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam", "AdamW"]
+    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam", "AdamW", "Muon"]
 
 
 def test_a_name_that_is_none_of_ours_is_its_own_title():

@@ -20,10 +20,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from recordings import noise, write, write_folder
 
 from kws.errors import DownloadError
+from kws.recipe import TASK
 from kws.speech import archives
 from kws.speech.archives import ARCHIVES, Archive, folder, is_there, place
+from kws.speech.dataset import load
 
 CLIPS = {
     "yes/a.wav": b"RIFF yes",
@@ -140,9 +143,11 @@ def refusal(archive: Archive, cache: Path) -> str:
     return message
 
 
-def test_the_two_archives_are_the_published_ones():
-    full, mini = ARCHIVES["speech-commands"], ARCHIVES["mini-speech-commands"]
-    assert list(ARCHIVES) == [full.name, mini.name]
+def test_the_archives_are_the_published_ones():
+    full, mini, test = (ARCHIVES[name] for name in ("speech-commands", "mini-speech-commands", "speech-commands-test"))
+    assert list(ARCHIVES) == [full.name, mini.name, test.name]
+    assert test.url == "https://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz"
+    assert test.sha256 is None and test.bytes is None
     assert full.url == "https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
     assert full.bytes == 2_428_923_189
     assert full.sha256 == "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
@@ -165,6 +170,26 @@ def test_an_archive_is_downloaded_once_and_needs_no_network_after_that(server, c
 @both_kinds
 def test_an_archive_without_published_checksum_or_size_is_taken_whole(server, cache, ending):
     assert contents(folder(server.archive(MAKE[ending](CLIPS), ending, sha256=None, bytes=None), cache)) == CLIPS
+
+
+def test_the_official_test_archive_is_downloaded_with_its_folders_of_no_words_and_is_a_test_split(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KWS_CACHE", str(tmp_path / "cache"))
+    words = ARCHIVES["speech-commands-test"].words
+    data = write_folder(tmp_path / "clips", dict.fromkeys((*words, "cat"), (1, 1, 1)), seconds=0.01)
+    write(data / "_background_noise_" / "hum.wav", noise(0, seconds=10))
+    clip = (data / "cat" / "test0_nohash_0.wav").read_bytes()
+    names = [f"{word}/0a_nohash_0.wav" for word in (*words, "_unknown_")] + ["_silence_/0.wav"]
+    body = tar_of({f"./{name}": clip for name in names} | {"./README.md": b"about it"})
+    url = server.archive(body).url
+    monkeypatch.setitem(
+        ARCHIVES, "speech-commands-test", dataclasses.replace(ARCHIVES["speech-commands-test"], url=url)
+    )
+    for _ in range(2):
+        card = load(str(data), TASK.part("v2-12").config(test_data="speech-commands-test")).card
+        assert sorted(card.manifests["test"].paths) == sorted(f"speech-commands-test/{name}" for name in names)
+        assert len(server.requests) == 1
 
 
 def test_a_server_that_announces_no_length_is_read_to_its_end(server, cache):

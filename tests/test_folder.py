@@ -14,7 +14,8 @@ from recordings import noise, write, write_folder, write_lists
 
 from kws.errors import DataError
 from kws.events import SPLITS
-from kws.speech.folder import Clip, draw_classes, read_folder
+from kws.speech.classes import draw_classes
+from kws.speech.folder import Clip, read_folder
 
 WORDS = ("yes", "no")
 HERE = Path("here")

@@ -12,6 +12,7 @@ from commands import TRAIN, kws, ok, ok_json, refused, sql, state
 from ledger import make_card
 from recordings import write_folder
 
+from kws.recipe import Recipe
 from kws.registry.location import locate
 from kws.reports.front_ends import Lowest, differing, doubt
 from kws.speech import dataset
@@ -154,7 +155,7 @@ def made(tmp_path_factory, new_place):
         patched.setenv("KWS_CACHE", str(folder / "cache"))
         task = write_folder(folder / "task", WORDS)
         ok_json(*TRAIN, "--data", task, "--epochs", 1, "--db", db)
-        loaded = dataset.load(str(task), ("yes", "no"))
+        loaded = dataset.load(str(task), Recipe.of(arch="fc", opt="sgd").task)
         for name, turn in TURNS.items():
             write_arrays(folder / name.replace(" ", "_"), loaded, turn)
     return folder, db

@@ -116,7 +116,7 @@ def updated(average, model, config):
         return now
     return {name: config.decay * average[name] + (1 - config.decay) * each for name, each in now.items()}
 '''
-AUGMENTATION_FILE = '''"""Gain: louder or softer."""
+AUGMENTATION_FILE = '''"""Offset: more or less."""
 
 from dataclasses import dataclass
 
@@ -127,11 +127,11 @@ from kws.recipe import not_negative, option
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    gain: float = option(0.0, "The largest.", check=not_negative, absent=0.0)
+    added: float = option(0.0, "The largest.", check=not_negative, absent=0.0)
 
 
 def augment(features, config):
-    return features + config.gain * (2 * torch.rand(len(features), 1, 1) - 1) if config.gain else features
+    return features + config.added * (2 * torch.rand(len(features), 1, 1) - 1) if config.added else features
 '''
 TASK_FILE = '''"""Named: some words, and all others."""
 
@@ -144,6 +144,17 @@ from kws.recipe import option
 class Config:
     words: tuple[str, ...] = option(("yes", "no"), "The keywords.")
     strictness: int = option(0, "Of what is taken for a word.")
+
+
+def classes(config):
+    return (*config.words, "other")
+
+
+def assign(folder, config, track):
+    from kws.speech.classes import Assigned, draw_classes
+
+    classes, clips = draw_classes(folder.clips, config.words, folder.place)
+    return Assigned(classes=classes, clips=clips)
 '''
 # Of each kind: a part's file, its name and the value of an option that is not its default, with another.
 FILES = {
@@ -152,7 +163,7 @@ FILES = {
     "loss": (LOSS_FILE, "smoothed", "smoothing_of_labels", 0.2, 0.3),
     "schedule": (SCHEDULE_FILE, "halving", "halvings", 3, 4),
     "averaging": (AVERAGING_FILE, "ema", "decay", 0.25, 0.75),
-    "augmentation": (AUGMENTATION_FILE, "gain", "gain", 0.5, 1.5),
+    "augmentation": (AUGMENTATION_FILE, "offset", "added", 0.5, 1.5),
     "task": (TASK_FILE, "named", "strictness", 1, 2),
 }
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -257,7 +268,16 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
         about[kind.option] = next(iter(kind.takers()[name]))
     usual = Recipe.of(**about)
     other = {bool: True, int: 7, float: 0.55}.get(every_option()[name].base)
-    others = {"channels": (8, 4), "words": ("up",), "precision": "bf16", "selection": "best", "speakers": "{n}"}
+    others = {
+        "channels": (8, 4),
+        "words": ("up",),
+        "other_words": "unknown",
+        "precision": "bf16",
+        "selection": "best",
+        "noise": "dataset",
+        "noise_snr": (5.0, 15.0),
+        "speakers": "{n}",
+    }
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell
     assert changed.digest != usual.digest
@@ -272,7 +292,10 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
 @pytest.mark.parametrize("name", [name for name, each in every_option().items() if each.bits or each.role])
 def test_seed_place_and_bits_alone_make_no_other_cell(name):
     about = {"arch": "cnn", "opt": "sgd"}
-    changed = Recipe.of(**about, **{name: {"data": "elsewhere", "device": "cuda"}.get(name, 7)})
+    if kind := kind_of(name):  # a part that has it
+        about[kind.option] = next(iter(kind.takers()[name]))
+    other = {"data": "elsewhere", "test_data": "elsewhere", "device": "cuda"}
+    changed = Recipe.of(**about, **{name: other.get(name, 7)})
     assert changed.cell == Recipe.of(**about).cell
     assert (changed.digest == Recipe.of(**about).digest) == (name != "seed")
 
@@ -283,9 +306,9 @@ def test_a_run_that_is_older_than_an_option_has_what_the_option_says_for_that_an
         BY_NAME["augmentation"], "older", AUGMENTATION_FILE.replace("option(0.0,", "option(0.3,"), tmp_path
     ):
         read = Recipe.from_text(before.text)
-        assert (read.gain, Recipe.of(arch="fc", opt="sgd").gain) == (0.0, 0.3)
+        assert (read.added, Recipe.of(arch="fc", opt="sgd").added) == (0.0, 0.3)
         assert read.digest == before.digest
-        assert Recipe.of(arch="fc", opt="sgd", gain=0.0).cell == before.cell
+        assert Recipe.of(arch="fc", opt="sgd", added=0.0).cell == before.cell
         assert Recipe.of(arch="fc", opt="sgd").cell != before.cell
 
 

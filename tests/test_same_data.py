@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import report
 
 from kws.events import SPLITS
+from kws.speech.classes import draw_classes
 from kws.speech.dataset import load
 from kws.speech.digests import Stamp
-from kws.speech.folder import Clip, draw_classes
+from kws.speech.folder import Clip
 from kws.speech.splits import split_clips
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -63,7 +65,7 @@ def test_the_fingerprint_of_a_flat_folder_stays_what_it_was(tmp_path, named, lis
     for name in ("README.md", "_background_noise_/hum.wav", "yes/.hidden.wav", "no/notes.txt"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("not a clip")
-    assert load(str(folder), ("yes", "no")).card.fingerprint == fingerprint
+    assert load(str(folder), report("yes", "no")).card.fingerprint == fingerprint
 
 
 # The rule and the draw as they were, word for word

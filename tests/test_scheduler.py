@@ -40,7 +40,7 @@ class Scripted:
 
 def trained(executor, seeds):
     plan = [make_recipe(seed=seed) for seed in range(seeds)]
-    scheduler = Scheduler(executor, plan, {(plan[0].data, plan[0].words): "f"})
+    scheduler = Scheduler(executor, plan, {plan[0].data_key: "f"})
     return [(each.recipe.seed, each.result) for each in scheduler.ended() if isinstance(each, Ended)]
 
 
@@ -139,7 +139,7 @@ def test_what_can_be_seen_to_live_is_waited_for_however_long_it_is_silent(clock)
 def test_what_is_waited_for_is_told_with_how_long(clock):
     executor = Scripted(seed0=[{"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now"}] * 60)
     plan = [make_recipe(seed=0)]
-    scheduler = Scheduler(executor, plan, {(plan[0].data, plan[0].words): "f"})
+    scheduler = Scheduler(executor, plan, {plan[0].data_key: "f"})
     told = [scheduler.unseen["r"] for each in scheduler.ended() if each is None and scheduler.unseen]
     assert {last_seen for last_seen, _ in told} == {"now"}
     assert told[0][1] == lines.SILENT_SECONDS

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import build_network
-from short import split_of, up_to
+from short import data_of, split_of, up_to
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kws.events import EpochEnd
@@ -148,16 +150,19 @@ def test_masks_are_of_whole_bands_and_frames_and_no_larger_than_asked():
 
 
 @pytest.mark.parametrize("arch", [name for name in NETWORK.parts if name not in ("fc", "cnn")])
-def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch):
+def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch, tmp_path):
+    soundfile.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(0).standard_normal(40_000), 16_000)
     about = {"schedule": "cosine", "averaging": "ema", "decay": 0.9, "label_smoothing": 0.1, "selection": "best"}
     recipe = Recipe.of(
-        arch=arch, opt="adamw", epochs=3, batch_size=8, shift_frames=10, mask_bands=8, mask_frames=20, **about
-    )
+        arch=arch, opt="adamw", epochs=3, batch_size=8, data=str(tmp_path), noise=str(tmp_path), gain_db=6.0,
+        speed_change=0.1, shift_frames=10, mask_bands=8, mask_frames=20, **about,
+    )  # fmt: skip
     train, validation = split_of(16), split_of(6)
+    loaded = data_of(train)
 
-    whole = up_to(3, recipe, train, validation)
-    fresh = loop.Training.begin(recipe, 3)
-    kept = checkpoints.to_bytes(up_to(1, recipe, train, validation))
+    whole = up_to(3, recipe, train, validation, loaded)
+    fresh = up_to(0, recipe, train, validation, loaded)
+    kept = checkpoints.to_bytes(up_to(1, recipe, train, validation, loaded))
     torch.manual_seed(99)  # another process is elsewhere in its random numbers
     checkpoints.restore(fresh, kept)
     list(loop.fit(fresh, train, validation, recipe))

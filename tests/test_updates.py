@@ -9,6 +9,7 @@ from ledger import build_optimizer, defaults
 
 from kws.recipe import OPTIMIZER
 from kws.training import updates
+from kws.training.orthogonal import orthogonalised
 
 THEIRS = {
     "sgd": lambda p, learning_rate, momentum, weight_decay, nesterov: torch.optim.SGD(
@@ -25,7 +26,9 @@ THEIRS = {
 
 def parameters():
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(shape, generator=generator, requires_grad=True) for shape in ((3, 5), (7,), (2, 1, 3, 3))]
+    return [
+        torch.randn(shape, generator=generator, requires_grad=True) for shape in ((3, 5), (7,), (2, 1, 3, 3), (4, 2))
+    ]
 
 
 def train(optimizer, weights, steps, first=0):
@@ -39,7 +42,7 @@ def train(optimizer, weights, steps, first=0):
 
 
 @pytest.mark.parametrize("factor", [0, 1, 0.5])
-@pytest.mark.parametrize("name", tuple(OPTIMIZER.parts))
+@pytest.mark.parametrize("name", tuple(THEIRS))
 def test_steps_are_those_of_torch_optim_to_the_bit(name, factor):
     values = {field: value if isinstance(value, bool) else value * factor for field, value in defaults(name).items()}
     values["learning_rate"] = 0.01
@@ -48,6 +51,36 @@ def test_steps_are_those_of_torch_optim_to_the_bit(name, factor):
     train(THEIRS[name](theirs, **values), theirs, 20)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not torch.equal(ours[0], parameters()[0])
+
+
+def test_muon_moves_hidden_matrices_as_torch_optims_and_the_rest_as_its_adamw(monkeypatch):
+    """torch.optim's orthogonalises in bfloat16; it is given ours, which a test of its own compares with an SVD."""
+    monkeypatch.setattr(torch.optim._muon, "_zeropower_via_newtonschulz", lambda grad, *_: orthogonalised(grad))
+    ours, theirs = parameters(), parameters()
+    train(build_optimizer("muon", ours, learning_rate=0.02, weight_decay=0.1, momentum=0.9), ours, 20)
+    hidden = torch.optim.Muon([theirs[0]], lr=0.02, weight_decay=0.1, momentum=0.9)
+    others = torch.optim.AdamW(theirs[1:], lr=0.002, weight_decay=0.0, fused=True)
+
+    class Both:
+        def zero_grad(self):
+            pass
+
+        def step(self):
+            hidden.step()
+            others.step()
+
+    train(Both(), theirs, 20)
+    assert torch.allclose(ours[0], theirs[0], atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(ours[1:], theirs[1:], strict=True))
+
+
+@pytest.mark.parametrize("shape", [(16, 360), (48, 24), (6, 6)])
+def test_an_orthogonalised_matrix_keeps_its_directions_and_has_singular_values_of_about_one(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+    left = u.T @ orthogonalised(matrix) @ v.T
+    assert ((left.diagonal()[s > 0.1 * s[0]] - 1).abs() < 0.35).all()
+    assert (left - left.diagonal().diag()).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("name", tuple(OPTIMIZER.parts))

@@ -52,11 +52,11 @@ class _Modules(Mapping[str, _Command]):
         module = importlib.import_module(f"kws.cli.{file}")
         commands = getattr(module, "app", None)
         if commands is None:
-            function = getattr(module, file)
-            if signature := getattr(function, "signature", None):  # of a recipe's options, which parts may be added to
-                function.__signature__ = signature()
             commands = typer.Typer(rich_markup_mode=None, add_completion=False)
-            commands.command(name)(function)
+            commands.command(name)(getattr(module, file))
+        for each in commands.registered_commands:
+            if signature := getattr(each.callback, "signature", None):  # of a recipe's options; parts may be added
+                each.callback.__signature__ = signature()  # type: ignore[union-attr]
         made = typer.main.get_command(commands)
         made.name = name
         return made

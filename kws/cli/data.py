@@ -1,10 +1,11 @@
 """`kws data`: the data sources, and whether what they hold is in order."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, recipe_options
+from kws.recipe import NETWORK, OPTIMIZER, TASK, Recipe
 
 app = typer.Typer(
     help="List, check or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
@@ -28,24 +29,33 @@ def list_sources(json: options.Json = False) -> None:
 
 
 @app.command("check")
+@recipe_options.taking_recipe(recipe_options.ONE, of=(TASK,))
 def check(
     data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data.")] = None,
     speakers: options.Speakers = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Count clips, and name those that are not in order.
 
-    Counts are a word and split, with speakers and durations, and files that are not used, by reason. Clips are read as
-    training reads them. The exit code is 1 where a clip cannot be read, a speaker is in two splits, or a list names a
-    clip that is not there. --json names all that the text names the first of.
+    Counts are a word and split, with speakers and durations, and files that are not used, by reason. With a task, they
+    are a class and split as well. Clips are read as training reads them. The exit code is 1 where a clip cannot be
+    read, a speaker is in two splits, a list names a clip that is not there, or a class has no clips in a split. --json
+    names all that the text names the first of.
 
-    Example: kws data check path/to/recordings
+    Example: kws data check path/to/recordings --task mini-8
     """
     from kws.speech import checks, sources
     from kws.terminal import console, screens
 
+    chosen = recipe_options.chosen(given, None)
+    anything: dict[str, Any] = {
+        NETWORK.option: next(iter(NETWORK.parts)),
+        OPTIMIZER.option: next(iter(OPTIMIZER.parts)),
+    }
+    task = Recipe.of(**anything, **chosen).task if chosen else None
     source = sources.locate(options.chosen_data(data), track=console.track)
-    report = checks.check(source, speakers or None, track=console.track)
+    report = checks.check(source, speakers or None, task=task, track=console.track)
     if json:
         console.print_json(report.record())
     else:

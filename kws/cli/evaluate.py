@@ -14,6 +14,7 @@ from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
 from kws.registry.runs import Run
 
 if TYPE_CHECKING:
+    from kws.recipe import Recipe
     from kws.registry.store import Registry
     from kws.reports.front_ends import Lowest
     from kws.speech.dataset import Dataset
@@ -72,7 +73,8 @@ def evaluate(
         if data is None:
             answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:
-            answers = _computed(registry, found, split.value, data, speakers, skip_unreadable, trust_code)
+            recipe = _on(found.recipe, data, speakers)
+            answers = _computed(registry, found, split.value, recipe, skip_unreadable, trust_code)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)
         train = registry.manifest(own.fingerprint, TRAIN)
@@ -113,8 +115,7 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool, t
     evaluation = registry.evaluation(run.id, card.fingerprint, split)
     if evaluation is None or not evaluation.logits:  # an older registry has none, which are made where that can be
         try:
-            where = run.recipe.data, run.recipe.speakers
-            return _computed(registry, run, split, *where, skip_unreadable, trust_code)
+            return _computed(registry, run, split, run.recipe, skip_unreadable, trust_code)
         except (DataError, RegistryError) as error:
             if evaluation is None:
                 hint = "" if isinstance(error, RegistryError) else _there_is(registry, run, card)
@@ -142,16 +143,16 @@ def _require_tested(run: Run, split: str) -> None:
         )
 
 
+def _on(recipe: Recipe, data: str, speakers: str | None) -> Recipe:
+    """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data."""
+    on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None)
+    return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
+
+
 def _computed(
-    registry: Registry,
-    run: Run,
-    split: str,
-    data: str,
-    speakers: str | None,
-    skip_unreadable: bool,
-    trust_code: str | None,
+    registry: Registry, run: Run, split: str, recipe: Recipe, skip_unreadable: bool, trust_code: str | None
 ) -> _Answers:
-    """New answers, which are recorded where the registry can be written.
+    """New answers on a recipe's data, which are recorded where the registry can be written.
 
     Raises RegistryError where the weights are not there or code is not to be run, and DataError for data that it cannot
     be evaluated on.
@@ -167,7 +168,6 @@ def _computed(
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
     admit(registry, run, trust_code)
-    recipe = dataclasses.replace(run.recipe, data=data, speakers=speakers or None)
     loaded = runner.load(recipe, skip_unreadable, track=console.track)
     if loaded.card.fingerprint == card.fingerprint:
         _require_tested(run, split)

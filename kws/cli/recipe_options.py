@@ -24,6 +24,7 @@ from kws.recipe import (
     Option,
     bases,
     current_name,
+    dashed,
     every_option,
     kind_of,
     names,
@@ -94,18 +95,40 @@ def _parameters(
 def _of_kind(kind: Kind, style: str, *, required: bool) -> Any:
     by_default = f", by default {kind.default}" if kind.default else ""
     if kind == NETWORK:
-        names = "|".join(kind.shipped)
+        names = "|".join(map(dashed, kind.shipped))
         several = style == SEVERAL
         help_text = "The network, or several with a comma between them" if several else "The network"
         help_text = f"{help_text}; a file is a network of your own, whose code runs."
-        callback = _networks if several else _network
-        file = typer.Option(metavar=f"[{names}|FILE.py]", help=help_text, callback=callback, show_default=False)
+        file = typer.Option(
+            metavar=f"[{names}|FILE.py]",
+            callback=None if several else _network,  # a plan says which of several is none
+            autocompletion=_complete_network,
+            help=help_text,
+            show_default=False,
+        )
         return Annotated[str if required else str | None, file]
     if style == ONE or required:
-        choice: Any = Literal[tuple(kind.parts)]
-        return Annotated[choice if required else choice | None, typer.Option(help=f"The {kind.name}{by_default}.")]
+        option = typer.Option(
+            parser=_part_of(kind),
+            metavar=f"[{'|'.join(kind.dashed)}]",
+            help=f"The {kind.name}{by_default}.",
+            autocompletion=lambda incomplete: [name for name in kind.dashed if name.startswith(incomplete)],
+        )
+        return Annotated[Any, option] if required else Annotated[Any | None, option]
     help_text = f"The {kind.name}, or several with a comma between them{by_default}."
     return Annotated[str | None, typer.Option(help=help_text, show_default=False)]
+
+
+def _part_of(kind: Kind) -> Callable[[str], str]:
+    """What reads a part's name, in which dashes stand for underscores; a wrong one is a mistake in the command line."""
+
+    def read(text: str) -> str:
+        try:
+            return kind.part(text).name
+        except RecipeError:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, kind.dashed))}.") from None
+
+    return read
 
 
 def _of_option(option: Option, style: str) -> Any:
@@ -127,15 +150,14 @@ def _of_option(option: Option, style: str) -> Any:
 
 
 def _network(context: typer.Context, text: str | None) -> str | None:
-    """What --arch says; a name that no network has is a mistake in the command line."""
+    """What --arch says, with a network's own name; a name that none has is a mistake in the command line."""
     return text if text is None or context.resilient_parsing else _known_or_file(text)
 
 
-def _networks(context: typer.Context, text: str | None) -> str | None:
-    """The same where it may say several."""
-    for each in () if text is None or context.resilient_parsing else _split(text):
-        _known_or_file(each)
-    return text
+def _complete_network(incomplete: str) -> list[str]:
+    """The names that begin so, after those that end in a comma."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in NETWORK.dashed if name.startswith(last)]
 
 
 def _known_or_file(text: str) -> str:
@@ -144,10 +166,13 @@ def _known_or_file(text: str) -> str:
             f"{text!r} is what the network of a run's own is called; `kws runs show RUN --source > net.py` writes its "
             "file, which --arch takes"
         )
-    if text not in NETWORK.shipped and not own.is_file(text):
-        choices = ", ".join(map(repr, NETWORK.shipped))
-        raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py")
-    return text
+    if own.is_file(text):
+        return text
+    try:
+        return NETWORK.part(text).name
+    except RecipeError:
+        choices = ", ".join(map(repr, NETWORK.dashed))
+        raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py") from None
 
 
 def _split(text: str) -> list[str]:
@@ -165,11 +190,12 @@ def _defaults(option: Option, style: str) -> str:
         return "" if option.default is None else f"By default {plain(option.default)}."
     else:
         takers = kind.takers()[option.name]
-        found = {part: plain(each.default) for part, each in takers.items()}
-        values = found if len(set(found.values())) > 1 else {"": next(iter(found.values()))}
-    by_default = ", ".join(f"{value} for {part}" if part else value for part, value in values.items())
-    only = "" if kind is None or kind.several or len(takers) == len(kind.parts) else f"; {' and '.join(takers)} only"
-    if option.base is bool and values.get("") == "no":
+        found = {part: plain(each.default) for part, each in takers.items() if each.default is not None}
+        values = found if len(set(found.values())) > 1 else {"": next(iter(found.values()))} if found else {}
+    by_default = ", ".join(f"{value} for {dashed(part)}" if part else value for part, value in values.items())
+    is_for_all = kind is None or kind.several or len(takers) == len(kind.parts)
+    only = "" if is_for_all else f"; {' and '.join(map(dashed, takers))} only"
+    if not values or (option.base is bool and values.get("") == "no"):
         return f"For {only.removeprefix('; ')}." if only else ""
     return f"By default {by_default}{only}."
 

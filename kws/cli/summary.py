@@ -24,7 +24,7 @@ def summary(
     from kws.training.layers import of_recipe
 
     recipe = Recipe.of(**_ANY, **recipe_options.chosen(given, settings))
-    classes = len(recipe.task.words) + 1
+    classes = len(TASK.part(recipe.task.NAME).load().classes(recipe.task))
     chosen = of_recipe(recipe, classes=classes)
     others = [of_recipe(Recipe.of(**_ANY, arch=name), classes=classes) for name in NETWORK.parts if name != recipe.arch]
     if json:

@@ -13,6 +13,7 @@ from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
+from kws.speech import noise
 from kws.sweeps.plan import expand
 from kws.sweeps.progress import SweepProgress, named
 from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
@@ -28,7 +29,7 @@ _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 def rehearse(axes: Mapping[str, Sequence[Any]], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
-    status = PlanStatus.of(expand(axes), db)
+    status = PlanStatus.of(noise.of_recipes(expand(axes)), db)
     _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
         _print(status, {}, dry_run=True)
@@ -53,7 +54,7 @@ def run(
     stopped: Stopped | None = None
     try:
         with stoppable(), executor:
-            status, timed = _look(executor, expand(axes), None if new else db, retry=retry)
+            status, timed = _look(executor, noise.of_recipes(expand(axes)), None if new else db, retry=retry)
             seconds = status.estimate(executor.jobs, timed, retry=retry)
             _show(status, executor.jobs, executor.where, seconds)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)
@@ -112,7 +113,7 @@ def _look(
     executor: Executor, plan: list[Recipe], db: Location | None, *, retry: bool
 ) -> tuple[PlanStatus, dict[Kind, float]]:
     """Where the plan stands, its data known, and the seconds an epoch of runs of which none has finished yet."""
-    first, *others = {(recipe.data, recipe.words): recipe for recipe in reversed(plan)}.items()
+    first, *others = {recipe.data_key: recipe for recipe in reversed(plan)}.items()
     executor.submit(as_task(first[1], do="probe"))  # while it does, the registry is read
     status = PlanStatus.of(plan, db)
     fingerprints = {first[0]: wait(executor)["fingerprint"]}

@@ -54,7 +54,10 @@ def tune(
     here = recipe_options.resolved(typed, jobs=jobs)
     ranges = {name: text for name, text in typed.items() if name not in here}
     from kws.cli import tuning
+    from kws.speech import noise
 
+    if "noise" in ranges:
+        ranges["noise"] = noise.pinned(ranges["noise"], here["data"])
     tuning.run(
         arch=ranges.pop("arch"),
         opts=several("opt", ranges.pop("opt", "adam")),

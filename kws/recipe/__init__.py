@@ -14,7 +14,7 @@ from kws.recipe.config import (
     plain,
 )
 from kws.recipe.differences import varying
-from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part
+from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part, dashed
 from kws.recipe.recipe import (
     BEST,
     FINAL,
@@ -32,9 +32,9 @@ from kws.recipe.recipe import (
 
 __all__ = [
     "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
-    "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "current_name", "every_option",
-    "kind_of", "names", "not_negative", "option", "option_of", "own_options", "parse", "plain", "usable_threads",
-    "varying",
+    "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "current_name", "dashed",
+    "every_option", "kind_of", "names", "not_negative", "option", "option_of", "own_options", "parse", "plain",
+    "usable_threads", "varying",
 ]  # fmt: skip
 
 

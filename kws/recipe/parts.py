@@ -2,7 +2,8 @@
 
 A part's file has a docstring whose words up to the colon are its title in tables, ORDER as its place there, and, where
 it can be set to anything, a frozen dataclass Config. These are read without running the rest of the file, so that
-names, defaults and help are known without importing torch. Adding a part is adding its file.
+names, defaults and help are known without importing torch. Adding a part is adding its file. A part is called as its
+file; for the underscores in that name, the command line has dashes and takes both.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ from kws.errors import RecipeError
 from kws.recipe.config import NEVER, Config, Option, options, plain
 
 _LIGHT = ("dataclasses", "typing", "math", "unicodedata", "kws.recipe", "kws.errors")  # which a Config may use
+
+
+def dashed(name: str) -> str:
+    """A part's name as the command line writes it."""
+    return name.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -164,10 +170,16 @@ class Kind:
         return self.shipped | {part.name: part for part in own} if own else self.shipped
 
     def part(self, name: str) -> Part:
-        """The part by that name. Raises RecipeError where there is none."""
-        if name not in self.parts:
-            raise RecipeError(f"`{self.option}` (={name}) must be one of {', '.join(self.parts)}")
-        return self.parts[name]
+        """The part by that name, whose underscores may be dashes. Raises RecipeError where there is none."""
+        found = self.parts.get(name) or self.parts.get(name.replace("-", "_"))
+        if found is None:
+            raise RecipeError(f"`{self.option}` (={name}) must be one of {', '.join(self.dashed)}")
+        return found
+
+    @property
+    def dashed(self) -> list[str]:
+        """The names of its parts as the command line writes them."""
+        return [*map(dashed, self.parts)]
 
     def chosen(self, names: Mapping[str, Any]) -> Part:
         """The part that is named among these options, or the default. Raises RecipeError where there is none."""
@@ -269,5 +281,6 @@ BY_OPTION = {kind.option: kind for kind in KINDS if not kind.several}  # those t
 def refusal(name: str, value: Any, part: Part) -> RecipeError:
     """What is wrong with an option that a part does not have."""
     return RecipeError(
-        f"`{name}` (={plain(value)}) is not for {part.name}, which has {', '.join(part.options) or 'no options'}"
+        f"`{name}` (={plain(value)}) is not for {dashed(part.name)}, "
+        f"which has {', '.join(part.options) or 'no options'}"
     )

@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
 from kws.recipe.arguments import words
+from kws.recipe.canonical import canonical, identity, told
 from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
@@ -98,7 +99,7 @@ class Recipe:
                 continue
             name = left.pop(kind.option, kind.default)
             if name is None:
-                raise RecipeError(f"`{kind.option}` is missing; it is one of {', '.join(kind.parts)}")
+                raise RecipeError(f"`{kind.option}` is missing; it is one of {', '.join(kind.dashed)}")
             chosen.append(kind.part(name))
             made[kind.name] = _config(chosen[-1], _taken(chosen[-1], left))
         own = {each.name: left.pop(each.name) for each in own_options() if each.name in left}
@@ -129,12 +130,18 @@ class Recipe:
     def changed(self, **given: Any) -> Recipe:
         """The same but for these values; None is the default. What another part does not have is left out."""
         values = {name: value for name, value in self.values.items() if name not in given}
-        return Recipe.of(ignoring=True, **values, **given)
+        if not self.source or self.source in OWN:
+            return Recipe.of(ignoring=True, **values, **given)
+        values = {name: value for name, value in values.items() if name not in self.network.values()}
+        another = Recipe.of(ignoring=True, **values | {NETWORK.option: next(iter(NETWORK.shipped))}, **given)
+        return replace(
+            another, network=self.network
+        )  # whose options are known from its source alone, which may not run
 
     @cached_property
     def text(self) -> str:
         """Canonical JSON, in which parts are objects with a `name`."""
-        return _canonical(self._nested())
+        return canonical(self._nested())
 
     @classmethod
     def from_text(cls, text: str) -> Recipe:
@@ -143,7 +150,7 @@ class Recipe:
         Raises RecipeError, or ValueError, TypeError or LookupError where it is none.
         """
         found, now = json.loads(text), _parts_now()
-        parts = {kind.name: _part_of_json(kind, _canonical(found.pop(kind.name, {})), now) for kind in KINDS}
+        parts = {kind.name: _part_of_json(kind, canonical(found.pop(kind.name, {})), now) for kind in KINDS}
         own = {each.name: each.from_json(found.pop(each.name, each.absent)) for each in own_options()}
         if found:
             raise RecipeError(f"`{next(iter(found))}` is not known to this version of kws; upgrade it")
@@ -155,6 +162,11 @@ class Recipe:
     def source(self) -> str | None:
         """The SHA-256 of its network's source; None where the network is one of kws."""
         return self.network.SHA256 or None
+
+    @property
+    def data_key(self) -> tuple[Any, ...]:
+        """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
+        return self.data, self.speakers, self.task
 
     @cached_property
     def digest(self) -> str:
@@ -169,18 +181,18 @@ class Recipe:
     def _digest(self, is_left_out: Any) -> str:
         left_out = {each.name for each in own_options() if is_left_out(each)}
         nested = {name: value for name, value in self._nested(absent=False).items() if name not in left_out}
-        return hashlib.sha256(_canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return hashlib.sha256(canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def _nested(self, *, absent: bool = True) -> dict[str, Any]:
-        """Its values by kind; without `absent`, those of a run that is older than the option are left out."""
+        """Its values by kind; without `absent`, places and those of a run older than the option are left out."""
         found: dict[str, Any] = {}
         for kind in KINDS:
             config = getattr(self, kind.name)
             if kind.several:
-                each = {one.NAME: _told(one, absent) for one in config}
+                each = {one.NAME: told(one, absent) for one in config}
                 found[kind.name] = {name: values for name, values in each.items() if values}
             else:
-                found[kind.name] = {**_identity(config, absent), **_told(config, absent)}
+                found[kind.name] = {**identity(config, absent), **told(config, absent)}
         own = {each.name: (each, getattr(self, each.name)) for each in own_options()}
         found |= {name: value for name, (each, value) in own.items() if absent or value != each.absent}
         return found if absent else {name: value for name, value in found.items() if value != {}}
@@ -189,7 +201,7 @@ class Recipe:
         """What is not the default of its network and optimizer, by name; no conditions, seed, place or bits."""
         usual = _usual(self.arch, self.opt, _parts_now())
         own = {each.name for each in own_options() if each.condition or each.role or each.bits}
-        own |= {NETWORK.option, OPTIMIZER.option}
+        own |= {NETWORK.option, OPTIMIZER.option, *(name for name, each in every_option().items() if each.role)}
         return {
             name: value for name, value in self.values.items() if name not in own and value != usual.get(name, NEVER)
         }
@@ -223,28 +235,6 @@ def _micro_batch(network: Part, recipe: type[Recipe], own: Mapping[str, Any]) ->
     if device != "cpu" or network.constant("BATCH_STATISTICS"):
         return max(batch_size, 1)
     return max(min(batch_size, (network.constant("MICRO_BATCH") or {}).get(precision, batch_size)), 1)
-
-
-def _identity(config: Any, absent: bool) -> dict[str, Any]:
-    """What says which part it is: its name, or for one of the user's own its source, whatever its file is called."""
-    source = {"sha256": config.SHA256} if config.SHA256 else {}
-    return source if source and not absent else {"name": config.NAME, **source}
-
-
-@lru_cache(4096)
-def _told(config: Any, absent: bool) -> dict[str, Any]:
-    own: Any = type(config)
-    if config.SHA256:  # a source decides its options, so that no run is older than one of them
-        return dict(config.values())
-    known = {each.name: each for each in options(own)}
-    return {
-        name: value
-        for name, value in config.values().items()
-        if absent or name not in known or value != known[name].absent
-    }
-
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 @lru_cache(1024)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from kws.events import TEST, VALIDATION, DataCard
+from kws.events import TEST, VALIDATION, DataCard, people
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.metrics import Metric
@@ -62,6 +62,8 @@ class Cell:
 class Clips:
     """The cluster (N,) of each test clip, and what the clusters are: "speakers" or "clips"; see kws.reports.estimates.
 
+    Silence has in place of a speaker the part of a recording that it was cut from.
+
     A single cluster would say nothing about others. If one speaker has all clips, each clip is a cluster. If audio that
     all speakers share would merge them into one cluster, speakers stay separate.
     """
@@ -77,7 +79,7 @@ class Clips:
         manifest = registry.manifest(card.fingerprint, TEST)
         speakers = manifest.speakers if manifest else None
         digests = manifest.each_digest() if manifest else None
-        known = None if speakers is None else len(set(speakers))
+        known = None if speakers is None else len(people(speakers))
         for names, sounds in ((speakers, digests), (speakers, None), (None, digests), (None, None)):
             clusters = clusters_of(len(card.labels[TEST]), names, sounds)
             if clusters.max(initial=0) > 0:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kws.events import ALL, SPLITS, TRAIN, DataCard, Manifest
 
 OTHER_SPLITS = "in its other splits"
-NOT_DRAWN = "not drawn for 'other'"  # kws.speech's wording, as is "in FOLDER" for a folder that begins with "_"
+# kws.speech's wording, as is "in FOLDER" for a folder that begins with "_".
+OTHER_WORDS = ("not drawn for ", "of words that the task leaves out")
 NO_FILES = ("empty folders", "folders that are linked again")  # reasons that are about folders
 
 
@@ -38,7 +39,8 @@ class Coverage:
         These are words that were not drawn, and folders whose names begin with "_": noise and silence.
         """
         folders = [reason.removeprefix("in ").split("/") for reason in self.left_out if reason.startswith("in ")]
-        return NOT_DRAWN in self.left_out or any(part.startswith("_") for parts in folders for part in parts)
+        other_words = any(reason.startswith(OTHER_WORDS) for reason in self.left_out)
+        return other_words or any(part.startswith("_") for parts in folders for part in parts)
 
 
 def of(card: DataCard, split: str, *, has_manifests: bool, trained_on: int | None) -> Coverage:

@@ -16,6 +16,7 @@ from kws.errors import RegistryError
 from kws.recipe import FINAL, Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
+from kws.reports import labels
 from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS
 from kws.reports.table import Table
@@ -135,7 +136,8 @@ def _size(table: Table) -> int:
 def conditions(table: Table) -> str:
     """The data and the conditions equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
     conditions = table.conditions
-    about = [f"{table.data} ({table.data_fingerprint[:8]})"]
+    tasks = sorted({labels.task_of(run.recipe) for run in table.runs} - {""})
+    about = [f"{table.data} ({', '.join([*tasks, table.data_fingerprint[:8]])})"]
     about.append(f"{conditions['epochs']} epoch{'' if conditions['epochs'] == 1 else 's'}")
     text = f"{', '.join(about)} in minibatches of {conditions['batch_size']:,}"
     if conditions["precision"] != Recipe.precision:

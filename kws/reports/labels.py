@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, plain, varying
+from kws.recipe.config import PLACE
 from kws.registry.runs import Run
 from kws.reports import digits
 
@@ -61,7 +62,7 @@ def of_runs(
 
     Options in `without` are left out. Runs that differ in nothing else then share a label.
     """
-    tell = between([run.recipe for run in runs], (NETWORK.option, OPTIMIZER.option, *_WHERE, *without))
+    tell = between([run.recipe for run in runs], (NETWORK.option, OPTIMIZER.option, *_places(), *without))
     called = [", ".join([of_parts(run.recipe), *tell(run.recipe)]) for run in runs]
     if without:
         return called
@@ -72,7 +73,23 @@ def of_runs(
     ]
 
 
-_WHERE = ("data", "speakers")
+def _places() -> tuple[str, ...]:
+    """The options that say where clips are, and who speaks in them: fingerprints tell data apart."""
+    return "speakers", *(name for name, each in every_option().items() if each.role == PLACE)
+
+
+def task_of(recipe: Recipe) -> str:
+    """A recipe's task, with the words where they can be chosen; "" for the report's, as figures have always been."""
+    name = recipe.task.NAME
+    if name == TASK.default:
+        return ""
+    return TASK.title(name) if recipe.words is None else f"{TASK.title(name)} {plain(recipe.words)}"
+
+
+def data_of(run: Run) -> str:
+    """What a run was trained and tested on, for where runs stand together: its data, and its task."""
+    task = task_of(run.recipe)
+    return f"{run.data_source} ({task})" if task else run.data_source
 
 
 def of_parts(recipe: Recipe) -> str:
@@ -109,7 +126,7 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
             name: value
             for name, value in run.recipe.unusual().items()
             if name not in (rows, columns)
-            and (name in varied or kind_of(name) != TASK)  # the data shows which task it is
+            and (name in varied or (BY_OPTION.get(name) or kind_of(name)) != TASK)  # the caption names the task
         }
         about = [_name(run, field, numbers)]
         for of_columns, part in ((False, NETWORK), (True, OPTIMIZER)):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kws.recipe import FINAL, Recipe
+from kws.recipe import FINAL, TASK, Recipe
 from kws.registry.runs import Run
 from kws.reports.cells import Cell, Place
 from kws.reports.metrics import Metric
@@ -55,9 +55,14 @@ def caption(table: Table) -> str:
     return " ".join([_what(table), *_intervals(table), *_ties(table), *_looks(table)])
 
 
-def classes_text(classes: tuple[str, ...]) -> str:
-    """The classes by name, or their number if they are many."""
-    return ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
+def classes_text(classes: tuple[str, ...], recipes: Iterable[Recipe] = ()) -> str:
+    """The classes by name, or their number if they are many; before them the recipes' task, if it is not the report's.
+
+    Recipes of several tasks may have the same classes and clips; then the rows name the tasks.
+    """
+    text = ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
+    names = {recipe.task.NAME for recipe in recipes}
+    return f"{TASK.title(*names)}: {text}" if len(names) == 1 and names != {TASK.default} else text
 
 
 def _what(table: Table) -> str:
@@ -72,10 +77,8 @@ def _what(table: Table) -> str:
     if table.conditions.get("precision", Recipe.precision) != Recipe.precision:
         about.append(f"in {table.conditions['precision']}")
     clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
-    return (
-        f"{' '.join(about)}, on {clips}{table.data} "
-        f"({classes_text(table.classes)}; fingerprint {table.data_fingerprint[:12]})."
-    )
+    classes = classes_text(table.classes, (run.recipe for run in table.runs))
+    return f"{' '.join(about)}, on {clips}{table.data} ({classes}; fingerprint {table.data_fingerprint[:12]})."
 
 
 def _intervals(table: Table) -> list[str]:

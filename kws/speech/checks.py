@@ -26,8 +26,11 @@ from typing import Any
 
 from kws.errors import ClipError, DataError
 from kws.events import SPLITS
+from kws.recipe import TASK, Config
+from kws.speech.classes import Assigned
 from kws.speech.decode import Recording, energies, read_recording
 from kws.speech.folder import Clip, Folder, read_folder
+from kws.speech.listing import assigned
 from kws.speech.names import folded, one_word, without_ending
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source
@@ -53,6 +56,28 @@ class Sound:
     late: bool = False
     digest: bytes = b""
     error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCounts:
+    """What a task makes of a source: the clips of each class, and how many are not used, by reason."""
+
+    name: str
+    title: str
+    counts: dict[str, dict[str, int]]  # class -> split -> clips
+    not_used: dict[str, int]
+
+    @classmethod
+    def of(cls, task: Config, found: Assigned) -> TaskCounts:
+        """The counts of what was assigned."""
+        labels = Counter((clip.label, clip.split) for clip in found.clips)
+        counts = {name: {split: labels[label, split] for split in SPLITS} for label, name in enumerate(found.classes)}
+        return cls(name=task.NAME, title=TASK.title(task.NAME), counts=counts, not_used=dict(found.not_used))
+
+    @property
+    def lacking(self) -> list[str]:
+        """The classes that have no clips in a split, with the split."""
+        return [f"{name} ({split})" for name, of in self.counts.items() for split, clips in of.items() if not clips]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,27 +109,32 @@ class Report:
     unreadable: dict[str, str]  # clip -> why
     shared_speakers: list[str] | None  # None if they are unknown
     missing: list[str]  # in a list and of an existing word, but not in the folder
+    task: TaskCounts | None = None  # if one was asked for
 
     @property
     def unusable(self) -> bool:
         """Whether training on it would fail, or give meaningless figures."""
-        return bool(self.unreadable or self.shared_speakers or self.missing)
+        return bool(self.unreadable or self.shared_speakers or self.missing or (self.task and self.task.lacking))
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
-        return {"schema": SCHEMA, "unusable": self.unusable} | vars(self)
+        return {"schema": SCHEMA, "unusable": self.unusable} | vars(self) | {"task": self.task and vars(self.task)}
 
 
-def check(source: Source, speakers: str | None = None, *, track: Track = untracked) -> Report:
+def check(
+    source: Source, speakers: str | None = None, *, task: Config | None = None, track: Track = untracked
+) -> Report:
     """The report on a source, from reading every recording; `speakers` gives their speakers (see kws.speech.speakers).
 
-    Raises DataError if the source does not hold recordings.
+    `task` is the Config of a task whose classes are counted, too. Raises DataError if the source does not hold
+    recordings, or not what the task needs.
     """
     if source.is_arrays:
         raise DataError(
             f"{source.folder} holds arrays, not recordings; `kws train --data` checks them as it reads them"
         )
     folder = read_folder(source.folder, speakers)
+    of_task = None if task is None else TaskCounts.of(task, assigned(folder, task, track=track))
     words = one_word(clip.word for clip in folder.clips)
     counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
     heard: list[tuple[Clip, Sound]] = []
@@ -149,6 +179,7 @@ def check(source: Source, speakers: str | None = None, *, track: Track = untrack
             shared_speakers((clip.split, str(clip.speaker)) for clip in folder.clips) if folder.has_speakers else None
         ),
         missing=sorted(map(without_ending, folder.splits.missing)),
+        task=of_task,
     )
 
 

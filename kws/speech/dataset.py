@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 from kws.errors import DataError
-from kws.events import ALL, DRAWN_BY_NAMES, NOT_DRAWN, SPLITS, DataCard, Manifest
+from kws.events import ALL, DRAWN_BY_NAMES, NOT_DRAWN, OTHER, SPLITS, DataCard, Manifest
+from kws.recipe import Config
 from kws.speech import prepare
 from kws.speech.cache import published
-from kws.speech.folder import OTHER, UNREADABLE
+from kws.speech.folder import UNREADABLE
 from kws.speech.front_end import FRONT_END
-from kws.speech.listing import features_folder, list_source
+from kws.speech.listing import columns, features_folder, list_source
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
@@ -36,10 +37,14 @@ _DAMAGED = (OSError, ValueError, EOFError, KeyError)  # errors from reading inco
 
 @dataclass(frozen=True)
 class Split:
-    """Normalised features (N, T, M) float32 and labels (N,) int64."""
+    """Normalised features (N, T, M) float32 and labels (N,) int64.
+
+    `prepared` holds what augmentations know of the data set, by their names (see kws.training.augmenting).
+    """
 
     features: Tensor
     labels: Tensor
+    prepared: Mapping[str, tuple[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,24 +82,24 @@ class Dataset:
 
 def load(
     data: str,
-    words: tuple[str, ...],
+    task: Config,
     *,
     speakers: str | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
     found: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """The data set that `data` names (see kws.speech.sources), from the cache if it is there.
+    """The data set that `data` names (see kws.speech.sources) with a task's classes, from the cache if it is there.
 
-    `speakers` gives the clips' speakers (see kws.speech.speakers). `found` is the result of a recent listing; with it,
-    clips are listed again only if the cache lacks those features.
+    `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers).
+    `found` is the result of a recent listing; with it, clips are listed again only if the cache lacks those features.
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
-    listing = list_source(data, words, speakers, skip_unreadable=skip_unreadable, track=track)
+    listing = list_source(data, task, speakers, skip_unreadable=skip_unreadable, track=track)
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):
@@ -104,7 +109,7 @@ def load(
         with published(folder) as temporary:
             if source.is_arrays:
                 made = prepare.from_arrays(source.folder, temporary)
-                classes = _array_classes(made.classes, words, source.folder)
+                classes = _array_classes(made.classes, columns(task, source.folder), source.folder)
             else:
                 made = prepare.from_clips(
                     listing.clips, source.folder, temporary, skip_unreadable=skip_unreadable, track=track
@@ -172,7 +177,7 @@ def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
         )
     return Dataset(
         DataCard(
-            source=source.name,
+            source=f"{source.name} + {found['tested_on']}" if found.get("tested_on") else source.name,
             classes=tuple(card["classes"]),
             counts=counts,
             split_fingerprints=card["fingerprints"],

@@ -2,6 +2,7 @@
 
 Decisions: channels are averaged. Other rates are resampled to 16 kHz by soxr at its highest quality. A clip longer than
 a second is cut after the first, a shorter one is padded with zeros. Only a little more than a second of a file is read.
+Of a long recording, another second than the first can be read; it counts as a clip of one second.
 
 libsndfile reads every format. The exception is a WAV file that consists only of a 44-byte header and 16-bit samples at
 16 kHz, like the clips of Speech Commands: it is read here, which gives the same bits in a fifth of the time.
@@ -64,11 +65,18 @@ def read_waveform(path: Path) -> np.ndarray:
     return read_recording(path).waveform
 
 
-def read_recording(path: Path) -> Recording:
-    """The first second of a recording, as from read_waveform(), and its source samples. Raises ClipError."""
-    rate, samples, seconds = _read_pcm16(path) or _read_with_soundfile(path)
+def read_recording(path: Path, at_ms: int | None = None) -> Recording:
+    """The first second of a recording, as from read_waveform(), and its source samples; or the second from `at_ms` on.
+
+    Raises ClipError.
+    """
+    if at_ms is None:
+        rate, samples, seconds = _read_pcm16(path) or _read_with_soundfile(path)
+    else:
+        rate, samples, _ = _read_with_soundfile(path, at_ms)
+        seconds = SAMPLES / SAMPLE_RATE_HZ
     if not len(samples):
-        raise ClipError(f"{path} holds no samples")
+        raise ClipError(f"{path} holds no samples" + ("" if at_ms is None else f" at {at_ms / 1000} s"))
     mono = _mixed(samples)
     if rate != SAMPLE_RATE_HZ:
         import soxr
@@ -77,6 +85,12 @@ def read_recording(path: Path) -> Recording:
     waveform = np.zeros(SAMPLES, dtype=np.float32)
     waveform[: len(mono)] = mono[:SAMPLES]
     return Recording(waveform, samples, rate, seconds)
+
+
+def duration_ms(path: Path) -> int:
+    """How long a recording is, in whole milliseconds, by its header. Raises ClipError."""
+    with _opened(path) as file:
+        return 1000 * int(file.frames) // int(file.samplerate)
 
 
 def energies(path: Path, seconds: int) -> list[float]:
@@ -98,6 +112,37 @@ def energies(path: Path, seconds: int) -> list[float]:
         except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
             raise _unreadable(path, error) from None
     return found
+
+
+def read_pieces(path: str | Path, seconds: int) -> Iterator[np.ndarray]:
+    """A whole recording in pieces of so many seconds, the last of which may be shorter: float32 (n,) at 16 kHz.
+
+    Raises ClipError as read_waveform() does.
+    """
+    import soundfile
+    import soxr
+
+    empty = True
+    with _opened(Path(path)) as file:
+        rate = file.samplerate
+        while True:
+            try:
+                piece = np.concatenate([np.empty(0, np.float32), *_pieces(file, seconds * rate)])
+            except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
+                raise _unreadable(Path(path), error) from None
+            if not len(piece):
+                break
+            _require_sound(Path(path), piece)
+            empty = False
+            yield piece if rate == SAMPLE_RATE_HZ else soxr.resample(piece, rate, SAMPLE_RATE_HZ, quality="VHQ")
+    if empty:
+        raise ClipError(f"{path} holds no samples")
+
+
+def _require_sound(path: Path, samples: np.ndarray) -> None:
+    """Raise ClipError for samples that no microphone gives; not a number is among them."""
+    if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
+        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
 
 
 def _mixed(samples: np.ndarray) -> np.ndarray:
@@ -132,8 +177,8 @@ def _pieces(file: SoundFile, frames: int) -> Iterator[np.ndarray]:
         yield _mixed(piece)
 
 
-def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
-    """Rate, samples (n, channels) and duration in seconds of any recording that libsndfile can read.
+def _read_with_soundfile(path: Path, at_ms: int = 0) -> tuple[int, np.ndarray, float]:
+    """Rate, samples (n, channels) from `at_ms` on, and duration in seconds of a recording that libsndfile can read.
 
     With more than _FEW_CHANNELS channels, the samples are their mean (n, 1).
     """
@@ -143,6 +188,8 @@ def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
         rate = file.samplerate
         wanted = int(rate * _MARGIN) + 1
         try:
+            if at_ms:
+                file.seek(at_ms * rate // 1000)
             if file.channels <= _FEW_CHANNELS:
                 samples = file.read(wanted, "float32", always_2d=True)
             else:
@@ -151,8 +198,7 @@ def _read_with_soundfile(path: Path) -> tuple[int, np.ndarray, float]:
             seconds = max(file.frames, len(samples)) / rate
         except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
             raise _unreadable(path, error) from None
-    if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
-        raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
+    _require_sound(path, samples)
     return rate, samples, seconds
 
 

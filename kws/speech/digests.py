@@ -51,7 +51,7 @@ def of_files(folder: Path, files: Sequence[tuple[str, Stamp]], *, track: Track =
     """
     kept = cache_folder() / "digests" / hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
     known = _read(kept)
-    new = [(path, stamp) for path, stamp in files if stamp not in known]
+    new = [*dict.fromkeys((path, stamp) for path, stamp in files if stamp not in known)]
     if new:
         began = time.time_ns()
         batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]

@@ -30,6 +30,11 @@ def log_mel(waveforms: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
 
     Each clip's features depend on that clip alone, not on the rest of its batch.
     """
+    return mel_power(waveforms, front_end).add_(front_end.offset).log_()
+
+
+def mel_power(waveforms: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
+    """Mel power (B, T, M) of waveforms (B, S), of which features are the logarithm."""
     spectrum = torch.stft(
         waveforms,
         n_fft=front_end.transform,
@@ -43,21 +48,46 @@ def log_mel(waveforms: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
     parts = (
         torch.view_as_real(spectrum.transpose(1, 2)).square_().flatten(2)
     )  # (B, T, 2 bins): real, imaginary, real ...
-    return torch.matmul(parts, _filters_of_parts(front_end)).add_(front_end.offset).log_()
+    return torch.matmul(parts, _filters_of_parts(front_end))
 
 
 @cache
 def mel_filters(front_end: FrontEnd = FRONT_END) -> Tensor:
     """Triangular mel bands of unit area (bins, M), on the scale of Slaney's Auditory Toolbox (1998)."""
-    edges_mel = torch.linspace(
-        hz_to_mel(front_end.low_hz), hz_to_mel(front_end.high_hz), front_end.bands + 2, dtype=torch.float64
-    )
-    edges = torch.tensor([mel_to_hz(mel) for mel in edges_mel.tolist()], dtype=torch.float64)
+    edges = _edges_hz(front_end)
     bins = torch.linspace(0, SAMPLE_RATE_HZ / 2, front_end.transform // 2 + 1, dtype=torch.float64)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
     triangles = torch.minimum(rising, falling).clamp(min=0)
     return (triangles * 2 / (high - low)).float()
+
+
+@cache
+def band_widths(front_end: FrontEnd = FRONT_END) -> Tensor:
+    """Half of each band's width in Hz (M,): with these weights, bands of unit area add up to the whole spectrum."""
+    edges = _edges_hz(front_end)
+    return ((edges[2:] - edges[:-2]) / 2).float()
+
+
+def band_places(factors: Tensor, front_end: FrontEnd = FRONT_END) -> Tensor:
+    """Where each band's centre lies among the bands (N, M) when its frequency is multiplied by factors (N,).
+
+    Places are whole numbers at the centres of bands, and between them even on the mel scale.
+    """
+    centres = _edges_hz(front_end)[1:-1].float().to(factors.device)
+    hz = centres * factors.unsqueeze(1)
+    above = (hz / _BREAK_HZ).clamp(min=1).log() / _STEP  # mels above the break
+    first, last = hz_to_mel(centres[0].item()), hz_to_mel(centres[-1].item())
+    return (hz.clamp(max=_BREAK_HZ) / _LINEAR_HZ + above - first) * ((front_end.bands - 1) / (last - first))
+
+
+@cache
+def _edges_hz(front_end: FrontEnd) -> Tensor:
+    """Where bands begin, peak and end, one after the other (M + 2,), in Hz."""
+    mels = torch.linspace(
+        hz_to_mel(front_end.low_hz), hz_to_mel(front_end.high_hz), front_end.bands + 2, dtype=torch.float64
+    )
+    return torch.tensor([mel_to_hz(mel) for mel in mels.tolist()], dtype=torch.float64)
 
 
 @cache

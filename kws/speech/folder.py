@@ -1,18 +1,11 @@
 """Reads a folder in the Speech Commands layout: one folder per word, with the recordings in it.
 
-Decisions:
-- `words` become classes in the order given; all other words together become the last class, "other". Folders whose
-  names differ only in case or Unicode composition ("Yes" beside "yes") are one word.
-- In each split, "other" is as large as a keyword is on average. Its clips are chosen by their names alone (the smallest
-  SHA-256 first), so every run and every machine draws the same ones.
-- "_unknown_" and "_silence_" belong to "other" like any word, or are classes if `words` names them.
-- A folder that holds only the keywords makes a task without "other".
-- Everything that is not used is reported with the reason (see kws.speech.walk).
+Everything that is not read is reported with the reason (see kws.speech.walk). Which class a clip belongs to is the
+task's to say (kws/speech/tasks, which are made of kws.speech.classes).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -22,22 +15,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kws.errors import DataError
-from kws.events import SPLITS
 from kws.speech.digests import Stamp
-from kws.speech.names import Finder, labels_of, without_ending
+from kws.speech.names import Finder, without_ending
 from kws.speech.speakers import speakers_file, speakers_of
 from kws.speech.splits import LISTS, Splits, read_lists, split_clips
 from kws.speech.walk import NO_AUDIO, Walk
 
-OTHER = "other"
 OTHER_LIST = f"not read as lists of clips (only {' and '.join(LISTS.values())} are)"
-UNREADABLE, NOT_DRAWN = "unreadable", "not drawn for 'other'"
+UNREADABLE = "unreadable"
 _TEXT = (".txt", ".csv", ".tsv")
 _LOOKED_AT = 2_000  # characters of a text that are searched for names of clips
 
 
 class Clip(NamedTuple):
-    """One recording of a folder, not yet decoded."""
+    """One recording of a folder, or one second of a longer one, not yet decoded."""
 
     path: str
     word: str  # the folder's name
@@ -45,16 +36,27 @@ class Clip(NamedTuple):
     split: str
     stamp: Stamp
     speaker: str | None = None  # None if unknown
-    label: int = -1  # index into the classes; -1 before the classes are drawn
+    label: int = -1  # index into the classes; -1 before the task has assigned it
+    at_ms: int | None = None  # where the second begins that is cut from a longer recording; None for the first
+    of: str = ""  # the name of the folder that it lies in, where that is not the data's own
 
     @property
     def name(self) -> str:
-        """The clip's name in lists, fingerprints and messages: word/file without its ending."""
-        return without_ending(f"{self.word}/{self.file_name}")
+        """The clip's name in lists, fingerprints and messages: word/file without its ending, and where it is cut."""
+        return without_ending(f"{self.word}/{self.file_name}") + self._cut
 
     def labelled(self, label: int) -> Clip:
         """The same clip with its class."""
-        return Clip(self.path, self.word, self.file_name, self.split, self.stamp, self.speaker, label)
+        return self._replace(label=label)
+
+    def shown(self, source: Path) -> str:
+        """Its path in manifests: below the data's folder, or with the name of the other folder that it lies in."""
+        path = f"{self.of}/{self.word}/{self.file_name}" if self.of else os.path.relpath(self.path, source)
+        return path + self._cut
+
+    @property
+    def _cut(self) -> str:
+        return "" if self.at_ms is None else f"@{self.at_ms / 1000}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class Folder:
     unused: dict[str, list[str]]  # paths below the folder
     lists: tuple[str, ...]  # the splits that have a list
     splits: Splits
+    place: Path
 
     @property
     def has_speakers(self) -> bool:
@@ -106,6 +109,7 @@ def read_folder(folder: Path, speakers: str | None = None) -> Folder:
         unused=walk.unused,
         lists=tuple(lists),
         splits=splits,
+        place=folder,
     )
 
 
@@ -129,49 +133,3 @@ def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str]
         unused.setdefault(OTHER_LIST if is_list else NO_AUDIO, []).append(path)
     if unused.get(NO_AUDIO) == []:
         del unused[NO_AUDIO]
-
-
-def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], folder: Path) -> tuple[tuple[str, ...], list[Clip]]:
-    """The classes, and the used clips with their labels, ordered by split, label and name.
-
-    Raises DataError if the folder lacks a keyword, or if there are fewer than two classes.
-    """
-    there = sorted({clip.word for clip in clips})
-    labels = labels_of(there, words)
-    for label, word in enumerate(words):
-        if label not in labels.values():
-            raise DataError(f"{folder} has no recordings of {word!r}; {_hint(clips, words, there)}")
-    counts = Counter((clip.split, clip.word in labels) for clip in clips)
-    classes = (*words, OTHER) if any(not keyword for _, keyword in counts) else words
-    if len(classes) < 2:
-        raise DataError(
-            f"{folder} holds the word {words[0]!r} alone; at least one other word is needed to tell it from"
-        )
-    taken: list[Clip] = []
-    for split in SPLITS:
-        mine = [clip for clip in clips if clip.split == split]
-        keyword = [c.labelled(labels[c.word]) for c in mine if c.word in labels]
-        others = sorted((c for c in mine if c.word not in labels), key=lambda c: _draw(c.name))
-        drawn = others[: round(len(keyword) / len(words))]
-        keyword += [c.labelled(len(words)) for c in drawn]
-        taken += sorted(keyword, key=lambda clip: (clip.label, clip.word, clip.file_name))
-    return classes, taken
-
-
-def _hint(clips: Sequence[Clip], words: tuple[str, ...], there: Sequence[str]) -> str:
-    """Advice for a missing word: where the words' folders are if they lie deeper, else which words there are."""
-    above = set()
-    for clip in clips:
-        parts = clip.name.split("/")[:-1]
-        for place in range(1, len(parts)):
-            if parts[place : place + 1] and labels_of([parts[place]], words):
-                above.add("/".join(parts[:place]))
-    if above:
-        some = ", ".join(sorted(above)[:3])
-        lists = f"; splits are told by {' and '.join(LISTS.values())} there" if len(above) > 1 else ""
-        return f"folders of such a name lie in {some}: give --data the folder that holds the words' folders{lists}"
-    return f"it has {', '.join(there)}; choose among them with --words"
-
-
-def _draw(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()

@@ -13,14 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kws.errors import DataError
+from kws.recipe import TASK, Config, dashed
 from kws.speech import digests
 from kws.speech.cache import cache_folder
-from kws.speech.folder import NOT_DRAWN, Clip, Folder, draw_classes, read_folder
+from kws.speech.classes import Assigned
+from kws.speech.folder import Clip, Folder, read_folder
 from kws.speech.front_end import FRONT_END
 from kws.speech.progress import Track, untracked
+from kws.speech.silence import IN_NOISE
 from kws.speech.sources import Source, locate
 
 _FORMAT = 2  # increase it when older cached features can no longer be read, or would come out different
@@ -39,20 +43,21 @@ class Listing:
 
     def found(self) -> dict[str, Any]:
         """What another process needs to load the same data without listing it again, as plain values."""
-        return {"key": self.key, "unused": dict(self.unused), "elsewhere": self.elsewhere}
+        tested_on = next((clip.of for clip in self.clips if clip.of), "")
+        return {"key": self.key, "unused": dict(self.unused), "elsewhere": self.elsewhere, "tested_on": tested_on}
 
 
 def list_source(
     data: str,
-    words: tuple[str, ...],
+    task: Config,
     speakers: str | None = None,
     *,
     skip_unreadable: bool = False,
     track: Track = untracked,
 ) -> Listing:
-    """The listing of the source that `data` names; `speakers` gives the speakers (see kws.speech.speakers).
+    """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
-    Raises DataError if the source cannot be used.
+    `speakers` gives the speakers (see kws.speech.speakers). Raises DataError if the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -60,16 +65,43 @@ def list_source(
             raise DataError(
                 f"`speakers` (={speakers}) is about recordings, and {source.folder} holds arrays; leave it out"
             )
-        return Listing(source, (), (), _key_of_files(source.folder, words, track))
+        return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
     folder = read_folder(source.folder, speakers)
     require_listed(folder, source.folder)
-    classes, clips = draw_classes(folder.clips, words, source.folder)
-    held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in clips], track=track)
+    found = assigned(folder, task, track=track)
+    held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)
+    key = _key_of_clips(found.classes, found.clips, held, skip_unreadable)
+    return Listing(source, found.classes, found.clips, key, _unused(folder, found), folder.splits.elsewhere)
+
+
+def assigned(folder: Folder, task: Config, *, track: Track = untracked) -> Assigned:
+    """What a task makes of a folder. Raises DataError for what it lacks."""
+    found: Assigned = _file_of(task).assign(folder, task, track)
+    return found
+
+
+def columns(task: Config, place: Path) -> tuple[str, ...]:
+    """The words of the first columns of the course's arrays. Raises DataError for a task that needs recordings."""
+    if not hasattr(_file_of(task), "columns"):
+        name = dashed(task.NAME)
+        raise DataError(
+            f"--task {name} needs recordings in folders named after their words, and {place} holds arrays; "
+            f"--task {TASK.default} takes them"
+        )
+    words: tuple[str, ...] = _file_of(task).columns(task)
+    return words
+
+
+def _file_of(task: Config) -> ModuleType:
+    return TASK.part(task.NAME).load()
+
+
+def _unused(folder: Folder, found: Assigned) -> dict[str, int]:
+    """The number of files that are not used, by reason."""
     unused = folder.unused_counts()
-    if len(clips) < len(folder.clips):
-        unused[NOT_DRAWN] = len(folder.clips) - len(clips)
-    key = _key_of_clips(classes, clips, held, skip_unreadable)
-    return Listing(source, classes, clips, key, unused, folder.splits.elsewhere)
+    if recordings := len({clip.path for clip in found.clips if clip.at_ms is not None}):
+        unused[IN_NOISE] -= recordings
+    return {reason: count for reason, count in (unused | dict(found.not_used)).items() if count}
 
 
 def require_listed(folder: Folder, place: Path) -> None:
@@ -92,7 +124,8 @@ def _key_of_clips(classes: tuple[str, ...], clips: Sequence[Clip], held: Sequenc
     depends = [_FORMAT, classes, skip_unreadable, FRONT_END.describe(), _versions()]
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode())
     for clip, content in zip(clips, held, strict=True):
-        line = f"{clip.split}/{clip.label}/{clip.word}/{clip.file_name}\0{clip.speaker}\0"
+        cut = "" if clip.at_ms is None else f"@{clip.at_ms}"
+        line = f"{clip.split}/{clip.label}/{clip.word}/{clip.file_name}{cut}\0{clip.speaker}\0"
         digest.update(line.encode("utf-8", "surrogateescape") + (content or b"unreadable"))
     return digest.hexdigest()[:32]
 

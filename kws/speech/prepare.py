@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -141,7 +140,7 @@ def from_clips(clips: Sequence[Clip], source: Path, folder: Path, *, skip_unread
                 labels = [clip.label for clip in batch.clips]
                 writers[batch.clips[0].split].add(batch.features, labels, batch.moments)
             read = {clip.path for clip in batch.clips}
-            left_out.extend(os.path.relpath(clip.path, source) for clip in asked if clip.path not in read)
+            left_out.extend(clip.shown(source) for clip in asked if clip.path not in read)
             yield from asked
 
     for _ in track(written(), total=len(clips), what="Computing features"):
@@ -198,7 +197,7 @@ def _finished(
 
 def _manifest(source: Path, used: Sequence[tuple[Clip, bytes, float]], *, has_speakers: bool) -> Manifest:
     return Manifest(
-        paths=tuple(os.path.relpath(clip.path, source) for clip, _, _ in used),
+        paths=tuple(clip.shown(source) for clip, _, _ in used),
         digests=b"".join(digest for _, digest, _ in used),
         speakers=tuple(str(clip.speaker) for clip, _, _ in used) if has_speakers else None,
         modified_ns=tuple(clip.stamp.modified_ns for clip, _, _ in used),
@@ -224,7 +223,7 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
     read, waveforms, durations = [], [], []
     for clip in clips:
         try:
-            recording = read_recording(Path(clip.path))
+            recording = read_recording(Path(clip.path), clip.at_ms)
         except ClipError as error:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None

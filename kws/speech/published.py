@@ -20,8 +20,9 @@ class Archive:
     words: tuple[str, ...] = ()
 
 
-# mini-speech-commands is published without a checksum. So the file is only checked by HTTPS, a complete transfer
-# (Content-Length) and the CRC-32 that a zip archive holds for each of its files.
+# mini-speech-commands and speech-commands-test are published without a checksum. So these files are only checked by
+# HTTPS, a complete transfer (Content-Length) and the CRC-32 that a zip archive holds for each of its files, and a
+# .tar.gz for the whole.
 ARCHIVES: dict[str, Archive] = {
     archive.name: archive
     for archive in (
@@ -44,6 +45,14 @@ ARCHIVES: dict[str, Archive] = {
             bytes=None,
             title="An excerpt of Speech Commands: 8 words, 1,000 clips of each (0.2 GB; checksum not checked)",
             words=("down", "go", "left", "no", "right", "stop", "up", "yes"),
+        ),
+        Archive(
+            name="speech-commands-test",
+            url="https://download.tensorflow.org/data/speech_commands_test_set_v0.02.tar.gz",
+            sha256=None,
+            bytes=None,
+            title="Its test archive, for --test-data: 10 words, unknown, silence (0.1 GB; checksum not checked)",
+            words=("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes"),
         ),
     )
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kws.events import SPLITS, TEST, TRAIN, VALIDATION, DataCard
-from kws.speech.folder import NOT_DRAWN
+from kws.events import NO_WORDS, NOISE, OTHER, SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
+from kws.speech.classes import BY_TASK
 from kws.speech.splits import shared_speakers
-from kws.speech.walk import FOLDERS, NOT_WORDS
+from kws.speech.walk import FOLDERS
 
 if TYPE_CHECKING:
     from kws.speech.dataset import Dataset
@@ -21,17 +21,36 @@ _SHOWN = 3
 def about(loaded: Dataset, data: str) -> list[str]:
     """The lines about a data set that is about to be used; `data` is its name."""
     card = loaded.card
-    lines = [used(sum(map(len, card.labels.values())), card.unused, loaded.elsewhere)] if card.unused else []
-    if any(reason != NOT_DRAWN for reason in card.unused):
+    cuts = {split: _cut(manifest.paths) for split, manifest in card.manifests.items()}
+    recordings = {path.rpartition("@")[0] for each in cuts.values() for path in each}
+    files = sum(map(len, card.labels.values())) - sum(map(len, cuts.values())) + len(recordings)
+    lines = [used(files, card.unused, loaded.elsewhere)] if card.unused else []
+    if any(not reason.startswith(BY_TASK) for reason in card.unused):
         lines[0] += f"; `kws data check {data}` lists them"
     if not lines and loaded.elsewhere:
-        lines = [used(sum(map(len, card.labels.values())), {}, loaded.elsewhere)]
+        lines = [used(files, {}, loaded.elsewhere)]
     if loaded.left_out:
         lines.append(f"left out {len(loaded.left_out):,} unreadable clips: {some(loaded.left_out)}")
     folders = {path.partition("/")[0] for each in card.manifests.values() for path in each.paths}
-    if line := no_words(folders - set(card.classes)):
+    if OTHER in card.classes and (line := no_words(folders - set(card.classes))):
         lines.append(line)
+    if recordings:
+        lines.append(silence(cuts))
     return lines + speakers(card) + sounds(card, data)
+
+
+def silence(cuts: Mapping[str, Sequence[str]]) -> str:
+    """How many clips of silence each split has, and from how many recordings they were cut."""
+    parts = []
+    for split, paths in cuts.items():
+        if paths:
+            recordings = len({path.rpartition("@")[0] for path in paths})
+            parts.append(f"{len(paths):,} of {recordings} for {_CALLED[split]}")
+    return f"seconds of silence cut from noise recordings: {', '.join(parts)}; no two splits share a moment"
+
+
+def _cut(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if path.startswith(f"{NOISE}/")]
 
 
 def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
@@ -50,7 +69,7 @@ def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
 
 def no_words(folders: Collection[str]) -> str | None:
     """A line that "_unknown_" and "_silence_" folders, as other tools name them, are used; None if there are none."""
-    found = [name for name in NOT_WORDS if name in folders]
+    found = [name for name in NO_WORDS if name in folders]
     return f"{' and '.join(found)}: used like the words of 'other'" if found else None
 
 
@@ -60,7 +79,7 @@ def speakers(card: DataCard) -> list[str]:
     if not told or any(each is None for each in told.values()):
         tell = "; --speakers tells them" if card.front_end else ""
         return [f"{UNKNOWN}{tell}"]
-    counts = ", ".join(f"{len(set(told[split] or ())):,} in {_CALLED[split]}" for split in SPLITS)
+    counts = ", ".join(f"{len(people(told[split] or ())):,} in {_CALLED[split]}" for split in SPLITS)
     shared = shared_speakers((split, speaker) for split in SPLITS for speaker in set(told[split] or ()))
     if not shared:
         return [f"speakers: {counts}, none in two splits"]

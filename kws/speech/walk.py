@@ -17,11 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from kws.events import NO_WORDS
 from kws.speech.decode import OTHER_AUDIO, SUFFIXES
 from kws.speech.digests import Stamp
 from kws.speech.splits import LISTS
 
-NOT_WORDS = ("_unknown_", "_silence_")  # folders of what is not a keyword; used all the same
 EMPTY, HIDDEN, NO_AUDIO, OUTSIDE = "empty folders", "hidden", "not audio", "outside the words' folders"
 SAME_NAME, NOWHERE, AGAIN = "named like another clip", "behind links that lead nowhere", "folders that are linked again"
 FOLDERS = (EMPTY, AGAIN)  # these reasons apply to folders, not files
@@ -53,7 +53,7 @@ class Walk:
         with os.scandir(self.folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if _is_folder(entry):
-                    if entry.name.startswith("_") and entry.name not in NOT_WORDS:
+                    if entry.name.startswith("_") and entry.name not in NO_WORDS:
                         self._pass_by(entry)
                     elif entry.name.startswith("."):
                         self._leave(HIDDEN, entry.path)

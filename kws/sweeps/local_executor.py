@@ -15,8 +15,9 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
+from kws.recipe import Recipe
 from kws.speech.cache import cache_folder
-from kws.sweeps.trainer import DIED, Result, Task, WorkerConfig
+from kws.sweeps.trainer import DIED, Result, Task, WorkerConfig, as_recipe
 
 STOP_SECONDS = 8.0
 
@@ -33,7 +34,7 @@ class LocalExecutor:
         self.jobs, self._config = jobs, config
         self._workers: list[subprocess.Popen[bytes]] = []
         self._submitted: dict[int, Task] = {}  # by process id
-        self._listed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}  # listings by (data, words)
+        self._listed: dict[tuple[Any, ...], dict[str, Any]] = {}  # listings by Recipe.data_key
         self._selector = selectors.DefaultSelector()
         cache_folder()  # if the user's cannot be used, warn here once and choose another for all workers
         self._begin()
@@ -65,13 +66,13 @@ class LocalExecutor:
         generated or downloaded. This costs nothing, since the first worker is still importing torch. Raises DataError
         if the data cannot be used.
         """
-        of = task["recipe"]["data"], task["recipe"]["words"]
+        recipe = as_recipe(task)
         if task["do"] == "probe":
-            self._list(*of, task["recipe"]["speakers"])
+            self._list(recipe)
         idle = [worker for worker in self._workers if worker.pid not in self._submitted]
         worker = idle[0] if idle else self._begin()
         self._submitted[worker.pid] = task
-        self._tell(worker, task | {"features": self._listed.get(of)})
+        self._tell(worker, task | {"features": self._listed.get(recipe.data_key)})
 
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
         """The results that arrive within `seconds`; a reported epoch is not a task's final result."""
@@ -95,13 +96,14 @@ class LocalExecutor:
             if self._submitted.get(worker.pid) is task:
                 self._tell(worker, go_on)
 
-    def _list(self, data: str, words: tuple[str, ...], speakers: str | None) -> None:
+    def _list(self, recipe: Recipe) -> None:
         from kws.speech import sources
         from kws.speech.listing import list_source
 
-        if data not in sources.names():
-            listing = list_source(data, words, speakers, skip_unreadable=self._config.skip_unreadable)
-            self._listed[data, words] = listing.found()
+        if not {recipe.data, recipe.test_data} & {*sources.names()}:
+            skip = self._config.skip_unreadable
+            listing = list_source(recipe.data, recipe.task, recipe.speakers, skip_unreadable=skip)
+            self._listed[recipe.data_key] = listing.found()
 
     def _begin(self) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(

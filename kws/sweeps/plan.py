@@ -52,7 +52,8 @@ def several(name: str, text: str) -> list[Any]:
     Raises RecipeError if a value is empty, repeated, or not allowed for the option.
     """
     if name in BY_OPTION:
-        return [*values(name, text, str, tuple(BY_OPTION[name].parts))]
+        kind = BY_OPTION[name]
+        return [kind.part(each).name for each in values(name, text.replace("_", "-"), str, kind.dashed)]
     option = every_option()[name]
     if option.base is tuple or (option.base is str and not option.choices):
         return [parse(name, text)]
@@ -77,7 +78,7 @@ def expand(axes: Mapping[str, Sequence[Any]]) -> list[Recipe]:
         raise RecipeError(f"the plan has {count:,} combinations; {MOST:,} at most, so give fewer values")
     for name, each in axes.items():
         _require_taker(name, each, axes)
-    return list({(recipe.digest, recipe.data): recipe for recipe in _recipes(axes)}.values())
+    return list({(recipe.digest, recipe.data_key): recipe for recipe in _recipes(axes)}.values())
 
 
 def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from kws.errors import KwsError
 from kws.recipe import Recipe
@@ -81,7 +81,7 @@ class _Other:
 
 @dataclass
 class Scheduler:
-    """Recipes to train, and the fingerprints of their data by (data, words).
+    """Recipes to train, and the fingerprints of their data by Recipe.data_key.
 
     `elsewhere` counts the runs that processes outside this sweep are training now. `unseen` describes those of them
     whose process cannot be seen from here, by run id: the time of the last sign of life, and in how many seconds the
@@ -90,14 +90,14 @@ class Scheduler:
 
     executor: Executor
     plan: Sequence[Recipe]
-    fingerprints: Mapping[tuple[str, tuple[str, ...]], str]
+    fingerprints: Mapping[tuple[Any, ...], str]
     elsewhere: int = 0
     unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def ended(self) -> Iterator[Ended | None]:
         """Each recipe as it ends, and None at regular intervals. Raises KwsError if a worker cannot work at all."""
         left = deque(
-            as_task(recipe, do="train", at=i, fingerprint=self.fingerprints[recipe.data, recipe.words])
+            as_task(recipe, do="train", at=i, fingerprint=self.fingerprints[recipe.data_key])
             for i, recipe in enumerate(self.plan)
         )
         others: dict[int, _Other] = {}

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from kws.recipe import Recipe
 from kws.registry.claims import Known, PlanReader
@@ -26,7 +27,7 @@ _ABOUT = {
 }  # fmt: skip
 _ORDER = (INTERRUPTED, FAILED, NEW, RUNNING)  # resume first; runs of others last: they may finish meanwhile
 _NAMED = 40  # a longer plan is not listed run by run
-Fingerprints = Mapping[tuple[str, tuple[str, ...]], str]
+Fingerprints = Mapping[tuple[Any, ...], str]  # by Recipe.data_key
 Kind = tuple[str, str, int]  # what runs of the same speed have in common
 
 
@@ -57,7 +58,7 @@ class PlanStatus:
         """The same plan, matched by the data's fingerprints."""
         found = []
         for recipe, runs in zip(self.plan, self.alike, strict=True):
-            fingerprint = fingerprints[recipe.data, recipe.words]
+            fingerprint = fingerprints[recipe.data_key]
             found.append(next((run for run in runs if run.fingerprint == fingerprint), None))
         return replace(self, found=found, fingerprints=fingerprints)
 

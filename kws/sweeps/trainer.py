@@ -179,7 +179,7 @@ class Trainer:
         from kws.speech.progress import untracked
         from kws.terminal import console
 
-        key = recipe.data, recipe.task, recipe.speakers
+        key = recipe.data_key
         if key not in self._loaded:
             skip, track = self._config.skip_unreadable, console.track if tracked else untracked
             loaded = runner.load(recipe, skip, track=track, found=features)

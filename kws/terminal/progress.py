@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from kws.events import SPLITS, DataCard, EpochEnd, IterationEnd
 from kws.recipe import NETWORK, OPTIMIZER, Recipe
 from kws.registry.runs import Run
+from kws.reports.table import classes_text
 from kws.terminal import console
 from kws.terminal.console import duration, err, percent
 
@@ -49,7 +50,7 @@ def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard)
     return (
         f"run {run_id}: {NETWORK.title(recipe.arch)}, {parameters:,} parameters, "
         f"{OPTIMIZER.title(recipe.opt)}, seed {recipe.seed}, on {card.source} "
-        f"({', '.join(card.classes)}; {clips} clips)"
+        f"({classes_text(card.classes, [recipe])}; {clips} clips)"
     )
 
 

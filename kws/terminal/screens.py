@@ -5,7 +5,7 @@ Text from outside is never interpreted as rich markup, as in kws.terminal.consol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described
+from kws.reports.labels import data_of
 from kws.reports.table import Table as Table1
 from kws.reports.text_tables import grids
 from kws.terminal.console import duration, out, percent, say, shows_bold, visible
@@ -72,7 +73,7 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
             f"{run.epochs_done}/{run.recipe.epochs}",
             percent(run.validation_accuracy),
             percent(run.test_accuracy),
-            visible(run.data_source),
+            visible(data_of(run)),
             visible(run.started_at[:16].replace("T", " ")),
             visible(" ".join([run.name or "", *(f"#{tag}" for tag in run.tags)]).strip()),
         )
@@ -241,12 +242,7 @@ def print_check(report: Report) -> None:
     from kws.speech.splits import LISTS
 
     console = out()
-    drawn = table_of("word", *SPLITS, "total", title=f"{report.source}: {report.folder}")
-    for word, counts in report.counts.items():
-        drawn.add_row(Text(visible(word)), *(f"{counts[split]:,}" for split in SPLITS), f"{sum(counts.values()):,}")
-    drawn.add_section()
-    totals = [sum(counts[split] for counts in report.counts.values()) for split in SPLITS]
-    drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
+    drawn = _counts("word", report.counts, f"{report.source}: {report.folder}")
     told = report.speakers
     drawn.add_row("speakers", *("unknown" if told is None else f"{told.get(split, 0):,}" for split in SPLITS), "")
     console.print(drawn)
@@ -288,6 +284,23 @@ def print_check(report: Report) -> None:
         show(f"{sentences.UNKNOWN}; --speakers tells them")
     else:
         show(_first("SPEAKERS IN TWO SPLITS", report.shared_speakers))
+    if report.task is None:
+        return
+    console.print(_counts("class", report.task.counts, report.task.title))
+    for reason, clips in report.task.not_used.items():
+        show(f"{reason}: {clips:,}")
+    show(_first("CLASSES WITHOUT CLIPS IN A SPLIT", report.task.lacking))
+
+
+def _counts(what: str, counts: Mapping[str, Mapping[str, int]], title: str) -> Table:
+    """Clips of each word or class, by split, and their sums."""
+    drawn = table_of(what, *SPLITS, "total", title=title)
+    for name, of in counts.items():
+        drawn.add_row(Text(visible(name)), *(f"{of[split]:,}" for split in SPLITS), f"{sum(of.values()):,}")
+    drawn.add_section()
+    totals = [sum(of[split] for of in counts.values()) for split in SPLITS]
+    drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
+    return drawn
 
 
 def _first(what: str, names: Sequence[str]) -> str:

@@ -15,11 +15,15 @@ from kws.terminal.console import out, percent, visible
 from kws.terminal.screens import loss_text, table_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from kws.reports.coverage import Coverage
     from kws.reports.scores import Scores
 
 _FALSE_ACCEPTS = 0.01
 _ALL_BUT_SURE = 0.9999
+_MOST_MISTAKEN = 20  # pairs of classes that are listed where a matrix is too wide
 
 
 def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
@@ -64,10 +68,7 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
     for line in (headline(run, card, evaluation), *coverage_lines(coverage)):
         console.print(line, soft_wrap=not console.is_terminal)
     names = [visible(name) for name in card.classes]
-    confusion = table_of("said \\ heard as", *names, title="Confusion matrix")
-    for i, row in enumerate(report.confusion):
-        confusion.add_row(Text(names[i]), *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
-    console.print(confusion)
+    console.print(_confusion(console, names, report))
     scores = table_of("class", "precision", "recall", "F1", "clips", title="Each class")
     for name, score, interval in zip(names, report.scores, report.intervals(), strict=True):
         figures = (
@@ -77,6 +78,39 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
         )
         scores.add_row(Text(name), *figures, f"{score.clips:,}")
     console.print(scores)
+
+
+def _confusion(console: Console, names: Sequence[str], report: ClassReport) -> Table:
+    """The confusion matrix, as far as a terminal is wide enough.
+
+    For more classes its columns have numbers instead of names, and for still more there is a list of what was mistaken
+    for what. What is no terminal has the matrix at any width.
+    """
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    numbered = [f"{number} {name}" for number, name in zip(numbers, names, strict=True)]
+    for title, columns, rows in (
+        ("Confusion matrix", ("said \\ heard as", *names), names),
+        ("Confusion matrix: what was said, and the number of what was heard", ("", *numbers), numbered),
+    ):
+        matrix = table_of(*columns, title=title)
+        for i, row in enumerate(report.confusion):
+            matrix.add_row(Text(rows[i]), *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
+        if not console.is_terminal or _fits(console, matrix):
+            return matrix
+    errors = [
+        (count, i, j) for i, row in enumerate(report.confusion) for j, count in enumerate(row) if count and i != j
+    ]
+    shown = sorted(errors, key=lambda each: (-each[0], *each[1:]))[:_MOST_MISTAKEN]
+    title = f"Most often mistaken, {len(shown)} of {len(errors)} pairs"
+    pairs = table_of("said", "heard as", "clips", "of what was said", title=title)
+    for count, i, j in shown:
+        pairs.add_row(Text(names[i]), Text(names[j]), f"{count:,}", percent(count / report.scores[i].clips))
+    return pairs
+
+
+def _fits(console: Console, table: Table) -> bool:
+    """Whether a table needs no more than the terminal's width."""
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum <= console.width
 
 
 def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:

@@ -20,7 +20,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,6 +71,7 @@ class Training:
     best_accuracy: float = -1.0  # on the validation split, of the weights in `best`
     best: dict[str, Tensor] = field(default_factory=dict)  # empty if the recipe selects the last epoch
     average: dict[str, Tensor] = field(default_factory=dict)  # of the weights; empty if they are not averaged
+    prepared: dict[str, tuple[Any]] = field(default_factory=dict)  # for augmentations (kws.training.augmenting)
 
     @classmethod
     def begin(cls, recipe: Recipe, classes: int) -> Training:
@@ -112,6 +113,7 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
     epoch. Raises DivergedError at the first loss that is not finite.
     """
     model, optimizer = training.model, training.optimizer
+    train = replace(train, prepared=training.prepared)
     schedule, averaging = _module(SCHEDULE, recipe.schedule), _module(AVERAGING, recipe.averaging)
     steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
     for epoch in range(training.epoch + 1, recipe.epochs + 1):
@@ -166,13 +168,16 @@ def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, re
     optimizer.zero_grad()
     loss, correct = 0.0, 0
     criterion = _module(LOSS, recipe.loss).loss
-    augmentations = [(_module(AUGMENTATION, config).augment, config) for config in recipe.augmentation]
+    augmentations = [
+        (_module(AUGMENTATION, config).augment, config, *split.prepared.get(config.NAME, ()))
+        for config in recipe.augmentation
+    ]
     # One context for all micro-batches, so that the weights are cast to bfloat16 once per minibatch.
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
         for index in batch.split(recipe.micro_batch_size):
             features, labels = split.features.index_select(0, index), split.labels[index]
-            for augment, config in augmentations:
-                features = augment(features, config)
+            for augment, *about in augmentations:
+                features = augment(features, *about)
             logits = model(features).float()
             part = criterion(logits, labels, recipe.loss) / len(batch)
             part.backward()

@@ -61,8 +61,10 @@ def run(
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
     from kws.registry.store import Registry
+    from kws.speech import noise
 
     is_new(db)  # fail early if the registry is not writable
+    (recipe,) = noise.of_recipes([recipe])
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded)
     with Registry(db, create=True, tests=test) as registry, stoppable():
@@ -194,8 +196,7 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
     """The recipe's data set; `more` holds further arguments of kws.speech.dataset.load."""
     from kws.speech import dataset
 
-    task = recipe.task
-    return dataset.load(recipe.data, task.words, speakers=recipe.speakers, skip_unreadable=skip_unreadable, **more)
+    return dataset.load(recipe.data, recipe.task, speakers=recipe.speakers, skip_unreadable=skip_unreadable, **more)
 
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT) -> Dataset:
@@ -219,10 +220,14 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Re
 
 
 def begin(recipe: Recipe, loaded: Dataset) -> tuple[Training, Network]:
-    """A training before its first epoch, and its network described layer by layer."""
-    from kws.training import layers, loop
+    """A training before its first epoch, and its network described layer by layer.
+
+    Raises DataError for data on which one of the recipe's augmentations cannot work.
+    """
+    from kws.training import augmenting, layers, loop
 
     training = loop.Training.begin(recipe, len(loaded.card.classes))
+    training.prepared = augmenting.prepared(recipe, loaded)
     return training, layers.describe(recipe.arch, training.model)
 
 

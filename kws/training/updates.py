@@ -29,8 +29,12 @@ def of_torch(name: str, parameters: Iterable[Tensor], **settings: Any) -> Optimi
 @cache
 def _unwrapped(name: str) -> Any:
     kind: Any = getattr(torch.optim, name)
-    own = {each: inspect.unwrap(getattr(kind, each)) for each in _WRAPPED}
-    return type(name, (kind,), own | {"step": torch.no_grad()(inspect.unwrap(kind.step))})
+    return type(name, (unwrapped(kind),), {"step": torch.no_grad()(inspect.unwrap(kind.step))})
+
+
+def unwrapped(kind: type[Optimizer]) -> Any:
+    """An optimizer's class whose methods, but for step(), do not import the compiler."""
+    return type(kind.__name__, (kind,), {each: inspect.unwrap(getattr(kind, each)) for each in _WRAPPED})
 
 
 def state(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -52,16 +56,24 @@ def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
         # With the parameter's memory layout, since fused updates run through memory from end to end.
         like = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor
         kept.setdefault(int(number), {})[_OLD.get(name, name)] = like
-    wanted = _remembers(optimizer)
-    full: dict[Any, Any] = {i: {name: kept[i][name] for name in wanted} for i in range(len(parameters)) if wanted}
+    full: dict[Any, Any] = {}
+    for i, parameter in enumerate(parameters):
+        if wanted := _remembered(optimizer, parameter):
+            full[i] = {name: kept[i][name] for name in wanted}
     optimizer.load_state_dict({"state": full, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _remembers(optimizer: Optimizer) -> set[str]:
-    """The names of the optimizer's state per parameter, found by a step of a new optimizer of the same class."""
+def _remembered(optimizer: Optimizer, parameter: Tensor) -> set[str]:
+    """The names of the state that is kept of a parameter: those that its optimizer tells, or else all."""
+    own = getattr(optimizer, "remembered", None)
+    return own(parameter) if own else _found(type(optimizer), optimizer)
+
+
+def _found(kind: type[Optimizer], optimizer: Optimizer) -> set[str]:
+    """The names of an optimizer's state per parameter, found by a step of a new optimizer of the same class."""
     one = torch.zeros(1, requires_grad=True)
     one.grad = torch.zeros(1)
     accepted = inspect.signature(type(optimizer).__init__).parameters
-    probe: Any = type(optimizer)([one], **{k: v for k, v in optimizer.defaults.items() if k in accepted})
+    probe: Any = kind([one], **{k: v for k, v in optimizer.defaults.items() if k in accepted})
     probe.step()
     return {name for name, value in probe.state[one].items() if value is not None}

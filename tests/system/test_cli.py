@@ -187,7 +187,7 @@ def test_summary_gives_the_reports_formulas_and_ratio():
 
 def test_data_list_names_every_source_and_where_it_lies(tmp_path):
     sources = {s["source"]: s for s in json.loads(ok("data", "list", "--json"))["sources"]}
-    assert set(sources) == {"synthetic", "speech-commands", "mini-speech-commands"}
+    assert set(sources) == {"synthetic", "speech-commands", "mini-speech-commands", "speech-commands-test"}
     assert all(str(tmp_path) in s["folder"] and not s["there"] for s in sources.values())
     assert "used without --data: synthetic" in ok("data", "list")
 

@@ -95,7 +95,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
 
 def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
     """The panels of each data set: accuracy, and one or two losses."""
-    sources = dict.fromkeys((run.data_fingerprint, run.data_source) for run in runs)
+    sources = dict.fromkeys((run.data_fingerprint, labels.data_of(run)) for run in runs)
     of = dict(reversed(sources))
     if len(of) > _MOST_DATA:
         raise RegistryError(
@@ -196,7 +196,7 @@ def _draw(
 
 def _about(runs: list[Run], recipes: int | None) -> str:
     """The runs, their data and how they are drawn; `recipes` is the number of recipes if their seeds look alike."""
-    sources = ", ".join(sorted({run.data_source for run in runs}))
+    sources = ", ".join(sorted({labels.data_of(run) for run in runs}))
     if len(runs) > 1:
         count = f"{len(runs)} runs" if recipes is None else f"{len(runs)} runs of {recipes} recipes"
         seeds = "" if recipes is None else ", the seeds of a recipe alike"

