@@ -127,10 +127,10 @@ def make_evaluation(card: DataCard, split: str = TEST, *, wrong: int = 1) -> Eva
     )
 
 
-def recipe_of_source(source: str, **changes: Any) -> Recipe:
+def recipe_of_source(source: str, options: dict[str, Any] | None = None, **changes: Any) -> Recipe:
     """The recipe of a network of the user's own, which nobody builds."""
     values = json.loads(make_recipe("fc", **changes).text)
-    values["network"] = {"name": "own", "sha256": hashlib.sha256(source.encode()).hexdigest()}
+    values["network"] = {"name": "own", "sha256": hashlib.sha256(source.encode()).hexdigest(), **(options or {})}
     return Recipe.from_text(json.dumps(values))
 
 

@@ -10,6 +10,7 @@ from commands import dump, kws, ok, ok_json, refused, sql
 from ledger import make_card, make_epochs, make_recipe, recipe_of_source, start, train
 
 from kws.errors import RegistryError
+from kws.registry.location import ServerUrl
 from kws.registry.reader import RegistryReader
 from kws.registry.rescue import rescue
 from kws.registry.store import Registry
@@ -96,3 +97,31 @@ def test_an_epochs_processor_seconds_are_read_back_and_are_null_where_they_were_
             registry.end(run_id, "interrupted")
             ok("runs", "export", run_id, tmp_path / f"{run_id}.db")
             assert sql(tmp_path / f"{run_id}.db", "SELECT processor_seconds FROM epochs") == [(wanted,)]
+
+
+def test_a_source_that_was_changed_is_put_right_by_the_next_run_of_it(runs, db):
+    sql(db, "UPDATE sources SET source = 'import os'")
+    with Registry(db) as registry:
+        start(registry, recipe_of_source(SOURCE, seed=5), source=SOURCE)
+        assert registry.source(runs[0]) == SOURCE
+
+
+def test_options_of_the_users_own_networks_are_columns_whatever_they_are_called(runs, db):
+    """A registry from elsewhere may have any; none of them takes the place of a column."""
+    options = {"units": 3, "share": 0.5, "is_deep": True, "sizes": [1, 2], "mode": "a'b", "mixed": 1}
+    odd = {"status": "finished", "key": 7, "source": "x", "select": 2, "ä": 2, "learning_rate_": None}
+    with Registry(db) as registry:
+        mine = start(registry, recipe_of_source(SOURCE, options | odd, seed=8), source=SOURCE)
+        start(registry, recipe_of_source(SOURCE, {"mixed": "text", "units": 9}, seed=9), source=SOURCE)
+    for where in (
+        "units < 4 AND share = 0.5",
+        "is_deep",
+        "sizes = '[1, 2]' AND mode LIKE 'a%'",
+        "mixed = '1'" if isinstance(db, ServerUrl) else "mixed = 1",
+        "units = 3 AND status = 'running' AND source = 'clips'",
+        '"select" = 2',
+    ):
+        assert [run["run"] for run in ok_json("runs", "list", "--where", where, "--db", db)["runs"]] == [mine], where
+    assert sql(db, "SELECT units, sizes, mode FROM runs WHERE units = 3") in ([], [(3, "[1, 2]", "a'b")])
+    found = ok_json("db", "query", "SELECT id, units FROM runs WHERE units > 8", "--db", db)
+    assert [row[1] for row in found["rows"]] == [9]

@@ -46,9 +46,9 @@ def digest_of(source: str) -> str:
 
 
 def keep(connection: Connection, source: str) -> str:
-    """Store a source, unless it is stored already; returns its digest."""
+    """Store a source, in place of one that was changed under its digest; returns its digest."""
     digest = digest_of(source)
-    entries.insert(connection, "sources", {"sha256": digest, "source": source}, known=True)
+    entries.insert(connection, "sources", {"sha256": digest, "source": source}, anew="sha256")
     return digest
 
 

@@ -24,6 +24,7 @@ COLUMNS = (
     "kws_version", "python_version", "torch_version", "platform", "cpu", "instruction_set", "git_commit", "git_dirty",
     "command",
 )  # fmt: skip
+_TAKEN = {*COLUMNS, "source"}  # which --where has of a run's data
 _TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
 
 
@@ -86,14 +87,14 @@ def _columns_with_own(connection: Connection) -> dict[str, str]:
 
     Their sources, which declare them, are not run.
     """
-    found = {name: sql for name, sql in recipe_columns(is_server(connection)).items() if name not in COLUMNS}
+    found = {name: sql for name, sql in recipe_columns(is_server(connection)).items() if name not in _TAKEN}
     types: dict[str, set[type]] = {}
     if connection.execute("SELECT 1 FROM sources LIMIT 1").fetchone():
         for (recipe_json,) in connection.execute(_OWN).fetchall():
             for name, value in sources.options_in(recipe_json).items():
                 types.setdefault(name, set()).add(type(value))
     for name, kinds in types.items():
-        if name not in found and name not in COLUMNS:
+        if name not in found and name not in _TAKEN:
             found[name] = _value(is_server(connection), _widest(kinds - {type(None)}), NETWORK.name, name)
     return found
 
