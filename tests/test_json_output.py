@@ -14,7 +14,7 @@ from kws.reports.json_output import evaluation_record, full_record, run_record
 
 RUN_KEYS = [
     *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
-    *("arch", "opt", "seed", "softmax_before_loss", "epochs", "epochs_planned"),
+    *("arch", "opt", "seed", "softmax_before_loss", "epochs", "epochs_planned", "ended_by"),
     *("parameters", "multiply_accumulates", "selection", "data", "data_fingerprint"),
     *("validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 ]

@@ -8,17 +8,18 @@ Decisions:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
-from kws.recipe import FINAL, Recipe
+from kws.recipe import FINAL, Recipe, has_rule
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
 from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS
-from kws.reports.table import Table
+from kws.reports.table import Table, epochs_text
 from kws.reports.table1 import tables
 
 if TYPE_CHECKING:
@@ -98,22 +99,24 @@ def require_finished(run: Run) -> None:
 
 
 def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.float64]:
-    """The validation accuracy of each of a cell's n runs after each of their E epochs (n, E), as fractions.
+    """The validation accuracy of each of a cell's n runs after each of at most E epochs (n, E), as fractions.
 
-    Raises RegistryError if a run has fewer epochs than another, or an accuracy outside [0, 1].
+    It is nan after the epoch in which a run's own rule ended it. Raises RegistryError if a run has fewer epochs than
+    another without such a rule, or an accuracy outside [0, 1].
     """
     import numpy as np
 
-    curves = [[epoch.validation_accuracy for epoch in registry.epochs(run_id)] for run_id in cell.runs]
+    curves = [registry.validation_accuracies(run_id) for run_id in cell.runs]
     wanted = max(map(len, curves))
+    may_end = has_rule(registry.by_id(cell.runs[0]).recipe)
     for run_id, curve in zip(cell.runs, curves, strict=True):
-        if len(curve) != wanted or not curve:
+        if not curve or (len(curve) != wanted and not may_end):
             raise RegistryError(
                 f"run {run_id} has {len(curve)} epochs in {registry.path} where it should have {wanted or 1}; "
                 "`kws db doctor` says what is missing"
             )
         _require_fractions(registry, run_id, curve)
-    return np.array(curves)
+    return np.array([curve + [math.nan] * (wanted - len(curve)) for curve in curves])
 
 
 def _require_fractions(registry: RegistryReader, run_id: str, accuracies: Sequence[float]) -> None:
@@ -136,7 +139,7 @@ def conditions(table: Table) -> str:
     """The data and the conditions equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
     conditions = table.conditions
     about = [f"{table.data} ({table.data_fingerprint[:8]})"]
-    about.append(f"{conditions['epochs']} epoch{'' if conditions['epochs'] == 1 else 's'}")
+    about.append(epochs_text(conditions))
     text = f"{', '.join(about)} in minibatches of {conditions['batch_size']:,}"
     if conditions["precision"] != Recipe.precision:
         text += f" in {conditions['precision']}"

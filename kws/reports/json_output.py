@@ -41,6 +41,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "softmax_before_loss": run.recipe.softmax_before_loss,
         "epochs": run.epochs_done,
         "epochs_planned": run.recipe.epochs,
+        "ended_by": run.ended_by,
         "parameters": run.parameters,
         "multiply_accumulates": run.multiply_accumulates,
         "selection": run.recipe.selection,

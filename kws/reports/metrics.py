@@ -42,6 +42,8 @@ class Metric:
     of_test: bool = True
     exact: bool = False
     censored: bool = False
+    target: float | None = None  # the validation accuracy that a censored metric waits for
+    of_time: bool = False  # whether it depends on the machine, so that runs of different machines cannot be compared
 
     def bare(self, value: float) -> str:
         """A value or a difference without its unit."""

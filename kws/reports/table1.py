@@ -54,7 +54,7 @@ def tables(
     answers = Predictions(registry)
     made = (
         _table(answers, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
-        for key, group in sorted(groups.items())
+        for key, group in sorted(groups.items(), key=lambda each: [(value is not None, value) for value in each[0]])
     )
     return [table for table in made if table.cells]
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
-from kws.registry.runs import Epoch, Run, described
+from kws.registry.runs import Epoch, Run, described, early_stop
 from kws.reports.table import Table as Table1
 from kws.reports.text_tables import grids
 from kws.terminal.console import duration, out, percent, say, shows_bold, visible
@@ -96,6 +96,7 @@ def print_run(
     rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
     rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
     rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
+    rows |= {"early stop": early_stop(run)}
     rows |= {"parameters": f"{run.parameters:,}"}
     rows |= {"data": f"{card.source}, fingerprint {card.fingerprint[:12]}"}
     for split in SPLITS:

@@ -21,7 +21,7 @@ from typing import Any
 from kws.events import SPLITS, TEST, DataCard, Evaluation
 from kws.recipe import NETWORK, OPTIMIZER, plain
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, Run, described
+from kws.registry.runs import RUNNING, Run, described, early_stop
 from kws.reports import labels
 from kws.reports.classes import ClassReport
 from kws.reports.comparison import beside
@@ -146,6 +146,7 @@ def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
         "ended": run.ended_at,
         "training": _SECONDS(run.seconds),
         "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
+        "early stop": early_stop(run),
         "parameters": f"{run.parameters:,}",
         "validation accuracy": None if run.validation_accuracy is None else _PERCENT(run.validation_accuracy),
         "test accuracy": "not tested"
