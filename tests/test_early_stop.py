@@ -27,7 +27,7 @@ from kws.sweeps.status import PlanStatus
 from kws.training import loop
 
 EPOCHS = 7
-COSINE = ("--schedule", "cosine", "--warm-up", "0", "--learning-rate", "0.003")
+COSINE = ("--schedule", "cosine", "--warm-up", "0", "--learning-rate", "0.0003", "--seed", "1")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def places(tmp_path_factory):
         with RegistryReader(db) as registry:
             made.epochs = untimed(registry.epochs(run_id))
         made.curve = [epoch.validation_accuracy for epoch in made.epochs]
-        made.target = max(made.curve[:4])
+        made.target = max(made.curve[:3])
         made.reached = 1 + made.curve.index(made.target)
     return made
 
@@ -52,7 +52,7 @@ def task(places, monkeypatch):
 
 
 def untimed(epochs):
-    return [replace(epoch, seconds=0.0) for epoch in epochs]
+    return [replace(epoch, seconds=0.0, processor_seconds=None) for epoch in epochs]
 
 
 def trained(task, *options) -> list:

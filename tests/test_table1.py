@@ -433,7 +433,7 @@ def test_of_a_metric_where_less_is_better_the_least_is_the_best():
 
 def test_a_run_without_the_metric_is_in_no_cell():
     assert tabulated(make_run(), metric=metric("multiply-accumulates")) == []
-    assert tabulated(make_run(), metric=metric("epochs-to-reach", reach=0.5)) == []
+    assert tabulated(make_run(), metric=metric("epochs-to-reach", target=0.5)) == []
 
 
 def test_a_seed_that_never_reached_an_accuracy_is_counted_and_never_averaged_away(tmp_path):
@@ -441,7 +441,7 @@ def test_a_seed_that_never_reached_an_accuracy_is_counted_and_never_averaged_awa
         for arch, epochs in (("fc", (2, 9, 9)), ("cnn", (9, 9, 2)), ("gone", (2, 2, 2))):
             for seed, count in enumerate(epochs):
                 train(registry, make_recipe(arch, seed=seed, epochs=50), epochs=count)
-        (table,) = tables(registry, registry.runs(), metric=metric("epochs-to-reach", reach=0.9))
+        (table,) = tables(registry, registry.runs(), metric=metric("epochs-to-reach", target=0.9))
     by_arch = {cell.arch: cell for cell in table.cells}
     assert [(cell.reached, cell.n, cell.mean) for cell in by_arch.values()] == [(2, 3, 7.0), (2, 3, 7.0), (0, 3, inf)]
     assert all(cell.low is cell.std is cell.interval_over is None for cell in table.cells)

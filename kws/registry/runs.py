@@ -3,6 +3,7 @@
 Standard library only, so that reports and the edge can name these types without SQLModel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kws.errors import RegistryError
@@ -120,6 +121,27 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """What a run has reached after each of its E epochs, and what it had cost by then; times add up over the epochs.
+
+    `processor_seconds` is None if one of the epochs does not know them.
+    """
+
+    validation_accuracies: tuple[float, ...]
+    seconds: tuple[float, ...]
+    processor_seconds: tuple[float, ...] | None
+
+    @property
+    def all_processor_seconds(self) -> float | None:
+        """The processor seconds of the whole run; None if they are not known, or if there is no epoch."""
+        return self.processor_seconds[-1] if self.processor_seconds else None
+
+    def reaches(self, accuracy: float) -> int | None:
+        """The place, from 0, of the first epoch whose validation accuracy is at least that; None if there is none."""
+        return next((i for i, value in enumerate(self.validation_accuracies) if value >= accuracy), None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Epoch:
     """One epoch of a run, with the losses and accuracies of its iterations."""
 
@@ -132,3 +154,9 @@ class Epoch:
     processor_seconds: float | None = None  # of all threads of the process; None before schema 6
     iteration_losses: tuple[float, ...]
     iteration_accuracies: tuple[float, ...]
+
+
+def total_of(epochs: Sequence[Epoch]) -> float | None:
+    """The processor seconds of these epochs together; None if one does not know them, or if there is none."""
+    known = [epoch.processor_seconds for epoch in epochs if epoch.processor_seconds is not None]
+    return sum(known) if known and len(known) == len(epochs) else None

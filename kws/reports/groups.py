@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from kws.errors import RegistryError
 from kws.recipe import FINAL, Recipe, has_rule
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, Run
+from kws.registry.runs import FINISHED, Curve, Run
 from kws.reports.cells import Cell
-from kws.reports.metrics import METRICS
+from kws.reports.metrics import METRICS, Metric
 from kws.reports.table import Table, epochs_text
 from kws.reports.table1 import tables
 
@@ -44,14 +44,16 @@ class Group:
         return f"{conditions(self.table)}, {n} seed{'' if seeds[-1] == 1 else 's'} each{left_out}"
 
 
-def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
-    """The largest group of finished runs that may share a figure.
+def taken(
+    registry: RegistryReader, runs: Iterable[Run], *, metric: Metric = METRICS["test-accuracy"], whole: bool = False
+) -> Group:
+    """The largest group of finished runs that may share a figure; with `whole`, of all recipes on the same data.
 
     Raises RegistryError if there is none, or if two are equally large.
     """
     finished = [run for run in runs if run.status == FINISHED]
-    found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
-    if not found and finished:
+    found = sorted(tables(registry, finished, metric=metric, test=False, whole=whole), key=_size, reverse=True)
+    if not found and finished and metric.of_test:
         raise RegistryError(f"no run for this figure is tested; `kws test {finished[-1].id}` tests one of them")
     if not found:
         raise RegistryError(
@@ -119,6 +121,15 @@ def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.fl
     return np.array([curve + [math.nan] * (wanted - len(curve)) for curve in curves])
 
 
+def curve(registry: RegistryReader, run_id: str) -> Curve:
+    """A run's validation accuracies over time. Raises RegistryError if it has no epochs, or what cannot be one."""
+    found = registry.curve(run_id)
+    if not found.seconds:
+        raise RegistryError(f"run {run_id} has no epochs in {registry.path}; `kws db doctor` says what is missing")
+    _require_fractions(registry, run_id, found.validation_accuracies)
+    return found
+
+
 def _require_fractions(registry: RegistryReader, run_id: str, accuracies: Sequence[float]) -> None:
     """Raise RegistryError if an accuracy is outside [0, 1].
 
@@ -136,11 +147,14 @@ def _size(table: Table) -> int:
 
 
 def conditions(table: Table) -> str:
-    """The data and the conditions equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
+    """The data and the conditions that are equal for all cells, as in "clips (f8505d67), 50 epochs"."""
     conditions = table.conditions
     about = [f"{table.data} ({table.data_fingerprint[:8]})"]
-    about.append(epochs_text(conditions))
-    text = f"{', '.join(about)} in minibatches of {conditions['batch_size']:,}"
-    if conditions["precision"] != Recipe.precision:
+    about += [many] if (many := epochs_text(conditions)) else []
+    text = ", ".join(about)
+    if "batch_size" in conditions:
+        text += f" in minibatches of {conditions['batch_size']:,}"
+    if conditions.get("precision", Recipe.precision) != Recipe.precision:
         text += f" in {conditions['precision']}"
-    return text if conditions["selection"] == FINAL else f"{text}, the best on the validation split"
+    best = conditions.get("selection", FINAL) != FINAL
+    return f"{text}, the best on the validation split" if best else text.removesuffix(",")

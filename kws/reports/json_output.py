@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.events import DataCard, Evaluation
-from kws.registry.runs import Epoch, Run
+from kws.registry.runs import Epoch, Run, total_of
 from kws.reports.classes import ClassReport
 from kws.reports.statistics import Interval, over_clips
 
@@ -71,6 +71,7 @@ def full_record(
             for on, evaluation in evaluations
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "processor_seconds": total_of(epochs),
         "recipes_judged": judged,
     }
 

@@ -92,7 +92,10 @@ def epochs_text(conditions: Mapping[str, Any]) -> str:
 def _intervals(table: Table) -> list[str]:
     over = {cell.interval_over for cell in table.cells if cell.interval_over}
     if table.metric.censored:
-        return ["A seed that did not reach it counts as later than all that did."]
+        return [
+            "A seed that did not reach it counts as later than all that did, and a median is given where more than "
+            "half of them did; such medians have no intervals here."
+        ]
     if not over:
         return []
     several = any("seeds" in each for each in over)

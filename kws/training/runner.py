@@ -287,6 +287,7 @@ def execute(
         is_tested = UNTESTED not in registry.by_id(run_id).tags
         evaluation = loop.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
         outcome = evaluation, weights.to_bytes(state.model)
+        processor_seconds = registry.curve(run_id).all_processor_seconds
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1])
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
@@ -301,7 +302,7 @@ def execute(
         if isinstance(error, KwsError):
             raise type(error)(f"run {run_id} failed: {error}") from None
         raise
-    reporter.trained(done, loaded.card)
+    reporter.trained(done, loaded.card, processor_seconds)
     return done
 
 
