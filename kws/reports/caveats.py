@@ -67,7 +67,8 @@ def of_times(registry: RegistryReader, runs: Iterable[Run]) -> tuple[str, ...]:
     machines = Counter(_machine(registry, run) for run in runs)
     if len(machines) < 2:
         return ()
-    named = [f"{counted(count, 'run')} on {machine}" for machine, count in machines.most_common(_MACHINES)]
+    ordered = sorted(machines.items(), key=lambda each: (-each[1], each[0]))
+    named = [f"{counted(count, 'run')} on {machine}" for machine, count in ordered[:_MACHINES]]
     more = [f"{len(machines) - _MACHINES} more"] if len(machines) > _MACHINES else []
     return (f"times are not of one machine and cannot be compared: {', '.join([*named, *more])}",)
 

@@ -46,9 +46,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
                 if len(epochs) == 1:
                     line = {"marker": "o", **line, "markevery": 1}
                 axes.plot(epochs, curves.mean(axis=0), **line, linewidth=1.8 * style.line)
-                for longer in apart[:, len(epochs) - 1 :]:
+                for longer in apart[~np.isnan(apart[:, len(epochs) :]).all(axis=1)]:
                     after = np.arange(len(epochs), apart.shape[1] + 1)
-                    axes.plot(after, longer, color=line["color"], linewidth=0.6 * style.line)
+                    axes.plot(after, longer[len(epochs) - 1 :], color=line["color"], linewidth=0.6 * style.line)
         axes.set_title(wrapped(row, style, drawing.get_figwidth() / style.columns_of(len(found)) - 0.5))
         axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
