@@ -232,9 +232,9 @@ def test_runs_with_different_rules_never_share_a_table_and_the_caption_says_the_
     found = [table.caption.partition(" in minibatches")[0] for table in tables(Cards(make_card()), runs, test=False)]
     assert found == [
         "Test accuracy after 50 epochs",
-        "Test accuracy after at most 50 epochs, until 90 % validation accuracy,",
-        "Test accuracy after at most 50 epochs, until 90 % validation accuracy or 1 epoch without a better validation "
-        "accuracy,",
+        "Test accuracy after at most 50 epochs, ended early at 90 % validation accuracy,",
+        "Test accuracy after at most 50 epochs, ended early at 90 % validation accuracy or after 1 epoch without a "
+        "better one,",
     ]
 
 

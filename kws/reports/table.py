@@ -81,12 +81,13 @@ def epochs_text(conditions: Mapping[str, Any]) -> str:
     """For how many epochs runs under these conditions are trained, and what ends them earlier; "" if cells differ."""
     until, patience, epochs = (conditions.get(name) for name in ("until", "patience", "epochs"))
     many = "" if epochs is None else f"{epochs} epoch{'' if epochs == 1 else 's'}"
-    rules = [] if until is None else [f"{100 * until:g} % validation accuracy"]
+    rules = [] if until is None else [f"at {100 * until:g} % validation accuracy"]
     if patience is not None:
-        rules.append(f"{patience} epoch{'' if patience == 1 else 's'} without a better validation accuracy")
+        better = "validation accuracy" if until is None else "one"
+        rules.append(f"after {patience} epoch{'' if patience == 1 else 's'} without a better {better}")
     if not rules:
         return many
-    return f"{f'at most {many},' if many else 'training'} until {' or '.join(rules)},"
+    return f"{f'at most {many}' if many else 'training'}, ended early {' or '.join(rules)},"
 
 
 def _intervals(table: Table) -> list[str]:

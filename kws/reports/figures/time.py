@@ -27,7 +27,7 @@ from kws.registry.runs import Curve, Run
 from kws.reports import caveats, groups, labels
 from kws.reports.cells import Cell
 from kws.reports.drawing import MARKERS, Style, explain, look, panels, wrapped
-from kws.reports.metrics import METRICS
+from kws.reports.metrics import METRICS, metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +37,7 @@ MANY = True
 _BESIDE = 2.4  # inches for the names beside the panel
 _BESIDE_IN_PRINT = 1.3
 _AROUND = 0.8  # inches of a figure's height that are not its panel's
+_MANY = 10  # runs of a recipe whose lines are paler
 _LEADING = 1.35  # heights of a letter from line to line
 _SHOWN = 1.5  # how much of the accuracies below the worst last one is shown, as a multiple of the range of last ones
 _LEAST_RANGE = 0.02  # of accuracies
@@ -57,7 +58,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style, target: floa
     for number, (cell, name) in enumerate(zip(cells, names, strict=True)):
         line = look(number)
         for curve in curves[cell] if cell.n > 1 else ():
-            pale = {"color": line["color"], "alpha": 0.3, "linewidth": 0.5 * style.line}
+            pale = {"color": line["color"], "alpha": 0.3 if cell.n > _MANY else 0.6, "linewidth": 0.6 * style.line}
             axes.plot(curve.seconds, [100 * each for each in curve.validation_accuracies], **pale)
         typical[cell] = _typical(curves[cell])
         line |= {"marker": "o", "markevery": 1} if len(typical[cell].seconds) == 1 else {}
@@ -67,7 +68,8 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style, target: floa
         told[cell] = wrapped(name, style, wide)
         if target is not None:
             told[cell] += "\n" + wrapped(_reached(axes, number, curves[cell], target, style), style, wide)
-    _limit(axes, [*typical.values()], target)
+    most = max(max(curve.validation_accuracies) for of_cell in curves.values() for curve in of_cell)
+    _limit(axes, [*typical.values()], most, target)
     if target is not None:
         axes.axhline(100 * target, color="black", linewidth=0.8 * style.line, zorder=1)
         axes.annotate(
@@ -76,7 +78,8 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style, target: floa
         )  # fmt: skip
     axes.set(xlabel="training seconds", ylabel="validation accuracy (%)")
     _name(drawing, axes, told, typical, style)
-    notes = [f". Note: {note}" for note in caveats.of_times(registry, group.runs.values())]
+    asked = METRICS["seconds"] if target is None else metric("seconds-to-reach", target=target)
+    notes = [f". Note: {note}" for note in caveats.of_metric(registry, asked, [*group.runs.values()])]
     explain(drawing, style, f"Validation accuracy over training time on {group.about}{''.join(notes)}")
     return drawing
 
@@ -108,10 +111,10 @@ def _reached(axes: Axes, number: int, curves: Sequence[Curve], target: float, st
     return f"{median:,.1f} s" if len(seconds) == 1 else f"{median:,.1f} s ({many})"
 
 
-def _limit(axes: Axes, curves: Sequence[Curve], target: float | None) -> None:
+def _limit(axes: Axes, curves: Sequence[Curve], highest: float, target: float | None) -> None:
     """Show the accuracies near the last ones, for all lines come from far below, and seconds by powers of ten."""
     last = [curve.validation_accuracies[-1] for curve in curves] + ([] if target is None else [target])
-    highest = max([*last, *(max(curve.validation_accuracies) for curve in curves)])
+    highest = max(highest, *last)
     room = max(highest - min(last), _LEAST_RANGE)
     first = min(curve.validation_accuracies[0] for curve in curves)
     axes.set_ylim(100 * max(min(last) - _SHOWN * room, first - 0.05 * room), 100 * min(highest + 0.15 * room, 1.0))
