@@ -11,9 +11,10 @@ from kws.sweeps.plan import several
 
 _EPOCHS = 20
 _OWN = ("epochs", "seed")
+_LEVELLING = "until"  # all trials that reach it would be as good as each other
 
 
-@recipe_options.taking_recipe(recipe_options.RANGE, without=_OWN, required=("arch",))
+@recipe_options.taking_recipe(recipe_options.RANGE, without=(*_OWN, _LEVELLING), required=("arch",))
 def tune(
     trials: Annotated[int, typer.Option(help="Trials in all, those that are there already among them.")] = 50,
     epochs: Annotated[
@@ -49,6 +50,11 @@ def tune(
     if name is not None and not name.strip():
         raise RecipeError("--name is empty; give the search a name, or leave it out")
     typed = recipe_options.typed(given, settings)
+    if _LEVELLING in typed:
+        raise RecipeError(
+            f"`until` (={typed[_LEVELLING]}) would end all good trials at one accuracy, and none would be the best; "
+            "leave it out, or use --patience"
+        )
     jobs = max(cores() // options.chosen_threads(typed.get("threads"), cores()), 1) if jobs is None else jobs
     at_least("jobs", jobs, 1)
     here = recipe_options.resolved(typed, jobs=jobs)

@@ -22,7 +22,7 @@ from kws.registry.store import Registry
 
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _KNOWN = """
-SELECT key, id, status, error, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
+SELECT key, id, status, error, epochs_done, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
 WHERE deleted_at IS NULL
 """
 _ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest"
@@ -41,7 +41,7 @@ class Known:
     arch: str
     data: str
     threads: int
-    epochs: int
+    epochs_done: int
     last_seen: str | None = None
 
 
@@ -91,12 +91,13 @@ class Claimer(Registry):
         environment: Environment,
         tags: Iterable[str] = (),
         silent: str | None = None,
+        source: str | None = None,
     ) -> Claim:
         """Claim a recipe: it becomes this process's run if no equal run exists, or the equal run was cut off.
 
         With `retry`, also if that run failed. Also if its process cannot be observed from here and its last heartbeat
         is still `silent`: the one that the caller has watched for long enough. A process wrongly taken for dead gets a
-        RegistryError at its next epoch.
+        RegistryError at its next epoch. `source` is that of a network of the user's own.
         """
         with self._database.writing() as connection:
             sightings = self._sightings(connection)
@@ -117,7 +118,7 @@ class Claimer(Registry):
                     self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
             else:
                 size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-                new = self._start(connection, recipe, card, environment, **size)
+                new = self._start(connection, recipe, card, environment, source, **size)
                 self._tag(connection, new, tags)
                 claim = Claim(run=new, before=None, mine=True)
         if claim.mine:
@@ -138,6 +139,6 @@ def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
         arch=recipe["network"]["name"],
         data=recipe["data"],
         threads=recipe["threads"],
-        epochs=recipe["epochs"],
+        epochs_done=row["epochs_done"],
         last_seen=seen.last_seen,
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.events import DataCard, Evaluation
-from kws.registry.runs import Epoch, Run
+from kws.registry.runs import Epoch, Run, total_of
 from kws.reports.classes import ClassReport
 from kws.reports.statistics import Interval, over_clips
 
@@ -41,6 +41,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "softmax_before_loss": run.recipe.softmax_before_loss,
         "epochs": run.epochs_done,
         "epochs_planned": run.recipe.epochs,
+        "ended_by": run.ended_by,
         "parameters": run.parameters,
         "multiply_accumulates": run.multiply_accumulates,
         "selection": run.recipe.selection,
@@ -70,6 +71,7 @@ def full_record(
             for on, evaluation in evaluations
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "processor_seconds": total_of(epochs),
         "recipes_judged": judged,
     }
 

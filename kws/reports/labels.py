@@ -114,8 +114,13 @@ def of_trial(recipe: Recipe) -> str:
     return ", ".join((recipe.opt, *found))
 
 
-def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tuple[str, str]]:
-    """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell."""
+def titles(
+    runs: Sequence[Run], rows: str, columns: str, stated: Sequence[str] = ()
+) -> Callable[[Run], tuple[str, str]]:
+    """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell.
+
+    `stated` are options whose values rows state although they are not unusual, as they are no condition of the table.
+    """
     recipes = [run.recipe for run in runs]
     numbers, varied = texts(recipes), varying(recipes)
     told_by_column = {False: columns == NETWORK.option or rows == OPTIMIZER.option}
@@ -128,6 +133,8 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
             if name not in (rows, columns)
             and (name in varied or (BY_OPTION.get(name) or kind_of(name)) != TASK)  # the caption names the task
         }
+        also = {name: value for name in stated if name not in (rows, columns) and (value := run.recipe.values[name])}
+        unusual |= also
         about = [_name(run, field, numbers)]
         for of_columns, part in ((False, NETWORK), (True, OPTIMIZER)):
             if told_by_column[of_columns] == is_column:

@@ -15,15 +15,14 @@ Decisions:
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.events import TEST
 from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import labels
-from kws.reports.caveats import notes
+from kws.reports import caveats, labels
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
@@ -43,9 +42,14 @@ def tables(
     columns: str = "opt",
     metric: Metric = METRICS["test-accuracy"],
     test: bool = True,
+    whole: bool = False,
 ) -> list[Table]:
-    """The tables of these runs, ordered by data set and conditions."""
-    equal = tuple(name for name in _EQUAL if name not in (rows, columns))
+    """The tables of these runs, ordered by data set and conditions.
+
+    With `whole`, recipes are compared as a whole: one table a data set, whose rows state the conditions that differ.
+    """
+    runs = list(runs)
+    equal = () if whole else tuple(name for name in _EQUAL if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
@@ -53,10 +57,24 @@ def tables(
             groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
     answers = Predictions(registry)
     made = (
-        _table(answers, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
-        for key, group in sorted(groups.items())
+        _table(
+            answers,
+            group,
+            rows,
+            columns,
+            metric,
+            _equal(group) if whole else dict(zip(equal, key[2:], strict=True)),
+            test,
+        )
+        for key, group in sorted(groups.items(), key=lambda each: [(value is not None, value) for value in each[0]])
     )
     return [table for table in made if table.cells]
+
+
+def _equal(runs: Sequence[Run]) -> dict[str, Any]:
+    """The conditions that are the same for all of these runs."""
+    found = {name: {getattr(run.recipe, name) for run in runs} for name in _EQUAL}
+    return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
 
 
 def _table(
@@ -71,7 +89,7 @@ def _table(
     by_cell: dict[Place, dict[int, Run]] = {}
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
-    place_of = labels.titles(runs, rows, columns)
+    place_of = labels.titles(runs, rows, columns, [name for name in _EQUAL if name not in conditions])
     for run in runs:
         row, column = place_of(run)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
@@ -113,7 +131,11 @@ def _table(
         columns=tuple(column for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))),
         cells=tuple(cells),
         tested=tested,
-        notes=notes(used, {place: len(found) for place, found in values.items()}),
+        notes=(
+            *caveats.notes(used, {place: len(found) for place, found in values.items()}),
+            *caveats.of_metric(answers.registry, metric, used),
+            *caveats.left_out(metric, [run for seeds in by_cell.values() for run in seeds.values()], used),
+        ),
         runs=tuple(used),
         samples=samples,
     )

@@ -1,4 +1,6 @@
-"""Draws accuracy against size: test accuracy over the number of parameters, one point per cell with its 95 % interval.
+"""Draws accuracy against size: test accuracy over the number of parameters, one point a recipe with its 95 % interval.
+
+Recipes are compared as a whole: they may differ in their epochs and minibatches, too, which the legend then states.
 
 Optimizers differ in colour and in whether their points are filled, networks in their markers. Points of equal size are
 drawn side by side, a few points of print apart, so that their intervals can be distinguished.
@@ -27,11 +29,11 @@ _APART = 7  # points of print between points of equal size
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The largest group of these runs that may share a figure: accuracy in percent over parameters, logarithmic.
+    """The largest group of these runs on the same data: accuracy in percent over parameters, logarithmic.
 
     Raises RegistryError if there is no such group.
     """
-    group = groups.taken(registry, runs)
+    group = groups.taken(registry, runs, whole=True)
     table = group.table
     drawing, (axes,) = panels(style, 1)
     sizes = sorted({cell.parameters for cell in table.cells})
