@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, plain, varying
+from kws.recipe.presets import name_of
 from kws.registry.runs import Run
 from kws.reports import digits
 
@@ -81,9 +82,15 @@ def of_parts(recipe: Recipe) -> str:
 
 
 def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
-    """A function that labels the runs of a plan: by network, optimizer and seed, and by what else differs."""
+    """A function that labels the runs of a plan: by preset, or network, optimizer and what else differs, and seed."""
     tell = between(plan, (NETWORK.option, OPTIMIZER.option, "seed"))
-    return lambda recipe: ", ".join((recipe.arch, recipe.opt, *tell(recipe), f"seed {recipe.seed}"))
+
+    def called(recipe: Recipe) -> str:
+        is_usual = recipe.cell == Recipe.of(arch=recipe.arch, opt=recipe.opt).cell
+        name = None if is_usual else name_of(recipe)  # what has defaults alone goes by its network and optimizer
+        return ", ".join((*((name,) if name else (recipe.arch, recipe.opt, *tell(recipe))), f"seed {recipe.seed}"))
+
+    return called
 
 
 def of_trial(recipe: Recipe) -> str:
