@@ -48,6 +48,7 @@ class EpochEnd:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+    processor_seconds: float | None = None  # of all threads of the process; None if it was not measured
     iterations: tuple[IterationEnd, ...]
 
 

@@ -22,6 +22,7 @@ TRAIN = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--batch-si
 TABLES = (
     "data",
     "trainings",
+    "sources",
     "splits",
     "manifests",
     "tests",

@@ -14,8 +14,20 @@ _OLD = {
 }  # fmt: skip
 
 
+def to_schema_5(place: Location) -> None:
+    """There are no sources, and what an epoch took of the processor is not known."""
+    on_server = isinstance(place, ServerUrl)
+    sql(
+        place,
+        "DROP TABLE sources",
+        "ALTER TABLE epochs DROP COLUMN processor_seconds",
+        "UPDATE kws_registry SET schema_version = 5" if on_server else "PRAGMA user_version = 5",
+    )
+
+
 def to_schema_4(place: Location) -> None:
     """Recipes are columns of a table `runs`, and have no digests."""
+    to_schema_5(place)
     rows = sql(place, f"SELECT key, {', '.join(_OLD)} FROM runs")
     sql(
         place,

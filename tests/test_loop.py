@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import platform
 
 import pytest
@@ -138,6 +139,7 @@ def test_fit_yields_each_iteration_and_each_epoch():
         assert epoch.train_loss == pytest.approx(sum(i.loss * i.clips for i in mine) / 70)
         assert epoch.train_accuracy == pytest.approx(sum(i.accuracy * i.clips for i in mine) / 70)
         assert epoch.seconds > 0
+        assert 0 < epoch.processor_seconds <= epoch.seconds * os.cpu_count() + 0.1
 
 
 def test_every_clip_is_seen_once_an_epoch_in_an_order_that_changes(monkeypatch):

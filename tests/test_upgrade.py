@@ -111,7 +111,7 @@ def test_every_row_of_every_table_is_as_it_was(old, journal, pristine):
     assert sql(old, "PRAGMA foreign_key_check") == []
     new = {table: rows for table, rows in dump(old).items() if table not in was and table != "trainings"}
     looks = new.pop("tests")
-    assert new == {"sessions": [], "tags": [], "checkpoints": [], "logits": [], "manifests": []}
+    assert new == {"sessions": [], "tags": [], "checkpoints": [], "logits": [], "manifests": [], "sources": []}
     assert len(looks) == 4  # every evaluation was one
     assert sql(old, "SELECT DISTINCT rerun_of, deleted_at FROM runs") == [(None, None)]
 
@@ -120,7 +120,7 @@ def test_an_upgraded_registry_has_the_tables_of_a_new_one(old, tmp_path):
     upgrade(old)
     make_registry(tmp_path / "new.db")
     assert schema(old) == schema(tmp_path / "new.db")
-    assert len(schema(old)) == 12
+    assert len(schema(old)) == 13
 
 
 def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(tmp_path):
@@ -133,7 +133,7 @@ def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(
     (told,) = upgrade(path)
     assert told.endswith(str(tmp_path / "experiments.schema-2.db"))
     assert only(path, was) == only(tmp_path / "experiments.schema-2.db", was)
-    added = {"logits": [], "manifests": [], "tests": before["evaluations"]}
+    added = {"logits": [], "manifests": [], "sources": [], "tests": before["evaluations"]}
     assert {table: len(rows) for table, rows in dump(path).items()} == {
         "trainings" if table == "runs" else table: len(rows) for table, rows in (before | added).items()
     }
@@ -170,6 +170,23 @@ def test_a_registry_of_schema_4_shows_the_recipes_that_it_had_and_one_text_of_ea
     assert len(sql(path, "SELECT * FROM tests")) == len(before["tests"]) == len(cells) + 2  # a seed, and a purged one
     make_registry(tmp_path / "new.db")
     assert schema(path) == schema(tmp_path / "new.db")
+
+
+def test_a_registry_of_schema_5_keeps_every_row_and_its_epochs_say_no_processor_seconds(tmp_path):
+    path = Path(shutil.copy(FIXTURES / "schema5.db", tmp_path / "experiments.db"))
+    was, before = columns(path), dump(path)
+    assert {table: len(rows) for table, rows in before.items() if rows} == {
+        "data": 1, "splits": 3, "trainings": 3, "sessions": 3, "epochs": 7, "evaluations": 2, "logits": 2, "weights": 2,
+        "checkpoints": 1, "tests": 2, "tags": 1,
+    }  # fmt: skip
+    (told,) = upgrade(path)
+    assert told.endswith(str(tmp_path / "experiments.schema-5.db"))
+    assert only(path, was) == before == dump(tmp_path / "experiments.schema-5.db")
+    make_registry(tmp_path / "new.db")
+    assert schema(path) == schema(tmp_path / "new.db")
+    with Registry(path) as registry:
+        epochs = [registry.epochs(run.id) for run in registry.runs()]
+    assert {epoch.processor_seconds for run in epochs for epoch in run} == {None}
 
 
 def test_its_weights_are_the_same_bytes_and_answer_as_they_did(old, tmp_path, pristine):

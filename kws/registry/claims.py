@@ -91,12 +91,13 @@ class Claimer(Registry):
         environment: Environment,
         tags: Iterable[str] = (),
         silent: str | None = None,
+        source: str | None = None,
     ) -> Claim:
         """Claim a recipe: it becomes this process's run if no equal run exists, or the equal run was cut off.
 
         With `retry`, also if that run failed. Also if its process cannot be observed from here and its last heartbeat
         is still `silent`: the one that the caller has watched for long enough. A process wrongly taken for dead gets a
-        RegistryError at its next epoch.
+        RegistryError at its next epoch. `source` is that of a network of the user's own.
         """
         with self._database.writing() as connection:
             sightings = self._sightings(connection)
@@ -117,7 +118,7 @@ class Claimer(Registry):
                     self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
             else:
                 size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-                new = self._start(connection, recipe, card, environment, **size)
+                new = self._start(connection, recipe, card, environment, source, **size)
                 self._tag(connection, new, tags)
                 claim = Claim(run=new, before=None, mine=True)
         if claim.mine:

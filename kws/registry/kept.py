@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kws.registry import sources
 from kws.registry.protocols import Connection
 from kws.registry.schema import TRUTHS
 
@@ -13,13 +14,14 @@ Rows = list[dict[str, Any]]
 
 @dataclass
 class Kept:
-    """A run's row, sessions and tags, its epochs by number, and its last checkpoint as (epoch, data)."""
+    """A run's row, sessions and tags, epochs by number, last checkpoint as (epoch, data), and its network's source."""
 
     run: dict[str, Any]
     sessions: Rows
     tags: Rows
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
     checkpoint: tuple[int, bytes] | None = None
+    sources: Rows = field(default_factory=list)
 
     @classmethod
     def of(cls, connection: Connection, key: int) -> Kept:
@@ -34,7 +36,8 @@ class Kept:
         epochs = {row["epoch"]: row for row in select("epochs")}
         (found,) = [*select("checkpoints"), None][:1]
         checkpoint = (found["epoch"], found["safetensors"]) if found else None
-        return cls(run, select("sessions"), select("tags"), epochs, checkpoint)
+        source = sources.rows_of(connection, run["recipe_json"])
+        return cls(run, select("sessions"), select("tags"), epochs, checkpoint, source)
 
     def record(self, row: dict[str, Any], checkpoint: bytes | None) -> None:
         """Remember an epoch's row and checkpoint; if the run repeats an epoch, later ones are forgotten."""

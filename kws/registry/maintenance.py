@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from kws.registry import sources
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -48,7 +49,7 @@ def info(path: Location) -> dict[str, Any]:
     }
 
 
-_COUNTED = (*BELONGINGS, "tests")
+_COUNTED = ("sources", *BELONGINGS, "tests")
 ALL, BEST, NONE = "all", "best", "none"  # which runs' weights a backup contains
 
 
@@ -95,7 +96,7 @@ def best_seeds(runs: Iterable[Run]) -> set[str]:
 
 
 def purge(path: Location, run_ids: list[str]) -> None:
-    """Remove runs for good, with data sets that no run needs any more, and free their space.
+    """Remove runs for good, with data sets and sources that no run needs any more, and free their space.
 
     Their entries in the ledger of tests stay.
     """
@@ -108,4 +109,5 @@ def purge(path: Location, run_ids: list[str]) -> None:
             unneeded = "NOT IN (SELECT data_fingerprint FROM trainings UNION SELECT data_fingerprint FROM evaluations)"
             for table, key in reversed(OF_DATA.items()):
                 connection.execute(f"DELETE FROM {table} WHERE {key} {unneeded}")  # noqa: S608 - as above
+            sources.drop_unneeded(connection)
         database.vacuum()

@@ -23,7 +23,7 @@ _RUN = (
 )
 _SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
 _EPOCHS = """
-SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds
+SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds, processor_seconds
 FROM epochs WHERE run_key = :key AND epoch >= :first ORDER BY epoch
 """
 _NEW = "SELECT key FROM trainings WHERE key > :last AND started_at >= :since AND deleted_at IS NULL"

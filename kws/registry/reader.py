@@ -16,7 +16,7 @@ from typing import Self
 
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import TEST, DataCard, Evaluation, Manifest
-from kws.registry import serialization
+from kws.registry import serialization, sources
 from kws.registry.location import Location
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection
@@ -118,6 +118,19 @@ class RegistryReader:
         raise UnknownRunError(
             f"there is no {kind} {reference!r} in {self.path}; `{listing}` shows the {len(found)} it has"
         )
+
+    def source(self, run_id: str) -> str | None:
+        """The source text of a run's network; None if the network is one of kws.
+
+        Raises RegistryError if the text is missing or does not have the SHA-256 that the recipe names.
+        """
+        with self.reading() as connection:
+            row = connection.execute(_RUN, {"key": self._key(connection, run_id)}).fetchone()
+            try:
+                found = sources.rows_of(connection, row["recipe_json"])
+            except RegistryError as error:
+                raise RegistryError(f"run {run_id} of {self.path} cannot be trusted: {error}") from None
+        return found[0]["source"] if found else None
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """A run's epochs in order."""

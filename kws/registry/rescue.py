@@ -79,6 +79,7 @@ class _Rescued(Registry):
         if evaluation:
             about["test_accuracy"] = evaluation.accuracy  # type: ignore[assignment]
         with self._database.writing() as connection:
+            put(connection, "sources", kept.sources)
             put(connection, "trainings", [kept.row() | about])
             key = self._key(connection, kept.run["id"])
 

@@ -97,5 +97,6 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+    processor_seconds: float | None = None  # of all threads of the process; None before schema 6
     iteration_losses: tuple[float, ...]
     iteration_accuracies: tuple[float, ...]

@@ -1,6 +1,6 @@
 """The schema's number, and which tables belong to a run or a data set. kws.registry.tables declares them all."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BELONGINGS = (
     "sessions",
     "tags",
@@ -11,5 +11,5 @@ BELONGINGS = (
     "checkpoints",
 )  # the tables with a run_key
 OF_DATA = {"data": "fingerprint", "splits": "data_fingerprint", "manifests": "data_fingerprint"}  # and their keys
-TABLES = (*OF_DATA, "trainings", *BELONGINGS, "tests")
+TABLES = (*OF_DATA, "sources", "trainings", *BELONGINGS, "tests")
 TRUTHS = ("git_dirty",)  # the boolean columns

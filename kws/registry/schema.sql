@@ -12,6 +12,13 @@ CREATE TABLE data (
     PRIMARY KEY (fingerprint)
 );
 
+CREATE TABLE sources (
+    sha256 VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    PRIMARY KEY (sha256)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE tests (
     split_fingerprint VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
@@ -98,6 +105,7 @@ CREATE TABLE epochs (
     validation_loss FLOAT NOT NULL,
     validation_accuracy FLOAT NOT NULL,
     milliseconds INTEGER NOT NULL,
+    processor_seconds FLOAT,
     iteration_losses BLOB NOT NULL,
     iteration_accuracies BLOB NOT NULL,
     PRIMARY KEY (run_key, epoch),

@@ -12,6 +12,12 @@ CREATE TABLE data (
     PRIMARY KEY (fingerprint)
 );
 
+CREATE TABLE sources (
+    sha256 TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (sha256)
+);
+
 CREATE TABLE tests (
     split_fingerprint TEXT COLLATE "C" NOT NULL,
     run_id TEXT COLLATE "C" NOT NULL,
@@ -96,6 +102,7 @@ CREATE TABLE epochs (
     validation_loss FLOAT NOT NULL,
     validation_accuracy FLOAT NOT NULL,
     milliseconds BIGINT NOT NULL,
+    processor_seconds FLOAT,
     iteration_losses BYTEA NOT NULL,
     iteration_accuracies BYTEA NOT NULL,
     PRIMARY KEY (run_key, epoch),

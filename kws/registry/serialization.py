@@ -20,7 +20,7 @@ from kws.registry.runs import Epoch, Run
 
 T = TypeVar("T")
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
-_EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+_EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "processor_seconds")
 _RUN = (
     "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
     "multiply_accumulates", "data_fingerprint",

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from kws.errors import LostConnectionError, RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
 from kws.recipe import Recipe
-from kws.registry import entries, serialization, view
+from kws.registry import entries, serialization, sources, view
 from kws.registry.environment import Environment
 from kws.registry.kept import Kept
 from kws.registry.location import Location
@@ -29,6 +29,7 @@ _ID_LENGTH = 8
 _AGAIN_SECONDS = 30.0
 P = ParamSpec("P")
 T = TypeVar("T")
+_TIMES = ("milliseconds", "processor_seconds")  # a repeated epoch may take another time
 
 _EPOCH = "SELECT * FROM epochs WHERE run_key = :run_key AND epoch = :epoch"
 _FORGET = "DELETE FROM epochs WHERE run_key = :run_key AND epoch >= :epoch"
@@ -95,17 +96,24 @@ class Registry(RegistryReader):
         note: str | None = None,
         rerun_of: str | None = None,
         multiply_accumulates: int | None = None,
+        source: str | None = None,
     ) -> str:
-        """Record a run that this process starts now; returns its id."""
+        """Record a run that this process starts now, with the source of a network of the user's own; returns its id."""
         with self._database.writing() as connection:
             about = {"name": name, "note": note, "rerun_of": rerun_of}
             size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-            run_id = self._start(connection, recipe, card, environment, **about, **size)
+            run_id = self._start(connection, recipe, card, environment, source, **about, **size)
         self._hold(run_id)
         return run_id
 
     def _start(
-        self, connection: Connection, recipe: Recipe, card: DataCard, environment: Environment, **columns: Any
+        self,
+        connection: Connection,
+        recipe: Recipe,
+        card: DataCard,
+        environment: Environment,
+        source: str | None,
+        **columns: Any,
     ) -> str:
         run_id = _new_id()
         values = columns | {
@@ -117,6 +125,8 @@ class Registry(RegistryReader):
             "milliseconds": 0,
         }
         entries.keep_card(connection, card)
+        if source is not None:
+            sources.keep(connection, source)
         view.require_columns(connection)
         entries.insert(
             connection, "trainings", values | serialization.of_recipe(recipe) | dataclasses.asdict(environment)
@@ -193,7 +203,7 @@ class Registry(RegistryReader):
                 key = self._key(connection, run_id)
                 row = serialization.of_epoch(key, epoch, round(1000 * epoch.seconds))
                 known = connection.execute(_EPOCH, row).fetchone()
-                if known and any(known[name] != row[name] for name in row if name != "milliseconds"):
+                if known and any(known[name] != row[name] for name in row if name not in _TIMES):
                     connection.execute(_FORGET, row)
                     connection.execute(_TIME_LEFT, row)
                     known = None

@@ -3,6 +3,7 @@
     data          a data set by its fingerprint: source, classes, front end, mean and standard deviation
     splits        one split of a data set: its number of clips, clips per class, and labels
     manifests     every clip of a split: path, digest, speaker, time of modification, duration
+    sources       the source text of a network that is the user's own, by its SHA-256; a recipe names it
     trainings     one training: its recipe, data, environment, status and times
     runs          not a table: a view of trainings with the recipe's values as columns
     sessions      one process that worked on a run: the first, and each that resumed it
@@ -78,6 +79,16 @@ class ManifestRow(SQLModel, table=True):
     speakers: bytes | None = Field(sa_column=Column(LargeBinary))
     modified_ns: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     seconds: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SourceRow(SQLModel, table=True):
+    """The source text that a recipe's own network is made of; the recipe's JSON has its SHA-256."""
+
+    __tablename__ = "sources"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    sha256: str = Field(primary_key=True)
+    source: str
 
 
 class _Training(SQLModel):
@@ -168,7 +179,7 @@ class TagRow(SQLModel, table=True):
 
 
 class EpochRow(SQLModel, table=True):
-    """One epoch of a run."""
+    """One epoch of a run; `processor_seconds` are those of all threads of its process, NULL before schema 6."""
 
     __tablename__ = "epochs"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -180,6 +191,7 @@ class EpochRow(SQLModel, table=True):
     validation_loss: float
     validation_accuracy: float
     milliseconds: int
+    processor_seconds: float | None = None
     iteration_losses: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     iteration_accuracies: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 

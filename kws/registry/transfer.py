@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
+from kws.registry import sources
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -31,6 +32,7 @@ from kws.registry.schema import BELONGINGS, OF_DATA, TABLES, TRUTHS
 from kws.registry.selection import Selection
 
 _LONGEST_ID = 32
+_SOURCES = "SELECT sha256 FROM sources ORDER BY sha256"
 Rows = list[dict[str, Any]]
 
 
@@ -57,6 +59,7 @@ def _require_sound(registry: RegistryReader, run: Run) -> None:
     if not (run.id.isascii() and run.id.isalnum() and len(run.id) <= _LONGEST_ID and run.status in STATUSES):
         raise RegistryError(f"{registry.path} is damaged: run {run.id!r} has an id or a status that cannot be")
     registry.card(run.data_fingerprint)
+    registry.source(run.id)
     for card, evaluation in registry.evaluations(run.id):
         registry.logits(run.id, card.fingerprint, evaluation.split)
     registry.epochs(run.id)
@@ -109,7 +112,10 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
 def _read(
     connection: Connection, run_id: str, names: Mapping[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]:
-    """A run's row, the rows that belong to it, and those of the data sets it needs; only the columns in `names`."""
+    """A run's row, the rows that belong to it, and those of the data sets and the source that it needs.
+
+    They have only the columns in `names`.
+    """
 
     def select(table: str, where: str, value: Any) -> Rows:
         return read_rows(connection, table, names[table], where, value)
@@ -128,7 +134,7 @@ def _read(
     }
     if len(data["data"]) < len(needed):
         raise RegistryError(f"run {run_id} was on data that is not in its registry, and cannot be copied")
-    return run, belongings, data
+    return run, belongings, data | {"sources": sources.rows_of(connection, run["recipe_json"])}
 
 
 def read_rows(connection: Connection, table: str, names: Sequence[str], where: str, value: Any) -> Rows:
@@ -225,6 +231,8 @@ def copy_all(
         for table, key in OF_DATA.items():
             for row in there.execute("SELECT fingerprint FROM data ORDER BY fingerprint").fetchall():
                 put(here, table, read_rows(there, table, names[table], key, row["fingerprint"]))
+        for row in there.execute(_SOURCES).fetchall():
+            put(here, "sources", read_rows(there, "sources", names["sources"], "sha256", row["sha256"]))
         for row in there.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():  # also of purged runs
             put(here, "tests", read_rows(there, "tests", names["tests"], "run_id", row["run_id"]))
         return copy_runs(there, here, track(ids, len(ids), "copying"), source=source)
@@ -247,6 +255,8 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
     for row in connection.execute("SELECT fingerprint FROM data ORDER BY fingerprint").fetchall():
         for table, key in OF_DATA.items():
             take(table, key, row["fingerprint"], "")
+    for row in connection.execute(_SOURCES).fetchall():
+        take("sources", "sha256", row["sha256"], "")
     for row in connection.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():
         take("tests", "run_id", row["run_id"], "")
     keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM trainings")}

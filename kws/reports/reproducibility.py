@@ -20,6 +20,7 @@ _BITS = (
     "git_commit",
     "git_dirty",
 )
+_UNTIMED: Any = {"seconds": 0.0, "processor_seconds": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def compare(registry: RegistryReader, first: Run, again: Run) -> Sameness:
     differing = (
         old.epoch
         for old, new in zip(*epochs, strict=False)
-        if dataclasses.replace(old, seconds=0.0) != dataclasses.replace(new, seconds=0.0)
+        if dataclasses.replace(old, **_UNTIMED) != dataclasses.replace(new, **_UNTIMED)
     )
     shorter = min(map(len, epochs)) + 1 if len(epochs[0]) != len(epochs[1]) else None
     answers = [

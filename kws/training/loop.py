@@ -115,7 +115,7 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
     schedule, averaging = _module(SCHEDULE, recipe.schedule), _module(AVERAGING, recipe.averaging)
     steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
     for epoch in range(training.epoch + 1, recipe.epochs + 1):
-        start = time.perf_counter()
+        start, start_of_processor = time.perf_counter(), time.process_time()
         iterations = []
         for batch in torch.randperm(len(train), generator=training.shuffling).split(recipe.batch_size):
             training.iteration = iteration = training.iteration + 1
@@ -152,6 +152,7 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
             validation_loss=held_out.objective,
             validation_accuracy=held_out.accuracy,
             seconds=time.perf_counter() - start,
+            processor_seconds=time.process_time() - start_of_processor,
             iterations=tuple(iterations),
         )
 

@@ -65,7 +65,7 @@ def test_it_is_upgraded_with_every_row_and_has_the_tables_of_a_new_one(old, serv
         "DROP VIEW runs",
         "DROP TABLE tests, manifests, logits, evaluations, epochs, sessions, tags, weights, checkpoints, trainings",
     )
-    sql(old, "DROP TABLE splits, data, kws_registry")
+    sql(old, "DROP TABLE splits, data, sources, kws_registry")
     make_registry(old)
     assert upgraded == shape(old)
 

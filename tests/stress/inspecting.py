@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _CHILDREN = ("sessions", "tags", "epochs", "evaluations", "weights", "checkpoints")
-_TIMES = {"run_key", "milliseconds", "evaluated_at"}
+_TIMES = {"run_key", "milliseconds", "processor_seconds", "evaluated_at"}
 
 
 def damage(path: Path) -> list[str]:

@@ -40,7 +40,7 @@ UPDATE trainings SET started_at = '2026-01-01T00:00:00.000+00:00', milliseconds 
     cpu = 'A processor', git_commit = NULL, git_dirty = NULL, command = 'kws train', platform = 'Linux x86_64';
 UPDATE trainings SET ended_at = '2026-01-01T00:01:00.000+00:00' WHERE ended_at IS NOT NULL;
 UPDATE trainings SET deleted_at = '2026-01-01T00:02:00.000+00:00' WHERE deleted_at IS NOT NULL;
-UPDATE epochs SET milliseconds = 100;
+UPDATE epochs SET milliseconds = 100, processor_seconds = 0.1;
 UPDATE evaluations SET evaluated_at = '2026-01-01T00:01:00.000+00:00';
 UPDATE sessions SET started_at = '2026-01-01T00:00:00.000+00:00', heartbeat_at = '2026-01-01T00:00:00.000+00:00',
     host = 'another', boot = 'boot', pid = 1, process_started = '1';
