@@ -45,13 +45,14 @@ def plot(
     KINDS
 
     Optimizers, convergence and size draw all finished runs, or those that --where, --tag, --data and --since choose, or
-    the RUNs that are named; of these the largest group on the same data under the same conditions.
+    the RUNs that are named; of these the largest group on the same data. Optimizers and convergence draw runs under the
+    same conditions alone, and where nothing is chosen and there are such runs, those of Table 1.
 
     Example: kws plot last --out curves.pdf
     """
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
-    from kws.reports import drawing, figures
+    from kws.reports import drawing, figures, scope
 
     chosen = any(option is not None for option in (where, tag, data, since))
     if not runs and not figures.about_many(kind.value):
@@ -67,7 +68,10 @@ def plot(
             named = {run.id: run for run in map(registry.run, dict.fromkeys(runs))}
         else:
             selection = options.selection(where=where, tags=tag, data=data, since=since)
-            named = {run.id: run for run in registry.runs(selection)}
+            every = registry.runs(selection)
+            if kind.value in figures.OF_TABLE_1 and not chosen:
+                every = list(scope.of_the_report(registry, every).runs)
+            named = {run.id: run for run in every}
         drawn = figures.draw(kind.value, registry, list(named.values()), drawing.STYLES[style.value])
     path = out or Path(f"{_name(kind.value, list(named) if runs else [])}.png")
     drawing.save(drawn, path, drawing.STYLES[style.value])

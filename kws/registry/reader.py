@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -32,7 +32,11 @@ _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
-_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
+_PROCESSOR_SECONDS = """
+SELECT sum(processor_seconds) AS seconds, count(*) - count(processor_seconds) AS unknown FROM epochs
+WHERE run_key = :key
+"""
+_JUDGED = "SELECT DISTINCT recipe FROM tests WHERE split_fingerprint = :fingerprint"
 _LOOKED_AT = """
 SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
 WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
@@ -144,6 +148,12 @@ class RegistryReader:
             found = connection.execute(_ACCURACIES, {"key": self._key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
 
+    def processor_seconds(self, run_id: str) -> float | None:
+        """What all threads of a run's processes took of the processor in its epochs; None if that is not recorded."""
+        with self.reading() as connection:
+            row = connection.execute(_PROCESSOR_SECONDS, {"key": self._key(connection, run_id)}).fetchone()
+            return None if row["unknown"] or row["seconds"] is None else float(row["seconds"])
+
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
         """A run's evaluations, each with the card of its data set."""
         with self.reading() as connection:
@@ -176,14 +186,14 @@ class RegistryReader:
             about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
             return connection.execute(_LOOKED_AT, about).fetchone() is not None
 
-    def recipes_judged(self, split_fingerprint: str) -> int:
-        """How many recipes have been evaluated on a split so far.
+    def recipes_judged(self, split_fingerprint: str, *, apart: Collection[str] = ()) -> int:
+        """How many recipes have been evaluated on a split so far, but for those whose cells are `apart`.
 
         Runs that differ only in their seed, or in what decides bits alone, share one recipe. Purged runs count, too.
         """
         with self.reading() as connection:
-            (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
-            return int(judged)
+            judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
+        return len({row["recipe"] for row in judged} - {*apart})
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""

@@ -23,6 +23,7 @@ from kws.reports.text_tables import Grid, grids
 
 SCHEMA = 2
 _CONDITIONS = tuple(each.name for each in own_options() if each.condition)
+_BESIDE = ("preset", "validation_accuracy", "multiply_accumulates", "seconds", "processor_seconds")
 
 
 def markdown(tables: list[Table], *, with_runs: bool = False) -> str:
@@ -49,12 +50,18 @@ def _escape_markdown(text: str) -> str:
 def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
     """One line per cell, percentages as fractions; with the report's figures if a table has them."""
     papers = any(table.paper for table in tables)
-    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields(), *["reported"] * papers])]
+    more = _BESIDE if any(table.beside for table in tables) else ()
+    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields(), *more, *["reported"] * papers])]
     for table in tables:
-        about = [table.metric.name, table.data, table.data_fingerprint, *map(table.conditions.get, _CONDITIONS)]
+        about = [table.metric.name, table.data, table.data_fingerprint]
         for cell in table.cells:
-            values = [_joined(getattr(cell, field)) for field in _fields()]
-            lines.append(_line([*about, *values, *[table.paper and table.paper.reported(cell)] * papers]))
+            beside = table.beside.get(cell.row)
+            conditions = map(beside.recipe.values.get if beside else table.conditions.get, _CONDITIONS)
+            values = [
+                *(_joined(getattr(cell, field)) for field in _fields()),
+                *(getattr(beside, name) for name in more),
+            ]
+            lines.append(_line([*about, *conditions, *values, *[table.paper and table.paper.reported(cell)] * papers]))
     return "".join(lines)
 
 
@@ -95,9 +102,18 @@ def _record(table: Table) -> dict[str, Any]:
         "caption": table.caption,
         "notes": table.notes,
         "tested": table.tested,
-        "cells": [_finite(dataclasses.asdict(cell)) for cell in table.cells],
+        "cells": [_finite(dataclasses.asdict(cell)) | _beside(table, cell) for cell in table.cells],
         **({"paper": _of_paper(table.paper)} if table.paper else {}),
     }
+
+
+def _beside(table: Table, cell: Cell) -> dict[str, Any]:
+    """What a leaderboard says of a cell's recipe, and its values but for those that say where it was trained."""
+    if not (beside := table.beside.get(cell.row)):
+        return {}
+    own = {each.name for each in own_options() if each.role or each.bits}
+    values = {name: value for name, value in beside.recipe.values.items() if value is not None and name not in own}
+    return {**{name: getattr(beside, name) for name in _BESIDE}, "recipe": values}
 
 
 def _of_paper(paper: Paper) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Decisions:
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.events import TEST
@@ -43,8 +43,12 @@ def tables(
     columns: str = "opt",
     metric: Metric = METRICS["test-accuracy"],
     test: bool = True,
+    apart: Collection[str] = (),
 ) -> list[Table]:
-    """The tables of these runs, ordered by data set and conditions."""
+    """The tables of these runs, ordered by data set and conditions.
+
+    Recipes whose cells are `apart` do not count among those that the test split has judged; see kws.reports.scope.
+    """
     equal = tuple(name for name in _EQUAL if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
@@ -53,29 +57,43 @@ def tables(
             groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
     answers = Predictions(registry)
     made = (
-        _table(answers, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
+        table_of(
+            answers,
+            group,
+            metric,
+            labels.titles(group, rows, columns),
+            lambda run: (labels.order(run, rows), labels.order(run, columns)),
+            conditions=dict(zip(equal, key[2:], strict=True)),
+            test=test,
+            apart=apart,
+        )
         for key, group in sorted(groups.items())
     )
     return [table for table in made if table.cells]
 
 
-def _table(
+def table_of(
     answers: Predictions,
-    runs: list[Run],
-    rows: str,
-    columns: str,
+    runs: Sequence[Run],
     metric: Metric,
-    conditions: dict[str, Any],
+    place_of: Callable[[Run], Place],
+    order_of: Callable[[Run], tuple[Any, Any]],
+    *,
+    conditions: Mapping[str, Any],
     test: bool,
+    apart: Collection[str] = (),
 ) -> Table:
+    """One table of finished runs on one data set, the oldest first: a run's row and column, and how these are sorted.
+
+    Runs in one place must be of one cell.
+    """
     by_cell: dict[Place, dict[int, Run]] = {}
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
-    place_of = labels.titles(runs, rows, columns)
     for run in runs:
         row, column = place_of(run)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
-        order_of_rows[row], order_of_columns[column] = labels.order(run, rows), labels.order(run, columns)
+        order_of_rows[row], order_of_columns[column] = order_of(run)
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
         for place, seeds in by_cell.items()
@@ -91,7 +109,8 @@ def _table(
     tested = test and metric.name == METRICS["test-accuracy"].name and len(values) > 1
     differences = differences_of(samples, by_cell) if tested else {}
     p_values = told_from_best(means, differences) if tested else {}
-    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST]) if metric.of_test else 0
+    about: dict[str, Any] = {"apart": apart} if apart else {}
+    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST], **about) if metric.of_test else 0
     cells = []
     for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each)):
         for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each)):
