@@ -446,9 +446,10 @@ def test_a_seed_that_never_reached_an_accuracy_is_counted_and_never_averaged_awa
     assert [(cell.reached, cell.n, cell.mean) for cell in by_arch.values()] == [(2, 3, 7.0), (2, 3, 7.0), (0, 3, inf)]
     assert all(cell.low is cell.std is cell.interval_over is None for cell in table.cells)
     assert [cell.best for cell in table.cells] == [True, True, False]
-    shown = ok("compare", "--metric", "epochs-to-reach", "--reach", 0.9, "--format", "markdown")
+    asked = ("compare", "--where", "true", "--metric", "epochs-to-reach", "--reach", 0.9)
+    shown = ok(*asked, "--format", "markdown")
     assert "7.0 (2 of 3 reached it)" in shown and "not reached (0 of 3 reached it)" in shown
-    said = json.loads(ok("compare", "--metric", "epochs-to-reach", "--reach", 0.9, "--format", "json"))
+    said = json.loads(ok(*asked, "--format", "json"))
     assert [cell["mean"] for cell in said["tables"][0]["cells"]] == [7.0, 7.0, None]
     assert said["tables"][0]["cells"][0]["values"] == [None, 7.0, 7.0]
 

@@ -1,6 +1,8 @@
 """Decides which runs may share a figure: those of one table of kws.reports.table1, so data and conditions never mix.
 
 Decisions:
+- A figure of whole recipes, as accuracy against size, may show those of a leaderboard: on the same data, each under its
+  own conditions.
 - If runs make several tables, the one with the most runs is drawn, and the figure states how many of the runs these
   are. If two have as many, the choice is ambiguous, and the user is asked.
 - A seed counts once, by its latest finished run, as in the table.
@@ -17,6 +19,7 @@ from kws.recipe import FINAL, Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
 from kws.reports.cells import Cell
+from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS
 from kws.reports.table import Table
 from kws.reports.table1 import tables
@@ -43,13 +46,16 @@ class Group:
         return f"{conditions(self.table)}, {n} seed{'' if seeds[-1] == 1 else 's'} each{left_out}"
 
 
-def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
+def taken(registry: RegistryReader, runs: Iterable[Run], *, of_all_recipes: bool = False) -> Group:
     """The largest group of finished runs that may share a figure.
 
-    Raises RegistryError if there is none, or if two are equally large.
+    With `of_all_recipes` runs under different conditions may: if they would make several tables, those of each data set
+    are one group. Raises RegistryError if there is none, or if two are equally large.
     """
     finished = [run for run in runs if run.status == FINISHED]
     found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
+    if of_all_recipes and len(found) > 1:
+        found = sorted(leaderboards(registry, finished, test=False), key=_size, reverse=True)
     if not found and finished:
         raise RegistryError(f"no run for this figure is tested; `kws test {finished[-1].id}` tests one of them")
     if not found:
@@ -136,6 +142,8 @@ def conditions(table: Table) -> str:
     """The data and the conditions equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
     conditions = table.conditions
     about = [f"{table.data} ({table.data_fingerprint[:8]})"]
+    if not conditions:  # each recipe has its own
+        return about[0]
     about.append(f"{conditions['epochs']} epoch{'' if conditions['epochs'] == 1 else 's'}")
     text = f"{', '.join(about)} in minibatches of {conditions['batch_size']:,}"
     if conditions["precision"] != Recipe.precision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 import sys
@@ -18,6 +19,7 @@ from matplotlib.text import Text
 
 from kws.errors import RegistryError
 from kws.recipe import OPTIMIZER
+from kws.recipe.presets import preset
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.registry.store import Registry
@@ -232,7 +234,7 @@ def test_a_line_of_convergence_ends_where_one_seed_does_not_follow(tmp_path):
 
 
 def test_size_has_a_point_a_cell_with_its_interval(ledger):
-    (axes,) = usual("size", ledger).axes
+    (axes,) = draw("size", ledger[0], *ledger[1].values()).axes  # of one table
     with RegistryReader(ledger[0]) as registry:
         table = max(tables(registry, registry.runs()), key=lambda table: len(table.runs))
     cells = {(cell.arch, cell.opt): cell for cell in table.cells}
@@ -250,6 +252,30 @@ def test_size_has_a_point_a_cell_with_its_interval(ledger):
     assert looks[f"{FC}, SGD"][0] == looks[f"{CNN}, SGD"][0] != looks[f"{CNN}, Adam"][0]
     assert looks[f"{FC}, SGD"][1] == looks[f"{FC}, Adam"][1] != looks[f"{CNN}, Adam"][1]
     assert {"Convolutional\n346,067", "Fully-connected\n567,171"} <= {text.get_text() for text in axes.texts}
+
+
+def test_size_shows_the_recipes_of_a_leaderboard_each_with_its_name_beside_its_point(tmp_path):
+    sizes = {"fast": 64_739, "small": 7_880, "best": 64_739, "large": 143_619, "gru-report": 70_531}
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for number, (name, size) in enumerate(sizes.items()):
+            made = preset(name).recipe
+            for seed in SEEDS:
+                run_id = start(registry, dataclasses.replace(made, seed=seed), CARD, parameters=size)
+                registry.finish(run_id, make_evaluation(CARD, wrong=number + seed % 2), CARD, WEIGHTS)
+        for arch, opt in CELLS:
+            for seed in SEEDS:
+                record(registry, make_recipe(arch, opt, seed=seed, epochs=2), [0.4, 0.6], wrong=6)
+    drawn = draw("size", tmp_path / "runs.db")
+    (axes,) = drawn.axes
+    points = {bar.lines[0].get_xydata()[0][0] for bar in axes.containers}
+    assert len(axes.containers) == len(sizes) + len(CELLS) and points == {*sizes.values(), *PARAMETERS.values()}
+    drawn.draw_without_rendering()
+    names = {text.get_text(): text.get_window_extent() for text in axes.texts if text.get_text()}
+    assert {*sizes} <= {*names}
+    assert not [1 for one, other in itertools.combinations(names.values(), 2) if one.overlaps(other)]
+    assert all(axes.get_window_extent().containsx(x) for box in names.values() for x in (box.x0, box.x1))
+    legend = {handle.get_label() for handle in drawn.legends[0].legend_handles}
+    assert {"SGD", "Adam", "AdamW", "Fully-connected", "Convolutional", "GRU", "TC-ResNet"} <= legend
 
 
 def counted(*wrong: int) -> np.ndarray:
@@ -432,7 +458,7 @@ def test_without_finished_runs_the_next_command_is_named(tmp_path, kind):
     assert "has no finished runs for this figure" in one_sentence(kind, tmp_path / "runs.db")
 
 
-@pytest.mark.parametrize("kind", MANY)
+@pytest.mark.parametrize("kind", [kind for kind in MANY if kind != "size"])
 def test_of_two_groups_as_large_none_is_guessed(tmp_path, kind):
     with Registry(tmp_path / "runs.db", create=True) as registry:
         for epochs in (1, 2):
@@ -441,6 +467,15 @@ def test_of_two_groups_as_large_none_is_guessed(tmp_path, kind):
     assert "--data or --where" in said
     assert "1 epoch in minibatches" in said
     assert "2 epochs in minibatches" in said
+
+
+def test_of_two_data_sets_with_as_many_runs_none_is_guessed_for_a_figure_of_sizes(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for source in ("here", "there"):
+            for epochs in (1, 2):
+                record(registry, make_recipe(epochs=epochs), [0.5] * epochs, card=make_card(source, clips=24))
+    said = one_sentence("size", tmp_path / "runs.db")
+    assert "--data or --where" in said and "here (" in said and "there (" in said
 
 
 @pytest.mark.parametrize("kind", ["optimizers", "convergence"])
