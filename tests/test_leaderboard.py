@@ -12,10 +12,8 @@ from typing import ClassVar
 import pytest
 from commands import kws, ok, refused, sql
 from ledger import (
-    ENVIRONMENT,
     Cards,
     make_card,
-    make_epochs,
     make_recipe,
     make_registry,
     make_run,
@@ -25,8 +23,9 @@ from ledger import (
 
 from kws.recipe import Recipe
 from kws.recipe.presets import preset, presets
+from kws.registry.runs import Curve
 from kws.registry.store import Registry
-from kws.reports import caveats, labels
+from kws.reports import labels
 from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS
 from kws.reports.text_tables import grids
@@ -39,8 +38,14 @@ class Timed(Cards):
 
     seconds: ClassVar[dict[str, float]] = {}
 
-    def processor_seconds(self, run_id: str) -> float | None:
-        return self.seconds.get(run_id)
+    def curve(self, run_id: str) -> Curve:
+        known = self.seconds.get(run_id)
+        return Curve(
+            validation_accuracies=(0.9,), seconds=(1.0,), processor_seconds=None if known is None else (known,)
+        )
+
+    def processors(self, run_id: str) -> tuple[str, ...]:
+        return ("Another",) if run_id == "there" else ("A processor",)
 
 
 def board(*runs, seconds=(), **options):
@@ -72,7 +77,7 @@ def test_rows_are_recipes_whatever_their_conditions_and_the_best_is_first():
     assert [round(cell.mean, 9) for cell in table.cells] == [0.98, 0.96, 0.93]
     assert [(cell.n, cell.best) for cell in table.cells] == [(3, True), (2, False), (1, False)]
     assert {cell.column for cell in table.cells} == {"Test accuracy"}
-    assert table.conditions == {}
+    assert not {"epochs", "batch_size"} & table.conditions.keys()
 
 
 def test_where_less_is_better_the_least_is_first():
@@ -115,6 +120,13 @@ def test_a_recipe_that_is_no_preset_goes_by_what_tells_it_apart():
     assert last.endswith("epochs 5, batch size 64")
 
 
+def test_names_state_the_conditions_that_differ_and_the_caption_those_that_do_not():
+    runs = [run_of(make_recipe(epochs=30), "a"), run_of(make_recipe(epochs=30, batch_size=64, until=0.9), "b")]
+    table = board(*runs)
+    assert {*table.rows} == {"report with epochs 30", "Convolutional, Adam, epochs 30, batch size 64, until 0.9"}
+    assert table.caption.startswith("Test accuracy after 30 epochs, on ")
+
+
 def test_no_two_recipes_share_a_name_however_close_they_are():
     recipes = [make_recipe(opt="adam", learning_rate=0.001 * (1 + k * 1e-9)) for k in range(4)]
     called = labels.of_cells(recipes)
@@ -147,24 +159,13 @@ def test_a_time_that_one_seed_does_not_have_is_no_mean_of_the_others():
     assert [dict(zip(grid.columns, row, strict=True))["processor"] for row in grid.rows] == ["\u2013", "3.0 s"]
 
 
-def test_processor_seconds_are_the_sum_over_epochs_if_each_has_some(registry):
-    whole, part = start(registry), start(registry)
-    for run, known in ((whole, (1.5, 2.0)), (part, (1.5, None))):
-        for epoch, seconds in zip(make_epochs(2), known, strict=True):
-            registry.record(run, dataclasses.replace(epoch, processor_seconds=seconds))
-    assert registry.processor_seconds(whole) == 3.5
-    assert registry.processor_seconds(part) is None
-    assert registry.processor_seconds(start(registry)) is None
-
-
 def test_times_by_other_means_are_said_to_be_not_comparable():
-    here = run_of(BEST, "here")
-    there = dataclasses.replace(here, environment=dataclasses.replace(ENVIRONMENT, cpu="Another"))
-    assert caveats.of_times([here, here]) == ()
+    here, there = run_of(BEST, "here"), run_of(dataclasses.replace(BEST, seed=1), "there")
     assert board(here).notes == ()
-    for other in (there, run_of(dataclasses.replace(BEST, threads=2), "threads")):
-        (note,) = caveats.of_times([here, other])
-        assert note.startswith("times are not comparable") and "1 thread of A processor (cpu)" in note
+    (note,) = (note for note in board(here, there).notes if "times" in note)
+    assert note.startswith("times are not of one machine and cannot be compared: 1 run on A processor")
+    same, another = board(here, there, metric=METRICS["seconds"]).notes, board(here, there).notes
+    assert len([note for note in same if "times" in note]) == len([note for note in another if "times" in note]) == 1
 
 
 def test_minibatches_that_recipes_choose_are_no_caveat_about_micro_batches():

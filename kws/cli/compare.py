@@ -11,7 +11,7 @@ import typer
 from kws.cli import options
 from kws.errors import RecipeError
 from kws.recipe import NETWORK, OPTIMIZER, current_name, names
-from kws.reports.metrics import NAMES
+from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
 
 
@@ -58,12 +58,16 @@ def compare(
         str, typer.Option(metavar="NAME", callback=field, autocompletion=complete_field, help="What makes columns.")
     ] = OPTIMIZER.option,
     metric: Annotated[Metric, typer.Option(help="What a cell shows.")] = TEST_ACCURACY,
-    reach: Annotated[
+    target: Annotated[
         float,
         typer.Option(
-            min=0, max=1, callback=options.number, help="The validation accuracy that epochs-to-reach waits for."
+            *("--target", "--reach"),
+            min=0,
+            max=1,
+            callback=options.number,
+            help="The validation accuracy that metrics ending in -to-reach wait for.",
         ),
-    ] = 0.9,
+    ] = TARGET,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test which cells can be told from the best.")] = True,
     leaderboard: Annotated[
         bool,
@@ -113,13 +117,14 @@ def compare(
     if leaderboard and (others := typed & {"rows", "columns", "paper"}):
         raise RecipeError(f"--leaderboard is a table of its own; leave out --{min(others)}")
     from kws.registry.reader import RegistryReader
+    from kws.registry.runs import FINISHED
     from kws.reports import formats, metrics, scope
     from kws.reports.leaderboard import leaderboards
     from kws.reports.table1 import tables
 
     with RegistryReader(db) as registry:
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
-        shown = metrics.metric(metric.value, reach=reach)
+        shown = metrics.metric(metric.value, target=target)
         of = scope.Scope(runs=tuple(chosen))
         if leaderboard:
             found = leaderboards(registry, chosen, metric=shown, test=test or check is not None)
@@ -156,7 +161,9 @@ def compare(
     if awaiting:
         runs_are = "1 finished run is" if awaiting == 1 else f"{awaiting:,} finished runs are"
         typer.echo(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once", err=True)
-    if not found and not awaiting:
+    if not found and any(run.status == FINISHED for run in chosen) and not awaiting:
+        typer.echo(f"{db} has no finished run whose {metric.value} is known; try another --metric", err=True)
+    elif not found and not awaiting:
         asked = any(option is not None for option in (where, tag, data, since))
         what = "no finished runs that these options choose" if asked else "no finished runs yet"
         typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from kws.recipe import Recipe
+from kws.recipe import Recipe, has_rule
 from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
@@ -130,7 +130,8 @@ def _show(status: PlanStatus, jobs: int, where: str, seconds: float | None) -> N
     if seconds is None:
         console.say("estimated time: unknown until a run of each network has been timed")
     elif seconds:
-        console.say(f"estimated time: {duration(seconds)}")
+        most = "at most " if any(map(has_rule, status.plan)) else ""
+        console.say(f"estimated time: {most}{duration(seconds)}")
 
 
 def _failed_before(status: PlanStatus, retry: bool) -> list[Ended]:

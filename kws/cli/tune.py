@@ -12,9 +12,10 @@ from kws.sweeps.plan import several
 
 _EPOCHS = 20
 _OWN = ("epochs", "seed")
+_LEVELLING = "until"  # all trials that reach it would be as good as each other
 
 
-@recipe_options.taking_recipe(recipe_options.RANGE, without=_OWN)
+@recipe_options.taking_recipe(recipe_options.RANGE, without=(*_OWN, _LEVELLING))
 def tune(
     context: typer.Context,
     trials: Annotated[int, typer.Option(help="Trials in all, those that are there already among them.")] = 50,
@@ -62,6 +63,11 @@ def tune(
     typed = recipe_options.typed(given, settings)
     if start is None and "arch" not in typed:
         raise typer.BadParameter("Missing option '--arch'", ctx=context)
+    if _LEVELLING in typed:
+        raise RecipeError(
+            f"`until` (={typed[_LEVELLING]}) would end all good trials at one accuracy, and none would be the best; "
+            "leave it out, or use --patience"
+        )
     jobs = max(cores() // options.chosen_threads(typed.get("threads"), cores()), 1) if jobs is None else jobs
     at_least("jobs", jobs, 1)
     here = recipe_options.resolved(typed, jobs=jobs)

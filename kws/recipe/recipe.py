@@ -18,7 +18,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
-from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, plain
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, plain, share
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
@@ -65,6 +65,12 @@ class Recipe:
         condition=True,
         flags=("--select",),
     )
+    until: float | None = option(
+        None, "End after the first epoch with this validation accuracy.", absent=None, check=share, condition=True
+    )
+    patience: int | None = option(
+        None, "End after as many epochs without a better validation accuracy.", absent=None, check=count, condition=True
+    )
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
@@ -78,7 +84,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for each in own_options():
-            each.require(getattr(self, each.name))
+            each.require(value := getattr(self, each.name))
+            object.__setattr__(self, each.name, each.exact(value))
 
     @classmethod
     def of(cls, *, ignoring: bool = False, **given: Any) -> Recipe:

@@ -6,6 +6,8 @@ The queries are plain SQL, so that reading needs neither SQLModel nor its tables
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import struct
 import zlib
 from collections.abc import Collection, Iterator
@@ -20,7 +22,7 @@ from kws.registry import serialization, sources
 from kws.registry.location import Location
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection
-from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run, Sighting
+from kws.registry.runs import LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
 _ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
@@ -30,12 +32,10 @@ _TAGS = "SELECT tag FROM tags WHERE run_key = :key"
 _KEY = "SELECT key FROM trainings WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
+_CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
+_ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
-_PROCESSOR_SECONDS = """
-SELECT sum(processor_seconds) AS seconds, count(*) - count(processor_seconds) AS unknown FROM epochs
-WHERE run_key = :key
-"""
 _JUDGED = "SELECT DISTINCT recipe FROM tests WHERE split_fingerprint = :fingerprint"
 _LOOKED_AT = """
 SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
@@ -148,11 +148,25 @@ class RegistryReader:
             found = connection.execute(_ACCURACIES, {"key": self._key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
 
-    def processor_seconds(self, run_id: str) -> float | None:
-        """What all threads of a run's processes took of the processor in its epochs; None if that is not recorded."""
+    def curve(self, run_id: str) -> Curve:
+        """A run's validation accuracies with the training and processor seconds until then."""
         with self.reading() as connection:
-            row = connection.execute(_PROCESSOR_SECONDS, {"key": self._key(connection, run_id)}).fetchone()
-            return None if row["unknown"] or row["seconds"] is None else float(row["seconds"])
+            rows = connection.execute(_CURVE, {"key": self._key(connection, run_id)}).fetchall()
+        processor = [row["processor_seconds"] for row in rows]
+        return Curve(
+            validation_accuracies=tuple(float(row["validation_accuracy"]) for row in rows),
+            seconds=tuple(each / 1000 for each in itertools.accumulate(row["milliseconds"] for row in rows)),
+            processor_seconds=None if None in processor else tuple(itertools.accumulate(processor)),
+        )
+
+    def processors(self, run_id: str) -> tuple[str, ...]:
+        """The processors that a run was trained on, that of its first session first."""
+        run = self.by_id(run_id)
+        with self.reading() as connection:
+            found = connection.execute(_ELSEWHERE, {"key": self._key(connection, run_id)}).fetchall()
+        with self._naming(run_id):
+            later = [str(json.loads(row["environment"])["cpu"]) for row in found]
+        return tuple(dict.fromkeys([run.environment.cpu, *later]))
 
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
         """A run's evaluations, each with the card of its data set."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from kws.recipe import own_options
-from kws.registry.runs import Run
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import Run, counted
+from kws.reports.metrics import Metric
 
+_MACHINES = 4  # that a note names
 _ENVIRONMENT = {
     "kws_version": "versions of kws",
     "torch_version": "versions of PyTorch",
@@ -48,12 +52,39 @@ def _derived_from(run: Run) -> tuple[object, ...]:
     return run.recipe.arch, run.recipe.batch_size, run.recipe.precision
 
 
-def of_times(runs: Iterable[Run]) -> tuple[str, ...]:
-    """The note of a table with times whose runs were not trained by the same means; empty if all were."""
-    means = {(run.environment.cpu, run.recipe.threads, run.recipe.device) for run in runs}
-    if len(means) < 2:
+def of_metric(registry: RegistryReader, metric: Metric, runs: Sequence[Run]) -> tuple[str, ...]:
+    """The notes that a metric needs: times of different machines, and runs that were ended below its target."""
+    found = of_times(registry, runs) if metric.of_time else ()
+    if metric.target is not None:
+        below = [run for run in runs if run.ended_by == "until" and (run.validation_accuracy or 0.0) < metric.target]
+        if below:
+            ended = "1 run was ended by its --until" if len(below) == 1 else f"{len(below)} runs were ended by --until"
+            found += (
+                f"{ended} below {100 * metric.target:g} % validation accuracy and counted as not reaching it, "
+                "though longer training might have",
+            )
+    return found
+
+
+def of_times(registry: RegistryReader, runs: Iterable[Run]) -> tuple[str, ...]:
+    """A note where the times of runs are not those of one machine with as many threads; empty where they are."""
+    machines = Counter(_machine(registry, run) for run in runs)
+    if len(machines) < 2:
         return ()
-    told = sorted(
-        f"{threads} thread{'' if threads == 1 else 's'} of {cpu} ({device})" for cpu, threads, device in means
-    )
-    return (f"times are not comparable where runs differ in processor, threads or device: {'; '.join(told)}",)
+    ordered = sorted(machines.items(), key=lambda each: (-each[1], each[0]))
+    named = [f"{counted(count, 'run')} on {machine}" for machine, count in ordered[:_MACHINES]]
+    more = [f"{len(machines) - _MACHINES} more"] if len(machines) > _MACHINES else []
+    return (f"times are not of one machine and cannot be compared: {', '.join([*named, *more])}",)
+
+
+def _machine(registry: RegistryReader, run: Run) -> str:
+    processors = " and ".join(registry.processors(run.id))
+    gpu = "" if run.recipe.device == "cpu" else f", {run.recipe.device}"
+    return f"{processors} with {counted(run.recipe.threads, 'thread')}{gpu}"
+
+
+def left_out(metric: Metric, runs: Sequence[Run], used: Sequence[Run]) -> tuple[str, ...]:
+    """A note of the runs that have no value of a metric; empty where all have one."""
+    missing = len(runs) - len(used)
+    title = metric.title[0].lower() + metric.title[1:]
+    return (f"{missing} of {counted(len(runs), 'run')} left out: {title} is not known",) if missing else ()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kws.recipe import own_options
+from kws.recipe.config import NEVER
 from kws.reports.cells import Cell
 from kws.reports.latex import latex
 from kws.reports.reference import Paper
@@ -22,7 +23,9 @@ from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 
 SCHEMA = 2
-_CONDITIONS = tuple(each.name for each in own_options() if each.condition)
+_CONDITIONS = tuple(each.name for each in own_options() if each.condition and each.absent is NEVER)
+# Newer than the first tables: left out where no run has them, so that what was printed before stays as it was.
+_RULES = tuple(each.name for each in own_options() if each.condition and each.absent is not NEVER)
 _BESIDE = ("preset", "validation_accuracy", "multiply_accumulates", "seconds", "processor_seconds")
 
 
@@ -51,18 +54,27 @@ def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # 
     """One line per cell, percentages as fractions; with the report's figures if a table has them."""
     papers = any(table.paper for table in tables)
     more = _BESIDE if any(table.beside for table in tables) else ()
-    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields(), *more, *["reported"] * papers])]
+    conditions = [*_CONDITIONS, *(name for name in _RULES if any(_has(table, name) for table in tables))]
+    targets = ["target"] * any(table.metric.target is not None for table in tables)
+    heads = ["metric", *targets, "data", "data_fingerprint", *conditions, *_fields(), *more, *["reported"] * papers]
+    lines = [_line(heads)]
     for table in tables:
-        about = [table.metric.name, table.data, table.data_fingerprint]
+        metric = [table.metric.name, *[table.metric.target for _ in targets]]
+        about = [*metric, table.data, table.data_fingerprint]
         for cell in table.cells:
             beside = table.beside.get(cell.row)
-            conditions = map(beside.recipe.values.get if beside else table.conditions.get, _CONDITIONS)
+            own = map(beside.recipe.values.get if beside else table.conditions.get, conditions)
             values = [
                 *(_joined(getattr(cell, field)) for field in _fields()),
                 *(getattr(beside, name) for name in more),
             ]
-            lines.append(_line([*about, *conditions, *values, *[table.paper and table.paper.reported(cell)] * papers]))
+            lines.append(_line([*about, *own, *values, *[table.paper and table.paper.reported(cell)] * papers]))
     return "".join(lines)
+
+
+def _has(table: Table, condition: str) -> bool:
+    of_recipes = any(each.recipe.values.get(condition) is not None for each in table.beside.values())
+    return of_recipes or table.conditions.get(condition) is not None
 
 
 def _joined(value: Any) -> Any:
@@ -91,6 +103,7 @@ def as_json(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: AR
 def _record(table: Table) -> dict[str, Any]:
     return {
         "metric": table.metric.name,
+        **({} if table.metric.target is None else {"target": table.metric.target}),
         "data": table.data,
         "data_fingerprint": table.data_fingerprint,
         "classes": table.classes,
@@ -99,6 +112,7 @@ def _record(table: Table) -> dict[str, Any]:
         "recipes_judged": table.recipes_judged,
         "optimism": table.optimism,
         **{condition: table.conditions.get(condition) for condition in _CONDITIONS},
+        **{rule: table.conditions.get(rule) for rule in _RULES if _has(table, rule)},
         "caption": table.caption,
         "notes": table.notes,
         "tested": table.tested,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kws.events import DataCard, Evaluation
 from kws.recipe import Recipe
 from kws.recipe.presets import Preset, name_of
-from kws.registry.runs import Epoch, Run
+from kws.registry.runs import Epoch, Run, total_of
 from kws.reports.classes import ClassReport
 from kws.reports.statistics import Interval, over_clips
 
@@ -43,6 +43,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "softmax_before_loss": run.recipe.softmax_before_loss,
         "epochs": run.epochs_done,
         "epochs_planned": run.recipe.epochs,
+        "ended_by": run.ended_by,
         "parameters": run.parameters,
         "multiply_accumulates": run.multiply_accumulates,
         "selection": run.recipe.selection,
@@ -85,6 +86,7 @@ def full_record(
             for on, evaluation in evaluations
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "processor_seconds": total_of(epochs),
         "recipes_judged": judged,
     }
 

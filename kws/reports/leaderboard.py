@@ -18,13 +18,12 @@ from dataclasses import replace
 from kws.recipe.presets import name_of
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import labels
-from kws.reports.caveats import of_times
+from kws.reports import caveats, labels
 from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
 from kws.reports.table import Beside, Table
-from kws.reports.table1 import table_of
+from kws.reports.table1 import equal_conditions, table_of
 
 
 def leaderboards(
@@ -48,7 +47,7 @@ def _leaderboard(answers: Predictions, runs: Sequence[Run], metric: Metric, *, t
         metric,
         lambda run: (called(run.recipe), metric.title),
         lambda run: (run.parameters, 0),
-        conditions={},
+        conditions=equal_conditions(runs),
         test=test,
     )
     cells = tuple(sorted(table.cells, key=lambda cell: -cell.mean if metric.more_is_better else cell.mean))
@@ -57,7 +56,7 @@ def _leaderboard(answers: Predictions, runs: Sequence[Run], metric: Metric, *, t
         table,
         rows=tuple(cell.row for cell in cells),
         cells=cells,
-        notes=(*table.notes, *of_times(table.runs)),
+        notes=tuple(dict.fromkeys([*table.notes, *caveats.of_times(answers.registry, table.runs)])),
         beside={cell.row: _beside(answers.registry, cell, [by_id[run] for run in cell.runs]) for cell in cells},
     )
 
@@ -69,7 +68,7 @@ def _beside(registry: RegistryReader, cell: Cell, runs: Sequence[Run]) -> Beside
         validation_accuracy=_mean([run.validation_accuracy for run in runs]),
         multiply_accumulates=runs[0].multiply_accumulates,
         seconds=statistics.mean(run.seconds for run in runs),
-        processor_seconds=_mean([registry.processor_seconds(run) for run in cell.runs]),
+        processor_seconds=_mean([registry.curve(run).all_processor_seconds for run in cell.runs]),
     )
 
 

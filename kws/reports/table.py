@@ -42,7 +42,7 @@ class Table:
     test_speakers: int | None  # None if unknown
     recipes_judged: int  # recipes that the test split has ever judged
     optimism: float | None  # how much better than it is the best of these recipes would look if all were equally good
-    conditions: Mapping[str, Any]  # those of epochs, batch_size, precision and selection that are equal for all cells
+    conditions: Mapping[str, Any]  # those of a recipe's options that are conditions, and equal for all cells
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -75,10 +75,9 @@ def classes_text(classes: tuple[str, ...]) -> str:
 
 def _what(table: Table) -> str:
     about = [table.metric.title]
-    epochs = table.conditions.get("epochs")
+    many = epochs_text(table.conditions)
     best = table.conditions.get("selection", FINAL) != FINAL
-    if epochs is not None:
-        many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    if many:
         about.append(f"at the best on the validation split of {many}" if best else f"after {many}")
     if "batch_size" in table.conditions:
         about.append(f"in minibatches of {table.conditions['batch_size']:,}")
@@ -86,7 +85,7 @@ def _what(table: Table) -> str:
         about.append(f"in {table.conditions['precision']}")
     clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
     return (
-        f"{' '.join(about)}, on {clips}{table.data} "
+        f"{' '.join(about).removesuffix(',')}, on {clips}{table.data} "
         f"({classes_text(table.classes)}; fingerprint {table.data_fingerprint[:12]})."
     )
 
@@ -100,10 +99,26 @@ def _recipes(table: Table) -> list[str]:
     ]
 
 
+def epochs_text(conditions: Mapping[str, Any]) -> str:
+    """For how many epochs runs under these conditions are trained, and what ends them earlier; "" if cells differ."""
+    until, patience, epochs = (conditions.get(name) for name in ("until", "patience", "epochs"))
+    many = "" if epochs is None else f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    rules = [] if until is None else [f"at {100 * until:g} % validation accuracy"]
+    if patience is not None:
+        better = "validation accuracy" if until is None else "one"
+        rules.append(f"after {patience} epoch{'' if patience == 1 else 's'} without a better {better}")
+    if not rules:
+        return many
+    return f"{f'at most {many}' if many else 'training'}, ended early {' or '.join(rules)},"
+
+
 def _intervals(table: Table) -> list[str]:
     over = {cell.interval_over for cell in table.cells if cell.interval_over}
     if table.metric.censored:
-        return ["A seed that did not reach it counts as later than all that did."]
+        return [
+            "A seed that did not reach it counts as later than all that did, and a median is given where more than "
+            "half of them did; such medians have no intervals here."
+        ]
     if not over:
         return []
     several = any("seeds" in each for each in over)

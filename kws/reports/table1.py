@@ -22,8 +22,7 @@ from kws.events import TEST
 from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import labels
-from kws.reports.caveats import notes
+from kws.reports import caveats, labels
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
@@ -32,7 +31,7 @@ from kws.reports.table import Table
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate
 
-_EQUAL = tuple(each.name for each in own_options() if each.condition)
+CONDITIONS = tuple(each.name for each in own_options() if each.condition)
 
 
 def tables(
@@ -49,7 +48,7 @@ def tables(
 
     Recipes whose cells are `apart` do not count among those that the test split has judged; see kws.reports.scope.
     """
-    equal = tuple(name for name in _EQUAL if name not in (rows, columns))
+    equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
@@ -67,9 +66,15 @@ def tables(
             test=test,
             apart=apart,
         )
-        for key, group in sorted(groups.items())
+        for key, group in sorted(groups.items(), key=lambda each: [(value is not None, value) for value in each[0]])
     )
     return [table for table in made if table.cells]
+
+
+def equal_conditions(runs: Sequence[Run]) -> dict[str, Any]:
+    """The conditions that are the same for all of these runs."""
+    found = {name: {getattr(run.recipe, name) for run in runs} for name in CONDITIONS}
+    return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
 
 
 def table_of(
@@ -132,7 +137,11 @@ def table_of(
         columns=tuple(column for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))),
         cells=tuple(cells),
         tested=tested,
-        notes=notes(used, {place: len(found) for place, found in values.items()}),
+        notes=(
+            *caveats.notes(used, {place: len(found) for place, found in values.items()}),
+            *caveats.of_metric(answers.registry, metric, used),
+            *caveats.left_out(metric, [run for seeds in by_cell.values() for run in seeds.values()], used),
+        ),
         runs=tuple(used),
         samples=samples,
     )

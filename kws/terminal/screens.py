@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
-from kws.registry.runs import Epoch, Run, described
+from kws.registry.runs import Epoch, Run, described, early_stop, total_of
 from kws.reports.table import Table as Table1
 from kws.reports.text_tables import grids
-from kws.terminal.console import duration, out, percent, say, shows_bold, visible
+from kws.terminal.console import out, percent, say, shows_bold, training_time, visible
 
 if TYPE_CHECKING:
     from kws.registry.queries import Answer
@@ -100,7 +100,8 @@ def print_run(
     facts = table_of("", "", title=f"Run {run.id}", header=False)
     rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
     rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
-    rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
+    rows |= {"started": run.started_at, "ended": run.ended_at, "training": training_time(run.seconds, total_of(epochs))}
+    rows |= {"early stop": early_stop(run)}
     rows |= {"parameters": f"{run.parameters:,}"}
     rows |= {"data": f"{card.source}, fingerprint {card.fingerprint[:12]}"}
     for split in SPLITS:

@@ -1,8 +1,8 @@
-"""Draws accuracy against size: test accuracy over the number of parameters, one point per cell with its 95 % interval.
+"""Draws accuracy against size: test accuracy over the number of parameters, one point a recipe with its 95 % interval.
 
 Optimizers differ in colour and in whether their points are filled, networks in their markers. Points of equal size are
-drawn side by side, a few points of print apart, so that their intervals can be distinguished. Runs under different
-conditions are the recipes of a leaderboard: each point then has its recipe's name beside it.
+drawn side by side, a few points of print apart, so that their intervals can be distinguished. Recipes are compared as a
+whole: where they differ in epochs or minibatches they are those of a leaderboard, each with its name at its point.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _APART = 7  # points of print between points of equal size
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The largest group of these runs that may share a figure: accuracy in percent over parameters, logarithmic.
+    """The largest group of these runs on the same data: accuracy in percent over parameters, logarithmic.
 
     Raises RegistryError if there is no such group.
     """
-    group = groups.taken(registry, runs, of_all_recipes=True)
+    group = groups.taken(registry, runs, whole=groups.differ_in_conditions(runs))
     table = group.table
     rows, columns = _titles(table)
     drawing, (axes,) = panels(style, 1)

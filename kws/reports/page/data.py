@@ -21,7 +21,7 @@ from typing import Any
 from kws.events import SPLITS, TEST, DataCard, Evaluation
 from kws.recipe import NETWORK, OPTIMIZER, plain
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, Run, described
+from kws.registry.runs import RUNNING, Curve, Run, described, early_stop
 from kws.reports import labels
 from kws.reports.classes import ClassReport
 from kws.reports.comparison import beside
@@ -132,10 +132,16 @@ def detail(registry: RegistryReader, run: Run) -> Detail:
     """Everything about one run."""
     card = registry.card(run.data_fingerprint)
     answers = tuple((on, each, ClassReport.of(each, on.classes)) for on, each in registry.evaluations(run.id))
-    return Detail(run=run, card=card, facts=_facts(run, card), command=labels.command(run.recipe), answers=answers)
+    return Detail(
+        run=run,
+        card=card,
+        facts=_facts(run, card, registry.curve(run.id)),
+        command=labels.command(run.recipe),
+        answers=answers,
+    )
 
 
-def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
+def _facts(run: Run, card: DataCard, curve: Curve) -> dict[str, Facts]:
     about = {
         "status": described(run) + (f": {run.error}" if run.error else ""),
         "name": run.name,
@@ -145,7 +151,9 @@ def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
         "started": run.started_at,
         "ended": run.ended_at,
         "training": _SECONDS(run.seconds),
+        "processor": None if (spent := curve.all_processor_seconds) is None else _SECONDS(spent),
         "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
+        "early stop": early_stop(run),
         "parameters": f"{run.parameters:,}",
         "validation accuracy": None if run.validation_accuracy is None else _PERCENT(run.validation_accuracy),
         "test accuracy": "not tested"
