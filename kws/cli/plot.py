@@ -52,13 +52,13 @@ def plot(
 
     Optimizers, convergence, size and time draw all finished runs, or those that --where, --tag, --data and --since
     choose, or the RUNs that are named; of these the largest group on the same data. Size and time draw all its recipes,
-    the others those under the same conditions.
+    the others those under the same conditions, which are those of Table 1 where nothing is chosen and it has runs.
 
     Example: kws plot last --out curves.pdf
     """
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
-    from kws.reports import drawing, figures
+    from kws.reports import drawing, figures, scope
 
     chosen = any(option is not None for option in (where, tag, data, since))
     if not runs and not figures.about_many(kind.value):
@@ -76,7 +76,10 @@ def plot(
             named = {run.id: run for run in map(registry.run, dict.fromkeys(runs))}
         else:
             selection = options.selection(where=where, tags=tag, data=data, since=since)
-            named = {run.id: run for run in registry.runs(selection)}
+            every = registry.runs(selection)
+            if kind.value in figures.OF_TABLE_1 and not chosen:
+                every = list(scope.of_the_report(registry, every).runs)
+            named = {run.id: run for run in every}
         drawn = figures.draw(kind.value, registry, list(named.values()), drawing.STYLES[style.value], target=target)
     path = out or Path(f"{_name(kind.value, list(named) if runs else [])}.png")
     drawing.save(drawn, path, drawing.STYLES[style.value])

@@ -14,7 +14,7 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
 from kws.speech import noise
-from kws.sweeps.plan import expand
+from kws.sweeps.plan import Axes, expand
 from kws.sweeps.progress import SweepProgress, named
 from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
 from kws.sweeps.status import Kind, PlanStatus
@@ -27,16 +27,16 @@ _TELL_SECONDS = 30.0  # between two words about the same run
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
-def rehearse(axes: Mapping[str, Sequence[Any]], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
+def rehearse(plans: Sequence[Axes], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
-    status = PlanStatus.of(noise.of_recipes(expand(axes)), db)
+    status = PlanStatus.of(noise.of_recipes(expand(*plans)), db)
     _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
         _print(status, {}, dry_run=True)
 
 
 def run(
-    axes: Mapping[str, Sequence[Any]],
+    plans: Sequence[Axes],
     executor: Executor,
     db: Location,
     *,
@@ -54,7 +54,7 @@ def run(
     stopped: Stopped | None = None
     try:
         with stoppable(), executor:
-            status, timed = _look(executor, noise.of_recipes(expand(axes)), None if new else db, retry=retry)
+            status, timed = _look(executor, noise.of_recipes(expand(*plans)), None if new else db, retry=retry)
             seconds = status.estimate(executor.jobs, timed, retry=retry)
             _show(status, executor.jobs, executor.where, seconds)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)

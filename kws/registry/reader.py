@@ -10,7 +10,7 @@ import itertools
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -36,7 +36,7 @@ _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epoch
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
-_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
+_JUDGED = "SELECT DISTINCT recipe FROM tests WHERE split_fingerprint = :fingerprint"
 _LOOKED_AT = """
 SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
 WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
@@ -200,14 +200,14 @@ class RegistryReader:
             about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
             return connection.execute(_LOOKED_AT, about).fetchone() is not None
 
-    def recipes_judged(self, split_fingerprint: str) -> int:
-        """How many recipes have been evaluated on a split so far.
+    def recipes_judged(self, split_fingerprint: str, *, apart: Collection[str] = ()) -> int:
+        """How many recipes have been evaluated on a split so far, but for those whose cells are `apart`.
 
         Runs that differ only in their seed, or in what decides bits alone, share one recipe. Purged runs count, too.
         """
         with self.reading() as connection:
-            (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
-            return int(judged)
+            judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
+        return len({row["recipe"] for row in judged} - {*apart})
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""

@@ -27,8 +27,8 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
         found.append(f"cells have from {min(seeds.values())} to {max(seeds.values())} seeds")
     for each in (each for each in own_options() if each.bits):
         values = {getattr(run.recipe, each.name) for run in runs}
-        # An option derived from the network should be equal only among runs of one network.
-        kinds = {(run.recipe.arch if each.hidden else "", getattr(run.recipe, each.name)) for run in runs}
+        # What is derived from the network and the minibatch should be equal only among runs that have both in common.
+        kinds = {(_derived_from(run) if each.hidden else None, getattr(run.recipe, each.name)) for run in runs}
         if len(kinds) > len({kind for kind, _ in kinds}):
             found.append(f"runs differ in {each.bits}: {', '.join(sorted(map(str, values)))}")
     for field, called in _ENVIRONMENT.items():
@@ -46,6 +46,10 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
     if unknown == len(runs) and runs:
         found.append("no run knows the commit that made it")
     return tuple(found)
+
+
+def _derived_from(run: Run) -> tuple[object, ...]:
+    return run.recipe.arch, run.recipe.batch_size, run.recipe.precision
 
 
 def of_metric(registry: RegistryReader, metric: Metric, runs: Sequence[Run]) -> tuple[str, ...]:

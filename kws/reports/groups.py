@@ -1,6 +1,8 @@
 """Decides which runs may share a figure: those of one table of kws.reports.table1, so data and conditions never mix.
 
 Decisions:
+- A figure of whole recipes, as accuracy against size, may show those of a leaderboard: on the same data, each under its
+  own conditions.
 - If runs make several tables, the one with the most runs is drawn, and the figure states how many of the runs these
   are. If two have as many, the choice is ambiguous, and the user is asked.
 - A seed counts once, by its latest finished run, as in the table.
@@ -19,9 +21,10 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Curve, Run
 from kws.reports import labels
 from kws.reports.cells import Cell
+from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.table import Table, epochs_text
-from kws.reports.table1 import tables
+from kws.reports.table1 import CONDITIONS, tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +53,12 @@ def taken(
 ) -> Group:
     """The largest group of finished runs that may share a figure; with `whole`, of all recipes on the same data.
 
+
     Raises RegistryError if there is none, or if two are equally large.
     """
     finished = [run for run in runs if run.status == FINISHED]
-    found = sorted(tables(registry, finished, metric=metric, test=False, whole=whole), key=_size, reverse=True)
+    make = leaderboards if whole else tables
+    found = sorted(make(registry, finished, metric=metric, test=False), key=_size, reverse=True)
     if not found and finished and metric.of_test:
         raise RegistryError(f"no run for this figure is tested; `kws test {finished[-1].id}` tests one of them")
     if not found:
@@ -68,6 +73,12 @@ def taken(
         )
     used = {run_id for cell in found[0].cells for run_id in cell.runs}
     return Group(table=found[0], runs={run.id: run for run in finished if run.id in used}, finished=len(finished))
+
+
+def differ_in_conditions(runs: Iterable[Run]) -> bool:
+    """Whether the finished and tested runs among these differ in what no table mixes, their data aside."""
+    tested = [run.recipe for run in runs if run.status == FINISHED and not run.awaits_test]
+    return any(len({getattr(recipe, name) for recipe in tested}) > 1 for name in CONDITIONS)
 
 
 def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]:

@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, plain, varying
+from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, own_options, plain, varying
 from kws.recipe.config import PLACE
+from kws.recipe.presets import name_of, presets
 from kws.registry.runs import Run
 from kws.reports import digits
 
@@ -98,9 +100,66 @@ def of_parts(recipe: Recipe) -> str:
 
 
 def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
-    """A function that labels the runs of a plan: by network, optimizer and seed, and by what else differs."""
+    """A function that labels the runs of a plan: by preset, or network, optimizer and what else differs, and seed."""
     tell = between(plan, (NETWORK.option, OPTIMIZER.option, "seed"))
-    return lambda recipe: ", ".join((recipe.arch, recipe.opt, *tell(recipe), f"seed {recipe.seed}"))
+
+    def called(recipe: Recipe) -> str:
+        is_usual = recipe.cell == Recipe.of(arch=recipe.arch, opt=recipe.opt).cell
+        name = None if is_usual else name_of(recipe)  # what has defaults alone goes by its network and optimizer
+        return ", ".join((*((name,) if name else (recipe.arch, recipe.opt, *tell(recipe))), f"seed {recipe.seed}"))
+
+    return called
+
+
+_FEW = 2  # values in which a recipe may differ from a preset and still be called by it
+
+
+def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
+    """A function that labels recipes of different cells: by preset, or by what tells one from a preset or the defaults.
+
+    A recipe that has a preset's network and optimizer and differs from it in few values is called by it, as in "best
+    with epochs 5". No two cells share a label.
+    """
+    numbers = texts([*recipes, *(each.recipe for each in presets().values())])
+
+    def tell(recipe: Recipe, named: Iterable[str]) -> list[str]:
+        values = [(name, recipe.values.get(name)) for name in named]
+        return [told(name, value, numbers) for name, value in values if value is not None]
+
+    def called(recipe: Recipe) -> str:
+        if name := name_of(recipe):
+            return name
+        alike = [each for each in presets().values() if of_parts(each.recipe) == of_parts(recipe)]
+        differing = {each.name: _differing(recipe, each.recipe) for each in alike}
+        name = min(differing, key=lambda each: len(differing[each]), default="")
+        if name and len(differing[name]) <= _FEW:
+            return f"{name} with {', '.join(tell(recipe, differing[name]))}"
+        return ", ".join([of_parts(recipe), *tell(recipe, _unusual(recipe))])
+
+    found = {recipe.cell: called(recipe) for recipe in recipes}
+    taken = Counter(found.values())
+    return lambda recipe: label if taken[label := found[recipe.cell]] == 1 else f"{label} [{recipe.cell[:8]}]"
+
+
+def _differing(recipe: Recipe, other: Recipe) -> list[str]:
+    """The names of the values in which a recipe differs from another, but for task, seed, place and bits."""
+    left_out = {each.name for each in own_options() if each.role or each.bits}
+    return [
+        name
+        for name in dict.fromkeys([*recipe.values, *other.values])
+        if name not in left_out and not _is_of_task(name) and recipe.values.get(name) != other.values.get(name)
+    ]
+
+
+def _unusual(recipe: Recipe) -> list[str]:
+    """The names of the values that are not the defaults of its network and optimizer, but for the task's."""
+    conditions = {each.name: each.default for each in own_options() if each.condition}
+    unusual = recipe.unusual().keys() | {name for name, usual in conditions.items() if recipe.values[name] != usual}
+    return [name for name in recipe.values if name in unusual and not _is_of_task(name)]
+
+
+def _is_of_task(name: str) -> bool:
+    return TASK in (BY_OPTION.get(name), kind_of(name))  # which the data shows
 
 
 def of_trial(recipe: Recipe) -> str:
@@ -114,13 +173,8 @@ def of_trial(recipe: Recipe) -> str:
     return ", ".join((recipe.opt, *found))
 
 
-def titles(
-    runs: Sequence[Run], rows: str, columns: str, stated: Sequence[str] = ()
-) -> Callable[[Run], tuple[str, str]]:
-    """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell.
-
-    `stated` are options whose values rows state although they are not unusual, as they are no condition of the table.
-    """
+def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tuple[str, str]]:
+    """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell."""
     recipes = [run.recipe for run in runs]
     numbers, varied = texts(recipes), varying(recipes)
     told_by_column = {False: columns == NETWORK.option or rows == OPTIMIZER.option}
@@ -133,8 +187,6 @@ def titles(
             if name not in (rows, columns)
             and (name in varied or (BY_OPTION.get(name) or kind_of(name)) != TASK)  # the caption names the task
         }
-        also = {name: value for name in stated if name not in (rows, columns) and (value := run.recipe.values[name])}
-        unusual |= also
         about = [_name(run, field, numbers)]
         for of_columns, part in ((False, NETWORK), (True, OPTIMIZER)):
             if told_by_column[of_columns] == is_column:

@@ -19,6 +19,18 @@ _NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their 
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a leaderboard says of a recipe beside its metric: means over the cell's seeds, None if not recorded."""
+
+    recipe: Recipe  # that of one of the seeds
+    preset: str | None  # the name of the preset that it is
+    validation_accuracy: float | None  # after the last epoch
+    multiply_accumulates: int | None  # a clip
+    seconds: float  # of training
+    processor_seconds: float | None  # of all threads
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """The cells of one data set under equal conditions; a cell is missing if nothing was run."""
 
@@ -39,6 +51,7 @@ class Table:
     runs: tuple[Run, ...]
     samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # the data of each cell
     paper: Paper | None = None  # what the report says about it, if requested
+    beside: Mapping[str, Beside] = field(default_factory=dict)  # of a leaderboard's rows; empty for any other table
 
     @property
     def caption(self) -> str:
@@ -52,7 +65,7 @@ class Table:
 
 def caption(table: Table) -> str:
     """The whole caption."""
-    return " ".join([_what(table), *_intervals(table), *_ties(table), *_looks(table)])
+    return " ".join([_what(table), *_recipes(table), *_intervals(table), *_ties(table), *_looks(table)])
 
 
 def classes_text(classes: tuple[str, ...], recipes: Iterable[Recipe] = ()) -> str:
@@ -81,6 +94,15 @@ def _what(table: Table) -> str:
         f"{' '.join(about).removesuffix(',')}, on {clips}{table.data} "
         f"({classes}; fingerprint {table.data_fingerprint[:12]})."
     )
+
+
+def _recipes(table: Table) -> list[str]:
+    if not table.beside:
+        return []
+    return [
+        "A row is a recipe; validation accuracy is that after the last epoch, MACs are multiply-accumulates a clip, "
+        "and times are those of training, by the clock and of all threads on the processor; all are means over seeds."
+    ]
 
 
 def epochs_text(conditions: Mapping[str, Any]) -> str:

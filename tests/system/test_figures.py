@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 import sys
@@ -18,6 +19,7 @@ from matplotlib.text import Text
 
 from kws.errors import RegistryError
 from kws.recipe import OPTIMIZER
+from kws.recipe.presets import preset
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.registry.store import Registry
@@ -233,29 +235,49 @@ def test_a_line_of_convergence_ends_where_one_seed_does_not_follow(tmp_path):
     assert set(line.get_ydata()) == {1, 2}
 
 
-FC_4, CNN_4 = (name.replace(" (", ", epochs 4 (") for name in (FC, CNN))
-
-
-def test_size_has_a_point_a_recipe_with_its_interval_also_where_recipes_differ_in_their_epochs(ledger):
-    (axes,) = usual("size", ledger).axes
+def test_size_has_a_point_a_cell_with_its_interval(ledger):
+    (axes,) = draw("size", ledger[0], *ledger[1].values()).axes  # of one table
     with RegistryReader(ledger[0]) as registry:
         table = max(tables(registry, registry.runs()), key=lambda table: len(table.runs))
     cells = {(cell.arch, cell.opt): cell for cell in table.cells}
     assert axes.get_xscale() == "log"
     bars = {bar.get_label(): bar for bar in axes.containers}
-    other = f"{CNN.replace(' (', ', epochs 2 (')}, Adam"
-    assert set(bars) == {other} | {f"{row}, {column}" for row in (FC_4, CNN_4) for column in ("SGD", "Adam")}
+    assert set(bars) == {f"{row}, {column}" for row in (FC, CNN) for column in ("SGD", "Adam")}
     for arch, opt in CELLS:
-        bar = bars[f"{FC_4 if arch == 'fc' else CNN_4}, {OPTIMIZER.title(opt)}"]
+        bar = bars[f"{FC if arch == 'fc' else CNN}, {OPTIMIZER.title(opt)}"]
         values = [1 - WRONG[arch, opt, seed] / 24 for seed in SEEDS]
         mean, cell = statistics.mean(values), cells[arch, opt]
         assert bar.lines[0].get_xydata().tolist() == [[PARAMETERS[arch], pytest.approx(100 * mean)]]
         ends = bar.lines[2][0].get_segments()[0][:, 1]
         assert ends == pytest.approx([100 * cell.low, 100 * cell.high])
     looks = {name: (bar.lines[0].get_color(), bar.lines[0].get_marker()) for name, bar in bars.items()}
-    assert looks[f"{FC_4}, SGD"][0] == looks[f"{CNN_4}, SGD"][0] != looks[f"{CNN_4}, Adam"][0]
-    assert looks[f"{FC_4}, SGD"][1] == looks[f"{FC_4}, Adam"][1] != looks[f"{CNN_4}, Adam"][1]
+    assert looks[f"{FC}, SGD"][0] == looks[f"{CNN}, SGD"][0] != looks[f"{CNN}, Adam"][0]
+    assert looks[f"{FC}, SGD"][1] == looks[f"{FC}, Adam"][1] != looks[f"{CNN}, Adam"][1]
     assert {"Convolutional\n346,067", "Fully-connected\n567,171"} <= {text.get_text() for text in axes.texts}
+
+
+def test_size_shows_the_recipes_of_a_leaderboard_each_with_its_name_beside_its_point(tmp_path):
+    sizes = {"fast": 64_739, "small": 7_880, "best": 64_739, "large": 143_619, "gru-report": 70_531}
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for number, (name, size) in enumerate(sizes.items()):
+            made = preset(name).recipe
+            for seed in SEEDS:
+                run_id = start(registry, dataclasses.replace(made, seed=seed), CARD, parameters=size)
+                registry.finish(run_id, make_evaluation(CARD, wrong=number + seed % 2), CARD, WEIGHTS)
+        for arch, opt in CELLS:
+            for seed in SEEDS:
+                record(registry, make_recipe(arch, opt, seed=seed, epochs=2), [0.4, 0.6], wrong=6)
+    drawn = draw("size", tmp_path / "runs.db")
+    (axes,) = drawn.axes
+    points = {bar.lines[0].get_xydata()[0][0] for bar in axes.containers}
+    assert len(axes.containers) == len(sizes) + len(CELLS) and points == {*sizes.values(), *PARAMETERS.values()}
+    drawn.draw_without_rendering()
+    names = {text.get_text(): text.get_window_extent() for text in axes.texts if text.get_text()}
+    assert {*sizes} <= {*names}
+    assert not [1 for one, other in itertools.combinations(names.values(), 2) if one.overlaps(other)]
+    assert all(axes.get_window_extent().containsx(x) for box in names.values() for x in (box.x0, box.x1))
+    legend = {handle.get_label() for handle in drawn.legends[0].legend_handles}
+    assert {"SGD", "Adam", "AdamW", "Fully-connected", "Convolutional", "GRU", "TC-ResNet"} <= legend
 
 
 SECONDS = np.cumsum([0.125, 0.25, 0.375, 0.5])  # until each epoch of ledger's runs
@@ -519,6 +541,15 @@ def test_of_two_groups_as_large_none_is_guessed(tmp_path, kind):
     assert "--data or --where" in said
     assert "1 epoch in minibatches" in said
     assert "2 epochs in minibatches" in said
+
+
+def test_of_two_data_sets_with_as_many_runs_none_is_guessed_for_a_figure_of_sizes(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for source in ("here", "there"):
+            for epochs in (1, 2):
+                record(registry, make_recipe(epochs=epochs), [0.5] * epochs, card=make_card(source, clips=24))
+    said = one_sentence("size", tmp_path / "runs.db")
+    assert "--data or --where" in said and "here (" in said and "there (" in said
 
 
 @pytest.mark.parametrize("kind", ["optimizers", "convergence"])

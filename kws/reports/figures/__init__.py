@@ -28,6 +28,8 @@ KINDS = {
     "det": "misses against false accepts, of one RUN or several",
 }
 
+OF_TABLE_1 = ("optimizers", "convergence")  # whose runs are those of Table 1, unless others are chosen
+
 
 def about_many(kind: str) -> bool:
     """Whether a kind shows all runs, so that none need be named."""
