@@ -20,16 +20,15 @@ from kws.recipe.recipe import (
     BEST,
     FINAL,
     Recipe,
-    bases,
     current_name,
     every_option,
     kind_of,
     names,
     option_of,
     own_options,
-    parse,
     usable_threads,
 )
+from kws.recipe.typed import bases, parse
 
 __all__ = [
     "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",

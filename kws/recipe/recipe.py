@@ -358,36 +358,6 @@ def current_name(name: str) -> str:
     return _known().current_name(name)
 
 
-def bases(name: str) -> list[type]:
-    """The types that an option has in the parts that have it, the narrowest first."""
-    kind = kind_of(name)
-    found = kind.takers()[name].values() if kind else [every_option()[name]]
-    return sorted({each.base for each in found}, key=_NARROWEST.index)
-
-
-_NARROWEST = [bool, int, float, tuple, str]
-
-
-def parse(name: str, text: str) -> Any:
-    """The value of an option, or the name of a part, in a text. Raises RecipeError for what cannot be.
-
-    Parts that share a name may give it different types: the narrowest that fits is taken, which a Config makes its own.
-    """
-    known = _known()
-    name = known.current_name(name)
-    if name in BY_OPTION:
-        return BY_OPTION[name].part(text.strip()).name
-    kind = known.kinds[name]
-    takers = [*(kind.takers()[name].values() if kind else (known.options[name],))]
-    refused: RecipeError | None = None
-    for each in sorted(takers, key=lambda each: _NARROWEST.index(each.base)):
-        try:
-            return each.parse(text)
-        except RecipeError as error:
-            refused = refused or error
-    raise refused or RecipeError(f"`{name}` (={text!r}) cannot be read")
-
-
 @lru_cache(256)
 def _usual(arch: str, opt: str, _: Any) -> dict[str, Any]:
     """The values of the recipe that has all defaults, but for those of parts that this version does not have."""
