@@ -140,7 +140,7 @@ def test_a_search_draws_among_recipes_with_the_noise_that_is_there(task):
     with pytest.MonkeyPatch.context() as patch:
         asked = []
         patch.setattr(tuning, "run", lambda **about: asked.append(about))
-        tune.tune(**given)
+        tune.tune(context=None, **given)
     (about,) = asked
     space = tuning._space(about["arch"], about["opts"], about["ranges"], about["fixed"])
     assert space.fixed["noise"] == noise.pinned("dataset", str(task))
