@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from itertools import pairwise
 from typing import ClassVar
 
@@ -304,3 +305,19 @@ def test_what_another_table_is_made_of_is_refused_beside_a_leaderboard(db):
     make_registry(db, [BEST])
     for options in (("--rows", "width"), ("--columns", "opt"), ("--paper",)):
         assert f"leave out {options[0]}" in refused("compare", "--leaderboard", *options)
+
+
+def test_the_page_has_table_1_as_it_is_without_them_and_then_the_leaderboard(beside, tmp_path):
+    pages = []
+    for place in beside:
+        ok("report", tmp_path / "page.html", "--db", place)
+        pages.append((tmp_path / "page.html").read_text(encoding="utf-8"))
+    first = [re.findall(r'<table class="results">.*?</table>', page, re.DOTALL) for page in pages]
+    assert [len(found) for found in first] == [1, 2]
+    assert first[0][0] == first[1][0]
+    assert "<b>Leaderboard on clips.</b>" in first[1][1]
+    assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', first[1][1]) == [
+        cell["row"]
+        for table in json.loads(ok("compare", "--leaderboard", "--format", "json", "--db", beside[1]))["tables"]
+        for cell in table["cells"]
+    ]

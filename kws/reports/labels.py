@@ -101,12 +101,15 @@ def of_parts(recipe: Recipe) -> str:
 
 def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
     """A function that labels the runs of a plan: by preset, or network, optimizer and what else differs, and seed."""
-    tell = between(plan, (NETWORK.option, OPTIMIZER.option, "seed"))
+    alike: dict[tuple[str, str], list[Recipe]] = {}
+    for each in plan:
+        alike.setdefault((each.arch, each.opt), []).append(each)
+    tell = {of: between(recipes, (NETWORK.option, OPTIMIZER.option, "seed")) for of, recipes in alike.items()}
 
     def called(recipe: Recipe) -> str:
-        is_usual = recipe.cell == Recipe.of(arch=recipe.arch, opt=recipe.opt).cell
-        name = None if is_usual else name_of(recipe)  # what has defaults alone goes by its network and optimizer
-        return ", ".join((*((name,) if name else (recipe.arch, recipe.opt, *tell(recipe))), f"seed {recipe.seed}"))
+        of = recipe.arch, recipe.opt
+        name = name_of(recipe) if _unusual(recipe) else None  # defaults alone go by their network and optimizer
+        return ", ".join((*((name,) if name else (*of, *tell[of](recipe))), f"seed {recipe.seed}"))
 
     return called
 
