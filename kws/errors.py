@@ -7,6 +7,7 @@
     │   └── DownloadError     1   an archive that could not be fetched, or is not what it should be
     ├── RegistryError         1   a database that cannot be opened or does not hold what was asked for
     │   ├── UnknownRunError   1   no run, or several, by that id
+    │   ├── UntrustedError    1   a network whose code is in a registry, and that nobody asked to run
     │   └── LostConnectionError   a connection to a server that broke within a transaction
     ├── PageError             1   a page that cannot be written or served
     └── DivergedError         1   a loss that is no longer finite
@@ -44,6 +45,10 @@ class RegistryError(KwsError):
 
 class UnknownRunError(RegistryError):
     """No run, or more than one, goes by that id."""
+
+
+class UntrustedError(RegistryError):
+    """The code of a network comes from a registry, and was not asked to be run."""
 
 
 class LostConnectionError(RegistryError):

@@ -53,7 +53,8 @@ def full():
 
 
 def test_a_full_record_has_a_runs_keys_and_all_else(full):
-    assert set(full) == {*RUN_KEYS, "recipe", "environment", "evaluations", "recipes_judged", "processor_seconds"}
+    more = {"recipe", "source_sha256", "environment", "evaluations", "recipes_judged", "processor_seconds"}
+    assert set(full) == {*RUN_KEYS, *more}
     assert full["processor_seconds"] == pytest.approx(0.1 + 0.2 + 0.3)
     assert full["recipes_judged"] == 4
 

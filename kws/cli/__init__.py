@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import kws
 from kws.errors import KwsError
+from kws.recipe import own
 from kws.registry.location import mask
 from kws.training.stopping import Stopped, exit_code
 
@@ -103,6 +104,8 @@ class _Commands(TyperGroup):
             code = stop.exit_code
         except typer.Abort as abort:
             code = _say("stopped", exit_code(abort.__cause__))
+        finally:
+            own.forget()  # what one command was asked to run, the next one was not
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)

@@ -11,6 +11,7 @@ import typer
 from kws.cli import options
 from kws.errors import RecipeError
 from kws.recipe import NETWORK, OPTIMIZER, current_name, names
+from kws.registry.runs import Run
 from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
 
@@ -31,11 +32,23 @@ _CHOOSING = {"rows", "columns", "where", "tag", "since"}  # who says one of thes
 
 
 def field(name: str) -> str:
-    """What rows or columns may be made of: any value of a recipe, under its name or the one it had before."""
+    """What rows or columns may be made of: any value of a recipe, under its name or the one it had before.
+
+    An option that kws does not have may be that of a network of a run's own; _require_known() asks the runs.
+    """
     try:
         return current_name(name)
-    except RecipeError as error:
-        raise typer.BadParameter(str(error)) from None
+    except RecipeError:
+        return name
+
+
+def _require_known(name: str, runs: list[Run]) -> None:
+    """Raise BadParameter for what is a value of no recipe."""
+    if name not in names() and not any(name in run.recipe.values for run in runs):
+        try:
+            current_name(name)
+        except RecipeError as error:
+            raise typer.BadParameter(str(error)) from None
 
 
 def complete_field(incomplete: str) -> list[str]:
@@ -124,6 +137,8 @@ def compare(
 
     with RegistryReader(db) as registry:
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
+        for name in (rows, columns):
+            _require_known(name, chosen)
         shown = metrics.metric(metric.value, target=target)
         of = scope.Scope(runs=tuple(chosen))
         if leaderboard:

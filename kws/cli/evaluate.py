@@ -48,6 +48,7 @@ def evaluate(
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
+    trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
@@ -70,9 +71,10 @@ def evaluate(
     with Registry(db) as registry:
         found = registry.run(run)
         if data is None:
-            answers = _recorded(registry, found, split.value, skip_unreadable)
+            answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:
-            answers = _computed(registry, found, split.value, _on(found.recipe, data, speakers), skip_unreadable)
+            recipe = _on(found.recipe, data, speakers)
+            answers = _computed(registry, found, split.value, recipe, skip_unreadable, trust_code)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)
         train = registry.manifest(own.fingerprint, TRAIN)
@@ -100,7 +102,7 @@ def evaluate(
     console.say(screens_evaluation.judged_line(judged))
 
 
-def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -> _Answers:
+def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool, trust_code: str | None) -> _Answers:
     """The answers on a run's own data: those that the registry has, or else new ones.
 
     Raises RegistryError where there are neither answers nor weights, and DataError where there are no clips for new
@@ -113,7 +115,7 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool) -
     evaluation = registry.evaluation(run.id, card.fingerprint, split)
     if evaluation is None or not evaluation.logits:  # an older registry has none, which are made where that can be
         try:
-            return _computed(registry, run, split, run.recipe, skip_unreadable)
+            return _computed(registry, run, split, run.recipe, skip_unreadable, trust_code)
         except (DataError, RegistryError) as error:
             if evaluation is None:
                 hint = "" if isinstance(error, RegistryError) else _there_is(registry, run, card)
@@ -147,11 +149,15 @@ def _on(recipe: Recipe, data: str, speakers: str | None) -> Recipe:
     return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
 
 
-def _computed(registry: Registry, run: Run, split: str, recipe: Recipe, skip_unreadable: bool) -> _Answers:
+def _computed(
+    registry: Registry, run: Run, split: str, recipe: Recipe, skip_unreadable: bool, trust_code: str | None
+) -> _Answers:
     """New answers on a recipe's data, which are recorded where the registry can be written.
 
-    Raises RegistryError where the weights are not there, and DataError for data that it cannot be evaluated on.
+    Raises RegistryError where the weights are not there or code is not to be run, and DataError for data that it cannot
+    be evaluated on.
     """
+    from kws.registry.trust import admit
     from kws.reports import front_ends
     from kws.terminal import console
     from kws.training import runner
@@ -161,6 +167,7 @@ def _computed(registry: Registry, run: Run, split: str, recipe: Recipe, skip_unr
         blob = registry.weights(run.id)
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
+    admit(registry, run, trust_code)
     loaded = runner.load(recipe, skip_unreadable, track=console.track)
     if loaded.card.fingerprint == card.fingerprint:
         _require_tested(run, split)

@@ -129,6 +129,17 @@ def chosen_data(data: str | None) -> str:
     return data or os.environ.get("KWS_DATA") or Recipe.data
 
 
+TrustCode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIGEST",
+        help="Run the code of the run's own network, which is in the registry: its SHA-256, or its first 8 letters or "
+        "more, or `all`. `kws runs show RUN --source` shows the code. Asked each time, for your own registry, too; not "
+        "where `kws train --resume` has an --arch whose file is the same code.",
+    ),
+]
+
+
 Where = Annotated[
     str | None,
     typer.Option(

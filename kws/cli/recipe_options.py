@@ -7,7 +7,9 @@ option can be set to, its default and its help stand where it is declared, so th
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -26,6 +28,7 @@ from kws.recipe import (
     every_option,
     kind_of,
     names,
+    own,
     parse,
     plain,
 )
@@ -96,7 +99,20 @@ def _of_presets() -> Any:
 
 def _of_kind(kind: Kind, style: str) -> Any:
     by_default = f", by default {kind.default}" if kind.default else ""
-    if style == ONE or (style == RANGE and kind is NETWORK):  # a search is of one network
+    if kind == NETWORK:
+        names = "|".join(map(dashed, kind.shipped))
+        several = style == SEVERAL
+        help_text = "The network, or several with a comma between them" if several else "The network"
+        help_text = f"{help_text}; a file is a network of your own, whose code runs."
+        file = typer.Option(
+            metavar=f"[{names}|FILE.py]",
+            callback=None if several else _network,  # a plan says which of several is none
+            autocompletion=_complete_network,
+            help=help_text,
+            show_default=False,
+        )
+        return Annotated[str | None, file]
+    if style == ONE:
         option = typer.Option(
             parser=_part_of(kind),
             metavar=f"[{'|'.join(kind.dashed)}]",
@@ -138,6 +154,37 @@ def _of_option(option: Option, style: str) -> Any:
     return Annotated[str | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
 
 
+def _network(context: typer.Context, text: str | None) -> str | None:
+    """What --arch says, with a network's own name; a name that none has is a mistake in the command line."""
+    return text if text is None or context.resilient_parsing else _known_or_file(text)
+
+
+def _complete_network(incomplete: str) -> list[str]:
+    """The names that begin so, after those that end in a comma."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in NETWORK.dashed if name.startswith(last)]
+
+
+def _known_or_file(text: str) -> str:
+    if re.fullmatch(".*@[0-9a-f]{8}", text):
+        raise typer.BadParameter(
+            f"{text!r} is what the network of a run's own is called; `kws runs show RUN --source > net.py` writes its "
+            "file, which --arch takes"
+        )
+    if own.is_file(text):
+        return text
+    try:
+        return NETWORK.part(text).name
+    except RecipeError:
+        choices = ", ".join(map(repr, NETWORK.dashed))
+        raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py") from None
+
+
+def _split(text: str) -> list[str]:
+    """The networks in "a,b"; a file whose path has a comma is one, too."""
+    return [text] if own.is_file(text) and Path(text).is_file() else [each.strip() for each in text.split(",")]
+
+
 def _defaults(option: Option, style: str) -> str:
     """An option's defaults, and which parts alone have it."""
     kind = kind_of(option.name)
@@ -163,10 +210,11 @@ def chosen(
 ) -> dict[str, Any]:
     """The values of a recipe that were given as options of their own, one each, and by --set; else the preset's.
 
-    Raises BadParameter where one that the command `needs` is missing.
+    Where the network is a file, its code runs. Raises BadParameter where one that the command `needs` is missing.
     """
+    given, settings = _with_files_read(given, settings, several=False)
     found = {name: _value(name, value) for name, value in given.items() if value is not None and name != PRESET}
-    found |= {name: parse(name, text) for name, text in settings_of(settings, found).items()}
+    found |= {name: _parsed(name, text, found) for name, text in settings_of(settings, found).items()}
     if given.get(PRESET):
         found = preset(given[PRESET]).beside(found)
     for name in needs:
@@ -175,8 +223,14 @@ def chosen(
     return found
 
 
-def typed(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str, Any]:
-    """What was typed, by name, for commands whose options take more than one value: texts, where not resolved here."""
+def typed(
+    given: Mapping[str, Any], settings: Iterable[str] | None, *, several_networks: bool = False
+) -> dict[str, Any]:
+    """What was typed, by name, for commands whose options take more than one value: texts, where not resolved here.
+
+    Where networks are files, their code runs, and their names stand for them.
+    """
+    given, settings = _with_files_read(given, settings, several=several_networks)
     found = {name: value for name, value in given.items() if value is not None}
     texts = settings_of(settings, found)
     return found | {name: parse(name, text) if name in _HERE else text for name, text in texts.items()}
@@ -190,6 +244,31 @@ def resolved(given: Mapping[str, Any], *, jobs: int = 1) -> dict[str, Any]:
         "threads": options.chosen_threads(given.get("threads"), jobs),
         "device": options.chosen_device(given.get("device") or options.AUTO),
     }
+
+
+def _with_files_read(
+    given: Mapping[str, Any], settings: Iterable[str] | None, *, several: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """The same, with the names that networks have in this process in place of their files."""
+
+    def read(text: str) -> str:
+        named = (each.strip() for each in (_split(text) if several else [text]))
+        return ",".join(own.read(each).name if own.is_file(each) else each for each in named)
+
+    found, texts = {**given}, []
+    if found.get(NETWORK.option) is not None:
+        found[NETWORK.option] = read(found[NETWORK.option])
+    for each in settings or ():
+        name, equals, text = each.partition("=")
+        texts.append(f"{name}={read(text)}" if equals and name.strip() == NETWORK.option else each)
+    return found, texts
+
+
+def _parsed(name: str, text: str, found: Mapping[str, Any]) -> Any:
+    """The value of an option, as the network of the user's own declares it, or else as any part does."""
+    part = NETWORK.parts.get(found.get(NETWORK.option, ""))
+    is_own = isinstance(part, own.OwnNetwork) and name in part.options
+    return part.options[name].parse(text) if part and is_own else parse(name, text)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ def rerun(
     run: options.Run,
     data: options.DataOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
+    trust_code: options.TrustCode = None,
     note: Annotated[str | None, typer.Option(help="A note to keep with the new run.")] = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -29,6 +30,7 @@ def rerun(
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
+    from kws.registry.trust import admit
     from kws.reports import json_output
     from kws.reports.reproducibility import compare
     from kws.terminal import console
@@ -39,6 +41,7 @@ def rerun(
         first = registry.run(run)
         if first.status != FINISHED:
             raise RegistryError(f"run {first.id} is {first.status}; only a finished run can be trained again")
+        admit(registry, first, trust_code)
     recipe = replace(first.recipe, data=data or first.recipe.data)
     about: dict[str, Any] = {"name": first.name, "note": note, "skip_unreadable": skip_unreadable}
     again = runner.run(recipe, db=db, **about, again=first, test=not first.awaits_test, reporter=Terminal())

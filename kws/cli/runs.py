@@ -1,12 +1,13 @@
 """`kws runs`: what the registry holds, and what is done with single runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kws.cli import options
-from kws.registry.runs import STATUSES
+from kws.registry.runs import STATUSES, Run
 
 app = typer.Typer(
     help="List, show, compare, annotate, delete and move runs.",
@@ -48,7 +49,14 @@ def list_runs(
 
 
 @app.command("show")
-def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: options.Json = False) -> None:
+def show_run(
+    run: options.Run,
+    source: Annotated[
+        bool, typer.Option("--source", help="Print the source of the run's own network instead; it does not run.")
+    ] = False,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
     """Show all of one run: recipe, data, environment, evaluations and epochs.
 
     It says how many recipes the run's test split has judged so far, too: the best of many looks better than it is.
@@ -62,6 +70,9 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
 
     with RegistryReader(db) as registry:
         found = registry.run(run)
+        if source:
+            _print_source(found, registry.source(found.id), as_json=json)
+            return
         card = registry.card(found.data_fingerprint)
         evaluations = registry.evaluations(found.id)
         epochs = registry.epochs(found.id)
@@ -70,6 +81,27 @@ def show_run(run: options.Run, db: options.Db = options.DEFAULT_DB, json: option
         console.print_json(json_output.full_record(found, card, evaluations, epochs, judged=judged))
     else:
         screens.print_run(found, card, evaluations, epochs, judged=judged)
+
+
+def _print_source(run: Run, source: str | None, *, as_json: bool) -> None:
+    """Print a source as it is; on a terminal, with what would be obeyed or hidden there made visible."""
+    from kws.errors import RegistryError
+    from kws.reports import json_output
+    from kws.terminal import console
+
+    if source is None:
+        raise RegistryError(f"run {run.id} has no source: its network, {run.recipe.arch}, is one of kws")
+    if as_json:
+        about = {"run": run.id, "sha256": run.recipe.source, "source": source}
+        console.print_json({"schema": json_output.SCHEMA, **about})
+    elif sys.stdout.isatty():
+        typer.echo("\n".join("    ".join(map(console.visible_part, line.split("\t"))) for line in source.split("\n")))
+    elif binary := getattr(sys.stdout, "buffer", None):  # byte by byte, whatever the encoding, so that its digest stays
+        sys.stdout.flush()
+        binary.write(source.encode())
+        binary.flush()
+    else:
+        typer.echo(source, nl=False)
 
 
 @app.command("diff")

@@ -78,7 +78,7 @@ def sweep(
         at_least("jobs", jobs, 1)
     if engine != "ray" and options.was_typed(context, "address"):
         raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
-    typed = recipe_options.typed(given, settings)
+    typed = recipe_options.typed(given, settings, several_networks=True)
     if engine == "ray" and typed.get("device") != "cuda":
         typed["device"] = "cpu"
     chosen_presets, usual = ([{}], 1) if preset is None else planning.of_presets(preset)

@@ -9,6 +9,7 @@ def test(
     run: options.Run,
     data: options.DataOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
+    trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
@@ -25,6 +26,7 @@ def test(
     from kws.events import TEST
     from kws.registry.runs import FINISHED
     from kws.registry.store import Registry
+    from kws.registry.trust import admit
     from kws.reports import json_output
     from kws.reports.classes import ClassReport
     from kws.terminal import console, screens_evaluation
@@ -40,6 +42,7 @@ def test(
             )
         untested = found.awaits_test
         if untested:
+            admit(registry, found, trust_code)
             runner.test(
                 registry, found, data=data or found.recipe.data, skip_unreadable=skip_unreadable, reporter=Terminal()
             )

@@ -12,7 +12,7 @@ from kws.recipe.config import PLACE
 from kws.recipe.presets import name_of, preset, presets
 from kws.registry.runs import Run
 
-_OF_ANY_RUN = ("resume", "db", "json", "skip_unreadable", "no_test", "settings")
+_OF_ANY_RUN = ("resume", "trust_code", "db", "json", "skip_unreadable", "no_test", "settings")
 _OF_A_NEW_RUN = ("name", "note", "preset", "show")
 _OF_A_MACHINE = ("speakers", *(each.name for each in own_options() if each.bits or each.role == PLACE))
 
@@ -38,6 +38,7 @@ def train(
             autocompletion=options.complete_run,
         ),
     ] = None,
+    trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
     **given: Any,
@@ -53,6 +54,8 @@ def train(
 
     Example: kws train --arch cnn --opt adam --epochs 50
     """
+    if trust_code is not None and resume is None:
+        raise RecipeError("--trust-code is for a run that goes on; add --resume RUN, or leave it out")
     if resume is not None:
         _show(_resume(context, resume), json)
         return
@@ -95,6 +98,7 @@ def _show_recipe(recipe: Recipe, given: dict[str, Any], settings: list[str] | No
 def _resume(context: typer.Context, reference: str) -> Run:
     """Go on with a run; raises RecipeError where an option asks for another recipe than it has."""
     from kws.registry.reader import RegistryReader
+    from kws.registry.trust import admit
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
@@ -114,6 +118,8 @@ def _resume(context: typer.Context, reference: str) -> Run:
                 f"`{name}` (={plain(value)}) is not what run {run.id} was started with (={plain(has)}); "
                 f"leave --{name.replace('_', '-')} out, for a run goes on with its own recipe"
             )
+    with RegistryReader(context.params["db"]) as registry:
+        admit(registry, run, context.params["trust_code"])
     return runner.resume(
         run.id,
         db=context.params["db"],

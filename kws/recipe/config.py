@@ -78,6 +78,8 @@ class Option:
 
     def exact(self, value: Any) -> Any:
         """The value in the option's own type: 1 and 1.0 are one value, and one text."""
+        if self.base is tuple and self.of is float and value is not None:
+            return tuple(map(float, value))
         return float(value) if self.base is float and isinstance(value, int) else value
 
     def parse(self, text: str) -> Any:
@@ -127,6 +129,7 @@ class Config:
     """The base of every Config: its values are checked when it is made. Raises RecipeError, naming the option."""
 
     NAME = ""  # of the part that it belongs to
+    SHA256 = ""  # of the source of a network that is the user's own
 
     def __post_init__(self) -> None:
         own: Any = type(self)

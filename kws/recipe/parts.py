@@ -133,7 +133,10 @@ class Part:
 
 @cache
 def _widened(config: Any, names: tuple[str, ...]) -> Any:
-    """The same with more fields, of which nothing is known."""
+    """The same with more fields, of which nothing is known. Raises RecipeError for a name that no option can have."""
+    for name in names:
+        if hasattr(Config, name):
+            raise RecipeError(f"`{name}` is no name that an option can have")
     return dataclasses.make_dataclass(
         "Config", [(name, Any) for name in names], bases=(config,), frozen=True, kw_only=True
     )
@@ -155,10 +158,16 @@ class Kind:
     of_columns: bool = False  # whether what is unusual is told in a table's columns of optimizers, else in its rows
 
     @property
-    def parts(self) -> dict[str, Part]:
-        """Every part by its name, in the order of tables."""
+    def shipped(self) -> dict[str, Part]:
+        """Every part of kws by its name, in the order of tables."""
         package = sys.modules.get(self.package) or importlib.import_module(self.package)
         return _parts(self, tuple(package.__path__))
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Those of kws, and after them the user's own that this process may run (kws.recipe.own)."""
+        own = [part for part in OWN.values() if part.kind == self.name]
+        return self.shipped | {part.name: part for part in own} if own else self.shipped
 
     def part(self, name: str) -> Part:
         """The part by that name, whose underscores may be dashes. Raises RecipeError where there is none."""
@@ -190,9 +199,15 @@ class Kind:
         if not isinstance(name, str):
             raise RecipeError(f"`{self.option}` (={name!r}) must be text")
         rest = {key: value for key, value in values.items() if key != "name"}
-        if name in self.parts:
-            return self.parts[name].of_json(rest)
-        config = _widened(_no_options(name), tuple(rest))
+        if name in self.shipped:
+            return self.shipped[name].of_json(rest)
+        config = _no_options(name)
+        if "sha256" in rest:
+            digest = rest.pop("sha256")
+            if digest in OWN:
+                return OWN[digest].of_json(rest)
+            config = _unread(own_name(digest, name), digest)
+        config = _widened(config, tuple(rest))
         return config(**{key: _plain_json(value) for key, value in rest.items()})
 
     def takers(self) -> dict[str, dict[str, Option]]:
@@ -202,6 +217,32 @@ class Kind:
             for name, each in part.options.items():
                 found.setdefault(name, {})[part.name] = each
         return found
+
+
+OWN: dict[str, Part] = {}  # the user's own parts that this process may run, by the SHA-256 of their sources
+OWN_NAMES: dict[str, str] = {}
+_LONGEST_NAME = 40
+
+
+def own_name(digest: Any, name: str) -> str:
+    """What a part of the user's own is called in this process: by its first name, and by its source's digest.
+
+    The digest keeps two versions of one file apart, and the first name keeps one source together that came from two
+    files. Raises RecipeError for what is no SHA-256.
+    """
+    if not (isinstance(digest, str) and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+        raise RecipeError(f"`sha256` (={digest!r}) must be 64 letters from 0 to f")
+    if digest not in OWN_NAMES:
+        letters = (letter if letter.isalnum() or letter in "-_.+()" else " " for letter in name.partition("@")[0])
+        first = " ".join("".join(letters).split())[:_LONGEST_NAME].strip()
+        OWN_NAMES[digest] = f"{first or 'network'}@{digest[:8]}"
+    return OWN_NAMES[digest]
+
+
+@cache
+def _unread(name: str, digest: str) -> Any:
+    """The class of the Config of a part whose source is not to be run: its values are what JSON says."""
+    return type("Config", (_no_options(name),), {"SHA256": digest})
 
 
 @cache

@@ -13,13 +13,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
-from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, plain, share
-from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, Kind, Part, refusal
+from kws.recipe.arguments import words
+from kws.recipe.canonical import canonical, identity, told
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, share
+from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
 SELECTIONS = (FINAL, BEST)
@@ -135,12 +137,18 @@ class Recipe:
     def changed(self, **given: Any) -> Recipe:
         """The same but for these values; None is the default. What another part does not have is left out."""
         values = {name: value for name, value in self.values.items() if name not in given}
-        return Recipe.of(ignoring=True, **values, **given)
+        if not self.source or self.source in OWN:
+            return Recipe.of(ignoring=True, **values, **given)
+        values = {name: value for name, value in values.items() if name not in self.network.values()}
+        another = Recipe.of(ignoring=True, **values | {NETWORK.option: next(iter(NETWORK.shipped))}, **given)
+        return replace(
+            another, network=self.network
+        )  # whose options are known from its source alone, which may not run
 
     @cached_property
     def text(self) -> str:
         """Canonical JSON, in which parts are objects with a `name`."""
-        return _canonical(self._nested())
+        return canonical(self._nested())
 
     @classmethod
     def from_text(cls, text: str) -> Recipe:
@@ -149,13 +157,18 @@ class Recipe:
         Raises RecipeError, or ValueError, TypeError or LookupError where it is none.
         """
         found, now = json.loads(text), _parts_now()
-        parts = {kind.name: _part_of_json(kind, _canonical(found.pop(kind.name, {})), now) for kind in KINDS}
+        parts = {kind.name: _part_of_json(kind, canonical(found.pop(kind.name, {})), now) for kind in KINDS}
         own = {each.name: each.from_json(found.pop(each.name, each.absent)) for each in own_options()}
         if found:
             raise RecipeError(f"`{next(iter(found))}` is not known to this version of kws; upgrade it")
         if lacking := [name for name, value in own.items() if value is NEVER]:
             raise RecipeError(f"it lacks its `{lacking[0]}`")
         return cls(**parts, **own)
+
+    @property
+    def source(self) -> str | None:
+        """The SHA-256 of its network's source; None where the network is one of kws."""
+        return self.network.SHA256 or None
 
     @property
     def data_key(self) -> tuple[Any, ...]:
@@ -175,7 +188,7 @@ class Recipe:
     def _digest(self, is_left_out: Any) -> str:
         left_out = {each.name for each in own_options() if is_left_out(each)}
         nested = {name: value for name, value in self._nested(absent=False).items() if name not in left_out}
-        return hashlib.sha256(_canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return hashlib.sha256(canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def _nested(self, *, absent: bool = True) -> dict[str, Any]:
         """Its values by kind; without `absent`, places and those of a run older than the option are left out."""
@@ -183,10 +196,10 @@ class Recipe:
         for kind in KINDS:
             config = getattr(self, kind.name)
             if kind.several:
-                each = {one.NAME: _told(one, absent) for one in config}
+                each = {one.NAME: told(one, absent) for one in config}
                 found[kind.name] = {name: values for name, values in each.items() if values}
             else:
-                found[kind.name] = {"name": config.NAME, **_told(config, absent)}
+                found[kind.name] = {**identity(config, absent), **told(config, absent)}
         own = {each.name: (each, getattr(self, each.name)) for each in own_options()}
         found |= {name: value for name, (each, value) in own.items() if absent or value != each.absent}
         return found if absent else {name: value for name, value in found.items() if value != {}}
@@ -206,26 +219,7 @@ class Recipe:
         Numbers are said even where they are today's defaults; what is found from the rest (hidden options) never is.
         With `switches` a value that is true is an option alone, else "yes".
         """
-        words: list[str] = []
-        known = _known()
-        for name, value in self.values.items():
-            each, kind = known.options.get(name), BY_OPTION.get(name)
-            if name in without or value is None or (kind and value == kind.default):
-                continue
-            if each and (each.hidden or (value == each.default and not _is_always_told(each))):
-                continue
-            flag = each.flags[0] if each and each.flags else f"--{name.replace('_', '-')}"
-            if each is None and kind is None:
-                words += ["--set", f"{name}={plain(value)}"]
-            elif isinstance(value, bool) and switches:
-                words.append(flag if value else f"--no-{flag.removeprefix('--')}")
-            else:
-                words += [flag, plain(value)]
-        return words
-
-
-def _is_always_told(each: Option) -> bool:
-    return each.base in (int, float) or each.role == PLACE or bool(each.bits)
+        return words(self, every_option(), without, switches=switches)
 
 
 def _taken(part: Part, left: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -250,20 +244,6 @@ def _micro_batch(network: Part, recipe: type[Recipe], own: Mapping[str, Any]) ->
     return max(min(batch_size, (network.constant("MICRO_BATCH") or {}).get(precision, batch_size)), 1)
 
 
-@lru_cache(4096)
-def _told(config: Any, absent: bool) -> dict[str, Any]:
-    own: Any = type(config)
-    known = {each.name: each for each in options(own)}
-    return {
-        name: value
-        for name, value in config.values().items()
-        if absent or name not in known or (value != known[name].absent and known[name].role != PLACE)
-    }
-
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-
-
 @lru_cache(1024)
 def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
     values = json.loads(text)
@@ -271,6 +251,11 @@ def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
         return kind.of_json(values)
     known = [part.of_json(values.pop(part.name, {})) for part in kind.parts.values()]
     return (*known, *(kind.of_json({"name": name, **rest}) for name, rest in values.items()))
+
+
+def read_anew() -> None:
+    """Read again what JSON says, for a network of the user's own may be called otherwise now."""
+    _part_of_json.cache_clear()
 
 
 @cache
@@ -299,9 +284,9 @@ class _Known:
         return self.old[name]
 
 
-def _parts_now() -> tuple[int, ...]:
+def _parts_now() -> tuple[Any, ...]:
     """What is another value where parts were added."""
-    return tuple(id(kind.parts) for kind in KINDS)
+    return (*(id(kind.shipped) for kind in KINDS), *OWN.values())
 
 
 def _known() -> _Known:

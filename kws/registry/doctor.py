@@ -52,6 +52,10 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     except RegistryError as error:
         findings.append(Finding(run.id, f"was on data that cannot be read ({error})"))
     try:
+        registry.source(run.id)
+    except RegistryError as error:
+        findings.append(Finding(run.id, f"has a network that cannot be built ({error})"))
+    try:
         recorded = registry.epochs(run.id)
         epochs = [epoch.epoch for epoch in recorded]
     except RegistryError as error:

@@ -136,6 +136,12 @@ class RegistryReader:
                 raise RegistryError(f"run {run_id} of {self.path} cannot be trusted: {error}") from None
         return found[0]["source"] if found else None
 
+    def sources_beginning(self, prefix: str) -> list[str]:
+        """The digests of the sources that begin so."""
+        with self.reading() as connection:
+            found = [str(row["sha256"]) for row in connection.execute("SELECT sha256 FROM sources ORDER BY sha256")]
+        return [digest for digest in found if digest.startswith(prefix)]
+
     def epochs(self, run_id: str) -> list[Epoch]:
         """A run's epochs in order."""
         with self.reading() as connection:

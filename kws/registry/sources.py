@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +26,18 @@ def named_in(recipe_json: Any) -> str | None:
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
     return digest if isinstance(digest, str) else None
+
+
+def options_in(recipe_json: Any) -> dict[str, Any]:
+    """The values of the options of the network of the user's own that a recipe's JSON names; empty if it names none."""
+    if named_in(recipe_json) is None:
+        return {}
+    network = json.loads(recipe_json)["network"]
+    return {name: value for name, value in network.items() if name not in _IDENTITY and _IS_NAME.fullmatch(name)}
+
+
+_IDENTITY = ("name", "sha256")
+_IS_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,59}")  # elsewhere, a registry may have anything
 
 
 def digest_of(source: str) -> str:

@@ -50,6 +50,8 @@ def upgrade(path: Path) -> Path | None:
 
 def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int) -> bool:
     """Upgrade a server's registry under its advisory lock; returns False if another process has already done it."""
+    from kws.registry.postgresql_rows import ServerConnection
+
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=StaticPool)
     try:
         with engine.begin() as session:
@@ -58,7 +60,7 @@ def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int)
             if schema >= SCHEMA_VERSION:
                 return False
             _run_steps(session, schema)
-            session.exec_driver_sql(view.statement(server=True).replace("%", "%%"))
+            view.create(ServerConnection(session.connection.driver_connection))  # type: ignore[arg-type]
             session.execute(text("UPDATE kws_registry SET schema_version = :version"), {"version": SCHEMA_VERSION})
         return True
     finally:

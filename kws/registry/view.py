@@ -12,8 +12,9 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from kws.recipe import KINDS, Option, bases, every_option, plain
+from kws.recipe import KINDS, NETWORK, Option, bases, every_option, plain
 from kws.recipe.config import NEVER
+from kws.registry import sources
 from kws.registry.protocols import Connection, columns
 
 COLUMNS = (
@@ -28,7 +29,7 @@ _TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
 
 def create(connection: Connection) -> None:
     """Create the view."""
-    connection.execute(statement(server=is_server(connection)))
+    connection.execute(statement(connection))
 
 
 def for_queries(connection: Connection) -> None:
@@ -38,19 +39,19 @@ def for_queries(connection: Connection) -> None:
     own temporary view is trusted.
     """
     if not is_server(connection):
-        connection.execute(statement(server=False).replace("CREATE VIEW runs", "CREATE TEMP VIEW IF NOT EXISTS runs"))
+        connection.execute(statement(connection).replace("CREATE VIEW runs", "CREATE TEMP VIEW IF NOT EXISTS runs"))
 
 
-def statement(*, server: bool) -> str:
-    """The SQL that creates the view, in either dialect."""
+def statement(connection: Connection) -> str:
+    """The SQL that creates the view, in the connection's dialect."""
     own = ", ".join(f'"{name}"' for name in COLUMNS)
-    recipe = ", ".join(f'{sql} AS "{name}"' for name, sql in recipe_columns(server).items())
+    recipe = ", ".join(f'{sql} AS "{name}"' for name, sql in _columns_with_own(connection).items())
     return f"CREATE VIEW runs AS SELECT {own}, {recipe} FROM trainings"  # noqa: S608 - our names
 
 
 def require_columns(connection: Connection) -> None:
     """Recreate the view if an option has been added since it was created."""
-    if not set(recipe_columns(is_server(connection))) <= _columns(connection):
+    if not _columns_with_own(connection).keys() <= _columns(connection):
         connection.execute("DROP VIEW IF EXISTS runs")
         create(connection)
 
@@ -78,6 +79,33 @@ def recipe_columns(server: bool) -> dict[str, str]:
             usual = f"'{json.dumps(each.default)}'"
             found[each.old] = f"NULLIF({found[each.name]}, {usual})" if each.base is tuple else found[each.name]
     return found
+
+
+def _columns_with_own(connection: Connection) -> dict[str, str]:
+    """The same, and the options of the networks of the user's own that the registry has: what their recipes' JSON says.
+
+    Their sources, which declare them, are not run.
+    """
+    found = {name: sql for name, sql in recipe_columns(is_server(connection)).items() if name not in COLUMNS}
+    types: dict[str, set[type]] = {}
+    if connection.execute("SELECT 1 FROM sources LIMIT 1").fetchone():
+        for (recipe_json,) in connection.execute(_OWN).fetchall():
+            for name, value in sources.options_in(recipe_json).items():
+                types.setdefault(name, set()).add(type(value))
+    for name, kinds in types.items():
+        if name not in found and name not in COLUMNS:
+            found[name] = _value(is_server(connection), _widest(kinds - {type(None)}), NETWORK.name, name)
+    return found
+
+
+_OWN = """SELECT DISTINCT recipe_json FROM trainings WHERE recipe_json LIKE '%"sha256":%'"""
+
+
+def _widest(kinds: set[type]) -> type:
+    """The type that holds values of all these types of JSON."""
+    if kinds <= {int, float}:
+        return float if float in kinds else int
+    return {bool: bool, list: tuple}.get(next(iter(kinds)), str) if len(kinds) == 1 else str
 
 
 def _with_absent(server: bool, name: str, option: Option) -> str:
@@ -139,4 +167,5 @@ def select(connection: Connection) -> Iterator[tuple[str, str]]:
     for name in columns(connection, "trainings"):
         quoted = name.replace('"', '""')
         yield quoted, f'"{quoted}"'
-    yield from recipe_columns(is_server(connection)).items()
+    own = columns(connection, "trainings")
+    yield from ((name, sql) for name, sql in _columns_with_own(connection).items() if name not in own)

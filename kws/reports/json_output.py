@@ -79,6 +79,7 @@ def full_record(
     """
     return run_record(run) | {
         "recipe": run.recipe.values,
+        "source_sha256": run.recipe.source,
         "data": _card_record(card),
         "environment": dataclasses.asdict(run.environment),
         "evaluations": [

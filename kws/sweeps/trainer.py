@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import kws
 from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
-from kws.recipe import Recipe
+from kws.recipe import Recipe, own
 from kws.registry.claims import Claimer
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
@@ -44,7 +44,7 @@ class WorkerConfig:
     """The configuration of all processes of a sweep: the registry, the sweep's command line and its working folder.
 
     Without `test`, runs are not tested at their end. `code` is the digest of the sweep's own kws package; a worker's
-    must be the same.
+    must be the same. `sources` are the networks of the user's own that the command named, each its source and file.
     """
 
     db: str
@@ -54,6 +54,7 @@ class WorkerConfig:
     arguments: tuple[str, ...]
     folder: str
     code: str
+    sources: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> WorkerConfig:
@@ -66,6 +67,7 @@ class WorkerConfig:
             arguments=tuple(sys.argv[1:]),
             folder=str(Path.cwd()),
             code=code_digest(),
+            sources=own.sources(),
         )
 
 
@@ -77,6 +79,8 @@ class Trainer:
             raise KwsError(
                 f"the code of kws {kws.__version__} in {Path(kws.__file__).parent} is not the sweep's; install the same"
             )
+        for source, file in config.sources:
+            own.taken(source, file)
         with suppress(OSError):  # another machine may lack it; absolute paths of data and registry do not need it
             os.chdir(config.folder)
         self._config = config
@@ -139,6 +143,7 @@ class Trainer:
             environment=self._environment,
             tags=tags,
             silent=silent,
+            source=own.source_of(recipe.source),
         )
         if not claim.mine:
             told = {"sign": claim.sign, "last_seen": claim.last_seen, "before": True}

@@ -66,7 +66,12 @@ def say(message: str) -> None:
 
 def visible(text: str) -> str:
     """Text from outside on one line, with control characters, escape sequences above all, made visible."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return visible_part(" ".join(text.split()))
+
+
+def visible_part(text: str) -> str:
+    """The same with its spaces as they are."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_json(value: Any) -> None:

@@ -111,6 +111,7 @@ def print_run(
     rows["recipes judged"] = f"{judged:,} by this test split so far"
     rows["test"] = f"not tested; `kws test {run.id}` does it, once" if run.awaits_test else None
     rows |= {f"recipe {name}": _plain(value) for name, value in run.recipe.values.items() if value is not None}
+    rows["source"] = f"{run.recipe.source}; `kws runs show {run.id} --source` prints it" if run.recipe.source else None
     rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
     for name, value in rows.items():
         if value is not None:

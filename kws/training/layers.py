@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def describe(arch: str, model: nn.Module) -> Network:
     layers: list[Layer] = []
     hooks = [
         module.register_forward_hook(
-            lambda module, inputs, output, name=name: layers.append(_layer(name, module, inputs[0], output))
+            lambda module, inputs, output, name=name: layers.extend(_layer(name, module, inputs, output))
         )
         for name, module in model.named_modules()
         if not list(module.children())
@@ -96,9 +97,12 @@ def describe(arch: str, model: nn.Module) -> Network:
     )
 
 
-def _layer(name: str, module: nn.Module, entering: torch.Tensor, leaving: Any) -> Layer:
-    while isinstance(leaving, tuple | list):  # a recurrent layer returns (outputs, last state)
+def _layer(name: str, module: nn.Module, inputs: tuple[Any, ...], leaving: Any) -> Iterator[Layer]:
+    """A module as a layer; none for a module that is not given a tensor first, or returns none."""
+    while isinstance(leaving, tuple | list) and leaving:  # a recurrent layer returns (outputs, last state)
         leaving = leaving[0]
+    if not (inputs and isinstance(entering := inputs[0], torch.Tensor) and isinstance(leaving, torch.Tensor)):
+        return
     size = tuple(leaving.shape[1:])
     kind, size_formula, formula, multiplies = type(module).__name__, "", "", 0
     if isinstance(module, nn.Linear):
@@ -120,7 +124,7 @@ def _layer(name: str, module: nn.Module, entering: torch.Tensor, leaving: Any) -
         multiplies = weights * entering.shape[1 if module.batch_first else 0]
     elif parameters := [parameter.numel() for parameter in module.parameters()]:
         formula = " + ".join(map(str, parameters))
-    return Layer(
+    yield Layer(
         name=name,
         kind=kind,
         output_size=size,

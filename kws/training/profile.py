@@ -83,7 +83,8 @@ def clips_per_second(recipe: Recipe, *, clips: int = 1024, repeats: int = 5) -> 
 def operations(recipe: Recipe) -> int:
     """The number of operations to train on one clip."""
     network = layers.of_recipe(recipe, classes=_CLASSES)
-    return 2 * (3 * network.multiply_accumulates - network.layers[0].multiply_accumulates)
+    first = network.layers[0].multiply_accumulates if network.layers else 0
+    return 2 * (3 * network.multiply_accumulates - first)
 
 
 def peak_gflops(precision: str, *, device: str = "cpu") -> float:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import TEST, TRAIN, VALIDATION, EpochEnd
-from kws.recipe import Recipe, last_epoch
+from kws.recipe import Recipe, last_epoch, own
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
 from kws.registry.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Watch
@@ -39,6 +39,7 @@ CHECKPOINT_SECONDS = 5.0
 PRUNED = "pruned: below the median of earlier trials"
 PRUNED_BEFORE = "it did not promise to be among the better ones"  # in registries of version 0.1.0
 _TELL_SECONDS = 30.0  # between two messages while waiting
+_ANY_CLASSES = 3
 _SHARE = 20  # the time until the next checkpoint, as a multiple of the time that the last one took
 
 
@@ -76,6 +77,7 @@ def run(
             note=note,
             rerun_of=again.id if again else None,
             multiply_accumulates=network.multiply_accumulates,
+            source=own.source_of(recipe.source),
         )
         return execute(registry, run_id, training, recipe, loaded, reporter=reporter)
 
@@ -204,9 +206,12 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT) -> Dataset:
     """The recipe's data set, with its messages reported. Raises DataError if it is not the data of `run`, if given."""
+    from kws import architectures
     from kws.speech import dataset
     from kws.training import profile
 
+    if recipe.source:  # a network that is not one of kws fails before the data is read, which may take minutes
+        architectures.build(recipe, _ANY_CLASSES)
     loaded = load(recipe, skip_unreadable, track=reporter.track)
     if run and loaded.card.fingerprint != run.data_fingerprint:
         raise DataError(
@@ -306,6 +311,8 @@ def execute(
         _end(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__, reporter)
         if isinstance(error, KwsError):
             raise type(error)(f"run {run_id} failed: {error}") from None
+        if isinstance(error, Exception) and (sentence := own.sentence(recipe.source, error)):
+            raise RecipeError(f"run {run_id} failed: {sentence}") from None
         raise
     reporter.trained(done, loaded.card, processor_seconds)
     return done
