@@ -148,7 +148,7 @@ def test_a_search_draws_among_recipes_with_the_noise_that_is_there(task):
 
 
 def test_data_without_noise_is_refused_in_a_sentence(task, tmp_path):
-    else_ = "name a folder of recordings of noise, as in --noise path/to/noise"
+    else_ = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
     shutil.rmtree(task / noise.NOISE)
     about = ["train", *short(task), "--noise"]
     assert refused(*about, "dataset") == f"kws: {task} has no folder _background_noise_; {else_}"

@@ -73,6 +73,14 @@ def test_a_recipe_has_its_presets_name_by_its_values_whatever_its_seed_data_task
     assert name_of(each.recipe.changed(epochs=each.recipe.epochs + 1)) is None
 
 
+def test_a_recipe_keeps_its_presets_name_with_any_recordings_of_the_data_sets_noise():
+    recipe = preset("best").recipe
+    assert recipe.noise == "dataset"
+    assert name_of(recipe.changed(noise="dataset@0123456789ab")) == "best"
+    assert name_of(recipe.changed(noise="/elsewhere@0123456789ab")) is None
+    assert name_of(recipe.changed(noise="none")) is None
+
+
 def test_no_two_presets_are_the_same_recipe():
     assert len({each.recipe.cell for each in EACH}) == len(EACH)
 

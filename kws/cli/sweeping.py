@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import typer
 
+from kws.errors import DataError
 from kws.recipe import Recipe, has_rule
 from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
@@ -29,7 +31,10 @@ _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 def rehearse(plans: Sequence[Axes], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
-    status = PlanStatus.of(noise.of_recipes(expand(*plans)), db)
+    recipes = expand(*plans)
+    with suppress(DataError):  # data that is not here has no runs that use its noise, but its plan can be shown
+        recipes = noise.of_recipes(recipes)
+    status = PlanStatus.of(recipes, db)
     _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
         _print(status, {}, dry_run=True)

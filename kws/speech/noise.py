@@ -31,7 +31,7 @@ from kws.speech.sources import locate
 
 NONE, DATASET = "none", "dataset"
 _PINNED = re.compile(r"(?P<place>.+)@(?P<digest>[0-9a-f]{12})", re.DOTALL)
-_ELSE = "name a folder of recordings of noise, as in --noise path/to/noise"
+_ELSE = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
 
 
 def pinned(value: str, data: str) -> str:

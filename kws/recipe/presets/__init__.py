@@ -69,7 +69,13 @@ def preset(name: str) -> Preset:
 
 
 def name_of(recipe: Recipe) -> str | None:
-    """The name of the preset that a recipe is, whatever its seed, data, task and bits; None where it is none."""
+    """The name of the preset that a recipe is, whatever its seed, data, task and bits; None where it is none.
+
+    Noise of the data set's own is the preset's, whichever recordings these are.
+    """
+    place, _, digest = (recipe.noise or "").partition("@")
+    if digest and place == "dataset":
+        recipe = recipe.changed(noise=place)
     return _by_cell().get(replace(recipe, task=_usual_task()).cell)
 
 
