@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import typer
 
-from kws.errors import DataError
 from kws.recipe import Recipe, has_rule
 from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
-from kws.speech import noise
+from kws.speech import noise, sources
 from kws.sweeps.plan import Axes, expand
 from kws.sweeps.progress import SweepProgress, named
 from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
@@ -32,9 +30,10 @@ _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 def rehearse(plans: Sequence[Axes], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
     recipes = expand(*plans)
-    with suppress(DataError):  # data that is not here has no runs that use its noise, but its plan can be shown
-        recipes = noise.of_recipes(recipes)
-    status = PlanStatus.of(recipes, db)
+    # The plan of data that is not here, or not yet, is shown without the digests of its noise.
+    here = {data for data in {recipe.data for recipe in recipes} if sources.is_here(data)}
+    pinned = iter(noise.of_recipes(recipe for recipe in recipes if recipe.data in here))
+    status = PlanStatus.of([next(pinned) if recipe.data in here else recipe for recipe in recipes], db)
     _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
         _print(status, {}, dry_run=True)
