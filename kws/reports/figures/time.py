@@ -24,7 +24,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Curve, Run
-from kws.reports import caveats, groups, labels
+from kws.reports import caveats, groups
 from kws.reports.cells import Cell
 from kws.reports.drawing import MARKERS, Style, explain, look, panels, wrapped
 from kws.reports.metrics import METRICS, metric
@@ -52,10 +52,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style, target: floa
     cells = group.table.cells
     curves = {cell: [groups.curve(registry, run_id) for run_id in cell.runs] for cell in cells}
     drawing, (axes,) = panels(style, 1)
-    names = labels.of_runs([group.runs[cell.runs[0]] for cell in cells], without=("seed",))
     told: dict[Cell, str] = {}
     typical: dict[Cell, Curve] = {}
-    for number, (cell, name) in enumerate(zip(cells, names, strict=True)):
+    for number, cell in enumerate(cells):
         line = look(number)
         for curve in curves[cell] if cell.n > 1 else ():
             pale = {"color": line["color"], "alpha": 0.3 if cell.n > _MANY else 0.6, "linewidth": 0.6 * style.line}
@@ -65,7 +64,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style, target: floa
         percent = [100 * each for each in typical[cell].validation_accuracies]
         axes.plot(typical[cell].seconds, percent, **line, linewidth=1.8 * style.line)
         wide = _BESIDE if style.titled else _BESIDE_IN_PRINT
-        told[cell] = wrapped(name, style, wide)
+        told[cell] = wrapped(cell.row, style, wide)
         if target is not None:
             told[cell] += "\n" + wrapped(_reached(axes, number, curves[cell], target, style), style, wide)
     most = max(max(curve.validation_accuracies) for of_cell in curves.values() for curve in of_cell)
