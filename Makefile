@@ -53,6 +53,8 @@ readme: .venv/installed
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
 	-$(BIN)/python -m benchmarks.marks
 	KWS_DB=experiments.db $(BIN)/kws plot --kind optimizers --out docs/optimizers.png
+	KWS_DB=experiments.db $(BIN)/kws plot --kind size --where "not softmax_before_loss" --out docs/size.png
+	KWS_DB=experiments.db $(BIN)/kws plot --kind time --where "not softmax_before_loss" --target 0.97 --out docs/time.png
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md $(wildcard docs/*.md)
 
 clean:

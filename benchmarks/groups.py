@@ -15,6 +15,7 @@ from benchmarks import (
     startup,
     steps,
     sweeping,
+    targets,
     whole_run,
     writing,
 )
@@ -24,6 +25,7 @@ from benchmarks.workspace import Workspace
 GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "train": steps.measure,
     "augment": augmenting.measure,
+    "targets": targets.measure,
     "run": whole_run.measure,
     "features": preparation.measure,
     "full-size": preparation.measure_full_size,
@@ -36,5 +38,11 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "writers": writing.measure,
     "coverage": coverage.measure,
 }
-_APART = {"sweeps": {"sweep"}, "scheduling": {"scheduling"}, "writers": {"writers"}, "coverage": {"coverage"}}
+_APART = {
+    "networks": {"augment", "targets"},
+    "sweeps": {"sweep"},
+    "scheduling": {"scheduling"},
+    "writers": {"writers"},
+    "coverage": {"coverage"},
+}
 TABLES = {"latest": GROUPS.keys() - set().union(*_APART.values()), **_APART}  # by file in benchmarks/results

@@ -54,9 +54,10 @@ def _benchmarks(name: str, *modules: str, measures: tuple[str, ...]) -> Table:
 TABLES = (
     _benchmarks(
         "latest",
-        *("augmenting", "comparing", "growth", "ledger", "preparation", "recording", "startup", "steps", "whole_run"),
+        *("comparing", "growth", "ledger", "preparation", "recording", "startup", "steps", "whole_run"),
         measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS),
     ),
+    _benchmarks("networks", "augmenting", "targets", measures=(*_TRAINING, "kws/recipe/presets")),
     _benchmarks("sweeps", "sweeping", measures=(*_TRAINING, *_RECORDING, *_SWEEPS)),
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),
     _benchmarks("writers", "writing", "ledger", measures=_RECORDING),

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from kws.events import SPLITS, TEST, DataCard, EpochEnd, Evaluation, IterationEnd, Manifest
 from kws.recipe import NETWORK, OPTIMIZER, Recipe
 from kws.registry.environment import Environment
-from kws.registry.runs import FINISHED, INTERRUPTED, Epoch, Run
+from kws.registry.runs import FINISHED, INTERRUPTED, Curve, Epoch, Run
 from kws.registry.store import Registry
 
 PARAMETERS = {"fc": 567_171, "cnn": 346_067}
@@ -227,6 +227,12 @@ class Cards:
 
     def validation_accuracies(self, run_id: str) -> list[float]:
         return []
+
+    def curve(self, run_id: str) -> Curve:
+        return Curve(validation_accuracies=(), seconds=(), processor_seconds=None)
+
+    def processors(self, run_id: str) -> tuple[str, ...]:
+        return (ENVIRONMENT.cpu,)
 
     def manifest(self, fingerprint: str, split: str) -> None:
         return None

@@ -21,11 +21,11 @@ from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 
-from recomputed_data import EXACT, METRICS, OF_TEST, Data, Runs, curve_of
+from recomputed_data import EXACT, METRICS, OF_TEST, TO_REACH, Data, Runs, curve_of
 from recomputed_errors import Error, largest_of, told
 
 CLAIMS_LEVEL = 1 - 0.05 / 4
-LESS_IS_BETTER = {"test-loss", "seconds", "parameters", "multiply-accumulates", "epochs-to-reach"}
+LESS_IS_BETTER = {"test-loss", "seconds", "parameters", "multiply-accumulates", *TO_REACH}
 SHARES = {"test-accuracy", "validation-accuracy", "f1"}
 CELL = ("arch", "maps", "softmax", "parameters", "opt", "learning_rate", "momentum", "weight_decay")
 USUAL = {"sgd": (0.01, 0.9, 1e-5), "adam": (0.001, None, 0.0)}  # learning rate, momentum, weight decay
@@ -50,7 +50,10 @@ def tables(path: Path, metric: str = "test-accuracy", reach: float = 0.9) -> lis
         for row in file.execute(query):
             if row["status"] == "finished" and (row["test_accuracy"] is not None or metric not in OF_TEST):
                 same = ("source", "data_fingerprint", "epochs", "batch_size", "precision", "selection")
-                grouped[tuple(row[key] for key in same)].append(row)
+                rules = json.loads(row["recipe_json"])
+                ended = [rules.get(rule) for rule in ("until", "patience")]
+                key = (*(row[key] for key in same), *((rule is not None, rule or 0) for rule in ended))
+                grouped[key].append(row)
         made = [_table(file, rows, metric, reach) for _, rows in sorted(grouped.items())]
         return [table for table in made if table["cells"]]
 
@@ -98,10 +101,8 @@ def _cell(cell: Runs, best: float, p: float | None) -> dict:
     made = {
         "n": cell.n,
         "mean": centre if math.isfinite(centre) else None,
-        "std": None
-        if cell.n < 2 or metric in EXACT or metric == "epochs-to-reach"
-        else math.sqrt(cell.seed_variance()),
-        "reached": len(reached) if metric == "epochs-to-reach" else None,
+        "std": None if cell.n < 2 or metric in EXACT or metric in TO_REACH else math.sqrt(cell.seed_variance()),
+        "reached": len(reached) if metric in TO_REACH else None,
         "best": leads and math.isfinite(centre),
         "tie": p is not None and p > 0.05 and not leads,
         "p": None if leads else p,
@@ -114,7 +115,7 @@ def _cell(cell: Runs, best: float, p: float | None) -> dict:
         "standard_error": None,
         "freedom": None,
     }
-    if metric in EXACT or metric == "epochs-to-reach" or (cell.n == 1 and cell.moved is None and metric not in SHARES):
+    if metric in EXACT or metric in TO_REACH or (cell.n == 1 and cell.moved is None and metric not in SHARES):
         return made
     error, clips = Error((1, cell)), len(cell.data.labels)
     if cell.moved is None and metric in SHARES:

@@ -13,8 +13,13 @@ import numpy as np
 
 METRICS = (
     "test-accuracy", "validation-accuracy", "test-loss", "f1", "seconds", "parameters", "multiply-accumulates",
-    "epochs-to-reach",
+    "epochs-to-reach", "seconds-to-reach", "processor-seconds-to-reach",
 )  # fmt: skip
+TO_REACH = {
+    "epochs-to-reach": "1",
+    "seconds-to-reach": "milliseconds",
+    "processor-seconds-to-reach": "processor_seconds",
+}
 OF_TEST = {"test-accuracy", "test-loss", "f1"}
 EXACT = {"parameters", "multiply-accumulates"}
 
@@ -89,7 +94,7 @@ class Runs:
         return sum(self.values.values()) / self.n
 
     def centre(self) -> float:
-        return statistics.median(self.values.values()) if self.metric == "epochs-to-reach" else self.mean()
+        return statistics.median(self.values.values()) if self.metric in TO_REACH else self.mean()
 
     def seed_variance(self) -> float | None:
         return statistics.variance(self.values.values()) if self.n > 1 else None
@@ -100,9 +105,17 @@ class Runs:
 
 
 def _value(file: sqlite3.Connection, data: Data, row: sqlite3.Row, metric: str, reach: float) -> float | None:
-    if metric == "epochs-to-reach":
-        curve = curve_of(file, row)
-        return next((float(i + 1) for i, each in enumerate(curve) if each >= reach), math.inf) if curve else None
+    if metric in TO_REACH:
+        if not curve_of(file, row):
+            return None
+        query = f"""
+            SELECT sum({TO_REACH[metric]}), count({TO_REACH[metric]}) = count(*) FROM epochs WHERE run_key = :key
+            AND epoch <= (SELECT min(epoch) FROM epochs WHERE run_key = :key AND validation_accuracy >= :reach)
+            """
+        spent, is_known = file.execute(query, {"key": row["key"], "reach": reach}).fetchone()
+        if spent is None:
+            return math.inf
+        return (spent / 1000 if metric == "seconds-to-reach" else float(spent)) if is_known else None
     if metric == "seconds":
         return row["milliseconds"] / 1000
     if metric in EXACT or metric == "validation-accuracy":

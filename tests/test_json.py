@@ -9,7 +9,8 @@ from sounds import write_task
 RUN = {
     *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at", "arch"),
     *("opt", "seed"),
-    *("softmax_before_loss", "epochs", "epochs_planned", "parameters", "multiply_accumulates", "selection", "data"),
+    *("softmax_before_loss", "epochs", "epochs_planned", "ended_by", "parameters", "multiply_accumulates"),
+    *("selection", "data"),
     *("data_fingerprint", "validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 }
 BASICS = {
@@ -30,7 +31,7 @@ KEYS = {
     ("eval", "last"): EVALUATION,
     ("compare", "--format", "json"): {"schema", "tables"},
     ("runs", "list"): {"schema", "runs"},
-    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations", "recipes_judged"},
+    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations", "recipes_judged", "processor_seconds"},
     ("runs", "diff", "last", "last"): {"schema", "runs", "differ", "same"},
     ("db", "info"): {
         *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows", "judged"),
@@ -43,7 +44,7 @@ KEYS = {
         *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),
         *("missing", "unreadable", "shared_speakers", "unusable", "files", "used", "unused", "lists", "elsewhere"),
         *("one_word", "rates_hz", "longer", "beyond_full_scale", "channels_cancel", "late", "in_two_splits"),
-        "in_two_words",
+        *("in_two_words", "task"),
     },
     ("summary", "--arch", "cnn"): {
         *("schema", "arch", "title", "input_size", "layers", "parameters", "multiply_accumulates"),

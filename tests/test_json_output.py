@@ -14,7 +14,7 @@ from kws.reports.json_output import evaluation_record, full_record, run_record
 
 RUN_KEYS = [
     *("schema", "run", "status", "last_seen", "error", "name", "note", "tags", "rerun_of", "deleted_at"),
-    *("arch", "opt", "seed", "softmax_before_loss", "epochs", "epochs_planned"),
+    *("arch", "opt", "seed", "softmax_before_loss", "epochs", "epochs_planned", "ended_by"),
     *("parameters", "multiply_accumulates", "selection", "data", "data_fingerprint"),
     *("validation_accuracy", "test_accuracy", "seconds", "started_at", "ended_at"),
 ]
@@ -53,7 +53,9 @@ def full():
 
 
 def test_a_full_record_has_a_runs_keys_and_all_else(full):
-    assert set(full) == {*RUN_KEYS, "recipe", "source_sha256", "environment", "evaluations", "recipes_judged"}
+    more = {"recipe", "source_sha256", "environment", "evaluations", "recipes_judged", "processor_seconds"}
+    assert set(full) == {*RUN_KEYS, *more}
+    assert full["processor_seconds"] == pytest.approx(0.1 + 0.2 + 0.3)
     assert full["recipes_judged"] == 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from sounds import write_task
 from kws.errors import DataError
 from kws.recipe import KINDS, Recipe
 from kws.registry.reader import RegistryReader
-from kws.speech import noise
+from kws.speech import noise, synthetic_noise
 from kws.sweeps.trainer import Trainer, WorkerConfig, as_task, carry_out
 from kws.training import profile
 
@@ -140,7 +141,7 @@ def test_a_search_draws_among_recipes_with_the_noise_that_is_there(task):
     with pytest.MonkeyPatch.context() as patch:
         asked = []
         patch.setattr(tuning, "run", lambda **about: asked.append(about))
-        tune.tune(**given)
+        tune.tune(context=None, **given)
     (about,) = asked
     space = tuning._space(about["arch"], about["opts"], about["ranges"], about["fixed"])
     assert space.fixed["noise"] == noise.pinned("dataset", str(task))
@@ -148,7 +149,7 @@ def test_a_search_draws_among_recipes_with_the_noise_that_is_there(task):
 
 
 def test_data_without_noise_is_refused_in_a_sentence(task, tmp_path):
-    else_ = "name a folder of recordings of noise, as in --noise path/to/noise"
+    else_ = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
     shutil.rmtree(task / noise.NOISE)
     about = ["train", *short(task), "--noise"]
     assert refused(*about, "dataset") == f"kws: {task} has no folder _background_noise_; {else_}"
@@ -156,14 +157,27 @@ def test_data_without_noise_is_refused_in_a_sentence(task, tmp_path):
     only = add_noise(tmp_path / "only", "pink_noise")
     never = "(exercise_bike and pink_noise may not)"
     assert refused(*about, only) == f"kws: {only} holds no recordings that may be trained on {never}; {else_}"
-    told = f"kws: synthetic speech has no recordings of background noise; {else_}"
-    assert refused("train", "--arch", "fc", "--opt", "sgd", "--data", "synthetic", "--noise", "dataset") == told
     assert refused("sweep", *short(task), "--noise", "/nowhere", "--dry-run").endswith(else_)
     (only / "silence.wav").write_bytes(b"")
     assert "silence.wav cannot be read as audio" in kws(*about, only).stderr
     soundfile.write(only / "silence.wav", np.zeros(20_000), 16_000)
     assert "are silent; name others" in kws(*about, only).stderr
     assert not (tmp_path / "runs.db").exists()
+
+
+def test_the_built_in_speech_has_noise_of_four_colours_the_same_everywhere(tmp_path):
+    made = synthetic_noise.folder(tmp_path)
+    sounds = {file.stem: soundfile.read(file, dtype="int16") for file in sorted(made.iterdir())}
+    assert {(rate, len(sound)) for sound, rate in sounds.values()} == {(16_000, 480_000)}
+    high = []
+    for name in ("white", "mean_of_4", "mean_of_16", "mean_of_64"):
+        sound = sounds[name][0].astype(float)
+        assert np.abs(sound).mean() == pytest.approx(2000, rel=0.01)
+        power = np.square(np.abs(np.fft.rfft(sound)))
+        high.append(power[len(power) // 4 :].sum() / power.sum())
+    assert high == sorted(high, reverse=True) and high[0] > 0.7 and high[-1] < 0.1
+    content = hashlib.sha256(b"".join(sound.tobytes() for sound, _ in sounds.values())).hexdigest()[:16]
+    assert content == "7f837508b483125e"
 
 
 @pytest.mark.parametrize("option", [["--gain-db", "6"], ["--speed-change", "0.1"]])
@@ -182,7 +196,7 @@ def test_what_needs_to_know_how_features_were_made_is_not_for_arrays(task, tmp_p
         f"`{option[0][2:].replace('-', '_')}` (={option[1]}) needs features that kws made of recordings, and " in told
     )
     assert "holds arrays; leave " in told
-    with pytest.raises(DataError, match=r"noise can be mixed with recordings only, and .* holds arrays; leave --noise"):
+    with pytest.raises(DataError, match=r"noise can be mixed with recordings only, and .* holds arrays; train without"):
         noise.pinned("dataset", str(folder))
     assert ok_json("train", *short(folder), "--shift-frames", "5")["status"] == "finished"
 

@@ -21,8 +21,8 @@ def test_the_defaults_are_the_reports():
 
 
 def test_the_optimizers_defaults_are_the_reports():
-    assert tuple(OPTIMIZER.parts) == ("sgd", "adam", "adamw")
-    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam", "AdamW"]
+    assert tuple(OPTIMIZER.parts) == ("sgd", "adam", "adamw", "muon")
+    assert [OPTIMIZER.title(name) for name in tuple(OPTIMIZER.parts)] == ["SGD", "Adam", "AdamW", "Muon"]
     assert defaults("sgd") == {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1e-5, "nesterov": False}
     assert defaults("adam") == {"learning_rate": 0.001, "weight_decay": 0}
 

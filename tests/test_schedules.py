@@ -149,12 +149,12 @@ def test_masks_are_of_whole_bands_and_frames_and_no_larger_than_asked():
     assert torch.equal(whole, masked)
 
 
-@pytest.mark.parametrize("arch", [name for name in NETWORK.parts if name not in ("fc", "cnn")])
-def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch, tmp_path):
+@pytest.mark.parametrize(("arch", "opt"), [*((name, "adamw") for name in NETWORK.parts), ("tc_resnet", "muon")])
+def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch, opt, tmp_path):
     soundfile.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(0).standard_normal(40_000), 16_000)
     about = {"schedule": "cosine", "averaging": "ema", "decay": 0.9, "label_smoothing": 0.1, "selection": "best"}
     recipe = Recipe.of(
-        arch=arch, opt="adamw", epochs=3, batch_size=8, data=str(tmp_path), noise=str(tmp_path), gain_db=6.0,
+        arch=arch, opt=opt, epochs=3, batch_size=8, data=str(tmp_path), noise=str(tmp_path), gain_db=6.0,
         speed_change=0.1, shift_frames=10, mask_bands=8, mask_frames=20, **about,
     )  # fmt: skip
     train, validation = split_of(16), split_of(6)

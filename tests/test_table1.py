@@ -10,10 +10,22 @@ from math import inf
 
 import numpy as np
 import pytest
-from commands import ok
+from commands import kws, ok, sql
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger import Cards, make_card, make_recipe, make_registry, make_run, train, with_manifests
+from ledger import (
+    ENVIRONMENT,
+    WEIGHTS,
+    Cards,
+    cut_off,
+    make_card,
+    make_evaluation,
+    make_recipe,
+    make_registry,
+    make_run,
+    train,
+    with_manifests,
+)
 
 from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
@@ -433,7 +445,7 @@ def test_of_a_metric_where_less_is_better_the_least_is_the_best():
 
 def test_a_run_without_the_metric_is_in_no_cell():
     assert tabulated(make_run(), metric=metric("multiply-accumulates")) == []
-    assert tabulated(make_run(), metric=metric("epochs-to-reach", reach=0.5)) == []
+    assert tabulated(make_run(), metric=metric("epochs-to-reach", target=0.5)) == []
 
 
 def test_a_seed_that_never_reached_an_accuracy_is_counted_and_never_averaged_away(tmp_path):
@@ -441,16 +453,86 @@ def test_a_seed_that_never_reached_an_accuracy_is_counted_and_never_averaged_awa
         for arch, epochs in (("fc", (2, 9, 9)), ("cnn", (9, 9, 2)), ("gone", (2, 2, 2))):
             for seed, count in enumerate(epochs):
                 train(registry, make_recipe(arch, seed=seed, epochs=50), epochs=count)
-        (table,) = tables(registry, registry.runs(), metric=metric("epochs-to-reach", reach=0.9))
+        (table,) = tables(registry, registry.runs(), metric=metric("epochs-to-reach", target=0.9))
     by_arch = {cell.arch: cell for cell in table.cells}
     assert [(cell.reached, cell.n, cell.mean) for cell in by_arch.values()] == [(2, 3, 7.0), (2, 3, 7.0), (0, 3, inf)]
     assert all(cell.low is cell.std is cell.interval_over is None for cell in table.cells)
     assert [cell.best for cell in table.cells] == [True, True, False]
-    shown = ok("compare", "--metric", "epochs-to-reach", "--reach", 0.9, "--format", "markdown")
+    asked = ("compare", "--where", "true", "--metric", "epochs-to-reach", "--reach", 0.9)
+    shown = ok(*asked, "--format", "markdown")
     assert "7.0 (2 of 3 reached it)" in shown and "not reached (0 of 3 reached it)" in shown
-    said = json.loads(ok("compare", "--metric", "epochs-to-reach", "--reach", 0.9, "--format", "json"))
+    said = json.loads(ok(*asked, "--format", "json"))
     assert [cell["mean"] for cell in said["tables"][0]["cells"]] == [7.0, 7.0, None]
     assert said["tables"][0]["cells"][0]["values"] == [None, 7.0, 7.0]
+
+
+@pytest.fixture
+def timed(place):
+    """A registry of runs whose epochs take 0.125 s, 0.25 s and so on, and 0.9 is first reached in the seventh."""
+    with Registry(place("experiments.db"), create=True) as registry:
+        for opt, counts in {"sgd": (9, 9, 2), "adam": (9, 2, 2)}.items():
+            for seed, count in enumerate(counts):
+                train(registry, make_recipe("cnn", opt, seed=seed, epochs=50), epochs=count)
+        yield registry
+
+
+def test_seconds_to_reach_are_those_of_all_epochs_until_then_and_no_seed_is_dropped(timed):
+    (table,) = tables(timed, timed.runs(), metric=metric("seconds-to-reach", target=0.9))
+    until = 0.125 * sum(range(1, 8))
+    found = {cell.opt: (cell.reached, cell.n, cell.mean, cell.best) for cell in table.cells}
+    assert found == {"sgd": (2, 3, until, True), "adam": (1, 3, inf, False)}
+    assert table.cell(*table.rows, "SGD").values == (until, until, inf)
+    assert table.caption.startswith("Median of the training seconds until 90 % validation accuracy after 50 epochs")
+    assert "counts as later than all that did, and a median is given where more than half of them did" in table.caption
+    shown = ok("compare", "--metric", "seconds-to-reach", "--target", 0.9, "--format", "markdown")
+    assert "**3.5 s (2 of 3 reached it)** | not reached (1 of 3 reached it)" in shown
+
+
+def test_processor_seconds_to_reach_are_those_of_the_processor(timed):
+    (table,) = tables(timed, timed.runs(), metric=metric("processor-seconds-to-reach", target=0.9))
+    assert {cell.opt: cell.mean for cell in table.cells} == {"sgd": pytest.approx(2.8), "adam": inf}
+    said = ok("compare", "--metric", "processor-seconds-to-reach", "--format", "csv").splitlines()
+    assert said[0].startswith("metric,target,data,")
+    assert [line.split(",")[:2] for line in said[1:]] == [["processor-seconds-to-reach", "0.9"]] * 2
+
+
+def test_runs_whose_processor_seconds_are_not_known_are_told(timed, place):
+    sql(place("experiments.db"), "UPDATE epochs SET processor_seconds = NULL WHERE run_key = 1 AND epoch = 3")
+    (table,) = tables(timed, timed.runs(), metric=metric("processor-seconds-to-reach", target=0.9))
+    assert [cell.n for cell in table.cells] == [2, 3]
+    assert any(note.startswith("1 of 6 runs left out") for note in table.notes)
+    sql(place("experiments.db"), "UPDATE epochs SET processor_seconds = NULL")
+    said = kws("compare", "--metric", "processor-seconds-to-reach").stderr
+    assert "has no finished run whose processor-seconds-to-reach is known" in said
+
+
+@pytest.mark.parametrize("name", ["seconds", "seconds-to-reach"])
+def test_times_of_different_machines_are_noted_also_where_only_a_later_session_was_elsewhere(place, name):
+    elsewhere = replace(ENVIRONMENT, cpu="Another processor")
+    with Registry(place("experiments.db"), create=True) as registry:
+        train(registry, make_recipe(seed=1))
+        moved = cut_off(registry)
+        registry.go_on(moved, epochs=50, environment=elsewhere)
+        registry.finish(moved, make_evaluation(make_card()), make_card(), WEIGHTS)
+        (table,) = tables(registry, registry.runs(), metric=metric(name))
+        (accuracy,) = tables(registry, registry.runs())
+    assert registry.processors(moved) == (ENVIRONMENT.cpu, "Another processor")
+    note = "times are not of one machine and cannot be compared: "
+    assert [each for each in accuracy.notes if each.startswith(note)] == []
+    told = [each.removeprefix(note) for each in table.notes if each.startswith(note)]
+    assert told == ["1 run on A processor and Another processor with 1 thread, 1 run on A processor with 1 thread"]
+
+
+def test_a_run_that_was_ended_below_the_target_is_noted(place):
+    with Registry(place("experiments.db"), create=True) as registry:
+        train(registry, make_recipe(until=0.7, epochs=9), epochs=1)
+        (above,) = tables(registry, registry.runs(), metric=metric("seconds-to-reach", target=0.7))
+        (below,) = tables(registry, registry.runs(), metric=metric("seconds-to-reach", target=0.9))
+    assert above.notes == ()
+    assert below.notes == (
+        "1 run was ended by its --until below 90 % validation accuracy and counted as not reaching it, though longer "
+        "training might have",
+    )
 
 
 def test_what_every_seed_has_alike_has_no_interval():

@@ -2,15 +2,18 @@
 
 Two GRU layers of 64 units over the 101 frames (Cho et al., arXiv:1406.1078); the last hidden state of the second goes
 through 64 -> 128 -> 128 -> K with ReLU between. The authors' test accuracy is 95.69 %, on clips that are not known.
+
+In fp32 on processors, training steps are computed by kws.architectures._recurrent, which gives the same results as
+nn.GRU.
 """
 
 import torch
 from torch import Tensor, nn
 
-from kws.architectures import BANDS
+from kws.architectures import BANDS, _recurrent
 
 ORDER = 3
-MICRO_BATCH = {"fp32": 256}  # the states of 101 frames of more clips no longer stay in the cache
+MICRO_BATCH = {"fp32": 1024}  # two parts of kws.architectures._recurrent; gates and states of both take 265 MB
 
 
 class Network(nn.Module):
@@ -25,7 +28,10 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, M) to logits (B, K)."""
-        x, _ = self.gru(features)
-        x = torch.relu(self.fc1(x[:, -1]))
+        if self.training and _recurrent.computes(features):
+            x = _recurrent.last_states(features, self.gru)
+        else:
+            x = self.gru(features)[0][:, -1]
+        x = torch.relu(self.fc1(x))
         x = torch.relu(self.fc2(x))
         return self.fc3(x)

@@ -2,14 +2,20 @@
 
 from typing import Any
 
+import typer
+
 from kws.cli import options, recipe_options
 from kws.recipe import NETWORK, Recipe
 from kws.recipe.recipe import PRECISIONS
 
 
-@recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK,), required=("arch",))
+@recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK,))
 def bench(
-    settings: recipe_options.Set = None, threads: options.Threads = None, json: options.Json = False, **given: Any
+    context: typer.Context,
+    settings: recipe_options.Set = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Measure training speed on this machine, in each precision.
 
@@ -21,8 +27,9 @@ def bench(
     from kws.terminal import console, screens
     from kws.training import profile
 
-    chosen = {"opt": "adam"} | recipe_options.chosen(given, settings) | {"threads": options.chosen_threads(threads)}
-    recipes = [Recipe.of(**chosen, precision=precision) for precision in PRECISIONS]
+    chosen = {"opt": "adam"} | recipe_options.chosen(given, settings, needs=("arch",), context=context)
+    chosen["threads"] = options.chosen_threads(threads)
+    recipes = [Recipe.of(**chosen | {"precision": precision}) for precision in PRECISIONS]
     arch = recipes[0].arch
     speeds = [profile.measure(recipe, clips=512) for recipe in recipes]
     if json:

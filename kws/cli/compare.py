@@ -1,6 +1,7 @@
 """`kws compare`: Table 1 from the registry."""
 
 import dataclasses
+import functools
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from kws.cli import options
 from kws.errors import RecipeError
 from kws.recipe import NETWORK, OPTIMIZER, current_name, names
 from kws.registry.runs import Run
-from kws.reports.metrics import NAMES
+from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
 
 
@@ -27,6 +28,7 @@ class Format(StrEnum):
 
 Metric = StrEnum("Metric", {name: name for name in NAMES})  # type: ignore[misc]
 TEST_ACCURACY = Metric("test-accuracy")
+_CHOOSING = {"rows", "columns", "where", "tag", "since"}  # who says one of these gets all that it chooses
 
 
 def field(name: str) -> str:
@@ -55,6 +57,7 @@ def complete_field(incomplete: str) -> list[str]:
 
 
 def compare(
+    context: typer.Context,
     rows: Annotated[
         str,
         typer.Option(
@@ -68,13 +71,23 @@ def compare(
         str, typer.Option(metavar="NAME", callback=field, autocompletion=complete_field, help="What makes columns.")
     ] = OPTIMIZER.option,
     metric: Annotated[Metric, typer.Option(help="What a cell shows.")] = TEST_ACCURACY,
-    reach: Annotated[
+    target: Annotated[
         float,
         typer.Option(
-            min=0, max=1, callback=options.number, help="The validation accuracy that epochs-to-reach waits for."
+            *("--target", "--reach"),
+            min=0,
+            max=1,
+            callback=options.number,
+            help="The validation accuracy that metrics ending in -to-reach wait for.",
         ),
-    ] = 0.9,
+    ] = TARGET,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test which cells can be told from the best.")] = True,
+    leaderboard: Annotated[
+        bool,
+        typer.Option(
+            "--leaderboard", help="A row a whole recipe, the best first, with its size, its time and its validation."
+        ),
+    ] = False,
     paper: Annotated[
         bool, typer.Option("--paper", help="Set the report's figures beside these, and judge its claims.")
     ] = False,
@@ -108,25 +121,41 @@ def compare(
     seeds, their standard deviation, and a 95 % interval; = marks what cannot be told from the best. Runs on different
     data, or for different numbers of epochs, never share a table; what else differs is noted.
 
+    Where there are runs of the report's networks under its conditions, Table 1 is about these alone, unless rows,
+    columns or runs are chosen (--where, --tag, --since); a note counts the others, and --leaderboard has all.
+
     Example: kws compare --format markdown
     """
+    typed = {name for name in context.params if options.was_typed(context, name)}
+    if leaderboard and (others := typed & {"rows", "columns", "paper"}):
+        raise RecipeError(f"--leaderboard is a table of its own; leave out --{min(others)}")
     from kws.registry.reader import RegistryReader
-    from kws.reports import formats, metrics
+    from kws.registry.runs import FINISHED
+    from kws.reports import formats, metrics, scope
+    from kws.reports.leaderboard import leaderboards
     from kws.reports.table1 import tables
 
     with RegistryReader(db) as registry:
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
         for name in (rows, columns):
             _require_known(name, chosen)
-        found = tables(
-            registry,
-            chosen,
-            rows=rows,
-            columns=columns,
-            metric=metrics.metric(metric.value, reach=reach),
-            test=test or check is not None,
-        )
-        if paper or check is not None:
+        shown = metrics.metric(metric.value, target=target)
+        of = scope.Scope(runs=tuple(chosen))
+        if leaderboard:
+            found = leaderboards(registry, chosen, metric=shown, test=test or check is not None)
+        else:
+            if not typed & _CHOOSING:
+                of = scope.of_the_report(registry, chosen)
+            make = functools.partial(
+                tables, registry, rows=rows, columns=columns, metric=shown, test=test or check is not None
+            )
+            found = make(of.runs, apart=of.apart)
+            if check is not None:  # a paper may have tables of other recipes as well, and a leaderboard
+                found += [
+                    *make(of.others if check.suffix != ".csv" else ()),
+                    *leaderboards(registry, chosen, metric=shown),
+                ]
+        if (paper or check is not None) and not leaderboard:
             from kws.reports.comparison import beside
 
             found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
@@ -141,11 +170,15 @@ def compare(
         screens.print_tables(found, with_runs=runs)
     else:
         typer.echo(formats.FORMATS[format.value](found, with_runs=runs), nl=False)
+    if of.others:
+        typer.echo(f"note: {of.sentence}", err=True)
     awaiting = sum(run.awaits_test for run in chosen)
     if awaiting:
         runs_are = "1 finished run is" if awaiting == 1 else f"{awaiting:,} finished runs are"
         typer.echo(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once", err=True)
-    if not found and not awaiting:
+    if not found and any(run.status == FINISHED for run in chosen) and not awaiting:
+        typer.echo(f"{db} has no finished run whose {metric.value} is known; try another --metric", err=True)
+    elif not found and not awaiting:
         asked = any(option is not None for option in (where, tag, data, since))
         what = "no finished runs that these options choose" if asked else "no finished runs yet"
         typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)

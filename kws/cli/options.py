@@ -35,7 +35,7 @@ def was_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def number(value: float) -> float:
+def number(value: float | None) -> float | None:
     """What lies in an option's range; `nan` is not below its least, nor above its most, and is a mistake as well."""
     if value != value:
         raise typer.BadParameter("nan is not a number")

@@ -34,6 +34,12 @@ def plot(
             "KIND-N-runs-DIGEST.png.",
         ),
     ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, callback=options.number, help="The validation accuracy that --kind time draws the way to."
+        ),
+    ] = None,
     where: options.Where = None,
     tag: options.Tags = None,
     data: options.OfData = None,
@@ -44,20 +50,23 @@ def plot(
 
     KINDS
 
-    Optimizers, convergence and size draw all finished runs, or those that --where, --tag, --data and --since choose, or
-    the RUNs that are named; of these the largest group on the same data under the same conditions.
+    Optimizers, convergence, size and time draw all finished runs, or those that --where, --tag, --data and --since
+    choose, or the RUNs that are named; of these the largest group on the same data. Size and time draw all its recipes,
+    the others those under the same conditions, which are those of Table 1 where nothing is chosen and it has runs.
 
     Example: kws plot last --out curves.pdf
     """
     from kws.errors import RegistryError
     from kws.registry.reader import RegistryReader
-    from kws.reports import drawing, figures
+    from kws.reports import drawing, figures, scope
 
     chosen = any(option is not None for option in (where, tag, data, since))
     if not runs and not figures.about_many(kind.value):
         raise RegistryError(
             f"--kind {kind.value} draws runs that are named, and none is; try `kws plot last --kind {kind.value}`"
         )
+    if target is not None and not figures.takes_target(kind.value):
+        raise RegistryError(f"--target (={target:g}) is for --kind time; leave it out for --kind {kind.value}")
     if runs and chosen:
         raise RegistryError(
             f"--where, --tag, --data and --since choose among all runs, but {runs[0]!r} is named; leave out one of them"
@@ -67,8 +76,11 @@ def plot(
             named = {run.id: run for run in map(registry.run, dict.fromkeys(runs))}
         else:
             selection = options.selection(where=where, tags=tag, data=data, since=since)
-            named = {run.id: run for run in registry.runs(selection)}
-        drawn = figures.draw(kind.value, registry, list(named.values()), drawing.STYLES[style.value])
+            every = registry.runs(selection)
+            if kind.value in figures.OF_TABLE_1 and not chosen:
+                every = list(scope.of_the_report(registry, every).runs)
+            named = {run.id: run for run in every}
+        drawn = figures.draw(kind.value, registry, list(named.values()), drawing.STYLES[style.value], target=target)
     path = out or Path(f"{_name(kind.value, list(named) if runs else [])}.png")
     drawing.save(drawn, path, drawing.STYLES[style.value])
     typer.echo(path)

@@ -32,6 +32,7 @@ from kws.recipe import (
     parse,
     plain,
 )
+from kws.recipe.presets import preset, presets
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE, SEVERAL, RANGE = "one", "several", "range"
@@ -39,6 +40,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any option of a recipe by its name; may be repeated."),
 ]
+PRESET = "preset"  # the option whose values are those of a recipe that is known by a name
 # Resolved where the command runs: typed values are not yet a recipe's.
 _HERE: dict[str, Any] = {
     "data": options.Data, "speakers": options.Speakers, "threads": options.Threads, "device": options.Device,
@@ -46,9 +48,9 @@ _HERE: dict[str, Any] = {
 
 
 def taking_recipe(
-    style: str, *, of: Sequence[Kind | None] = (*KINDS, None), without: Sequence[str] = (), required: Sequence[str] = ()
+    style: str, *, of: Sequence[Kind | None] = (*KINDS, None), without: Sequence[str] = ()
 ) -> Callable[[F], F]:
-    """The command with the options of a recipe before its own; it gets them as `given`, by their names.
+    """The command with --preset and the options of a recipe before its own; it gets them as `given`, by their names.
 
     Those are the options of parts `of` these kinds (None: of the recipe itself), but for those `without`.
     """
@@ -61,7 +63,7 @@ def taking_recipe(
         ]
 
         def signature() -> inspect.Signature:
-            every = [*_parameters(style, of, without, required), *own]
+            every = [*_parameters(style, of, without), *own]
             return inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in every])
 
         command.signature = signature  # type: ignore[attr-defined]  # kws.cli asks for it, as parts may be added
@@ -70,18 +72,16 @@ def taking_recipe(
     return decorate
 
 
-def _parameters(
-    style: str, of: Sequence[Kind | None], without: Sequence[str], required: Sequence[str]
-) -> Iterator[inspect.Parameter]:
+def _parameters(style: str, of: Sequence[Kind | None], without: Sequence[str]) -> Iterator[inspect.Parameter]:
+    if PRESET not in without:
+        yield inspect.Parameter(PRESET, inspect.Parameter.KEYWORD_ONLY, annotation=_of_presets(), default=None)
     for name in names():
         if name in without or (BY_OPTION.get(name) or kind_of(name)) not in of:
             continue
-        default: Any = None
         if name in BY_OPTION:
             if len(BY_OPTION[name].parts) < 2:
                 continue
-            annotation = _of_kind(BY_OPTION[name], style, required=name in required)
-            default = inspect.Parameter.empty if name in required else None
+            annotation = _of_kind(BY_OPTION[name], style)
         elif name in _HERE:
             several = style == SEVERAL and name == "data"
             annotation = options.SeveralData if several else _HERE[name]
@@ -89,10 +89,15 @@ def _parameters(
             continue
         else:
             annotation = _of_option(every_option()[name], style)
-        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
 
 
-def _of_kind(kind: Kind, style: str, *, required: bool) -> Any:
+def _of_presets() -> Any:
+    help_text = "Start from a recipe that has a name; options beside it override its values."
+    return Annotated[Literal[tuple(presets())] | None, typer.Option(help=help_text)]
+
+
+def _of_kind(kind: Kind, style: str) -> Any:
     by_default = f", by default {kind.default}" if kind.default else ""
     if kind == NETWORK:
         names = "|".join(map(dashed, kind.shipped))
@@ -106,15 +111,15 @@ def _of_kind(kind: Kind, style: str, *, required: bool) -> Any:
             help=help_text,
             show_default=False,
         )
-        return Annotated[str if required else str | None, file]
-    if style == ONE or required:
+        return Annotated[str | None, file]
+    if style == ONE:
         option = typer.Option(
             parser=_part_of(kind),
             metavar=f"[{'|'.join(kind.dashed)}]",
             help=f"The {kind.name}{by_default}.",
             autocompletion=lambda incomplete: [name for name in kind.dashed if name.startswith(incomplete)],
         )
-        return Annotated[Any, option] if required else Annotated[Any | None, option]
+        return Annotated[Any | None, option]
     help_text = f"The {kind.name}, or several with a comma between them{by_default}."
     return Annotated[str | None, typer.Option(help=help_text, show_default=False)]
 
@@ -200,14 +205,22 @@ def _defaults(option: Option, style: str) -> str:
     return f"By default {by_default}{only}."
 
 
-def chosen(given: Mapping[str, Any], settings: Iterable[str] | None) -> dict[str, Any]:
-    """The values of a recipe that were given as options of their own, one each, and by --set.
+def chosen(
+    given: Mapping[str, Any], settings: Iterable[str] | None, *, needs: Sequence[str] = (), context: Any = None
+) -> dict[str, Any]:
+    """The values of a recipe that were given as options of their own, one each, and by --set; else the preset's.
 
-    Where the network is a file, its code runs.
+    Where the network is a file, its code runs. Raises BadParameter where one that the command `needs` is missing.
     """
     given, settings = _with_files_read(given, settings, several=False)
-    found = {name: _value(name, value) for name, value in given.items() if value is not None}
-    return found | {name: _parsed(name, text, found) for name, text in settings_of(settings, found).items()}
+    found = {name: _value(name, value) for name, value in given.items() if value is not None and name != PRESET}
+    found |= {name: _parsed(name, text, found) for name, text in settings_of(settings, found).items()}
+    if given.get(PRESET):
+        found = preset(given[PRESET]).beside(found)
+    for name in needs:
+        if name not in found:
+            raise typer.BadParameter(f"Missing option '--{name}'", ctx=context)
+    return found
 
 
 def typed(

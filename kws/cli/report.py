@@ -37,7 +37,8 @@ def report(
     with RegistryReader(db) as registry:
         if _is_same(out, db):
             raise PageError(f"{out} is the registry itself; name another file, as in `kws report report.html`")
-        found = overview(registry, registry.runs(selection))
+        chosen = any(option is not None for option in (where, tag, since))
+        found = overview(registry, registry.runs(selection), chosen=chosen)
         page = html.report(registry, found)
     _write(out, page)
     typer.echo(out)

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import typer
+
 from kws.cli import options, recipe_options
 from kws.recipe import NETWORK, TASK, Recipe
 
 _ANY: dict[str, Any] = {"opt": "sgd"}  # a network is the same with any optimizer
 
 
-@recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK, TASK), required=("arch",))
+@recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK, TASK))
 def summary(
+    context: typer.Context,
     settings: recipe_options.Set = None,
     json: options.Json = False,
     **given: Any,
@@ -23,7 +26,7 @@ def summary(
     from kws.terminal import console, screens
     from kws.training.layers import of_recipe
 
-    recipe = Recipe.of(**_ANY, **recipe_options.chosen(given, settings))
+    recipe = Recipe.of(**_ANY | recipe_options.chosen(given, settings, needs=("arch",), context=context))
     classes = len(TASK.part(recipe.task.NAME).load().classes(recipe.task))
     chosen = of_recipe(recipe, classes=classes)
     others = [of_recipe(Recipe.of(**_ANY, arch=name), classes=classes) for name in NETWORK.parts if name != recipe.arch]

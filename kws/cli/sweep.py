@@ -5,6 +5,7 @@ unless --jobs says otherwise, and they share the cores: one thread each took 0.8
 with two, on 2 cores and for either network.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import typer
@@ -12,16 +13,30 @@ import typer
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
 from kws.recipe import at_least, cores, parse
+from kws.recipe.presets import presets
 from kws.sweeps import plan as planning
 
 
-@recipe_options.taking_recipe(recipe_options.SEVERAL, without=("seed",))
+@recipe_options.taking_recipe(recipe_options.SEVERAL, without=("seed", recipe_options.PRESET))
 def sweep(
     context: typer.Context,
     seeds: Annotated[
-        str | None, typer.Option(help="How many, from 0 on; or which, as in 3,7. By default 1.", show_default=False)
+        str | None,
+        typer.Option(
+            help=f"How many, from 0 on; or which, as in 3,7. By default 1; {planning.SEEDS} for --preset "
+            "table1 and leaderboard.",
+            show_default=False,
+        ),
     ] = None,
-    preset: Annotated[Literal["table1"] | None, typer.Option(help="table1: the report's table, at 5 seeds.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help=f"Recipes that have a name, one or several of {', '.join(presets())}; table1: the cells of the "
+            "report's table; leaderboard: all of these. Options beside it override their values.",
+            show_default=False,
+        ),
+    ] = None,
     settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
     jobs: Annotated[
@@ -66,7 +81,9 @@ def sweep(
     typed = recipe_options.typed(given, settings, several_networks=True)
     if engine == "ray" and typed.get("device") != "cuda":
         typed["device"] = "cpu"
-    axes = _axes(typed, seeds, planning.TABLE1 if preset else {}, jobs, on_cluster=engine == "ray")
+    chosen_presets, usual = ([{}], 1) if preset is None else planning.of_presets(preset)
+    here = _here(typed, jobs, on_cluster=engine == "ray")
+    plans = [_axes(typed, str(usual) if seeds is None else seeds, each, here) for each in chosen_presets]
     from kws.registry.opening import is_new
     from kws.sweeps import executors
     from kws.sweeps.trainer import WorkerConfig
@@ -75,19 +92,17 @@ def sweep(
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
         config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
-        chosen = executors.choose(config, jobs, axes, ray=engine == "ray", address=address)
+        chosen = executors.choose(config, jobs, here, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 
     if chosen is None:
-        sweeping.rehearse(axes, jobs or executors.fitting(axes), None if new else db, retry=retry, json=json)
+        sweeping.rehearse(plans, jobs or executors.fitting(here), None if new else db, retry=retry, json=json)
     else:
-        sweeping.run(axes, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)
+        sweeping.run(plans, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)
 
 
-def _axes(
-    typed: dict[str, Any], seeds: str | None, preset: dict[str, str], jobs: int | None, *, on_cluster: bool
-) -> dict[str, list[Any]]:
-    """The values of each option of the plan's recipes; where the data is and what decides bits alone has one each.
+def _here(typed: dict[str, Any], jobs: int | None, *, on_cluster: bool) -> dict[str, list[Any]]:
+    """Where the data is, and what decides bits alone, with one value each (of the data one or several).
 
     A cluster's nodes have GPUs of their own, whatever this machine has.
     """
@@ -98,11 +113,23 @@ def _axes(
         axes["device"] = [device]
     if data:
         axes["data"] = [options.chosen_data(each) for each in (data if isinstance(data, list) else [data])]
-    texts = {name: text for name, text in (preset | typed).items() if name != "seeds" and name not in axes}
+    return axes
+
+
+def _axes(
+    typed: Mapping[str, Any], seeds: str, preset: Mapping[str, Any], here: dict[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """The values of each option of the recipes of a plan: those typed, else the preset's."""
+    given = {name: value for name, value in typed.items() if name not in here}
     for name in ("arch", "opt"):
-        if name not in texts:
+        if name not in preset and name not in given:
             raise RecipeError(f"--{name} is missing; name one or several, or take --preset table1")
-    for name in (*(each for each in texts if each != "opt"), "opt"):  # optimizers vary fastest but for seeds
-        text = texts[name]
-        axes[name] = [parse(name, each) for each in text] if isinstance(text, list) else planning.several(name, text)
-    return axes | {"seed": planning.seeds(preset.get("seeds", "1") if seeds is None else seeds)}
+    found: dict[str, list[Any]] = {}
+    for name, value in {**preset, **given}.items():
+        if name in given or isinstance(value, str):
+            found[name] = [parse(name, e) for e in value] if isinstance(value, list) else planning.several(name, value)
+        else:
+            found[name] = [value]
+    found = {name: each for name, each in found.items() if name in given or not planning.refused_by(found, name)}
+    found["opt"] = found.pop("opt")  # optimizers vary fastest but for seeds
+    return here | found | {"seed": planning.seeds(seeds)}

@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
-from kws.recipe import Recipe
+from kws.recipe import Recipe, has_rule
 from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
-from kws.speech import noise
-from kws.sweeps.plan import expand
+from kws.speech import noise, sources
+from kws.sweeps.plan import Axes, expand
 from kws.sweeps.progress import SweepProgress, named
 from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
 from kws.sweeps.status import Kind, PlanStatus
@@ -27,16 +27,20 @@ _TELL_SECONDS = 30.0  # between two words about the same run
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
-def rehearse(axes: Mapping[str, Sequence[Any]], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
+def rehearse(plans: Sequence[Axes], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
-    status = PlanStatus.of(noise.of_recipes(expand(axes)), db)
+    recipes = expand(*plans)
+    # The plan of data that is not here, or not yet, is shown without the digests of its noise.
+    here = {data for data in {recipe.data for recipe in recipes} if sources.is_here(data)}
+    pinned = iter(noise.of_recipes(recipe for recipe in recipes if recipe.data in here))
+    status = PlanStatus.of([next(pinned) if recipe.data in here else recipe for recipe in recipes], db)
     _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
         _print(status, {}, dry_run=True)
 
 
 def run(
-    axes: Mapping[str, Sequence[Any]],
+    plans: Sequence[Axes],
     executor: Executor,
     db: Location,
     *,
@@ -54,7 +58,7 @@ def run(
     stopped: Stopped | None = None
     try:
         with stoppable(), executor:
-            status, timed = _look(executor, noise.of_recipes(expand(axes)), None if new else db, retry=retry)
+            status, timed = _look(executor, noise.of_recipes(expand(*plans)), None if new else db, retry=retry)
             seconds = status.estimate(executor.jobs, timed, retry=retry)
             _show(status, executor.jobs, executor.where, seconds)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)
@@ -131,7 +135,8 @@ def _show(status: PlanStatus, jobs: int, where: str, seconds: float | None) -> N
     if seconds is None:
         console.say("estimated time: unknown until a run of each network has been timed")
     elif seconds:
-        console.say(f"estimated time: {duration(seconds)}")
+        most = "at most " if any(map(has_rule, status.plan)) else ""
+        console.say(f"estimated time: {most}{duration(seconds)}")
 
 
 def _failed_before(status: PlanStatus, retry: bool) -> list[Ended]:

@@ -1,15 +1,20 @@
 """`kws train`: one run from a recipe to the registry."""
 
+import shlex
 from typing import Annotated, Any
 
 import typer
 
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, plain
+from kws.recipe import Recipe, own_options, plain
+from kws.recipe.config import PLACE
+from kws.recipe.presets import name_of, preset, presets
 from kws.registry.runs import Run
 
 _OF_ANY_RUN = ("resume", "trust_code", "db", "json", "skip_unreadable", "no_test", "settings")
+_OF_A_NEW_RUN = ("name", "note", "preset", "show")
+_OF_A_MACHINE = ("speakers", *(each.name for each in own_options() if each.bits or each.role == PLACE))
 
 
 @recipe_options.taking_recipe(recipe_options.ONE)
@@ -22,6 +27,9 @@ def train(
     ] = False,
     name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
     note: Annotated[str | None, typer.Option(help="A note to keep with the run.")] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the recipe and the command that has all of it, and train nothing.")
+    ] = False,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -37,9 +45,12 @@ def train(
 ) -> None:
     """Train a network and keep the run in the registry.
 
-    Kept are the recipe, every epoch, the test accuracy and the weights. The defaults are the report's. The test split
-    is used once, after the last epoch, or with --no-test not at all until `kws test`. A run that was cut off goes on
-    with --resume, to the same bits; one that was begun with --no-test is not tested then, either.
+    It needs --arch and --opt, or --preset, which has both; all other defaults are the report's. Kept are the recipe,
+    every epoch, the test accuracy and the weights. The test split is used once, after the last epoch, or with --no-test
+    not at all until `kws test`. A run that was cut off goes on with --resume, to the same bits; one that was begun with
+    --no-test is not tested then, either.
+
+    PRESETS
 
     Example: kws train --arch cnn --opt adam --epochs 50
     """
@@ -48,10 +59,10 @@ def train(
     if resume is not None:
         _show(_resume(context, resume), json)
         return
-    chosen = recipe_options.chosen(given, settings)
-    for part, option in (("arch", "--arch"), ("opt", "--opt")):
-        if part not in chosen:
-            raise typer.BadParameter(f"Missing option '{option}'", ctx=context)
+    chosen = recipe_options.chosen(given, settings, needs=("arch", "opt"), context=context)
+    if show:
+        _show_recipe(Recipe.of(**chosen), given, settings, json=json)
+        return
     recipe = Recipe.of(**(chosen | recipe_options.resolved(chosen)))
     from kws.terminal.progress import Terminal
     from kws.training import runner
@@ -68,6 +79,22 @@ def _show(run: Run, json: bool) -> None:
         console.print_json(json_output.run_record(run))
 
 
+def _show_recipe(recipe: Recipe, given: dict[str, Any], settings: list[str] | None, *, json: bool) -> None:
+    """Print a recipe and its command; what a machine decides is left out of both unless it was typed."""
+    from kws.reports import json_output
+    from kws.terminal import console, screens_recipe
+
+    start = preset(given[recipe_options.PRESET]) if given[recipe_options.PRESET] else None
+    typed = recipe_options.chosen(given | {recipe_options.PRESET: None}, settings).keys()
+    left_out = set(_OF_A_MACHINE) - typed
+    values = {name: each for name, each in recipe.values.items() if each is not None and name not in left_out}
+    command = shlex.join(["kws", "train", *recipe.arguments(without=[*left_out, *({"seed"} - typed)])])
+    if json:
+        console.print_json(json_output.recipe_record(recipe, values, start, command))
+    else:
+        screens_recipe.print_recipe(values, name_of(recipe), start, typed, command)
+
+
 def _resume(context: typer.Context, reference: str) -> Run:
     """Go on with a run; raises RecipeError where an option asks for another recipe than it has."""
     from kws.registry.reader import RegistryReader
@@ -78,7 +105,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
     given = {name: value for name, value in context.params.items() if options.was_typed(context, name)}
     with RegistryReader(given.get("db", context.params["db"])) as registry:
         run = registry.run(reference)
-    for name in given.keys() & {"name", "note"}:
+    for name in (each for each in _OF_A_NEW_RUN if each in given):
         raise RecipeError(f"--{name} is for a new run; run {run.id} has its own")
     of_recipe = {name: value for name, value in given.items() if name not in _OF_ANY_RUN}
     wanted = recipe_options.chosen(of_recipe, given.get("settings"))
@@ -101,3 +128,8 @@ def _resume(context: typer.Context, reference: str) -> Run:
         test=not context.params["no_test"],
         reporter=Terminal(),
     )
+
+
+train.__doc__ = (train.__doc__ or "").replace(
+    "PRESETS", "Presets:\n\n    \b\n    " + "\n    ".join(f"{n:<12} {each.title}" for n, each in presets().items())
+)

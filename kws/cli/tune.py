@@ -6,19 +6,27 @@ import typer
 
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, at_least, cores
+from kws.recipe import Recipe, at_least, cores, own_options
+from kws.recipe.presets import Preset, preset
 from kws.sweeps.plan import several
 
 _EPOCHS = 20
 _OWN = ("epochs", "seed")
+_LEVELLING = "until"  # all trials that reach it would be as good as each other
 
 
-@recipe_options.taking_recipe(recipe_options.RANGE, without=_OWN, required=("arch",))
+@recipe_options.taking_recipe(recipe_options.RANGE, without=(*_OWN, _LEVELLING))
 def tune(
+    context: typer.Context,
     trials: Annotated[int, typer.Option(help="Trials in all, those that are there already among them.")] = 50,
     epochs: Annotated[
-        int, typer.Option(help="Passes over the training split, of a trial that is not given up.")
-    ] = _EPOCHS,
+        int | None,
+        typer.Option(
+            help="Passes over the training split, of a trial that is not given up. By default "
+            f"{_EPOCHS}, or the preset's.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of every run, and of the search.")] = Recipe.seed,
     settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
@@ -39,6 +47,9 @@ def tune(
 
     A recipe's option takes one value, several with a comma between them, or a range as in 0.001:0.1.
 
+    Without --preset the ranges that options declare are searched, with it only what is given here: all else is as in
+    the preset.
+
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
     given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and type it again: it
     goes on. It ends with the command that trains the best recipe with other seeds, which are tested.
@@ -48,21 +59,32 @@ def tune(
     at_least("trials", trials, 1)
     if name is not None and not name.strip():
         raise RecipeError("--name is empty; give the search a name, or leave it out")
+    start = preset(given.pop("preset")) if given.get("preset") else None
     typed = recipe_options.typed(given, settings)
+    if start is None and "arch" not in typed:
+        raise typer.BadParameter("Missing option '--arch'", ctx=context)
+    if _LEVELLING in typed:
+        raise RecipeError(
+            f"`until` (={typed[_LEVELLING]}) would end all good trials at one accuracy, and none would be the best; "
+            "leave it out, or use --patience"
+        )
     jobs = max(cores() // options.chosen_threads(typed.get("threads"), cores()), 1) if jobs is None else jobs
     at_least("jobs", jobs, 1)
     here = recipe_options.resolved(typed, jobs=jobs)
     ranges = {name: text for name, text in typed.items() if name not in here}
+    usual = {"opt": "adam", "epochs": _EPOCHS} | (_values(start) if start else {})
     from kws.cli import tuning
     from kws.speech import noise
 
     if "noise" in ranges:
         ranges["noise"] = noise.pinned(ranges["noise"], here["data"])
     tuning.run(
-        arch=ranges.pop("arch"),
-        opts=several("opt", ranges.pop("opt", "adam")),
+        arch=ranges.pop("arch", usual.pop("arch", None)),
+        opts=several("opt", ranges.pop("opt", usual.pop("opt"))),
         ranges=ranges,
-        fixed={"epochs": epochs, "seed": seed, **here},
+        fixed={**{name: value for name, value in usual.items() if name not in ranges}, "seed": seed, **here}
+        | ({} if epochs is None else {"epochs": epochs}),
+        only_given=start is not None,
         trials=trials,
         random=random,
         prune=prune,
@@ -72,3 +94,9 @@ def tune(
         skip_unreadable=skip_unreadable,
         json=json,
     )
+
+
+def _values(start: Preset) -> dict[str, Any]:
+    """All values of a preset's recipe, but for those that say where and with which seed it is trained."""
+    own = {each.name for each in own_options() if each.bits or each.role}
+    return {name: value for name, value in start.recipe.values.items() if value is not None and name not in own}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kws.errors import KwsError
+from kws.errors import KwsError, RecipeError
 from kws.recipe import BY_OPTION, Recipe, kind_of, names, option_of
 from kws.recipe.parts import refusal
 from kws.registry.location import Location
@@ -37,6 +37,7 @@ def run(
     opts: list[str],
     ranges: Mapping[str, str],
     fixed: Mapping[str, Any],
+    only_given: bool,
     trials: int,
     random: bool,
     prune: bool,
@@ -52,7 +53,9 @@ def run(
     except ImportError:
         raise KwsError('kws tune needs Optuna, which is not installed: pip install "kws[tune]"') from None
     is_new(db)  # fail early if the registry is not writable
-    space = _space(arch, opts, ranges, fixed)
+    space = _space(arch, opts, ranges, fixed, only_given=only_given)
+    if only_given and not space.searched:
+        raise RecipeError("there is nothing to search; give a range beside --preset, as in --learning-rate 0.001:0.01")
     from kws.sweeps.trials import Trials
 
     config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
@@ -69,25 +72,27 @@ def run(
     _tell(db, tag, space, fingerprint, json=json)
 
 
-def _space(arch: str, opts: list[str], ranges: Mapping[str, str], fixed: Mapping[str, Any]) -> Space:
-    """Where is searched: the ranges given, and those that options declare; what has one value is no matter of a search.
+def _space(
+    arch: str, opts: list[str], ranges: Mapping[str, str], fixed: Mapping[str, Any], *, only_given: bool = False
+) -> Space:
+    """Where is searched: the ranges given, and unless `only_given` those that options declare.
 
-    Raises RecipeError for a range or a value that cannot be, and for one that none of the optimizers takes.
+    What has one value is no matter of a search. Raises RecipeError for a range or a value that cannot be, and for one
+    that none of the optimizers takes.
     """
     from optuna.distributions import CategoricalDistribution
 
     from kws.sweeps import search
 
     searched: dict[str, Any] = {"opt": CategoricalDistribution(opts)}
-    parts = {name: several(name, text) for name, text in ranges.items() if name in BY_OPTION} | {
-        "arch": [arch],
-        "opt": opts,
-    }
+    parts = {name: [value] for name, value in fixed.items() if name in BY_OPTION}
+    parts |= {name: several(name, text) for name, text in ranges.items() if name in BY_OPTION}
+    parts |= {"arch": [arch], "opt": opts}
     for name in names():
         kind = kind_of(name)
         choices = [{kind.option: each} for each in parts.get(kind.option, [None])] if kind else [{}]
         option = next(filter(None, (option_of(name, each) for each in choices)), None)
-        if name in ranges or (option and option.search):
+        if name in ranges or (option and option.search and not only_given):
             text = ranges.get(name, option.search if option else "")
             searched[name] = search.values(name, text, option)
             if kind and option is None:

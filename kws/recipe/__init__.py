@@ -14,27 +14,27 @@ from kws.recipe.config import (
     plain,
 )
 from kws.recipe.differences import varying
+from kws.recipe.early_stop import has_rule, last_epoch
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part, dashed
 from kws.recipe.recipe import (
     BEST,
     FINAL,
     Recipe,
-    bases,
     current_name,
     every_option,
     kind_of,
     names,
     option_of,
     own_options,
-    parse,
     usable_threads,
 )
+from kws.recipe.typed import bases, parse
 
 __all__ = [
     "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
     "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "current_name", "dashed",
-    "every_option", "kind_of", "names", "not_negative", "option", "option_of", "own_options", "parse", "plain",
-    "usable_threads", "varying",
+    "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option", "option_of", "own_options",
+    "parse", "plain", "usable_threads", "varying",
 ]  # fmt: skip
 
 

@@ -76,6 +76,12 @@ class Option:
             if isinstance(each, float) and not math.isfinite(each):
                 raise RecipeError(f"`{self.name}` (={each}) must be a finite number")
 
+    def exact(self, value: Any) -> Any:
+        """The value in the option's own type: 1 and 1.0 are one value, and one text."""
+        if self.base is tuple and self.of is float and value is not None:
+            return tuple(map(float, value))
+        return float(value) if self.base is float and isinstance(value, int) else value
+
     def parse(self, text: str) -> Any:
         """The value in a text. Raises RecipeError for what is none."""
         if self.read:
@@ -132,10 +138,7 @@ class Config:
             if each.base is int and isinstance(value, float) and value.is_integer():  # parts may share a name
                 object.__setattr__(self, each.name, value := int(value))
             each.require(value)
-            if each.base is float and isinstance(value, int):  # 1 and 1.0 are one value, and one text
-                object.__setattr__(self, each.name, float(value))
-            elif each.base is tuple and each.of is float and value is not None:
-                object.__setattr__(self, each.name, tuple(map(float, value)))
+            object.__setattr__(self, each.name, each.exact(value))
 
     def values(self) -> dict[str, Any]:
         """Its options' values by name."""
@@ -196,6 +199,12 @@ def not_negative(field: str, value: float) -> None:
     """A check: a number of at least 0."""
     if not (math.isfinite(value) and value >= 0):
         raise RecipeError(f"`{field}` (={value}) must be a number of at least 0")
+
+
+def share(field: str, value: float) -> None:
+    """A check: above 0 and at most 1."""
+    if not 0 < value <= 1:
+        raise RecipeError(f"`{field}` (={plain(value)}) must be above 0 and at most 1, as in 0.97")
 
 
 def below_one(field: str, value: float) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from kws.errors import RecipeError
 from kws.recipe.arguments import words
 from kws.recipe.canonical import canonical, identity, told
-from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, share
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
@@ -67,6 +67,12 @@ class Recipe:
         condition=True,
         flags=("--select",),
     )
+    until: float | None = option(
+        None, "End after the first epoch with this validation accuracy.", absent=None, check=share, condition=True
+    )
+    patience: int | None = option(
+        None, "End after as many epochs without a better validation accuracy.", absent=None, check=count, condition=True
+    )
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
@@ -80,7 +86,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for each in own_options():
-            each.require(getattr(self, each.name))
+            each.require(value := getattr(self, each.name))
+            object.__setattr__(self, each.name, each.exact(value))
 
     @classmethod
     def of(cls, *, ignoring: bool = False, **given: Any) -> Recipe:
@@ -334,36 +341,6 @@ def names() -> tuple[str, ...]:
 def current_name(name: str) -> str:
     """The name that an option has now. Raises RecipeError for one that none ever had."""
     return _known().current_name(name)
-
-
-def bases(name: str) -> list[type]:
-    """The types that an option has in the parts that have it, the narrowest first."""
-    kind = kind_of(name)
-    found = kind.takers()[name].values() if kind else [every_option()[name]]
-    return sorted({each.base for each in found}, key=_NARROWEST.index)
-
-
-_NARROWEST = [bool, int, float, tuple, str]
-
-
-def parse(name: str, text: str) -> Any:
-    """The value of an option, or the name of a part, in a text. Raises RecipeError for what cannot be.
-
-    Parts that share a name may give it different types: the narrowest that fits is taken, which a Config makes its own.
-    """
-    known = _known()
-    name = known.current_name(name)
-    if name in BY_OPTION:
-        return BY_OPTION[name].part(text.strip()).name
-    kind = known.kinds[name]
-    takers = [*(kind.takers()[name].values() if kind else (known.options[name],))]
-    refused: RecipeError | None = None
-    for each in sorted(takers, key=lambda each: _NARROWEST.index(each.base)):
-        try:
-            return each.parse(text)
-        except RecipeError as error:
-            refused = refused or error
-    raise refused or RecipeError(f"`{name}` (={text!r}) cannot be read")
 
 
 @lru_cache(256)

@@ -22,7 +22,7 @@ from kws.registry.store import Registry
 
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _KNOWN = """
-SELECT key, id, status, error, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
+SELECT key, id, status, error, epochs_done, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
 WHERE deleted_at IS NULL
 """
 _ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest"
@@ -41,7 +41,7 @@ class Known:
     arch: str
     data: str
     threads: int
-    epochs: int
+    epochs_done: int
     last_seen: str | None = None
 
 
@@ -139,6 +139,6 @@ def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
         arch=recipe["network"]["name"],
         data=recipe["data"],
         threads=recipe["threads"],
-        epochs=recipe["epochs"],
+        epochs_done=row["epochs_done"],
         last_seen=seen.last_seen,
     )

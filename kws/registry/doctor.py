@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kws.errors import RegistryError
 from kws.events import TEST
+from kws.recipe import last_epoch
 from kws.registry.location import Location, ServerUrl
 from kws.registry.maintenance import back_up
 from kws.registry.new_files import back_up_beside, free_name
@@ -55,7 +56,8 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     except RegistryError as error:
         findings.append(Finding(run.id, f"has a network that cannot be built ({error})"))
     try:
-        epochs = [epoch.epoch for epoch in registry.epochs(run.id)]
+        recorded = registry.epochs(run.id)
+        epochs = [epoch.epoch for epoch in recorded]
     except RegistryError as error:
         return [*findings, Finding(run.id, f"has epochs that cannot be read ({error})")]
     if epochs != list(range(1, len(epochs) + 1)):
@@ -64,8 +66,11 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
         fix = "UPDATE trainings SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
         findings.append(Finding(run.id, f"says {run.epochs_done} epochs but has {len(epochs)}", fix, key))
     if run.status == FINISHED:
-        if len(epochs) != run.recipe.epochs:
+        last = last_epoch(run.recipe, [epoch.validation_accuracy for epoch in recorded])
+        if last is None or len(epochs) > run.recipe.epochs:
             findings.append(Finding(run.id, f"is finished but has {len(epochs)} of {run.recipe.epochs} epochs"))
+        elif last < len(epochs):
+            findings.append(Finding(run.id, f"has {len(epochs)} epochs, but its recipe ends it after epoch {last}"))
         findings += _check_answers(registry, run, key)
     return [*findings, *_check_blobs(registry, run, key)]
 

@@ -6,9 +6,11 @@ The queries are plain SQL, so that reading needs neither SQLModel nor its tables
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,7 +22,7 @@ from kws.registry import serialization, sources
 from kws.registry.location import Location
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection
-from kws.registry.runs import LOST, RUNNING, Checkpoint, Epoch, Run, Sighting
+from kws.registry.runs import LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
 _ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
@@ -30,9 +32,11 @@ _TAGS = "SELECT tag FROM tags WHERE run_key = :key"
 _KEY = "SELECT key FROM trainings WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
+_CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
+_ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
-_JUDGED = "SELECT count(DISTINCT recipe) FROM tests WHERE split_fingerprint = :fingerprint"
+_JUDGED = "SELECT DISTINCT recipe FROM tests WHERE split_fingerprint = :fingerprint"
 _LOOKED_AT = """
 SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
 WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
@@ -150,6 +154,26 @@ class RegistryReader:
             found = connection.execute(_ACCURACIES, {"key": self._key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
 
+    def curve(self, run_id: str) -> Curve:
+        """A run's validation accuracies with the training and processor seconds until then."""
+        with self.reading() as connection:
+            rows = connection.execute(_CURVE, {"key": self._key(connection, run_id)}).fetchall()
+        processor = [row["processor_seconds"] for row in rows]
+        return Curve(
+            validation_accuracies=tuple(float(row["validation_accuracy"]) for row in rows),
+            seconds=tuple(each / 1000 for each in itertools.accumulate(row["milliseconds"] for row in rows)),
+            processor_seconds=None if None in processor else tuple(itertools.accumulate(processor)),
+        )
+
+    def processors(self, run_id: str) -> tuple[str, ...]:
+        """The processors that a run was trained on, that of its first session first."""
+        run = self.by_id(run_id)
+        with self.reading() as connection:
+            found = connection.execute(_ELSEWHERE, {"key": self._key(connection, run_id)}).fetchall()
+        with self._naming(run_id):
+            later = [str(json.loads(row["environment"])["cpu"]) for row in found]
+        return tuple(dict.fromkeys([run.environment.cpu, *later]))
+
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
         """A run's evaluations, each with the card of its data set."""
         with self.reading() as connection:
@@ -182,14 +206,14 @@ class RegistryReader:
             about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
             return connection.execute(_LOOKED_AT, about).fetchone() is not None
 
-    def recipes_judged(self, split_fingerprint: str) -> int:
-        """How many recipes have been evaluated on a split so far.
+    def recipes_judged(self, split_fingerprint: str, *, apart: Collection[str] = ()) -> int:
+        """How many recipes have been evaluated on a split so far, but for those whose cells are `apart`.
 
         Runs that differ only in their seed, or in what decides bits alone, share one recipe. Purged runs count, too.
         """
         with self.reading() as connection:
-            (judged,) = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchone()
-            return int(judged)
+            judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
+        return len({row["recipe"] for row in judged} - {*apart})
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""

@@ -97,15 +97,17 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
     for file in files:
         if checking_csv.is_long(file):
             about += 1
-            found += checking_csv.lines(tables, file)
+            of_leaderboards = checking_csv.is_of_leaderboards(file)
+            found += checking_csv.lines([each for each in tables if bool(each.beside) == of_leaderboards], file)
             continue
         for headed in _headed(file):
             candidates = [
-                _Candidate(whole, table, grid, of_table, place == 0, fit)
+                _Candidate(whole, table, grid, of_table, first, fit)
                 for table, of_table, each in zip(tables, known, made, strict=True)
                 for place, grid in enumerate(each)
+                for first in (place == 0 and not table.beside,)
                 for whole in (broken_rows.joined(headed, grid, checking_text_tables.columns_of(grid, headed)),)
-                if (fit := checking_cells.fit(table, whole) if place == 0 else checking_text_tables.fit(grid, whole))
+                if (fit := checking_cells.fit(table, whole) if first else checking_text_tables.fit(grid, whole))
             ]
             if candidates:
                 break

@@ -26,6 +26,11 @@ def is_long(file: FileTable) -> bool:
     return set(file.columns) >= {"row", "column", "mean"}
 
 
+def is_of_leaderboards(file: FileTable) -> bool:
+    """Whether such a table has what leaderboards say beside their metric."""
+    return "preset" in file.columns
+
+
 def lines(tables: Sequence[Table], file: FileTable) -> Iterator[Compared]:
     """Compare every field of every line."""
     stated = list(csv.DictReader(io.StringIO(comma_separated(list(tables)), newline="")))

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample
 
 _WORST_LAST = (HOLDS, SMALLER, INCONCLUSIVE, DOES_NOT)
-_CONDITIONS = {"epochs": Recipe.epochs, "batch_size": Recipe.batch_size, "precision": "fp32", "selection": FINAL}
+_CONDITIONS = {
+    "epochs": Recipe.epochs, "batch_size": Recipe.batch_size, "precision": "fp32", "selection": FINAL,
+    "until": None, "patience": None,
+}  # fmt: skip
 _SIZES = ("fc", "cnn")
 _OPTS = ("sgd", "adam")
 _KEYS = (*REPORTED, ("fc", "adam", True))  # the last is not reported, but claim 4 is about it

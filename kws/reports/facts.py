@@ -105,7 +105,7 @@ def facts_of(table: Table, tables: Sequence[Table]) -> Facts:
     runs, cells = table.runs, table.cells
     seeds = {str(cell.n) for cell in cells}
     values = {
-        EPOCHS: {str(run.recipe.epochs) for run in runs},
+        EPOCHS: {str(run.recipe.epochs) for run in runs} | {str(run.epochs_done) for run in runs if run.ended_by},
         BATCH: {str(run.recipe.batch_size) for run in runs},
         CLIPS: {str(table.test_clips)},
         SEEDS: seeds,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kws.recipe import own_options
+from kws.recipe.config import NEVER
 from kws.reports.cells import Cell
 from kws.reports.latex import latex
 from kws.reports.reference import Paper
@@ -22,7 +23,10 @@ from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 
 SCHEMA = 2
-_CONDITIONS = tuple(each.name for each in own_options() if each.condition)
+_CONDITIONS = tuple(each.name for each in own_options() if each.condition and each.absent is NEVER)
+# Newer than the first tables: left out where no run has them, so that what was printed before stays as it was.
+_RULES = tuple(each.name for each in own_options() if each.condition and each.absent is not NEVER)
+_BESIDE = ("preset", "validation_accuracy", "multiply_accumulates", "seconds", "processor_seconds")
 
 
 def markdown(tables: list[Table], *, with_runs: bool = False) -> str:
@@ -49,13 +53,28 @@ def _escape_markdown(text: str) -> str:
 def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
     """One line per cell, percentages as fractions; with the report's figures if a table has them."""
     papers = any(table.paper for table in tables)
-    lines = [_line(["metric", "data", "data_fingerprint", *_CONDITIONS, *_fields(), *["reported"] * papers])]
+    more = _BESIDE if any(table.beside for table in tables) else ()
+    conditions = [*_CONDITIONS, *(name for name in _RULES if any(_has(table, name) for table in tables))]
+    targets = ["target"] * any(table.metric.target is not None for table in tables)
+    heads = ["metric", *targets, "data", "data_fingerprint", *conditions, *_fields(), *more, *["reported"] * papers]
+    lines = [_line(heads)]
     for table in tables:
-        about = [table.metric.name, table.data, table.data_fingerprint, *map(table.conditions.get, _CONDITIONS)]
+        metric = [table.metric.name, *[table.metric.target for _ in targets]]
+        about = [*metric, table.data, table.data_fingerprint]
         for cell in table.cells:
-            values = [_joined(getattr(cell, field)) for field in _fields()]
-            lines.append(_line([*about, *values, *[table.paper and table.paper.reported(cell)] * papers]))
+            beside = table.beside.get(cell.row)
+            own = map(beside.recipe.values.get if beside else table.conditions.get, conditions)
+            values = [
+                *(_joined(getattr(cell, field)) for field in _fields()),
+                *(getattr(beside, name) for name in more),
+            ]
+            lines.append(_line([*about, *own, *values, *[table.paper and table.paper.reported(cell)] * papers]))
     return "".join(lines)
+
+
+def _has(table: Table, condition: str) -> bool:
+    of_recipes = any(each.recipe.values.get(condition) is not None for each in table.beside.values())
+    return of_recipes or table.conditions.get(condition) is not None
 
 
 def _joined(value: Any) -> Any:
@@ -84,6 +103,7 @@ def as_json(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: AR
 def _record(table: Table) -> dict[str, Any]:
     return {
         "metric": table.metric.name,
+        **({} if table.metric.target is None else {"target": table.metric.target}),
         "data": table.data,
         "data_fingerprint": table.data_fingerprint,
         "classes": table.classes,
@@ -92,12 +112,22 @@ def _record(table: Table) -> dict[str, Any]:
         "recipes_judged": table.recipes_judged,
         "optimism": table.optimism,
         **{condition: table.conditions.get(condition) for condition in _CONDITIONS},
+        **{rule: table.conditions.get(rule) for rule in _RULES if _has(table, rule)},
         "caption": table.caption,
         "notes": table.notes,
         "tested": table.tested,
-        "cells": [_finite(dataclasses.asdict(cell)) for cell in table.cells],
+        "cells": [_finite(dataclasses.asdict(cell)) | _beside(table, cell) for cell in table.cells],
         **({"paper": _of_paper(table.paper)} if table.paper else {}),
     }
+
+
+def _beside(table: Table, cell: Cell) -> dict[str, Any]:
+    """What a leaderboard says of a cell's recipe, and its values but for those that say where it was trained."""
+    if not (beside := table.beside.get(cell.row)):
+        return {}
+    own = {each.name for each in own_options() if each.role or each.bits}
+    values = {name: value for name, value in beside.recipe.values.items() if value is not None and name not in own}
+    return {**{name: getattr(beside, name) for name in _BESIDE}, "recipe": values}
 
 
 def _of_paper(paper: Paper) -> dict[str, Any]:

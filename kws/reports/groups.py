@@ -1,6 +1,8 @@
 """Decides which runs may share a figure: those of one table of kws.reports.table1, so data and conditions never mix.
 
 Decisions:
+- A figure of whole recipes, as accuracy against size, may show those of a leaderboard: on the same data, each under its
+  own conditions.
 - If runs make several tables, the one with the most runs is drawn, and the figure states how many of the runs these
   are. If two have as many, the choice is ambiguous, and the user is asked.
 - A seed counts once, by its latest finished run, as in the table.
@@ -8,19 +10,21 @@ Decisions:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
-from kws.recipe import FINAL, Recipe
+from kws.recipe import FINAL, Recipe, has_rule
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, Run
+from kws.registry.runs import FINISHED, Curve, Run
 from kws.reports import labels
 from kws.reports.cells import Cell
-from kws.reports.metrics import METRICS
-from kws.reports.table import Table
-from kws.reports.table1 import tables
+from kws.reports.leaderboard import leaderboards
+from kws.reports.metrics import METRICS, Metric
+from kws.reports.table import Table, epochs_text
+from kws.reports.table1 import CONDITIONS, tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,14 +48,18 @@ class Group:
         return f"{conditions(self.table)}, {n} seed{'' if seeds[-1] == 1 else 's'} each{left_out}"
 
 
-def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
-    """The largest group of finished runs that may share a figure.
+def taken(
+    registry: RegistryReader, runs: Iterable[Run], *, metric: Metric = METRICS["test-accuracy"], whole: bool = False
+) -> Group:
+    """The largest group of finished runs that may share a figure; with `whole`, of all recipes on the same data.
+
 
     Raises RegistryError if there is none, or if two are equally large.
     """
     finished = [run for run in runs if run.status == FINISHED]
-    found = sorted(tables(registry, finished, test=False), key=_size, reverse=True)
-    if not found and finished:
+    make = leaderboards if whole else tables
+    found = sorted(make(registry, finished, metric=metric, test=False), key=_size, reverse=True)
+    if not found and finished and metric.of_test:
         raise RegistryError(f"no run for this figure is tested; `kws test {finished[-1].id}` tests one of them")
     if not found:
         raise RegistryError(
@@ -65,6 +73,12 @@ def taken(registry: RegistryReader, runs: Iterable[Run]) -> Group:
         )
     used = {run_id for cell in found[0].cells for run_id in cell.runs}
     return Group(table=found[0], runs={run.id: run for run in finished if run.id in used}, finished=len(finished))
+
+
+def differ_in_conditions(runs: Iterable[Run]) -> bool:
+    """Whether the finished and tested runs among these differ in what no table mixes, their data aside."""
+    tested = [run.recipe for run in runs if run.status == FINISHED and not run.awaits_test]
+    return any(len({getattr(recipe, name) for recipe in tested}) > 1 for name in CONDITIONS)
 
 
 def same_recipe(registry: RegistryReader, runs: list[Run]) -> tuple[Table, Cell]:
@@ -99,22 +113,33 @@ def require_finished(run: Run) -> None:
 
 
 def validation_accuracies(registry: RegistryReader, cell: Cell) -> NDArray[np.float64]:
-    """The validation accuracy of each of a cell's n runs after each of their E epochs (n, E), as fractions.
+    """The validation accuracy of each of a cell's n runs after each of at most E epochs (n, E), as fractions.
 
-    Raises RegistryError if a run has fewer epochs than another, or an accuracy outside [0, 1].
+    It is nan after the epoch in which a run's own rule ended it. Raises RegistryError if a run has fewer epochs than
+    another without such a rule, or an accuracy outside [0, 1].
     """
     import numpy as np
 
-    curves = [[epoch.validation_accuracy for epoch in registry.epochs(run_id)] for run_id in cell.runs]
+    curves = [registry.validation_accuracies(run_id) for run_id in cell.runs]
     wanted = max(map(len, curves))
+    may_end = has_rule(registry.by_id(cell.runs[0]).recipe)
     for run_id, curve in zip(cell.runs, curves, strict=True):
-        if len(curve) != wanted or not curve:
+        if not curve or (len(curve) != wanted and not may_end):
             raise RegistryError(
                 f"run {run_id} has {len(curve)} epochs in {registry.path} where it should have {wanted or 1}; "
                 "`kws db doctor` says what is missing"
             )
         _require_fractions(registry, run_id, curve)
-    return np.array(curves)
+    return np.array([curve + [math.nan] * (wanted - len(curve)) for curve in curves])
+
+
+def curve(registry: RegistryReader, run_id: str) -> Curve:
+    """A run's validation accuracies over time. Raises RegistryError if it has no epochs, or what cannot be one."""
+    found = registry.curve(run_id)
+    if not found.seconds:
+        raise RegistryError(f"run {run_id} has no epochs in {registry.path}; `kws db doctor` says what is missing")
+    _require_fractions(registry, run_id, found.validation_accuracies)
+    return found
 
 
 def _require_fractions(registry: RegistryReader, run_id: str, accuracies: Sequence[float]) -> None:
@@ -134,12 +159,15 @@ def _size(table: Table) -> int:
 
 
 def conditions(table: Table) -> str:
-    """The data and the conditions equal for all cells, as in "clips (f8505d67), 50 epochs in minibatches of 1,024"."""
+    """The data and the conditions that are equal for all cells, as in "clips (f8505d67), 50 epochs"."""
     conditions = table.conditions
     tasks = sorted({labels.task_of(run.recipe) for run in table.runs} - {""})
     about = [f"{table.data} ({', '.join([*tasks, table.data_fingerprint[:8]])})"]
-    about.append(f"{conditions['epochs']} epoch{'' if conditions['epochs'] == 1 else 's'}")
-    text = f"{', '.join(about)} in minibatches of {conditions['batch_size']:,}"
-    if conditions["precision"] != Recipe.precision:
+    about += [many] if (many := epochs_text(conditions)) else []
+    text = ", ".join(about)
+    if "batch_size" in conditions:
+        text += f" in minibatches of {conditions['batch_size']:,}"
+    if conditions.get("precision", Recipe.precision) != Recipe.precision:
         text += f" in {conditions['precision']}"
-    return text if conditions["selection"] == FINAL else f"{text}, the best on the validation split"
+    best = conditions.get("selection", FINAL) != FINAL
+    return f"{text}, the best on the validation split" if best else text.removesuffix(",")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.events import DataCard, Evaluation
-from kws.registry.runs import Epoch, Run
+from kws.recipe import Recipe
+from kws.recipe.presets import Preset, name_of
+from kws.registry.runs import Epoch, Run, total_of
 from kws.reports.classes import ClassReport
 from kws.reports.statistics import Interval, over_clips
 
@@ -41,6 +43,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "softmax_before_loss": run.recipe.softmax_before_loss,
         "epochs": run.epochs_done,
         "epochs_planned": run.recipe.epochs,
+        "ended_by": run.ended_by,
         "parameters": run.parameters,
         "multiply_accumulates": run.multiply_accumulates,
         "selection": run.recipe.selection,
@@ -51,6 +54,19 @@ def run_record(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
+    }
+
+
+def recipe_record(recipe: Recipe, values: Mapping[str, Any], start: Preset | None, command: str) -> dict[str, Any]:
+    """The record of `kws train --show --json`: the preset that a recipe is, and that it starts from."""
+    about = ("name", "title", "purpose", "found", "trials")
+    return {
+        "schema": SCHEMA,
+        "preset": name_of(recipe),
+        "starts_from": {name: getattr(start, name) for name in about} if start else None,
+        "recipe": dict(values),
+        "cell": recipe.cell,
+        "command": command,
     }
 
 
@@ -71,6 +87,7 @@ def full_record(
             for on, evaluation in evaluations
         ],
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "processor_seconds": total_of(epochs),
         "recipes_judged": judged,
     }
 

@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, plain, varying
+from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, own_options, plain, varying
 from kws.recipe.config import PLACE
+from kws.recipe.presets import name_of, presets
 from kws.registry.runs import Run
 from kws.reports import digits
 
@@ -98,9 +100,69 @@ def of_parts(recipe: Recipe) -> str:
 
 
 def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
-    """A function that labels the runs of a plan: by network, optimizer and seed, and by what else differs."""
-    tell = between(plan, (NETWORK.option, OPTIMIZER.option, "seed"))
-    return lambda recipe: ", ".join((recipe.arch, recipe.opt, *tell(recipe), f"seed {recipe.seed}"))
+    """A function that labels the runs of a plan: by preset, or network, optimizer and what else differs, and seed."""
+    alike: dict[tuple[str, str], list[Recipe]] = {}
+    for each in plan:
+        alike.setdefault((each.arch, each.opt), []).append(each)
+    tell = {of: between(recipes, (NETWORK.option, OPTIMIZER.option, "seed")) for of, recipes in alike.items()}
+
+    def called(recipe: Recipe) -> str:
+        of = recipe.arch, recipe.opt
+        name = name_of(recipe) if _unusual(recipe) else None  # defaults alone go by their network and optimizer
+        return ", ".join((*((name,) if name else (*of, *tell[of](recipe))), f"seed {recipe.seed}"))
+
+    return called
+
+
+_FEW = 2  # values in which a recipe may differ from a preset and still be called by it
+
+
+def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
+    """A function that labels recipes of different cells: by preset, or by what tells one from a preset or the defaults.
+
+    A recipe that has a preset's network and optimizer and differs from it in few values is called by it, as in "best
+    with epochs 5". No two cells share a label.
+    """
+    numbers = texts([*recipes, *(each.recipe for each in presets().values())])
+
+    def tell(recipe: Recipe, named: Iterable[str]) -> list[str]:
+        values = [(name, recipe.values.get(name)) for name in named]
+        return [told(name, value, numbers) for name, value in values if value is not None]
+
+    def called(recipe: Recipe) -> str:
+        if name := name_of(recipe):
+            return name
+        alike = [each for each in presets().values() if of_parts(each.recipe) == of_parts(recipe)]
+        differing = {each.name: _differing(recipe, each.recipe) for each in alike}
+        name = min(differing, key=lambda each: len(differing[each]), default="")
+        if name and len(differing[name]) <= _FEW:
+            return f"{name} with {', '.join(tell(recipe, differing[name]))}"
+        return ", ".join([of_parts(recipe), *tell(recipe, _unusual(recipe))])
+
+    found = {recipe.cell: called(recipe) for recipe in recipes}
+    taken = Counter(found.values())
+    return lambda recipe: label if taken[label := found[recipe.cell]] == 1 else f"{label} [{recipe.cell[:8]}]"
+
+
+def _differing(recipe: Recipe, other: Recipe) -> list[str]:
+    """The names of the values in which a recipe differs from another, but for task, seed, place and bits."""
+    left_out = {each.name for each in own_options() if each.role or each.bits}
+    return [
+        name
+        for name in dict.fromkeys([*recipe.values, *other.values])
+        if name not in left_out and not _is_of_task(name) and recipe.values.get(name) != other.values.get(name)
+    ]
+
+
+def _unusual(recipe: Recipe) -> list[str]:
+    """The names of the values that are not the defaults of its network and optimizer, but for the task's."""
+    conditions = {each.name: each.default for each in own_options() if each.condition}
+    unusual = recipe.unusual().keys() | {name for name, usual in conditions.items() if recipe.values[name] != usual}
+    return [name for name in recipe.values if name in unusual and not _is_of_task(name)]
+
+
+def _is_of_task(name: str) -> bool:
+    return TASK in (BY_OPTION.get(name), kind_of(name))  # which the data shows
 
 
 def of_trial(recipe: Recipe) -> str:

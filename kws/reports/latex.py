@@ -7,6 +7,7 @@ bracket, its interval, is on a line of its own. The only package needed is bookt
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
@@ -17,6 +18,7 @@ _LETTER, _GAP = (
 )  # shares of a 10 pt article's line width: a letter in the size small, and a column's padding on both sides
 _FITS = 62  # letters of all columns together that fit in the normal size
 _SHORT = 16  # letters up to which a column is as wide as it needs to be
+_BROKEN = 15  # letters of a line of a name that is broken over lines
 _SENTENCE = 90  # letters above which a cell is prose, whose brackets stay in the line
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -28,8 +30,17 @@ _SPECIAL = {
 
 def latex(tables: list[Table], *, with_runs: bool = False) -> str:
     """One table environment for every grid of these tables."""
-    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
-    return "\n".join(_environment(grid, number) for number, grid in enumerate(made, start=1))
+    made = [grid.fitting(_fits) for table in tables for grid in grids(table, with_runs=with_runs)]
+    return "\n".join(
+        "".join(f"% left out, as the line is too narrow: {name}\n" for name in left_out) + _environment(grid, number)
+        for number, (grid, left_out) in enumerate(made, start=1)
+    )
+
+
+def _fits(lengths: Sequence[int]) -> bool:
+    """Whether columns are no wider than the line, where names are broken over lines of it."""
+    names, *others = lengths
+    return _LETTER * (min(names, _BROKEN) + sum(others)) + _GAP * len(lengths) <= 1
 
 
 def _environment(grid: Grid, number: int) -> str:

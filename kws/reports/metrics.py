@@ -7,11 +7,11 @@ its intervals cover other clips, too.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kws.registry.runs import Run
+from kws.registry.runs import Curve, Run
 from kws.reports.classes import ClassReport
 from kws.reports.predictions import Predictions
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Clusters = NDArray[np.int64]
+
+
+TARGET = 0.9  # validation accuracy that a metric waits for by default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,8 @@ class Metric:
     of_test: bool = True
     exact: bool = False
     censored: bool = False
+    target: float | None = None  # the validation accuracy that a censored metric waits for
+    of_time: bool = False  # whether it depends on the machine, so that runs of different machines cannot be compared
 
     def bare(self, value: float) -> str:
         """A value or a difference without its unit."""
@@ -53,19 +58,23 @@ class Metric:
         return f"{self.bare(value)} {unit}".rstrip()
 
 
-def metric(name: str, *, reach: float = 0.9) -> Metric:
-    """The metric with that name; `reach` is the validation accuracy that `epochs-to-reach` waits for."""
-    if name == "epochs-to-reach":
-        return Metric(
-            name=name,
-            title=f"Median of the epochs until {100 * reach:g} % validation accuracy",
-            of=lambda answers, run: _epochs_to(answers, run, reach),
-            more_is_better=False,
-            digits=1,
-            of_test=False,
-            censored=True,
-        )
-    return METRICS[name]
+def metric(name: str, *, target: float = TARGET) -> Metric:
+    """The metric with that name; `target` is the validation accuracy that those of TO_REACH wait for."""
+    if name not in TO_REACH:
+        return METRICS[name]
+    called, spent = TO_REACH[name]
+    return Metric(
+        name=name,
+        title=f"Median of the {called} until {100 * target:g} % validation accuracy",
+        of=lambda answers, run: _until(answers, run, target, spent),
+        more_is_better=False,
+        digits=1,
+        unit="s" if called != "epochs" else "",
+        of_test=False,
+        censored=True,
+        target=target,
+        of_time=called != "epochs",
+    )
 
 
 def _right(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
@@ -121,12 +130,25 @@ def _f1_influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats
     return influences
 
 
-def _epochs_to(answers: Predictions, run: Run, accuracy: float) -> float | None:
-    """The first epoch that reached `accuracy`; infinite if none did, None for a run without epochs."""
-    curve = answers.registry.validation_accuracies(run.id)
-    if not curve:
+def _until(answers: Predictions, run: Run, target: float, spent: Spent) -> float | None:
+    """What was spent until the end of the first epoch that reached `target`, its validation included.
+
+    Infinite if no epoch reached it; None for a run without epochs, or where it is not known what was spent.
+    """
+    curve = answers.registry.curve(run.id)
+    costs = spent(curve)
+    if not curve.validation_accuracies or costs is None:
         return None
-    return next((float(epoch) for epoch, value in enumerate(curve, start=1) if value >= accuracy), float("inf"))
+    place = curve.reaches(target)
+    return float("inf") if place is None else float(costs[place])
+
+
+Spent = Callable[[Curve], Sequence[float] | None]
+TO_REACH: dict[str, tuple[str, Spent]] = {  # what is counted, and how much of it was spent after each epoch
+    "epochs-to-reach": ("epochs", lambda curve: range(1, len(curve.validation_accuracies) + 1)),
+    "seconds-to-reach": ("training seconds", lambda curve: curve.seconds),
+    "processor-seconds-to-reach": ("processor seconds", lambda curve: curve.processor_seconds),
+}
 
 
 def _loss(answers: Predictions, run: Run) -> float | None:
@@ -169,6 +191,7 @@ METRICS = {
             digits=1,
             unit="s",
             of_test=False,
+            of_time=True,
         ),
         Metric(
             name="parameters",
@@ -188,4 +211,4 @@ METRICS = {
         ),
     )
 }
-NAMES = (*METRICS, "epochs-to-reach")
+NAMES = (*METRICS, *TO_REACH)

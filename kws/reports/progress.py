@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kws.recipe import NETWORK, OPTIMIZER
+from kws.recipe import NETWORK, OPTIMIZER, last_epoch
 from kws.registry.polling import Followed, Session
 from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.runs import RUNNING, Epoch, Run
@@ -54,8 +54,8 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """The share of its epochs that is recorded, in [0, 1]."""
-        return min((self.last.epoch if self.last else 0) / self.run.recipe.epochs, 1.0)
+        """The share of its epochs that is recorded, in [0, 1]; 1 after the epoch in which its own rule ends it."""
+        return min((self.last.epoch if self.last else 0) / _planned(self.run, self.epochs), 1.0)
 
     @property
     def network(self) -> str:
@@ -81,7 +81,7 @@ def progress(followed: Followed, now: datetime) -> Progress:
         from_epoch, since = _anchor(epochs, own, session, followed.arrived, passed, mean)
         silent = max((now - since).total_seconds(), 0.0)
         if mean is not None:
-            done, planned = epochs[-1].epoch, run.recipe.epochs
+            done, planned = epochs[-1].epoch, _planned(run, epochs)
             awaited = min(done + 1, planned) - from_epoch  # epochs from there to the next new one; 0 during the test
             late = silent - awaited * mean
             stalled = awaited > 0 and late > max(LATE_SECONDS, LATE_TIMES * max(recent))
@@ -90,6 +90,11 @@ def progress(followed: Followed, now: datetime) -> Progress:
     return Progress(
         run=run, epochs=epochs, seconds_an_epoch=mean, seconds_left=left, seconds_silent=silent, stalled=stalled
     )
+
+
+def _planned(run: Run, epochs: Sequence[Epoch]) -> int:
+    """The last epoch of a run: the one in which its own rule has ended it, else as many as its recipe has."""
+    return last_epoch(run.recipe, [epoch.validation_accuracy for epoch in epochs]) or run.recipe.epochs
 
 
 def _has_passed(own: Sequence[Epoch], session: Session | None) -> bool:

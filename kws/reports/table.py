@@ -19,6 +19,18 @@ _NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their 
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a leaderboard says of a recipe beside its metric: means over the cell's seeds, None if not recorded."""
+
+    recipe: Recipe  # that of one of the seeds
+    preset: str | None  # the name of the preset that it is
+    validation_accuracy: float | None  # after the last epoch
+    multiply_accumulates: int | None  # a clip
+    seconds: float  # of training
+    processor_seconds: float | None  # of all threads
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """The cells of one data set under equal conditions; a cell is missing if nothing was run."""
 
@@ -30,7 +42,7 @@ class Table:
     test_speakers: int | None  # None if unknown
     recipes_judged: int  # recipes that the test split has ever judged
     optimism: float | None  # how much better than it is the best of these recipes would look if all were equally good
-    conditions: Mapping[str, Any]  # those of epochs, batch_size, precision and selection that are equal for all cells
+    conditions: Mapping[str, Any]  # those of a recipe's options that are conditions, and equal for all cells
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -39,6 +51,7 @@ class Table:
     runs: tuple[Run, ...]
     samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # the data of each cell
     paper: Paper | None = None  # what the report says about it, if requested
+    beside: Mapping[str, Beside] = field(default_factory=dict)  # of a leaderboard's rows; empty for any other table
 
     @property
     def caption(self) -> str:
@@ -52,7 +65,7 @@ class Table:
 
 def caption(table: Table) -> str:
     """The whole caption."""
-    return " ".join([_what(table), *_intervals(table), *_ties(table), *_looks(table)])
+    return " ".join([_what(table), *_recipes(table), *_intervals(table), *_ties(table), *_looks(table)])
 
 
 def classes_text(classes: tuple[str, ...], recipes: Iterable[Recipe] = ()) -> str:
@@ -67,10 +80,9 @@ def classes_text(classes: tuple[str, ...], recipes: Iterable[Recipe] = ()) -> st
 
 def _what(table: Table) -> str:
     about = [table.metric.title]
-    epochs = table.conditions.get("epochs")
+    many = epochs_text(table.conditions)
     best = table.conditions.get("selection", FINAL) != FINAL
-    if epochs is not None:
-        many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    if many:
         about.append(f"at the best on the validation split of {many}" if best else f"after {many}")
     if "batch_size" in table.conditions:
         about.append(f"in minibatches of {table.conditions['batch_size']:,}")
@@ -78,13 +90,41 @@ def _what(table: Table) -> str:
         about.append(f"in {table.conditions['precision']}")
     clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
     classes = classes_text(table.classes, (run.recipe for run in table.runs))
-    return f"{' '.join(about)}, on {clips}{table.data} ({classes}; fingerprint {table.data_fingerprint[:12]})."
+    return (
+        f"{' '.join(about).removesuffix(',')}, on {clips}{table.data} "
+        f"({classes}; fingerprint {table.data_fingerprint[:12]})."
+    )
+
+
+def _recipes(table: Table) -> list[str]:
+    if not table.beside:
+        return []
+    return [
+        "A row is a recipe; validation accuracy is that after the last epoch, MACs are multiply-accumulates a clip, "
+        "and times are those of training, by the clock and of all threads on the processor; all are means over seeds."
+    ]
+
+
+def epochs_text(conditions: Mapping[str, Any]) -> str:
+    """For how many epochs runs under these conditions are trained, and what ends them earlier; "" if cells differ."""
+    until, patience, epochs = (conditions.get(name) for name in ("until", "patience", "epochs"))
+    many = "" if epochs is None else f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    rules = [] if until is None else [f"at {100 * until:g} % validation accuracy"]
+    if patience is not None:
+        better = "validation accuracy" if until is None else "one"
+        rules.append(f"after {patience} epoch{'' if patience == 1 else 's'} without a better {better}")
+    if not rules:
+        return many
+    return f"{f'at most {many}' if many else 'training'}, ended early {' or '.join(rules)},"
 
 
 def _intervals(table: Table) -> list[str]:
     over = {cell.interval_over for cell in table.cells if cell.interval_over}
     if table.metric.censored:
-        return ["A seed that did not reach it counts as later than all that did."]
+        return [
+            "A seed that did not reach it counts as later than all that did, and a median is given where more than "
+            "half of them did; such medians have no intervals here."
+        ]
     if not over:
         return []
     several = any("seeds" in each for each in over)

@@ -15,15 +15,14 @@ Decisions:
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kws.events import TEST
 from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import labels
-from kws.reports.caveats import notes
+from kws.reports import caveats, labels
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
@@ -32,7 +31,7 @@ from kws.reports.table import Table
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate
 
-_EQUAL = tuple(each.name for each in own_options() if each.condition)
+CONDITIONS = tuple(each.name for each in own_options() if each.condition)
 
 
 def tables(
@@ -43,9 +42,13 @@ def tables(
     columns: str = "opt",
     metric: Metric = METRICS["test-accuracy"],
     test: bool = True,
+    apart: Collection[str] = (),
 ) -> list[Table]:
-    """The tables of these runs, ordered by data set and conditions."""
-    equal = tuple(name for name in _EQUAL if name not in (rows, columns))
+    """The tables of these runs, ordered by data set and conditions.
+
+    Recipes whose cells are `apart` do not count among those that the test split has judged; see kws.reports.scope.
+    """
+    equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
@@ -53,29 +56,49 @@ def tables(
             groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
     answers = Predictions(registry)
     made = (
-        _table(answers, group, rows, columns, metric, dict(zip(equal, key[2:], strict=True)), test)
-        for key, group in sorted(groups.items())
+        table_of(
+            answers,
+            group,
+            metric,
+            labels.titles(group, rows, columns),
+            lambda run: (labels.order(run, rows), labels.order(run, columns)),
+            conditions=dict(zip(equal, key[2:], strict=True)),
+            test=test,
+            apart=apart,
+        )
+        for key, group in sorted(groups.items(), key=lambda each: [(value is not None, value) for value in each[0]])
     )
     return [table for table in made if table.cells]
 
 
-def _table(
+def equal_conditions(runs: Sequence[Run]) -> dict[str, Any]:
+    """The conditions that are the same for all of these runs."""
+    found = {name: {getattr(run.recipe, name) for run in runs} for name in CONDITIONS}
+    return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
+
+
+def table_of(
     answers: Predictions,
-    runs: list[Run],
-    rows: str,
-    columns: str,
+    runs: Sequence[Run],
     metric: Metric,
-    conditions: dict[str, Any],
+    place_of: Callable[[Run], Place],
+    order_of: Callable[[Run], tuple[Any, Any]],
+    *,
+    conditions: Mapping[str, Any],
     test: bool,
+    apart: Collection[str] = (),
 ) -> Table:
+    """One table of finished runs on one data set, the oldest first: a run's row and column, and how these are sorted.
+
+    Runs in one place must be of one cell.
+    """
     by_cell: dict[Place, dict[int, Run]] = {}
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
-    place_of = labels.titles(runs, rows, columns)
     for run in runs:
         row, column = place_of(run)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
-        order_of_rows[row], order_of_columns[column] = labels.order(run, rows), labels.order(run, columns)
+        order_of_rows[row], order_of_columns[column] = order_of(run)
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
         for place, seeds in by_cell.items()
@@ -91,7 +114,8 @@ def _table(
     tested = test and metric.name == METRICS["test-accuracy"].name and len(values) > 1
     differences = differences_of(samples, by_cell) if tested else {}
     p_values = told_from_best(means, differences) if tested else {}
-    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST]) if metric.of_test else 0
+    about: dict[str, Any] = {"apart": apart} if apart else {}
+    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST], **about) if metric.of_test else 0
     cells = []
     for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each)):
         for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each)):
@@ -113,7 +137,11 @@ def _table(
         columns=tuple(column for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))),
         cells=tuple(cells),
         tested=tested,
-        notes=notes(used, {place: len(found) for place, found in values.items()}),
+        notes=(
+            *caveats.notes(used, {place: len(found) for place, found in values.items()}),
+            *caveats.of_metric(answers.registry, metric, used),
+            *caveats.left_out(metric, [run for seeds in by_cell.values() for run in seeds.values()], used),
+        ),
         runs=tuple(used),
         samples=samples,
     )

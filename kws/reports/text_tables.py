@@ -6,7 +6,8 @@ Table 1, the report's figures beside ours, its claims and the runs of every cell
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kws.reports.metrics import Metric
@@ -28,11 +29,38 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     bold: frozenset[tuple[int, int]] = frozenset()
     notes: tuple[str, ...] = ()
+    title: str = ""  # instead of a number
+    left_out_first: tuple[int, ...] = ()  # the columns that a medium that is too narrow leaves out, in that order
+
+    def without(self, columns: Collection[int]) -> Grid:
+        """The same without these columns."""
+        kept = [place for place in range(len(self.columns)) if place not in columns]
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
+            bold=frozenset((i, kept.index(place)) for i, place in self.bold if place in kept),
+            left_out_first=(),
+        )
+
+    def fitting(self, width: Callable[[Sequence[int]], bool]) -> tuple[Grid, tuple[str, ...]]:
+        """The grid without as many columns as must be left out, and their names.
+
+        `width` says whether columns whose longest texts have so many letters fit. A long name may be broken over lines.
+        """
+        gone: list[int] = []
+        for place in (None, *self.left_out_first):
+            gone += [] if place is None else [place]
+            grid = self.without(gone)
+            names, *others = (max(map(len, column)) for column in zip(grid.columns, *grid.rows, strict=True))
+            if width([min(names, _NAME), *others]):
+                break
+        return grid, tuple(name for place, name in enumerate(self.columns) if place in gone)
 
 
 def grids(table: Table, *, with_runs: bool = False) -> list[Grid]:
     """A table's grids: itself, the report's figures and claims if it has them, and on request the runs of each cell."""
-    made = [_main(table)]
+    made = [_leaderboard(table) if table.beside else _main(table)]
     if table.paper:
         made += _paper(table.paper)
     if with_runs:
@@ -51,7 +79,7 @@ def cell_text(metric: Metric, cell: Cell | None) -> str:
         text += f" \u00b1 {metric.bare(cell.std)}"
     about = []
     if cell.low is not None and cell.high is not None:
-        about.append(f"{metric.bare(cell.low)} to {metric.bare(cell.high)}")
+        about.append(_interval(metric, cell.low, cell.high))
     if cell.n > 1:
         about.append(f"n = {cell.n}")
     text += f" ({', '.join(about)})" if about else ""
@@ -77,6 +105,54 @@ def _main(table: Table) -> Grid:
         bold=frozenset(bold),
         notes=table.notes,
     )
+
+
+_UNKNOWN = "\u2013"
+_NAME = 23  # letters of a name that a narrow medium keeps in one line
+_VALUE = {"test-accuracy": "test"}  # what a leaderboard's metric is called beside its other columns, if not by title
+_SAME = {  # the column that would say the metric again
+    "validation-accuracy": "validation", "parameters": "parameters", "multiply-accumulates": "MACs", "seconds": "time",
+}  # fmt: skip
+_LEFT_OUT_FIRST = ("MACs", "processor", "\u00b1", "n", "validation", "time", "95 %")
+
+
+def _leaderboard(table: Table) -> Grid:
+    metric = table.metric
+    value = _VALUE.get(metric.name, f"{metric.title[0].lower()}{metric.title[1:]}")
+    rows = []
+    for cell in table.cells:
+        about = table.beside[cell.row]
+        texts = {
+            "recipe": cell.row,
+            "": cell_text(metric, cell if metric.censored else replace(cell, std=None, low=None, high=None, n=1)),
+            "\u00b1": None if cell.std is None else metric.bare(cell.std),
+            "95 %": None if cell.low is None or cell.high is None else _interval(metric, cell.low, cell.high),
+            "n": str(cell.n),
+            "validation": None if about.validation_accuracy is None else f"{100 * about.validation_accuracy:.2f} %",
+            "parameters": f"{cell.parameters:,}",
+            "MACs": None if about.multiply_accumulates is None else f"{about.multiply_accumulates:,}",
+            "time": _seconds(about.seconds),
+            "processor": None if about.processor_seconds is None else _seconds(about.processor_seconds),
+        }
+        rows.append(texts)
+    columns = [name for name in rows[0] if name != _SAME.get(metric.name) and any(row[name] for row in rows)]
+    return Grid(
+        caption=table.caption,
+        columns=tuple(name or value for name in columns),
+        rows=tuple(tuple(row[name] or _UNKNOWN for name in columns) for row in rows),
+        bold=frozenset((i, 1) for i, cell in enumerate(table.cells) if cell.best),
+        notes=table.notes,
+        title=f"Leaderboard on {table.data}",
+        left_out_first=tuple(columns.index(name) for name in _LEFT_OUT_FIRST if name in columns),
+    )
+
+
+def _interval(metric: Metric, low: float, high: float) -> str:
+    return f"{metric.bare(low)} to {metric.bare(high)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.1f} s"
 
 
 def _paper(paper: Paper) -> list[Grid]:

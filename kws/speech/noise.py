@@ -24,14 +24,15 @@ from pathlib import Path
 from kws.errors import DataError
 from kws.events import NOISE
 from kws.recipe import Recipe
-from kws.speech import digests, synthetic
+from kws.speech import digests, synthetic, synthetic_noise
+from kws.speech.cache import cache_folder
 from kws.speech.decode import SUFFIXES
 from kws.speech.silence import HELD_OUT
 from kws.speech.sources import locate
 
 NONE, DATASET = "none", "dataset"
 _PINNED = re.compile(r"(?P<place>.+)@(?P<digest>[0-9a-f]{12})", re.DOTALL)
-_ELSE = "name a folder of recordings of noise, as in --noise path/to/noise"
+_ELSE = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
 
 
 def pinned(value: str, data: str) -> str:
@@ -79,16 +80,17 @@ def recordings(value: str, data: str) -> tuple[tuple[str, ...], str]:
 def _found(place: str, data: str) -> tuple[tuple[str, ...], str]:
     """The recordings in a place, ordered by content, and their digest."""
     if place == DATASET and data == synthetic.NAME:
-        raise DataError(f"synthetic speech has no recordings of background noise; {_ELSE}")
-    source = locate(data)
-    if source.is_arrays:
-        raise DataError(
-            f"noise can be mixed with recordings only, and {source.folder} holds arrays; "
-            "leave --noise out, or give --data a folder of recordings"
-        )
-    folder = source.folder / NOISE if place == DATASET else Path(place)
+        folder = synthetic_noise.folder(cache_folder())
+    else:
+        source = locate(data)
+        if source.is_arrays:
+            raise DataError(
+                f"noise can be mixed with recordings only, and {source.folder} holds arrays; "
+                "train without: --noise none, or give --data a folder of recordings"
+            )
+        folder = source.folder / NOISE if place == DATASET else Path(place)
     if not folder.is_dir():
-        what = f"{source.folder} has no folder {NOISE}" if place == DATASET else f"there is no folder {place}"
+        what = f"{folder.parent} has no folder {NOISE}" if place == DATASET else f"there is no folder {place}"
         raise DataError(f"{what}; {_ELSE}")
     try:
         files = [(str(path), digests.Stamp.of(path.stat())) for path in _walk(folder)]

@@ -60,6 +60,12 @@ def catalogue() -> list[Entry]:
     ]
 
 
+def is_here(data: str) -> bool:
+    """Whether a source can be read now, without a download; the built-in speech is made where it is needed."""
+    archive = archives.ARCHIVES.get(data)
+    return archives.is_there(archive, cache_folder()) if archive else data == synthetic.NAME or Path(data).exists()
+
+
 def locate(data: str, *, track: Track = untracked) -> Source:
     """The source named `data`, or the folder `data`; built-in sources are generated or downloaded on first use.
 

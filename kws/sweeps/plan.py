@@ -2,22 +2,28 @@
 
 Standard library only. An option's values are separated by commas. Seeds vary fastest, then optimizers, so that runs
 that are compared with each other finish early. An option that only some networks or optimizers have applies to those.
+A sweep of several presets is a plan of each, one after the other.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kws.errors import RecipeError
 from kws.recipe import BY_OPTION, Recipe, bases, current_name, every_option, kind_of, parse
 from kws.recipe.parts import refusal
+from kws.recipe.presets import presets
 
 T = TypeVar("T")
 MOST = 100_000
-TABLE1 = {"arch": "fc,cnn", "opt": "sgd,adam", "seeds": "5", "epochs": "50"}
+SEEDS = 5  # of the plans below
+TABLE1, LEADERBOARD = "table1", "leaderboard"
+_TABLE1 = {"arch": "fc,cnn", "opt": "sgd,adam", "epochs": "50"}
+Axes = Mapping[str, Sequence[Any]]  # the values of each option
 
 
 def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[str] = ()) -> list[T]:
@@ -64,24 +70,36 @@ def several(name: str, text: str) -> list[Any]:
     return values(name, text, option.base, option.choices)
 
 
-def expand(axes: Mapping[str, Sequence[Any]]) -> list[Recipe]:
-    """A recipe for each combination of the options' values, without duplicates; None means the option's default.
+def of_presets(text: str) -> tuple[list[dict[str, Any]], int]:
+    """The options' values, texts or a recipe's own, of each preset in "a,b", and how many seeds of them are usual.
 
-    Raises RecipeError for an invalid recipe, for an option that no network or optimizer of the plan takes, and for more
+    `table1` and `leaderboard` are several. Raises RecipeError for one that there is not, or that is named twice.
+    """
+    named = values("preset", text, str, (*presets(), TABLE1, LEADERBOARD))
+    found = [dict(each.options) for each in presets().values() if {each.name, LEADERBOARD} & {*named}]
+    more = {TABLE1, LEADERBOARD} & {*named}
+    return [*([dict(_TABLE1)] if more else []), *found], SEEDS if more else 1
+
+
+def expand(*plans: Axes) -> list[Recipe]:
+    """A recipe for each combination of each plan's values, without duplicates; None means the option's default.
+
+    Raises RecipeError for an invalid recipe, for an option that no network or optimizer of any plan takes, and for more
     than MOST combinations.
     """
-    axes = {current_name(name): each for name, each in axes.items()}
-    count = 1
-    for each in axes.values():
-        count *= len(each)
+    named = [{current_name(name): each for name, each in axes.items()} for axes in plans]
+    count = sum(math.prod(map(len, axes.values())) for axes in named)
     if count > MOST:
         raise RecipeError(f"the plan has {count:,} combinations; {MOST:,} at most, so give fewer values")
-    for name, each in axes.items():
-        _require_taker(name, each, axes)
-    return list({(recipe.digest, recipe.data_key): recipe for recipe in _recipes(axes)}.values())
+    for name in dict.fromkeys(name for axes in named for name in axes):
+        refused = [refused_by(axes, name) for axes in named if name in axes]
+        if all(refused):
+            raise refused[0]  # type: ignore[misc]
+    recipes = (recipe for axes in named for recipe in _recipes(axes))
+    return list({(recipe.digest, recipe.data_key): recipe for recipe in recipes}.values())
 
 
-def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:
+def _recipes(axes: Axes) -> Iterator[Recipe]:
     others = {name: each for name, each in axes.items() if name != "seed"}
     for chosen in itertools.product(*others.values()):
         recipe = Recipe.of(ignoring=True, **dict(zip(others, chosen, strict=True)))
@@ -89,11 +107,10 @@ def _recipes(axes: Mapping[str, Sequence[Any]]) -> Iterator[Recipe]:
             yield dataclasses.replace(recipe, seed=seed)
 
 
-def _require_taker(name: str, given: Sequence[Any], axes: Mapping[str, Sequence[Any]]) -> None:
-    """Raise RecipeError if an option was given that nothing in the plan takes."""
-    kind, values = kind_of(name), [value for value in given if value is not None]
-    if kind is None or kind.several or not values:
-        return
+def refused_by(axes: Axes, name: str) -> RecipeError | None:
+    """The error of one of a plan's options that nothing in it takes; None where something does."""
+    kind, given = kind_of(name), [value for value in axes[name] if value is not None]
+    if kind is None or kind.several or not given:
+        return None
     parts = [kind.chosen({kind.option: each}) for each in axes.get(kind.option, [None])]
-    if not any(name in part.options for part in parts):
-        raise refusal(name, values[0], parts[0])
+    return None if any(name in part.options for part in parts) else refusal(name, given[0], parts[0])

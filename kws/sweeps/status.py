@@ -118,5 +118,5 @@ def _seconds_an_epoch(runs: Iterable[Known]) -> dict[Kind, float]:
     for run in runs:
         if run.status == FINISHED:
             seconds, epochs = sums.get(of := kind(run), (0.0, 0))
-            sums[of] = seconds + run.seconds, epochs + run.epochs
+            sums[of] = seconds + run.seconds, epochs + run.epochs_done
     return {of: seconds / epochs for of, (seconds, epochs) in sums.items() if epochs}

@@ -111,3 +111,9 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def training_time(seconds: float, processor_seconds: float | None) -> str:
+    """How long a run trained, with the processor seconds of all its threads if they are known."""
+    of_processor = "" if processor_seconds is None else f" ({processor_seconds:,.1f} processor seconds)"
+    return duration(seconds) + of_processor

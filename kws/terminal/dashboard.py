@@ -18,6 +18,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from kws.recipe import has_rule
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, Epoch, described
 from kws.reports.progress import Progress, series, summary
 from kws.terminal.braille import Curve, chart
@@ -158,7 +159,7 @@ def time_left(row: Progress, *, wide: bool = True) -> str:
     silent = row.seconds_silent or 0.0
     told = duration if wide else _clock
     if row.seconds_left is not None:
-        return f"{told(row.seconds_left)} left"
+        return f"{'at most ' if wide and has_rule(row.run.recipe) else ''}{told(row.seconds_left)} left"
     if row.stalled:
         return f"stalled, no epoch for {duration(silent)}" if wide else f"stalled {_clock(silent)}"
     if row.last is None:

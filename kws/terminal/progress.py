@@ -10,11 +10,11 @@ from typing import TypeVar
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kws.events import SPLITS, DataCard, EpochEnd, IterationEnd
-from kws.recipe import NETWORK, OPTIMIZER, Recipe
-from kws.registry.runs import Run
+from kws.recipe import NETWORK, OPTIMIZER, Recipe, has_rule
+from kws.registry.runs import Run, counted, early_stop
 from kws.reports.table import classes_text
 from kws.terminal import console
-from kws.terminal.console import duration, err, percent
+from kws.terminal.console import duration, err, percent, training_time
 
 T = TypeVar("T")
 
@@ -39,9 +39,9 @@ class Terminal:
         with TrainingProgress(recipe, clips, done=done) as progress:
             yield progress.show
 
-    def trained(self, run: Run, card: DataCard) -> None:
+    def trained(self, run: Run, card: DataCard, processor_seconds: float | None) -> None:
         """Print how the run ended."""
-        console.say(training_end(run, card))
+        console.say(training_end(run, card, processor_seconds))
 
 
 def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard) -> str:
@@ -54,19 +54,20 @@ def training_title(run_id: str, recipe: Recipe, parameters: int, card: DataCard)
     )
 
 
-def training_end(run: Run, card: DataCard) -> str:
+def training_end(run: Run, card: DataCard, processor_seconds: float | None = None) -> str:
     """How a run ended, and which commands to try next."""
-    epochs = f"{run.epochs_done} epoch{'' if run.epochs_done == 1 else 's'}"
+    epochs = f"{counted(run.epochs_done, 'epoch')} in {training_time(run.seconds, processor_seconds)}"
+    stopped = f"it {told}\n" if (told := early_stop(run)) else ""
     if run.test_accuracy is None:
         return (
             f"run {run.id} finished: validation accuracy {percent(run.validation_accuracy)} of {run.data_source}, "
-            f"{epochs} in {duration(run.seconds)}; it is not tested\n"
-            f"next: kws plot {run.id}   kws eval {run.id} --split validation   kws test {run.id}"
+            f"{epochs}; it is not tested\n"
+            f"{stopped}next: kws plot {run.id}   kws eval {run.id} --split validation   kws test {run.id}"
         )
     return (
         f"run {run.id} finished: test accuracy {percent(run.test_accuracy)} on {sum(card.counts['test']):,} clips "
-        f"of {run.data_source}, validation {percent(run.validation_accuracy)}, {epochs} in {duration(run.seconds)}\n"
-        f"next: kws plot {run.id}   kws eval {run.id}   kws compare"
+        f"of {run.data_source}, validation {percent(run.validation_accuracy)}, {epochs}\n"
+        f"{stopped}next: kws plot {run.id}   kws eval {run.id}   kws compare"
     )
 
 
@@ -81,6 +82,7 @@ class TrainingProgress:
         self._seen = 0
         self._speed = 0.0
         self._losses = "starting"
+        self._most = "at most " if has_rule(recipe) else ""
 
     def __enter__(self) -> TrainingProgress:
         if self._console.is_interactive:
@@ -117,7 +119,7 @@ class TrainingProgress:
         else:
             each = (time.perf_counter() - self._start) / (event.epoch - self._done)
             left = (self._recipe.epochs - event.epoch) * each
-            self._console.print(f"{self._text(event.epoch)}  {duration(left)} left", soft_wrap=True)
+            self._console.print(f"{self._text(event.epoch)}  {self._most}{duration(left)} left", soft_wrap=True)
 
     def _text(self, epoch: int) -> str:
         width = len(str(self._recipe.epochs))

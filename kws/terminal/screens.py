@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
-from kws.registry.runs import Epoch, Run, described
+from kws.registry.runs import Epoch, Run, described, early_stop, total_of
 from kws.reports.labels import data_of
 from kws.reports.table import Table as Table1
 from kws.reports.text_tables import grids
-from kws.terminal.console import duration, out, percent, say, shows_bold, visible
+from kws.terminal.console import out, percent, say, shows_bold, training_time, visible
 
 if TYPE_CHECKING:
     from kws.registry.queries import Answer
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _JUDGED = 5  # listed splits
+_GAP = 3  # characters between a table's columns
 _ANY_WIDTH = 100_000  # characters; wider than any table, so that no cell is wrapped in a file or a pipe
 
 
@@ -41,11 +42,13 @@ def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
     console = out()
     if not console.is_terminal:
         console.width = _ANY_WIDTH
+    marks = 0 if shows_bold(console) else len("****")
     made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
-    for number, grid in enumerate(made):
+    for number, whole in enumerate(made):
         if number:
             console.print()
-        drawn = table_of(*map(visible, grid.columns), title=f"Table {number + 1}")
+        grid, left_out = whole.fitting(lambda lengths: marks + sum(lengths) + _GAP * len(lengths) < console.width)
+        drawn = table_of(*map(visible, grid.columns), title=visible(grid.title) or f"Table {number + 1}")
         for i, row in enumerate(grid.rows):
             cells = ((visible(text), (i, j) in grid.bold) for j, text in enumerate(row))
             drawn.add_row(*(_bold(text, shown=shows_bold(console)) if bold else Text(text) for text, bold in cells))
@@ -53,6 +56,8 @@ def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
         console.print(visible(grid.caption), soft_wrap=not console.is_terminal)
         for note in grid.notes:
             console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
+        if left_out:
+            console.print(f"Not shown, as this terminal is too narrow: {', '.join(left_out)}.")
 
 
 def _bold(text: str, *, shown: bool) -> Text:
@@ -96,7 +101,8 @@ def print_run(
     facts = table_of("", "", title=f"Run {run.id}", header=False)
     rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
     rows |= {"tags": ", ".join(run.tags) or None, "the recipe of": run.rerun_of, "deleted": run.deleted_at}
-    rows |= {"started": run.started_at, "ended": run.ended_at, "training": duration(run.seconds)}
+    rows |= {"started": run.started_at, "ended": run.ended_at, "training": training_time(run.seconds, total_of(epochs))}
+    rows |= {"early stop": early_stop(run)}
     rows |= {"parameters": f"{run.parameters:,}"}
     rows |= {"data": f"{card.source}, fingerprint {card.fingerprint[:12]}"}
     for split in SPLITS:

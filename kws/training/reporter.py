@@ -30,8 +30,8 @@ class Reporter(Protocol):
     ) -> AbstractContextManager[Show]:
         """A training with `clips` per epoch and `done` finished epochs; the context's value is called on each event."""
 
-    def trained(self, run: Run, card: DataCard) -> None:
-        """The run has finished."""
+    def trained(self, run: Run, card: DataCard, processor_seconds: float | None) -> None:
+        """The run has finished; its epochs took so many processor seconds, None if that is not known."""
 
 
 class _Silent:
@@ -43,7 +43,7 @@ class _Silent:
     def training(self, *_: object, **__: object) -> AbstractContextManager[Show]:
         return nullcontext(lambda _: None)
 
-    def trained(self, run: Run, card: DataCard) -> None: ...
+    def trained(self, run: Run, card: DataCard, processor_seconds: float | None) -> None: ...
 
 
 SILENT: Reporter = _Silent()

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import TEST, TRAIN, VALIDATION, EpochEnd
-from kws.recipe import Recipe, own
+from kws.recipe import Recipe, last_epoch, own
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
 from kws.registry.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Watch
-from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, require_cut_off
+from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
 from kws.training.reporter import SILENT, Reporter
 from kws.training.stopping import Stopped, stoppable
 
@@ -103,6 +103,11 @@ def resume(
 
     with Registry(db) as registry:
         run = registry.run(reference)
+        if run.ended_by:
+            raise RegistryError(
+                f"run {run.id} is finished: with --{run.ended_by} it {early_stop(run)}; "
+                f"`kws train` without --{run.ended_by} starts a run that trains for longer"
+            )
         silent = wait_for_silence(registry, run.id, reporter)
         if silent is None:
             require_cut_off(run.id, registry.sighting(run.id).status)
@@ -251,8 +256,9 @@ def execute(
 ) -> Run:
     """The finished run, trained to the end and recorded; the registry records every other ending, too.
 
-    `keep_going` is called after each epoch except the last. When it returns False, the run ends as interrupted; it can
-    still be resumed.
+    The end is the recipe's last epoch, or the one in which its `until` or `patience` ends the run. `keep_going` is
+    called after each epoch except the last. When it returns False, the run ends as interrupted; it can still be
+    resumed.
     """
     from kws.training import checkpoints, loop, weights
 
@@ -265,26 +271,33 @@ def execute(
     try:
         about = run_id, recipe, parameters, loaded.card
         with reporter.training(*about, clips=len(train_split), done=state.epoch) as show:
-            for event in loop.fit(state, train_split, validation_split, recipe):
+            accuracies = registry.validation_accuracies(run_id)[: state.epoch]
+            is_over = last_epoch(recipe, accuracies) is not None  # cut off between its last epoch and its test
+            for event in () if is_over else loop.fit(state, train_split, validation_split, recipe):
                 now = time.monotonic()
                 if isinstance(event, EpochEnd):
                     registry.record(run_id, event, checkpoints.to_bytes(state) if now >= due else None)
                     beat = time.monotonic()
                     if now >= due:
                         due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
-                    if event.epoch < recipe.epochs and not keep_going(event):
+                    accuracies.append(event.validation_accuracy)
+                    is_over = last_epoch(recipe, accuracies) is not None
+                    if not is_over and not keep_going(event):
                         return registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
                 elif now - beat > HEARTBEAT_SECONDS:
                     with suppress(ReplacedError):  # the epoch's record raises it again; then all of it can be saved
                         registry.beat(run_id)
                     beat = now
                 show(event)
+                if is_over:
+                    break
         loop.take_selected(state)
         with suppress(ReplacedError):
             registry.beat(run_id)  # the test may take longer than SILENT_SECONDS
         is_tested = UNTESTED not in registry.by_id(run_id).tags
         evaluation = loop.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
         outcome = evaluation, weights.to_bytes(state.model)
+        processor_seconds = registry.curve(run_id).all_processor_seconds
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1])
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
@@ -301,7 +314,7 @@ def execute(
         if isinstance(error, Exception) and (sentence := own.sentence(recipe.source, error)):
             raise RecipeError(f"run {run_id} failed: {sentence}") from None
         raise
-    reporter.trained(done, loaded.card)
+    reporter.trained(done, loaded.card, processor_seconds)
     return done
 
 

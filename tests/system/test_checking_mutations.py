@@ -191,7 +191,8 @@ def test_the_command_accepts_what_it_printed(tmp_path, registry, options, form):
 @pytest.mark.parametrize(
     "options",
     [*({"metric": metric(name)} for name in METRICS if name != "test-accuracy")]
-    + [{"metric": metric("epochs-to-reach", reach=reach)} for reach in (0.85, 0.93)]
+    + [{"metric": metric("epochs-to-reach", target=reach)} for reach in (0.85, 0.93)]
+    + [{"metric": metric("seconds-to-reach", target=0.91)}]
     + [{"metric": metric("test-loss"), "rows": "seed"}, {"metric": metric("epochs-to-reach"), "columns": "seed"}]
     + [{"rows": "opt", "columns": "arch"}],
     ids=lambda options: " ".join(value if isinstance(value, str) else value.title for value in options.values()),
@@ -215,13 +216,14 @@ CENSORED = [
 ]
 
 
-def test_what_is_changed_about_seeds_that_did_not_reach_it_is_found(tmp_path, registry):
-    made = tabled(registry, seeds=5, metric=metric("epochs-to-reach", reach=0.91))
+@pytest.mark.parametrize("name", ["epochs-to-reach", "seconds-to-reach"])
+def test_what_is_changed_about_seeds_that_did_not_reach_it_is_found(tmp_path, registry, name):
+    made = tabled(registry, seeds=5, metric=metric(name, target=0.91))
     text = written(made, "markdown")
     for was, now in CENSORED:
         assert was in text
         assert not passes(tmp_path, made, text.replace(was, now, 1), "markdown"), (was, now)
-    number = re.compile(r"[\d.]+ \(5 of 5")
+    number = re.compile(r"[\d.]+( s)? \(5 of 5")
     assert not passes(tmp_path, made, number.sub("not reached (5 of 5", text, count=1), "markdown")
     assert not passes(tmp_path, made, number.sub("2.0 (5 of 5", text, count=1), "markdown")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 import sys
@@ -18,6 +19,7 @@ from matplotlib.text import Text
 
 from kws.errors import RegistryError
 from kws.recipe import OPTIMIZER
+from kws.recipe.presets import preset
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.registry.store import Registry
@@ -28,6 +30,7 @@ from kws.reports.table1 import tables
 
 KINDS = tuple(figures.KINDS)
 MANY = tuple(kind for kind in KINDS if figures.about_many(kind))
+WHOLE = ("size", "time")  # draw all recipes on the same data
 CARD = make_card(clips=24)
 FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
 PARAMETERS = {"fc": 567_171, "cnn": 346_067}
@@ -163,6 +166,7 @@ def test_axes_say_their_units(ledger, kind):
         "optimizers": ("epoch", "validation accuracy (%)"),
         "convergence": ("validation accuracy (%)", "epochs to reach it"),
         "size": ("parameters", "test accuracy (%)"),
+        "time": ("training seconds", "validation accuracy (%)"),
         "confusion": ("predicted class", "true class"),
         "det": ("false accepts (% of the other clips)", "misses (% of the keyword's clips)"),
     }
@@ -232,7 +236,7 @@ def test_a_line_of_convergence_ends_where_one_seed_does_not_follow(tmp_path):
 
 
 def test_size_has_a_point_a_cell_with_its_interval(ledger):
-    (axes,) = usual("size", ledger).axes
+    (axes,) = draw("size", ledger[0], *ledger[1].values()).axes  # of one table
     with RegistryReader(ledger[0]) as registry:
         table = max(tables(registry, registry.runs()), key=lambda table: len(table.runs))
     cells = {(cell.arch, cell.opt): cell for cell in table.cells}
@@ -250,6 +254,102 @@ def test_size_has_a_point_a_cell_with_its_interval(ledger):
     assert looks[f"{FC}, SGD"][0] == looks[f"{CNN}, SGD"][0] != looks[f"{CNN}, Adam"][0]
     assert looks[f"{FC}, SGD"][1] == looks[f"{FC}, Adam"][1] != looks[f"{CNN}, Adam"][1]
     assert {"Convolutional\n346,067", "Fully-connected\n567,171"} <= {text.get_text() for text in axes.texts}
+
+
+def test_size_shows_the_recipes_of_a_leaderboard_each_with_its_name_beside_its_point(tmp_path):
+    sizes = {"fast": 64_739, "small": 7_880, "best": 64_739, "large": 143_619, "gru-report": 70_531}
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for number, (name, size) in enumerate(sizes.items()):
+            made = preset(name).recipe
+            for seed in SEEDS:
+                run_id = start(registry, dataclasses.replace(made, seed=seed), CARD, parameters=size)
+                registry.finish(run_id, make_evaluation(CARD, wrong=number + seed % 2), CARD, WEIGHTS)
+        for arch, opt in CELLS:
+            for seed in SEEDS:
+                record(registry, make_recipe(arch, opt, seed=seed, epochs=2), [0.4, 0.6], wrong=6)
+    drawn = draw("size", tmp_path / "runs.db")
+    (axes,) = drawn.axes
+    points = {bar.lines[0].get_xydata()[0][0] for bar in axes.containers}
+    assert len(axes.containers) == len(sizes) + len(CELLS) and points == {*sizes.values(), *PARAMETERS.values()}
+    drawn.draw_without_rendering()
+    names = {text.get_text(): text.get_window_extent() for text in axes.texts if text.get_text()}
+    assert {*sizes} <= {*names}
+    assert not [1 for one, other in itertools.combinations(names.values(), 2) if one.overlaps(other)]
+    assert all(axes.get_window_extent().containsx(x) for box in names.values() for x in (box.x0, box.x1))
+    legend = {handle.get_label() for handle in drawn.legends[0].legend_handles}
+    assert {"SGD", "Adam", "AdamW", "Fully-connected", "Convolutional", "GRU", "TC-ResNet"} <= legend
+
+
+SECONDS = np.cumsum([0.125, 0.25, 0.375, 0.5])  # until each epoch of ledger's runs
+
+
+def test_time_has_a_line_a_recipe_of_its_mean_accuracy_and_a_pale_line_a_run(ledger):
+    (axes,) = usual("time", ledger).axes
+    assert axes.get_xscale() == "log"
+    strong = [line for line in axes.lines if line.get_alpha() is None]
+    pale = [line for line in axes.lines if line.get_alpha()]
+    lines = {tuple(np.round(line.get_ydata(), 6)): line for line in strong}
+    for arch, opt in CELLS:
+        curves = np.array([ACCURACIES[arch, opt, seed] for seed in SEEDS])
+        line = lines.pop(tuple(np.round(100 * curves.mean(axis=0), 6)))
+        assert line.get_xdata() == pytest.approx(SECONDS)
+        of_cell = {tuple(np.round(each.get_ydata(), 6)) for each in pale if each.get_color() == line.get_color()}
+        assert of_cell == {tuple(np.round(100 * curve, 6)) for curve in curves}
+    ((alone, _),) = lines.items()
+    assert alone == (10.0, 20.0)
+    assert {text.get_text().replace("\n", " ") for text in axes.texts} == {
+        f"{network}, {opt}, epochs {epochs}"
+        for network, opt, epochs in [("Convolutional", "Adam", 2)]
+        + [(network, opt, 4) for network in ("Convolutional", "Fully-connected") for opt in ("SGD", "Adam")]
+    }
+
+
+def test_time_says_how_many_reached_the_target_and_marks_the_median_where_more_than_half_did(tmp_path):
+    reached = {"sgd": [[0.2, 0.9], [0.8, 0.9], [0.1, 0.2]], "adam": [[0.2, 0.9], [0.3, 0.4], [0.1, 0.2]]}
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for opt, curves in reached.items():
+            for seed, curve in enumerate(curves):
+                record(registry, make_recipe("fc", opt, seed=seed, epochs=2), curve)
+        (axes,) = figures.draw("time", registry, registry.runs(), SCREEN, target=0.8).axes
+    said = {text.get_text() for text in axes.texts}
+    assert said == {"80 %", "Fully-connected, SGD\n0.4 s (2 of 3 reached)", "Fully-connected, Adam\n1 of 3 reached"}
+    (marked,) = [line for line in axes.lines if line.get_linestyle() == "None"]
+    assert marked.get_xydata().tolist() == [[pytest.approx(0.375), 80.0]]
+    assert [80.0, 80.0] in [list(line.get_ydata()) for line in axes.lines]
+
+
+def test_times_of_different_machines_are_told_in_the_figure(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for seed, threads in enumerate((1, 1, 2)):
+            record(registry, make_recipe(seed=seed, epochs=2, threads=threads), [0.5, 0.6])
+        title = " ".join(figures.draw("time", registry, registry.runs(), SCREEN).get_suptitle().split())
+    assert title.endswith(
+        "Note: times are not of one machine and cannot be compared: 2 runs on A processor with 1 thread, "
+        "1 run on A processor with 2 threads"
+    )
+
+
+def test_a_target_is_for_the_kind_that_draws_it(ledger):
+    assert refused("plot", "--kind", "size", "--target", 0.9, "--db", ledger[0]).endswith(
+        "leave it out for --kind size"
+    )
+
+
+def test_seeds_that_a_rule_ended_earlier_leave_the_mean_and_the_others_go_on_as_thin_lines(tmp_path):
+    curves = [[0.5, 0.7, 0.6, 0.6], [0.4, 0.5, 0.6, 0.7, 0.6, 0.65]]
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for seed, curve in enumerate(curves):
+            record(registry, make_recipe(seed=seed, epochs=9, patience=2), curve)
+    (axes,) = draw("optimizers", tmp_path / "runs.db").axes
+    mean, longer = axes.lines
+    assert mean.get_ydata() == pytest.approx([45.0, 60.0, 60.0, 65.0])
+    assert longer.get_xydata().tolist() == [
+        [4, pytest.approx(70.0)],
+        [5, pytest.approx(60.0)],
+        [6, pytest.approx(65.0)],
+    ]
+    (line,) = draw("convergence", tmp_path / "runs.db").axes[0].lines
+    assert line.get_xdata()[-1] == pytest.approx(70.0)
 
 
 def counted(*wrong: int) -> np.ndarray:
@@ -432,7 +532,7 @@ def test_without_finished_runs_the_next_command_is_named(tmp_path, kind):
     assert "has no finished runs for this figure" in one_sentence(kind, tmp_path / "runs.db")
 
 
-@pytest.mark.parametrize("kind", MANY)
+@pytest.mark.parametrize("kind", [kind for kind in MANY if kind not in WHOLE])
 def test_of_two_groups_as_large_none_is_guessed(tmp_path, kind):
     with Registry(tmp_path / "runs.db", create=True) as registry:
         for epochs in (1, 2):
@@ -441,6 +541,15 @@ def test_of_two_groups_as_large_none_is_guessed(tmp_path, kind):
     assert "--data or --where" in said
     assert "1 epoch in minibatches" in said
     assert "2 epochs in minibatches" in said
+
+
+def test_of_two_data_sets_with_as_many_runs_none_is_guessed_for_a_figure_of_sizes(tmp_path):
+    with Registry(tmp_path / "runs.db", create=True) as registry:
+        for source in ("here", "there"):
+            for epochs in (1, 2):
+                record(registry, make_recipe(epochs=epochs), [0.5] * epochs, card=make_card(source, clips=24))
+    said = one_sentence("size", tmp_path / "runs.db")
+    assert "--data or --where" in said and "here (" in said and "there (" in said
 
 
 @pytest.mark.parametrize("kind", ["optimizers", "convergence"])

@@ -126,7 +126,7 @@ def test_every_metrics_figures_are_recomputed(metric, speakers, uneven, tmp_path
         path = tmp_path / "unknown.db"
         shutil.copy(uneven, path)
         sql(path, "UPDATE manifests SET speakers = NULL")
-    for reach in (0.5, 0.93) if metric == "epochs-to-reach" else (0.9,):
+    for reach in (0.5, 0.93) if metric in recompute.TO_REACH else (0.9,):
         assert compared(path, metric, reach) > 50
 
 
@@ -151,7 +151,7 @@ def test_what_is_left_out_and_trained_again_is_recomputed(uneven, tmp_path):
 def test_the_registry_that_ships_is_recomputed(tmp_path):
     path = tmp_path / "experiments.db"
     shutil.copy(ROOT / "experiments.db", path)  # opening an older one upgrades it
-    for metric in ("test-accuracy", "test-loss", "epochs-to-reach"):
+    for metric in ("test-accuracy", "test-loss", "epochs-to-reach", "seconds-to-reach"):
         assert compared(path, metric) > 400
 
 

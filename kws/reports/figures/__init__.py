@@ -8,6 +8,7 @@ nothing heavy, so that `--help` and completion can use it.
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,9 +23,12 @@ KINDS = {
     "optimizers": "validation accuracy over epochs, a panel a network",
     "convergence": "epochs needed to reach a validation accuracy",
     "size": "test accuracy over the number of parameters",
+    "time": "validation accuracy over training seconds, to --target",
     "confusion": "the confusion matrix of one RUN, or of several seeds",
     "det": "misses against false accepts, of one RUN or several",
 }
+
+OF_TABLE_1 = ("optimizers", "convergence")  # whose runs are those of Table 1, unless others are chosen
 
 
 def about_many(kind: str) -> bool:
@@ -32,10 +36,16 @@ def about_many(kind: str) -> bool:
     return importlib.import_module(f"{__name__}.{kind}").MANY
 
 
-def draw(kind: str, registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The figure of these runs.
+def takes_target(kind: str) -> bool:
+    """Whether a kind draws the way to a validation accuracy, its `target`."""
+    return "target" in inspect.signature(importlib.import_module(f"{__name__}.{kind}").figure).parameters
+
+
+def draw(kind: str, registry: RegistryReader, runs: list[Run], style: Style, *, target: float | None = None) -> Figure:
+    """The figure of these runs; `target` is for kinds that take one.
 
     Raises RegistryError if they do not have what it shows.
     """
+    more = {} if target is None else {"target": target}
     with style.applied():
-        return importlib.import_module(f"{__name__}.{kind}").figure(registry, runs, style)
+        return importlib.import_module(f"{__name__}.{kind}").figure(registry, runs, style, **more)

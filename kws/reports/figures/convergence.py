@@ -51,7 +51,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     handles = []
     for cell, of_cell in zip(table.cells, curves, strict=True):
         accuracies = np.arange(lowest, _STEPS + 1) / _STEPS
-        accuracies = accuracies[accuracies <= of_cell.max(axis=1).min()]
+        accuracies = accuracies[accuracies <= np.nanmax(of_cell, axis=1).min()]
         epochs = epochs_to(of_cell, accuracies)
         column, row = table.columns.index(cell.column), table.rows.index(cell.row)
         line = {

@@ -1,7 +1,8 @@
 """Compares optimizers: validation accuracy over epochs, one panel per network and one line per optimizer.
 
 A line is the mean over the seeds; its band is from the lowest seed to the highest. With few seeds that says more than a
-standard deviation, and assumes nothing about their distribution.
+standard deviation, and assumes nothing about their distribution. Both end where the first seed does, since a mean of
+those that were trained for longer is one of others; from there on each of these is a thin line of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
         for number, column in enumerate(table.columns):
             if cell := table.cell(row, column):
                 curves = 100 * groups.validation_accuracies(registry, cell)
+                apart, curves = curves, curves[:, ~np.isnan(curves).any(axis=0)]
                 epochs = np.arange(1, curves.shape[1] + 1)
                 line = look(number)
                 if cell.n > 1:
@@ -44,6 +46,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
                 if len(epochs) == 1:
                     line = {"marker": "o", **line, "markevery": 1}
                 axes.plot(epochs, curves.mean(axis=0), **line, linewidth=1.8 * style.line)
+                for longer in apart[~np.isnan(apart[:, len(epochs) :]).all(axis=1)]:
+                    after = np.arange(len(epochs), apart.shape[1] + 1)
+                    axes.plot(after, longer[len(epochs) - 1 :], color=line["color"], linewidth=0.6 * style.line)
         axes.set_title(wrapped(row, style, drawing.get_figwidth() / style.columns_of(len(found)) - 0.5))
         axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))

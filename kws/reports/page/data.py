@@ -1,7 +1,8 @@
 """What the page shows, as plain values from the registry; nothing here depends on HTML.
 
 Decisions:
-- Table 1 is that of kws.reports.table1 with its test, so the page and `kws compare` cannot differ.
+- Table 1 is that of kws.reports.table1 with its test, so the page and `kws compare` cannot differ. Where it leaves out
+  runs of other recipes, a leaderboard of all follows it.
 - Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
 - A confusion matrix is of the run's own test split. The page's script pools runs by adding their counts.
 - JSON has no infinities: a loss that is not finite is null there, and a gap in its curve.
@@ -21,14 +22,17 @@ from typing import Any
 from kws.events import SPLITS, TEST, DataCard, Evaluation
 from kws.recipe import NETWORK, OPTIMIZER, plain
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, Run, described
+from kws.registry.runs import RUNNING, Curve, Run, described, early_stop
 from kws.reports import labels
 from kws.reports.classes import ClassReport
 from kws.reports.comparison import beside
+from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS
 from kws.reports.reference import Paper
+from kws.reports.scope import Scope, of_the_report
 from kws.reports.table import Table
 from kws.reports.table1 import tables
+from kws.reports.text_tables import Grid, grids
 
 DRAWN = 7  # curves drawn at first: as many as there are colours
 _PERCENT = METRICS["test-accuracy"].text
@@ -39,10 +43,16 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """The page's head: Table 1 of each data set, the runs (oldest first), and the report beside ours."""
+    """The page's head: Table 1 of each data set, leaderboards, the runs (oldest first), and the report beside ours."""
 
     tables: tuple[Table, ...]
     runs: tuple[Run, ...]
+    leaderboards: tuple[Table, ...] = ()
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The leaderboards as text."""
+        return tuple(grid for table in self.leaderboards for grid in grids(table))
 
     @property
     def papers(self) -> tuple[Paper, ...]:
@@ -61,13 +71,18 @@ class Detail:
     answers: tuple[tuple[DataCard, Evaluation, ClassReport], ...]
 
 
-def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True) -> Overview:
-    """The overview of these runs; without `test`, Table 1 does not state which cells differ from the best."""
-    chosen = tuple(runs)
-    found = tables(registry, chosen, test=test)
+def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True, chosen: bool = False) -> Overview:
+    """The overview of these runs; without `test`, Table 1 does not state which cells differ from the best.
+
+    If the runs were `chosen`, Table 1 is about all of them, as in `kws compare`.
+    """
+    every = tuple(runs)
+    of = Scope(runs=every) if chosen else of_the_report(registry, every)
+    found = tables(registry, of.runs, test=test, apart=of.apart)
+    boards = leaderboards(registry, every, test=test) if of.others else []
     if test:
         found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
-    return Overview(tables=tuple(found), runs=chosen)
+    return Overview(tables=tuple(found), runs=every, leaderboards=tuple(boards))
 
 
 def listed(runs: Iterable[Run], words: str = "", most: int | None = None) -> tuple[Run, ...]:
@@ -98,15 +113,14 @@ def called(run: Run) -> str:
 
 
 def choices(of: Overview) -> dict[str, Any]:
-    """The values for the page's script: the runs of each cell of Table 1, and the runs whose curves are drawn at first.
+    """The values for the page's script: the runs of each cell, and the runs whose curves are drawn at first.
 
     Those are the runs in training, then the first run of each cell.
     """
-    cells = [
-        {"label": f"{cell.row}, {cell.column}: " + _pooled(cell.seeds), "runs": list(cell.runs)}
-        for table in of.tables
-        for cell in table.cells
-    ]
+    named = [(f"{cell.row}, {cell.column}", cell) for table in of.tables for cell in table.cells]
+    known = {cell.runs for _, cell in named}
+    named += [(cell.row, cell) for table in of.leaderboards for cell in table.cells if cell.runs not in known]
+    cells = [{"label": f"{name}: {_pooled(cell.seeds)}", "runs": list(cell.runs)} for name, cell in named]
     training = [run.id for run in reversed(of.runs) if run.status == RUNNING]
     drawn = dict.fromkeys([*training, *(cell["runs"][0] for cell in cells)])
     return {"cells": cells, "drawn": list(drawn)[:DRAWN]}
@@ -140,10 +154,16 @@ def detail(registry: RegistryReader, run: Run) -> Detail:
     """Everything about one run."""
     card = registry.card(run.data_fingerprint)
     answers = tuple((on, each, ClassReport.of(each, on.classes)) for on, each in registry.evaluations(run.id))
-    return Detail(run=run, card=card, facts=_facts(run, card), command=labels.command(run.recipe), answers=answers)
+    return Detail(
+        run=run,
+        card=card,
+        facts=_facts(run, card, registry.curve(run.id)),
+        command=labels.command(run.recipe),
+        answers=answers,
+    )
 
 
-def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
+def _facts(run: Run, card: DataCard, curve: Curve) -> dict[str, Facts]:
     about = {
         "status": described(run) + (f": {run.error}" if run.error else ""),
         "name": run.name,
@@ -153,7 +173,9 @@ def _facts(run: Run, card: DataCard) -> dict[str, Facts]:
         "started": run.started_at,
         "ended": run.ended_at,
         "training": _SECONDS(run.seconds),
+        "processor": None if (spent := curve.all_processor_seconds) is None else _SECONDS(spent),
         "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
+        "early stop": early_stop(run),
         "parameters": f"{run.parameters:,}",
         "validation accuracy": None if run.validation_accuracy is None else _PERCENT(run.validation_accuracy),
         "test accuracy": "not tested"

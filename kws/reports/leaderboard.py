@@ -1,0 +1,77 @@
+"""Leaderboard: a row a whole recipe, the best first, whatever its epochs, minibatch or network.
+
+Decisions:
+- Recipes on different data never share a leaderboard, as no table of kws.reports.table1 mixes data. All else, epochs
+  and minibatch included, is the recipe's own and part of what is compared.
+- Cells, seeds, intervals and ties are those of Table 1. With every recipe in one table, = corrects for all their pairs,
+  and the caption says how many recipes the test split has judged.
+- Beside the metric are the size and the price: parameters and multiply-accumulates, seconds of the clock and of the
+  processor. A time that an older run does not have is left out; a mean is over all seeds or none.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from kws.recipe.presets import name_of
+from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED, Run
+from kws.reports import caveats, labels
+from kws.reports.cells import Cell
+from kws.reports.metrics import METRICS, Metric
+from kws.reports.predictions import Predictions
+from kws.reports.table import Beside, Table
+from kws.reports.table1 import equal_conditions, table_of
+
+
+def leaderboards(
+    registry: RegistryReader, runs: Iterable[Run], *, metric: Metric = METRICS["test-accuracy"], test: bool = True
+) -> list[Table]:
+    """The leaderboard of each data set of these runs; those that the metric needs a test of must be tested."""
+    by_data: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
+        if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
+            by_data.setdefault((run.data_source, run.data_fingerprint), []).append(run)
+    answers = Predictions(registry)
+    made = (_leaderboard(answers, of_data, metric, test=test) for _, of_data in sorted(by_data.items()))
+    return [table for table in made if table.cells]
+
+
+def _leaderboard(answers: Predictions, runs: Sequence[Run], metric: Metric, *, test: bool) -> Table:
+    called = labels.of_cells([run.recipe for run in runs])
+    table = table_of(
+        answers,
+        runs,
+        metric,
+        lambda run: (called(run.recipe), metric.title),
+        lambda run: (run.parameters, 0),
+        conditions=equal_conditions(runs),
+        test=test,
+    )
+    cells = tuple(sorted(table.cells, key=lambda cell: -cell.mean if metric.more_is_better else cell.mean))
+    by_id = {run.id: run for run in table.runs}
+    return replace(
+        table,
+        rows=tuple(cell.row for cell in cells),
+        cells=cells,
+        notes=tuple(dict.fromkeys([*table.notes, *caveats.of_times(answers.registry, table.runs)])),
+        beside={cell.row: _beside(answers.registry, cell, [by_id[run] for run in cell.runs]) for cell in cells},
+    )
+
+
+def _beside(registry: RegistryReader, cell: Cell, runs: Sequence[Run]) -> Beside:
+    return Beside(
+        recipe=runs[0].recipe,
+        preset=name_of(runs[0].recipe),
+        validation_accuracy=_mean([run.validation_accuracy for run in runs]),
+        multiply_accumulates=runs[0].multiply_accumulates,
+        seconds=statistics.mean(run.seconds for run in runs),
+        processor_seconds=_mean([registry.curve(run).all_processor_seconds for run in cell.runs]),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if len(known) == len(values) else None

@@ -1,0 +1,37 @@
+"""Prints a recipe on the terminal: its values, where each is from, and the command that has all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from rich.text import Text
+
+from kws.recipe import plain
+from kws.recipe.presets import Preset
+from kws.terminal.console import out, visible
+from kws.terminal.screens import table_of
+
+
+def print_recipe(
+    values: Mapping[str, Any], name: str | None, start: Preset | None, typed: Collection[str], command: str
+) -> None:
+    """Print a recipe's values, which start from a preset or the defaults, and which of them were `typed`.
+
+    `name` is that of the preset that the recipe is in the end, None where it is none.
+    """
+    console = out()
+    wraps = not console.is_terminal
+    if start:
+        console.print(f"{start.name}: {start.title}", soft_wrap=wraps)
+        console.print(start.purpose, soft_wrap=wraps)
+        console.print(f"{start.found} Trials: {start.trials:,}.", soft_wrap=wraps)
+    drawn = table_of("option", "value", "from")
+    for option, value in values.items():
+        origin = "typed" if option in typed else f"preset {start.name}" if start and option in start.options else ""
+        drawn.add_row(option, Text(visible(plain(value))), origin or "default")
+    console.print(drawn)
+    if start and name != start.name:
+        now = f"the preset {name}" if name else "a recipe of its own"
+        console.print(f"With what was typed it is no longer the preset {start.name}, but {now}.", soft_wrap=wraps)
+    console.print(visible(command), soft_wrap=True)
