@@ -30,6 +30,7 @@ from kws import architectures
 from kws.errors import RecipeError, UntrustedError
 from kws.events import EpochEnd
 from kws.recipe import NETWORK, Recipe, own
+from kws.recipe.presets import preset
 from kws.registry.reader import RegistryReader
 from kws.reports import labels
 from kws.training import checkpoints, loop
@@ -348,6 +349,16 @@ def test_a_plan_has_every_value_of_the_files_option_beside_the_networks_of_kws(n
         "sweep", "--arch", "cnn", "--opt", "adam", "--set", "width=3", "--dry-run"
     )
     assert ",rnn') must be one or several of fc" in refused("sweep", "--arch", f"{net},rnn", "--opt", "adam")
+
+
+def test_a_preset_lends_its_recipe_to_the_file_but_not_its_networks_options(net):
+    best, arch = preset("best").recipe, ok_json("summary", "--arch", net)["arch"]
+    chosen = ok_json("train", "--preset", "best", "--arch", net, "--show")["recipe"]
+    assert (chosen["arch"], chosen["width"]) == (arch, 3)
+    assert (chosen["opt"], chosen["mask_bands"]) == (best.opt, best.mask_bands)
+    assert "preset best" not in ok("train", "--preset", "best", "--arch", net, "--show").partition("width ")[2][:30]
+    (planned,) = ok_json("sweep", "--preset", "best", "--noise", "none", "--arch", net, "--dry-run")["runs"]
+    assert (planned["arch"], planned["learning_rate"]) == (arch, best.learning_rate)
 
 
 def test_the_options_are_columns_of_the_view_after_the_process_that_knew_them_has_ended(run):

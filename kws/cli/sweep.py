@@ -13,7 +13,7 @@ import typer
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
 from kws.recipe import at_least, cores, parse
-from kws.recipe.presets import presets
+from kws.recipe.presets import for_networks, presets
 from kws.sweeps import plan as planning
 
 
@@ -124,6 +124,8 @@ def _axes(
     for name in ("arch", "opt"):
         if name not in preset and name not in given:
             raise RecipeError(f"--{name} is missing; name one or several, or take --preset table1")
+    if "arch" in preset and "arch" in given:
+        preset = for_networks(preset, planning.several("arch", given["arch"]))
     found: dict[str, list[Any]] = {}
     for name, value in {**preset, **given}.items():
         if name in given or isinstance(value, str):

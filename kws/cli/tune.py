@@ -7,7 +7,7 @@ import typer
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, cores, own_options
-from kws.recipe.presets import Preset, preset
+from kws.recipe.presets import Preset, for_networks, preset
 from kws.sweeps.plan import several
 
 _EPOCHS = 20
@@ -73,6 +73,8 @@ def tune(
     here = recipe_options.resolved(typed, jobs=jobs)
     ranges = {name: text for name, text in typed.items() if name not in here}
     usual = {"opt": "adam", "epochs": _EPOCHS} | (_values(start) if start else {})
+    if "arch" in usual and "arch" in ranges:
+        usual = for_networks(usual, (ranges["arch"],))
     from kws.cli import tuning
     from kws.speech import noise
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from kws.recipe import plain
-from kws.recipe.presets import Preset
+from kws.recipe.presets import Preset, for_networks
 from kws.terminal.console import out, visible
 from kws.terminal.screens import table_of
 
@@ -26,9 +26,10 @@ def print_recipe(
         console.print(f"{start.name}: {start.title}", soft_wrap=wraps)
         console.print(start.purpose, soft_wrap=wraps)
         console.print(f"{start.found} Trials: {start.trials:,}.", soft_wrap=wraps)
+    lent = for_networks(start.options, (values["arch"],)) if start else {}
     drawn = table_of("option", "value", "from")
     for option, value in values.items():
-        origin = "typed" if option in typed else f"preset {start.name}" if start and option in start.options else ""
+        origin = "typed" if option in typed else f"preset {start.name}" if start and option in lent else ""
         drawn.add_row(option, Text(visible(plain(value))), origin or "default")
     console.print(drawn)
     if start and name != start.name:

@@ -11,14 +11,14 @@ Decisions:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from kws.errors import RecipeError
-from kws.recipe.parts import BY_OPTION, TASK
+from kws.recipe.parts import BY_OPTION, NETWORK, TASK
 from kws.recipe.recipe import Recipe, option_of
 
 _HERE = Path(__file__).parent
@@ -44,14 +44,21 @@ class Preset:
     def beside(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Its options beside these, which override them.
 
-        Where another part is given, what that part does not have is left out.
+        Where another part is given, what that part does not have is left out; of another network, all of it.
         """
-        chosen = {**self.options, **given}
+        chosen = {**for_networks(self.options, (given.get(NETWORK.option, self.options[NETWORK.option]),)), **given}
         return {
             name: value
             for name, value in chosen.items()
             if name in given or name in BY_OPTION or option_of(name, chosen) is not None
         }
+
+
+def for_networks(options: Mapping[str, Any], archs: Collection[str]) -> dict[str, Any]:
+    """A preset's options, without those of its network where that is none of these, which mean other things by them."""
+    part = NETWORK.parts.get(options[NETWORK.option])
+    left_out = part.options if part and part.name not in archs else {}
+    return {name: value for name, value in options.items() if name not in left_out}
 
 
 @cache
