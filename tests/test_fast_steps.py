@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.plain_networks import network as plain_network
 from kws.architectures import _recurrent, _separable, _threads
 
-FAST = ("gru", "ds_cnn")
+FAST = ("gru", "ds_cnn", "bc_resnet")
 PLAIN = (*FAST, "tc_resnet")
 
 

@@ -31,7 +31,8 @@ KEYS = {
     ("eval", "last"): EVALUATION,
     ("compare", "--format", "json"): {"schema", "tables"},
     ("runs", "list"): {"schema", "runs"},
-    ("runs", "show", "last"): RUN | {"recipe", "environment", "evaluations", "recipes_judged", "processor_seconds"},
+    ("runs", "show", "last"): RUN
+    | {"recipe", "environment", "source_sha256", "evaluations", "recipes_judged", "processor_seconds"},
     ("runs", "diff", "last", "last"): {"schema", "runs", "differ", "same"},
     ("db", "info"): {
         *("schema", "path", "registry_schema", "bytes", "bytes_free", "runs", "deleted_runs", "rows", "judged"),

@@ -231,7 +231,7 @@ def test_a_note_counts_what_table_1_leaves_out_and_says_how_to_see_it(beside):
 
 def test_who_chooses_rows_or_runs_gets_all_that_is_chosen(beside):
     _, both = beside
-    shown = kws("compare", "--where", "opt = 'adamw' or arch = 'gru'", "--format", "json", "--db", both)
+    shown = kws("compare", "--where", "opt = 'muon' or arch = 'gru'", "--format", "json", "--db", both)
     rows = {cell["arch"] for table in json.loads(shown.stdout)["tables"] for cell in table["cells"]}
     assert rows == {each.recipe.arch for each in OTHERS}
     assert shown.stderr == ""

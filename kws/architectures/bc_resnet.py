@@ -4,6 +4,9 @@ Most of a block works on one value a frame, the mean over frequency, and is adde
 c = 8 tau: a stem of 5x5 to 2c with stride 2 over frequency, then stages of c, 1.5c, 2c and 2.5c channels with 2, 2, 4
 and 4 blocks, whose convolutions over time are dilated by 1, 2, 4 and 8; stages 2 and 3 begin with stride 2 over
 frequency. SubSpectralNorm (Chang et al., arXiv:2103.13620) normalises five groups of bands each by itself.
+
+In fp32 on processors, training steps are computed by kws.architectures._broadcasting, which gives the same results as
+the modules here; evaluation, other devices and bfloat16 use the modules.
 """
 
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kws.architectures import _broadcasting
 from kws.recipe import above_zero, below_one, option
 
 ORDER = 6
@@ -95,5 +99,7 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, M) to logits (B, K)."""
+        if self.training and _broadcasting.computes(features):
+            return _broadcasting.logits(features, self.stem, self.blocks, self.head, self.last)
         x = self.blocks(self.stem(features.transpose(1, 2).unsqueeze(1)))
         return self.last(self.head(x).mean((2, 3), keepdim=True))
