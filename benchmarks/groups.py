@@ -8,6 +8,7 @@ from benchmarks import (
     comparing,
     coverage,
     growth,
+    networks,
     preparation,
     recording,
     scheduling,
@@ -22,6 +23,7 @@ from benchmarks.workspace import Workspace
 
 GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "train": steps.measure,
+    "networks": networks.measure,
     "run": whole_run.measure,
     "features": preparation.measure,
     "full-size": preparation.measure_full_size,

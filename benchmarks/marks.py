@@ -54,7 +54,7 @@ def _benchmarks(name: str, *modules: str, measures: tuple[str, ...]) -> Table:
 TABLES = (
     _benchmarks(
         "latest",
-        *("comparing", "growth", "ledger", "preparation", "recording", "startup", "steps", "whole_run"),
+        *("comparing", "growth", "ledger", "networks", "preparation", "recording", "startup", "steps", "whole_run"),
         measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS),
     ),
     _benchmarks("sweeps", "sweeping", measures=(*_TRAINING, *_RECORDING, *_SWEEPS)),
