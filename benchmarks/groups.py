@@ -9,6 +9,7 @@ from benchmarks import (
     comparing,
     coverage,
     growth,
+    networks,
     preparation,
     recording,
     scheduling,
@@ -26,6 +27,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "train": steps.measure,
     "augment": augmenting.measure,
     "targets": targets.measure,
+    "networks": networks.measure,
     "run": whole_run.measure,
     "features": preparation.measure,
     "full-size": preparation.measure_full_size,
@@ -39,7 +41,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "coverage": coverage.measure,
 }
 _APART = {
-    "networks": {"augment", "targets"},
+    "networks": {"networks", "augment", "targets"},
     "sweeps": {"sweep"},
     "scheduling": {"scheduling"},
     "writers": {"writers"},

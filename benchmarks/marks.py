@@ -57,7 +57,9 @@ TABLES = (
         *("comparing", "growth", "ledger", "preparation", "recording", "startup", "steps", "whole_run"),
         measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS),
     ),
-    _benchmarks("networks", "augmenting", "targets", measures=(*_TRAINING, "kws/recipe/presets")),
+    _benchmarks(
+        "networks", "networks", "plain_networks", "augmenting", "targets", measures=(*_TRAINING, "kws/recipe/presets")
+    ),
     _benchmarks("sweeps", "sweeping", measures=(*_TRAINING, *_RECORDING, *_SWEEPS)),
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),
     _benchmarks("writers", "writing", "ledger", measures=_RECORDING),

@@ -1,6 +1,8 @@
 """Networks whose training steps are computed by functions of their own give what plain modules give."""
 
 import copy
+import threading
+import time
 
 import pytest
 import torch
@@ -11,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from benchmarks.plain_networks import network as plain_network
 from kws.architectures import _recurrent, _separable, _threads
 
-FAST = ("gru", "ds_cnn", "bc_resnet")
-PLAIN = (*FAST, "tc_resnet")
+IN_PARTS = ("gru", "ds_cnn")  # which Python's threads take
+PLAIN = (*IN_PARTS, "bc_resnet", "tc_resnet")
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_in_fp32_they_differ_from_those_by_rounding(arch):
         torch.testing.assert_close(mine.double(), true.double(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("arch", FAST)
+@pytest.mark.parametrize("arch", IN_PARTS)
 def test_steps_have_the_same_bits_on_one_thread_and_on_more(arch, threads, monkeypatch):
     """Dropout included, which draws from PyTorch's generator."""
     monkeypatch.setattr(_recurrent, "_PART", 8)
@@ -126,6 +128,18 @@ def test_parts_are_done_in_any_order_and_returned_in_theirs(threads):
     assert torch.get_num_threads() == 3
 
 
+def test_each_thread_has_one_of_pytorchs_even_if_it_begins_when_the_others_are_done(threads):
+    threads(3)
+    _threads._pool.cache_clear()
+
+    def work(part):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.05)
+        return torch.get_num_threads()
+
+    assert set(_threads.each(1000, work)) == {1}
+
+
 @pytest.mark.parametrize("fails", [range(1), range(50)])
 def test_what_fails_on_any_thread_is_raised(fails, threads):
     threads(3)
@@ -139,7 +153,8 @@ def test_what_fails_on_any_thread_is_raised(fails, threads):
     assert torch.get_num_threads() == 3
 
 
-def test_features_with_a_gradient_are_left_to_the_modules():
+@pytest.mark.parametrize("arch", PLAIN)
+def test_features_with_a_gradient_are_left_to_the_modules(arch):
     features = torch.randn(4, 101, 40, requires_grad=True)
-    build_network("ds_cnn", 3)(features).sum().backward()
+    build_network(arch, 3)(features).sum().backward()
     assert features.grad.abs().sum() > 0

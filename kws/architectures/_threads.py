@@ -23,7 +23,13 @@ Result = TypeVar("Result")
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     # New threads flush denormal numbers to zero if the thread that starts them does.
-    return ThreadPoolExecutor(threads, "kws-parts", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(threads, "kws-parts", initializer=_alone)
+
+
+def _alone() -> None:
+    """Let PyTorch compute on this thread alone."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # takes what any thread has set last, once for each thread, so while that is 1
 
 
 if hasattr(os, "register_at_fork"):
@@ -47,13 +53,13 @@ def each(parts: int, work: Callable[..., Result], *about: Any) -> list[Result]:
     if threads == 1 or parts == 1:
         take()
         return results
-    helpers = [_pool(threads - 1).submit(take) for _ in range(min(threads, parts) - 1)]
     torch.set_num_threads(1)
+    helpers = [_pool(threads - 1).submit(take) for _ in range(min(threads, parts) - 1)]
     try:
         take()
     finally:
-        torch.set_num_threads(threads)
         wait(helpers)
+        torch.set_num_threads(threads)
     for helper in helpers:
         helper.result()
     return results
