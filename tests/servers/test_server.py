@@ -167,6 +167,7 @@ def test_sixteen_writers_lose_nothing(url):
         "weights": whole,
         "checkpoints": 0,
         "tags": 0,
+        "sources": 0,
     }
     assert ok("db", "doctor", "--db", url) == f"{url} is in order\n"
 
