@@ -145,7 +145,7 @@ def test_fit_yields_each_iteration_and_each_epoch():
 def test_every_clip_is_seen_once_an_epoch_in_an_order_that_changes(monkeypatch):
     seen = []
 
-    def step(model, optimizer, split, batch, recipe):
+    def step(model, optimizer, split, batch, recipe, prepared):
         seen.append(batch.clone())
         return 1.0, 0
 

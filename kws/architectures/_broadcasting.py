@@ -23,11 +23,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def computes(features: Tensor) -> bool:
-    """Whether logits() can take these features: fp32, on a processor, without a gradient of the features."""
-    return features.device.type == "cpu" and not features.requires_grad and not torch.is_autocast_enabled("cpu")
-
-
 def logits(features: Tensor, stem: Any, blocks: Any, head: Any, last: Any) -> Tensor:
     """What the modules make of features (B, T, M): (B, K). Updates their running statistics, as training does."""
     padded = F.pad(features.permute(2, 1, 0), (0, 0, 2, 2, 2, 2))

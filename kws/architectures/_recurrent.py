@@ -30,11 +30,6 @@ _PART = 512  # clips; with fewer, threads of Python wait for each other's operat
 _FRAMES = 8  # at once, where they are independent of each other
 
 
-def computes(features: Tensor) -> bool:
-    """Whether last_states() can take these features: fp32, on a processor, without a gradient of the features."""
-    return features.device.type == "cpu" and not features.requires_grad and not torch.is_autocast_enabled("cpu")
-
-
 def last_states(features: Tensor, gru: nn.GRU) -> Tensor:
     """The last state (B, H) of the top layer of `gru`, which has biases, one direction and no dropout; of (B, T, M)."""
     return _Layers.apply(features, *gru.parameters())

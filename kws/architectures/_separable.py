@@ -32,11 +32,6 @@ from kws.architectures import _threads
 _PART = 8 * 64  # clips times channels; a part's map takes 2 MB
 
 
-def computes(features: Tensor) -> bool:
-    """Whether means() can take these features: fp32, on a processor, without a gradient of the features."""
-    return features.device.type == "cpu" and not features.requires_grad and not torch.is_autocast_enabled("cpu")
-
-
 def means(features: Tensor, stem: Any, blocks: Any, dropout: nn.Dropout) -> Tensor:
     """What the stem, the blocks, dropout and the mean over positions make of features (B, T, M): (B, C).
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kws.architectures import _broadcasting
+from kws.architectures import _broadcasting, _steps
 from kws.recipe import above_zero, below_one, option
 
 ORDER = 6
@@ -99,7 +99,7 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, M) to logits (B, K)."""
-        if self.training and _broadcasting.computes(features):
+        if self.training and _steps.takes(features):
             return _broadcasting.logits(features, self.stem, self.blocks, self.head, self.last)
         x = self.blocks(self.stem(features.transpose(1, 2).unsqueeze(1)))
         return self.last(self.head(x).mean((2, 3), keepdim=True))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kws.architectures import _separable
+from kws.architectures import _separable, _steps
 from kws.errors import RecipeError
 from kws.recipe import count, option
 
@@ -57,7 +57,7 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, M) to logits (B, K)."""
-        if self.training and _separable.computes(features):
+        if self.training and _steps.takes(features):
             return self.fc(_separable.means(features, self.stem, self.blocks, self.dropout))
         # PyTorch computes these convolutions twice as fast where a position's channels lie side by side.
         x = self.stem(features.unsqueeze(1)).contiguous(memory_format=torch.channels_last)

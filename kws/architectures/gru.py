@@ -10,7 +10,7 @@ nn.GRU.
 import torch
 from torch import Tensor, nn
 
-from kws.architectures import BANDS, _recurrent
+from kws.architectures import BANDS, _recurrent, _steps
 
 ORDER = 3
 MICRO_BATCH = {"fp32": 1024}  # two parts of kws.architectures._recurrent; gates and states of both take 265 MB
@@ -28,7 +28,7 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, M) to logits (B, K)."""
-        if self.training and _recurrent.computes(features):
+        if self.training and _steps.takes(features):
             x = _recurrent.last_states(features, self.gru)
         else:
             x = self.gru(features)[0][:, -1]

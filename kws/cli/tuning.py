@@ -103,9 +103,8 @@ def _space(
     space = search.Space(
         searched={name: d for name, d in searched.items() if name not in same}, fixed={**fixed, **same, "arch": arch}
     )
-    Recipe.of(
-        ignoring=True, **{"opt": opts[0], "batch_size": 1, **space.fixed}
-    )  # what cannot be is told before the work
+    # What cannot be is told before the work.
+    Recipe.of(ignoring=True, **{"opt": opts[0], "batch_size": 1, **space.fixed})
     return space
 
 

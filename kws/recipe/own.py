@@ -136,6 +136,11 @@ def is_file(text: str) -> bool:
     return text.endswith(".py") or "/" in text or "\\" in text
 
 
+def digest_of(source: str) -> str:
+    """The SHA-256 of a source's UTF-8, in hexadecimal."""
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def read(path: str) -> OwnNetwork:
     """The network in a file that the user names, whose code runs. Raises RecipeError for one that cannot be."""
     try:
@@ -153,7 +158,7 @@ def taken(source: str, file: str) -> OwnNetwork:
 
     Raises RecipeError for a source that is none: one that is not Python, imports what it may not, or has no Network.
     """
-    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = digest_of(source)
     if isinstance(known := OWN.get(digest), OwnNetwork):
         return known
     try:

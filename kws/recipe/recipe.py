@@ -141,9 +141,8 @@ class Recipe:
             return Recipe.of(ignoring=True, **values, **given)
         values = {name: value for name, value in values.items() if name not in self.network.values()}
         another = Recipe.of(ignoring=True, **values | {NETWORK.option: next(iter(NETWORK.shipped))}, **given)
-        return replace(
-            another, network=self.network
-        )  # whose options are known from its source alone, which may not run
+        # The network's options are known from its source alone, which may not run.
+        return replace(another, network=self.network)
 
     @cached_property
     def text(self) -> str:

@@ -6,13 +6,13 @@ copied and shown. A text that does not have its digest was changed by hand, and 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from kws.errors import RegistryError
+from kws.recipe.own import digest_of
 from kws.registry import entries
 from kws.registry.protocols import Connection
 
@@ -38,11 +38,6 @@ def options_in(recipe_json: Any) -> dict[str, Any]:
 
 _IDENTITY = ("name", "sha256")
 _IS_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,59}")  # elsewhere, a registry may have anything
-
-
-def digest_of(source: str) -> str:
-    """The SHA-256 of a source's UTF-8, in hexadecimal."""
-    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def keep(connection: Connection, source: str) -> str:

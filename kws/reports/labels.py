@@ -139,7 +139,7 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
             return f"{name} with {', '.join(tell(recipe, differing[name]))}"
         return ", ".join([of_parts(recipe), *tell(recipe, _unusual(recipe))])
 
-    found = {recipe.cell: called(recipe) for recipe in recipes}
+    found = {cell: called(recipe) for cell, recipe in {recipe.cell: recipe for recipe in recipes}.items()}
     taken = Counter(found.values())
     return lambda recipe: label if taken[label := found[recipe.cell]] == 1 else f"{label} [{recipe.cell[:8]}]"
 

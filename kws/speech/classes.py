@@ -51,12 +51,12 @@ def assign(
     folder: Folder,
     words: tuple[str, ...],
     *,
-    rest: str | None,
-    silence: str | None,
-    size: Callable[[int], int],
     otherwise: str,
+    rest: str | None = None,
+    silence: str | None = None,
+    size: Callable[[int], int] = lambda _: 0,
 ) -> Assigned:
-    """The words' clips and, as classes of those names, what is drawn from all other words, and silence.
+    """The words' clips and, as classes of those names if given, what is drawn from all other words, and silence.
 
     `size` gives the clips of such a class in a split from the words' own there. Silence is cut from the folder's noise
     recordings (see kws.speech.silence). Raises DataError for what is missing; it says what else to do as `otherwise`

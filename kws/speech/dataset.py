@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,10 @@ _DAMAGED = (OSError, ValueError, EOFError, KeyError)  # errors from reading inco
 
 @dataclass(frozen=True)
 class Split:
-    """Normalised features (N, T, M) float32 and labels (N,) int64.
-
-    `prepared` holds what augmentations know of the data set, by their names (see kws.training.augmenting).
-    """
+    """Normalised features (N, T, M) float32 and labels (N,) int64."""
 
     features: Tensor
     labels: Tensor
-    prepared: Mapping[str, tuple[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kws.errors import DataError
 from kws.events import NOISE
 from kws.recipe import Recipe
+from kws.recipe.pinned import place_and_digest
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
 from kws.speech.decode import SUFFIXES
@@ -31,7 +31,6 @@ from kws.speech.silence import HELD_OUT
 from kws.speech.sources import locate
 
 NONE, DATASET = "none", "dataset"
-_PINNED = re.compile(r"(?P<place>.+)@(?P<digest>[0-9a-f]{12})", re.DOTALL)
 _ELSE = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
 
 
@@ -41,7 +40,7 @@ def pinned(value: str, data: str) -> str:
     Itself for "none" and where it has a digest already; whether the recordings have it is found out where they are
     read. Raises DataError where there are none.
     """
-    if value == NONE or _PINNED.fullmatch(value):
+    if value == NONE or place_and_digest(value)[1]:
         return value
     place = value if value == DATASET else str(Path(value).expanduser().absolute())
     _, digest = _found(place, data)
@@ -66,10 +65,9 @@ def recordings(value: str, data: str) -> tuple[tuple[str, ...], str]:
 
     Raises DataError where there are none, and where the value has a digest that is not theirs.
     """
-    match = _PINNED.fullmatch(value)
-    place = match["place"] if match else value
+    place, wanted = place_and_digest(value)
     files, digest = _found(place, data)
-    if match and digest != match["digest"]:
+    if wanted and digest != wanted:
         raise DataError(
             f"`noise` (={value}) names other recordings than those that are there now ({digest}); "
             f"put those back, or train with these as a new run: --noise {place}"

@@ -1,4 +1,4 @@
-"""What augmentations know of the data set, made before the first step; steps find it beside the clips.
+"""What augmentations know of the data set, made before the first step, and given to each.
 
 An augmentation's file may have `prepare(config, recipe, loaded)`, whose result its `augment(features, config, result)`
 gets as a third argument. Nothing of it is kept in a checkpoint: a training that is gone on with makes it again.

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kws.speech.dataset import Split
 
 _LARGEST = torch.finfo(torch.half).max
+_NOTHING: Mapping[str, tuple[Any]] = {}
 
 
 def set_up(recipe: Recipe) -> None:
@@ -113,7 +114,6 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
     epoch. Raises DivergedError at the first loss that is not finite.
     """
     model, optimizer = training.model, training.optimizer
-    train = replace(train, prepared=training.prepared)
     schedule, averaging = _module(SCHEDULE, recipe.schedule), _module(AVERAGING, recipe.averaging)
     steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
     for epoch in range(training.epoch + 1, recipe.epochs + 1):
@@ -124,7 +124,7 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
             factor = schedule.factor(iteration - 1, steps, recipe.schedule)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factor
-            loss, correct = step(model, optimizer, train, batch.to(recipe.device), recipe)
+            loss, correct = step(model, optimizer, train, batch.to(recipe.device), recipe, training.prepared)
             if not math.isfinite(loss):
                 raise DivergedError(
                     f"the training loss became {loss} in iteration {iteration} (epoch {epoch}); "
@@ -159,17 +159,25 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
         )
 
 
-def step(model: nn.Module, optimizer: Optimizer, split: Split, batch: Tensor, recipe: Recipe) -> tuple[float, int]:
+def step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    split: Split,
+    batch: Tensor,
+    recipe: Recipe,
+    prepared: Mapping[str, tuple[Any]] = _NOTHING,
+) -> tuple[float, int]:
     """The mean loss and the number of correct predictions in one optimizer step on the clips with indices `batch` (B,).
 
-    Both are computed with the weights before the step.
+    Both are computed with the weights before the step. `prepared` holds what augmentations know of the data set, by
+    their names (see kws.training.augmenting).
     """
     model.train()
     optimizer.zero_grad()
     loss, correct = 0.0, 0
     criterion = _module(LOSS, recipe.loss).loss
     augmentations = [
-        (_module(AUGMENTATION, config).augment, config, *split.prepared.get(config.NAME, ()))
+        (_module(AUGMENTATION, config).augment, config, *prepared.get(config.NAME, ()))
         for config in recipe.augmentation
     ]
     # One context for all micro-batches, so that the weights are cast to bfloat16 once per minibatch.

@@ -8,7 +8,7 @@ bits as torch.optim.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -56,24 +56,20 @@ def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
         # With the parameter's memory layout, since fused updates run through memory from end to end.
         like = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor
         kept.setdefault(int(number), {})[_OLD.get(name, name)] = like
+    remembered = getattr(optimizer, "remembered", None) or _remembered_of_all(optimizer)
     full: dict[Any, Any] = {}
     for i, parameter in enumerate(parameters):
-        if wanted := _remembered(optimizer, parameter):
+        if wanted := remembered(parameter):
             full[i] = {name: kept[i][name] for name in wanted}
     optimizer.load_state_dict({"state": full, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _remembered(optimizer: Optimizer, parameter: Tensor) -> set[str]:
-    """The names of the state that is kept of a parameter: those that its optimizer tells, or else all."""
-    own = getattr(optimizer, "remembered", None)
-    return own(parameter) if own else _found(type(optimizer), optimizer)
-
-
-def _found(kind: type[Optimizer], optimizer: Optimizer) -> set[str]:
-    """The names of an optimizer's state per parameter, found by a step of a new optimizer of the same class."""
+def _remembered_of_all(optimizer: Optimizer) -> Callable[[Tensor], set[str]]:
+    """The names of an optimizer's state, the same for each parameter, found by a step of a new one of its class."""
     one = torch.zeros(1, requires_grad=True)
     one.grad = torch.zeros(1)
     accepted = inspect.signature(type(optimizer).__init__).parameters
-    probe: Any = kind([one], **{k: v for k, v in optimizer.defaults.items() if k in accepted})
+    probe: Any = type(optimizer)([one], **{k: v for k, v in optimizer.defaults.items() if k in accepted})
     probe.step()
-    return {name for name, value in probe.state[one].items() if value is not None}
+    names = {name for name, value in probe.state[one].items() if value is not None}
+    return lambda _: names

@@ -19,6 +19,7 @@ from typing import Any
 
 from kws.errors import RecipeError
 from kws.recipe.parts import BY_OPTION, NETWORK, TASK
+from kws.recipe.pinned import place_and_digest
 from kws.recipe.recipe import Recipe, option_of
 
 _HERE = Path(__file__).parent
@@ -80,7 +81,7 @@ def name_of(recipe: Recipe) -> str | None:
 
     Noise of the data set's own is the preset's, whichever recordings these are.
     """
-    place, _, digest = (recipe.noise or "").partition("@")
+    place, digest = place_and_digest(recipe.noise or "")
     if digest and place == "dataset":
         recipe = recipe.changed(noise=place)
     return _by_cell().get(replace(recipe, task=_usual_task()).cell)

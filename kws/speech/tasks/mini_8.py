@@ -37,8 +37,5 @@ def assign(folder: Folder, config: options.Config, track: Track) -> Assigned:
     return made.assign(
         folder,
         classes(config),
-        rest=None,
-        silence=None,
-        size=lambda _: 0,
         otherwise="--data mini-speech-commands has all of them (0.2 GB), and --task words --words yes,no takes some",
     )
