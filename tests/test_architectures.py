@@ -19,6 +19,8 @@ from kws.training.layers import describe
         ("tc_resnet", {"width": 0.35}, 7_880),
         ("tc_resnet", {"width": 1.5}, 143_619),
         ("tc_resnet", {"depth": 14}, 135_427),
+        ("tc_resnet", {"width": 0.49, "kernel": 5}, 9_117),
+        ("tc_resnet", {"front": 16}, 68_211),
         ("ds_cnn", {}, 22_595),
         ("bc_resnet", {}, 8_935),
         ("bc_resnet", {"tau": 3.0}, 53_295),
@@ -28,6 +30,19 @@ def test_parameters_are_the_reports_and_the_papers(arch, options, parameters):
     network = build_network(arch, 3, **options)
     assert describe(arch, network).parameters == parameters
     assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_a_front_gives_the_blocks_as_many_frames_as_the_papers_first_block_does():
+    layers = {layer.name: layer for layer in describe("tc_resnet", build_network("tc_resnet", 3, front=4)).layers}
+    papers = {layer.name: layer for layer in describe("tc_resnet", build_network("tc_resnet", 3)).layers}
+    for name in ("blocks.0.conv2", "blocks.1.conv2", "blocks.2.conv2"):
+        assert layers[name].output_size == papers[name].output_size
+
+
+@pytest.mark.parametrize("kernel", [0, 4, -1])
+def test_a_kernel_is_odd(kernel):
+    with pytest.raises(RecipeError, match=rf"`kernel` \(={kernel}\) must be odd"):
+        Recipe.of(arch="tc_resnet", kernel=kernel)
 
 
 def test_layers_of_the_convolutional_network_are_the_reports():

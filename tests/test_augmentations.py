@@ -141,6 +141,18 @@ def test_what_comes_in_beside_a_faster_clip_is_its_quietest_frame():
     assert torch.equal(faster[0, -25:], torch.full((25, 40), -9.0))
 
 
+def test_features_are_augmented_in_fp32_in_bfloat16s_recipes_too():
+    seen = {}
+    for precision in ("fp32", "bf16"):
+        recipe = Recipe.of(arch="fc", opt="sgd", batch_size=4, speed_change=0.2, precision=precision)
+        torch.manual_seed(1)
+        training = loop.Training.begin(recipe, 3)
+        training.model.register_forward_pre_hook(lambda _, given, kept=precision: seen.update({kept: given[0].clone()}))
+        loop.step(training.model, training.optimizer, split_of(4, seed=0), torch.arange(4), recipe)
+    assert seen["bf16"].dtype == torch.float32
+    assert torch.equal(seen["fp32"], seen["bf16"])
+
+
 def test_speeds_are_drawn_evenly_up_to_so_much_either_way():
     ramp = torch.arange(101.0).view(1, -1, 1).expand(400, -1, 40).contiguous()
     moved = augmented("speed", ramp, speed_change=0.2)

@@ -5,8 +5,6 @@ A clip's rows are moved whole, as rows of one long matrix, which is ten times as
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,21 +22,27 @@ def outside_quietest(features: Tensor, places: Tensor) -> Tensor:
     return places.where((places >= 0) & (places < features.shape[1]), quiet)
 
 
-def outside_last(features: Tensor, places: Tensor) -> Tensor:
-    """Whole places (B, N); before a clip that of its first frame, and after it that of its last."""
-    return places.clamp(0, features.shape[1] - 1)
-
-
-def interpolated(features: Tensor, places: Tensor, *, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Of features (B, T, M) the frames at places (B, N) between theirs, linearly; `fill` says what is outside."""
+def interpolated(features: Tensor, places: Tensor) -> Tensor:
+    """Of features (B, T, M) the frames at places (B, N) between theirs, linearly; outside is outside_quietest()."""
     before = places.floor()
     whole, share = before.long(), places - before
-    both = fill(features, torch.stack([whole, whole + 1], dim=2).flatten(1))
+    both = outside_quietest(features, torch.stack([whole, whole + 1], dim=2).flatten(1))
     weights = torch.stack([1 - share, share], dim=2)
     sums = F.embedding_bag(
         _rows(features, both).view(-1, 2), features.flatten(0, 1), mode="sum", per_sample_weights=weights.view(-1, 2)
     )
     return sums.view(*places.shape, -1)
+
+
+def interpolated_bands(features: Tensor, places: Tensor) -> Tensor:
+    """Of features (B, T, M) the bands at places (B, N) between theirs, linearly; outside is the first or last band.
+
+    This is a product with a matrix (M, N) a clip, of few bands and mostly 0, and a third of the time that it takes to
+    move bands as rows.
+    """
+    bands = features.shape[2]
+    apart = places.clamp(0, bands - 1).unsqueeze(1) - torch.arange(bands, device=features.device).unsqueeze(1)
+    return torch.bmm(features, (1 - apart.abs_()).clamp_(min=0))
 
 
 def _rows(features: Tensor, places: Tensor) -> Tensor:

@@ -184,8 +184,9 @@ def step(
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
         for index in batch.split(recipe.micro_batch_size):
             features, labels = split.features.index_select(0, index), split.labels[index]
-            for augment, *about in augmentations:
-                features = augment(features, *about)
+            with torch.autocast(recipe.device, enabled=False):
+                for augment, *about in augmentations:
+                    features = augment(features, *about)
             logits = model(features).float()
             part = criterion(logits, labels, recipe.loss) / len(batch)
             part.backward()

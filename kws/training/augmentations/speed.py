@@ -66,10 +66,8 @@ def at_speeds(features: Tensor, speeds: Tensor) -> Tensor:
     import torch
 
     from kws.speech.features import band_places
-    from kws.training.frames import interpolated, outside_last, outside_quietest
+    from kws.training.frames import interpolated, interpolated_bands
 
     middle = (features.shape[1] - 1) / 2
     times = (torch.arange(features.shape[1], device=features.device) - middle) * speeds.unsqueeze(1) + middle
-    by_band = interpolated(features, times, fill=outside_quietest).transpose(1, 2).contiguous()  # (B, M, T)
-    moved = interpolated(by_band, band_places(1 / speeds), fill=outside_last)
-    return moved.transpose(1, 2).contiguous()
+    return interpolated_bands(interpolated(features, times), band_places(1 / speeds))
