@@ -14,7 +14,7 @@ from typing import Any
 
 from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, own_options, plain, varying
 from kws.recipe.config import PLACE
-from kws.recipe.presets import name_of, presets
+from kws.recipe.presets import name_of, presets, with_any_noise
 from kws.registry.runs import Run
 from kws.reports import digits
 
@@ -114,14 +114,11 @@ def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
     return called
 
 
-_FEW = 2  # values in which a recipe may differ from a preset and still be called by it
-
-
 def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
     """A function that labels recipes of different cells: by preset, or by what tells one from a preset or the defaults.
 
-    A recipe that has a preset's network and optimizer and differs from it in few values is called by it, as in "best
-    with epochs 5". No two cells share a label.
+    A recipe that has a preset's network and optimizer is called by it, as in "best with epochs 5", unless its values
+    differ from the defaults in fewer. No two cells share a label.
     """
     numbers = texts([*recipes, *(each.recipe for each in presets().values())])
 
@@ -133,11 +130,11 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
         if name := name_of(recipe):
             return name
         alike = [each for each in presets().values() if of_parts(each.recipe) == of_parts(recipe)]
-        differing = {each.name: _differing(recipe, each.recipe) for each in alike}
-        name = min(differing, key=lambda each: len(differing[each]), default="")
-        if name and len(differing[name]) <= _FEW:
+        differing = {each.name: _differing(with_any_noise(recipe), each.recipe) for each in alike}
+        name, unusual = min(differing, key=lambda each: len(differing[each]), default=""), _unusual(recipe)
+        if name and len(differing[name]) <= len(unusual):
             return f"{name} with {', '.join(tell(recipe, differing[name]))}"
-        return ", ".join([of_parts(recipe), *tell(recipe, _unusual(recipe))])
+        return ", ".join([of_parts(recipe), *tell(recipe, unusual)])
 
     found = {cell: called(recipe) for cell, recipe in {recipe.cell: recipe for recipe in recipes}.items()}
     taken = Counter(found.values())

@@ -1,8 +1,8 @@
 """Leaderboard: a row a whole recipe, the best first, whatever its epochs, minibatch or network.
 
 Decisions:
-- Recipes on different data never share a leaderboard, as no table of kws.reports.table1 mixes data. All else, epochs
-  and minibatch included, is the recipe's own and part of what is compared.
+- Recipes on different data never share a leaderboard, as no table of kws.reports.table1 mixes data. The report's task
+  comes first. All else, epochs and minibatch included, is the recipe's own and part of what is compared.
 - Cells, seeds, intervals and ties are those of Table 1. With every recipe in one table, = corrects for all their pairs,
   and the caption says how many recipes the test split has judged.
 - Beside the metric are the size and the price: parameters and multiply-accumulates, seconds of the clock and of the
@@ -30,10 +30,11 @@ def leaderboards(
     registry: RegistryReader, runs: Iterable[Run], *, metric: Metric = METRICS["test-accuracy"], test: bool = True
 ) -> list[Table]:
     """The leaderboard of each data set of these runs; those that the metric needs a test of must be tested."""
-    by_data: dict[tuple[str, str], list[Run]] = {}
+    by_data: dict[tuple[str, str, str], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
-            by_data.setdefault((run.data_source, run.data_fingerprint), []).append(run)
+            of = run.data_source, labels.task_of(run.recipe), run.data_fingerprint
+            by_data.setdefault(of, []).append(run)
     answers = Predictions(registry)
     made = (_leaderboard(answers, of_data, metric, test=test) for _, of_data in sorted(by_data.items()))
     return [table for table in made if table.cells]

@@ -97,6 +97,17 @@ def test_recipes_on_different_data_have_leaderboards_of_their_own():
     assert [(table.data, table.rows) for table in found] == [("clips", ("small",)), ("other clips", ("best",))]
 
 
+@pytest.mark.parametrize("of_mini_8", [0, 1])  # of two cards, whose fingerprints have an order
+def test_the_reports_task_comes_first(of_mini_8):
+    cards = [make_card("clips"), make_card("clips", clips=9)]
+    runs = [
+        run_of(SMALL.changed(task="mini_8"), "mini", card=cards[of_mini_8]),
+        run_of(SMALL, "report", card=cards[1 - of_mini_8]),
+    ]
+    found = leaderboards(Timed(*cards), runs, test=False)
+    assert [table.runs[0].id for table in found] == ["report", "mini"]
+
+
 def test_a_run_by_a_preset_and_one_of_the_same_options_typed_out_share_a_row():
     typed = Recipe.of(**BEST.values | {"seed": 1, "data": "elsewhere", "threads": 2})
     assert [cell.n for cell in board(run_of(BEST, "a"), run_of(typed, "b")).cells] == [2]
@@ -109,6 +120,12 @@ def test_a_recipe_that_is_no_preset_goes_by_what_tells_it_apart():
         make_recipe("fc", "adam", softmax=True),
         make_recipe("rnn", "lion", epochs=3),
         BEST.changed(epochs=5, batch_size=64, opt="sgd", momentum=0.5, learning_rate=0.1, weight_decay=0.0),
+        BEST.changed(noise="dataset@0123456789ab", epochs=5, width=0.5, gain_db=6.0),
+        Recipe.of(arch="tc_resnet", opt="muon", width=0.5),
+    ]
+    assert list(map(labels.of_cells(recipes[5:]), recipes[5:])) == [
+        "best with width 0.5, gain db 6, epochs 5",
+        "TC-ResNet, Muon, width 0.5",
     ]
     assert list(map(labels.of_cells(recipes), recipes))[:4] == [
         "best with epochs 5",
@@ -117,14 +134,14 @@ def test_a_recipe_that_is_no_preset_goes_by_what_tells_it_apart():
         "rnn, lion, learning rate 0.001, weight decay 0, epochs 3",
     ]
     last = labels.of_cells(recipes)(recipes[4])
-    assert last.startswith("TC-ResNet, SGD, learning rate 0.1, weight decay 0, momentum 0.5")
+    assert last.startswith("TC-ResNet, SGD, front 8, learning rate 0.1, weight decay 0, momentum 0.5")
     assert last.endswith("epochs 5, batch size 64")
 
 
 def test_names_state_the_conditions_that_differ_and_the_caption_those_that_do_not():
     runs = [run_of(make_recipe(epochs=30), "a"), run_of(make_recipe(epochs=30, batch_size=64, until=0.9), "b")]
     table = board(*runs)
-    assert {*table.rows} == {"report with epochs 30", "Convolutional, Adam, epochs 30, batch size 64, until 0.9"}
+    assert {*table.rows} == {"report with epochs 30", "report with epochs 30, batch size 64, until 0.9"}
     assert table.caption.startswith("Test accuracy after 30 epochs, on ")
 
 

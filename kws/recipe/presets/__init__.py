@@ -81,10 +81,13 @@ def name_of(recipe: Recipe) -> str | None:
 
     Noise of the data set's own is the preset's, whichever recordings these are.
     """
+    return _by_cell().get(replace(with_any_noise(recipe), task=_usual_task()).cell)
+
+
+def with_any_noise(recipe: Recipe) -> Recipe:
+    """The recipe with the data set's noise, whichever recordings these are; itself where it has none of them."""
     place, digest = place_and_digest(recipe.noise or "")
-    if digest and place == "dataset":
-        recipe = recipe.changed(noise=place)
-    return _by_cell().get(replace(recipe, task=_usual_task()).cell)
+    return recipe.changed(noise=place) if digest and place == "dataset" else recipe
 
 
 @cache
