@@ -101,7 +101,7 @@ class Runs:
 
     def network(self) -> tuple:
         row = next(iter(self.rows.values()))
-        return row["arch"], row["maps"]
+        return row["arch"], row["maps"], row["parameters"]  # networks of other sizes begin with other weights
 
 
 def _value(file: sqlite3.Connection, data: Data, row: sqlite3.Row, metric: str, reach: float) -> float | None:
