@@ -171,7 +171,10 @@ def _read_log(log: int) -> _Log:
     found, begun = _Log(page_size), list[tuple[int, int]]()
     place, end = _HEADER.size, os.fstat(log).st_size
     while place + _FRAME.size + page_size <= end:
-        page, commits, *of = _FRAME.unpack(_read(log, _FRAME.size, place))[:4]
+        frame = _read(log, _FRAME.size, place)
+        if len(frame) < _FRAME.size:  # the log was cut off meanwhile
+            break
+        page, commits, *of = _FRAME.unpack(frame)[:4]
         if of != salts:  # left over from before the log was restarted
             break
         begun.append((page, place + _FRAME.size))
