@@ -86,7 +86,7 @@ def test_the_shortcut_gives_the_estimates_that_the_reports_make(n):
 def test_few_tables_of_the_registry_that_ships_give_every_row(tmp_path, monkeypatch):
     monkeypatch.setattr(coverage, "QUICK_TABLES", 30)
     rows = {row.what: row for row in coverage.measure(SimpleNamespace(quick=True, folder=tmp_path))}
-    assert len(rows) == 88
+    assert len(rows) == 92
     for n in coverage.SEEDS:
         truth = rows[f"cells, {n} seed{'s' * (n > 1)}: intervals that hold the truth"]
         assert truth.ours.n == 6 and 80 <= truth.ours.median <= 100
