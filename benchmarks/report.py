@@ -1,8 +1,8 @@
 """Rows, and how they become JSON and Markdown.
 
 A row says what was measured, what kws gave, what it is held against, their ratio, what was wanted of it, whether that
-holds, and n. Each figure is a median with the least and the most in brackets. `holds` is None where nothing was wanted,
-or where it could not be told.
+holds, and n, which is the number of pairs where there is a ratio. Each figure is a median with the least and the most
+in brackets. `holds` is None where nothing was wanted, or where it could not be told.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _header(machine: dict[str, Any]) -> list[str]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    n = next((str(row[name]["n"]) for name in ("ours", "theirs") if row[name]), "")
+    n = next((str(row[name]["n"]) for name in ("ratio", "ours", "theirs") if row[name]), "")
     holds = {True: "yes", False: "**no**", None: ""}[row["holds"]]
     if row["theirs"]:
         theirs = _figure(row["theirs"], row["unit"])

@@ -4,10 +4,10 @@ The 40 mel bands are the channels of 1-D convolutions over time. A convolution o
 two convolutions of 9 with batch normalisation; then comes the mean over time. Where it differs from the paper: log-mel
 features in place of MFCC, and no dropout unless asked for. A width is a factor on the channels, rounded down.
 
-Two options are not the paper's. A kernel shorter than its 9 pays for more channels with as many parameters, which helps
-the smallest networks. A front is a two-dimensional convolution over frames and bands: it answers alike to a sound that
-is a little higher or lower, as BC-ResNet's do (kws.architectures.bc_resnet), and costs little, since it halves the
-frames of all that follows.
+Two options are not the paper's. With kernels shorter than its 9, as many parameters give more channels, which helps the
+smallest networks. A front is a two-dimensional convolution over frames and bands, and answers alike to a sound that is
+a little higher or lower, as those of kws.architectures.bc_resnet do. It costs little: its stride takes the place of the
+first block's.
 
 Convolutions are two-dimensional of height 1, over features that lie in memory as they came, a frame's channels side by
 side. PyTorch computes those 1.5 times as fast as one-dimensional ones.
@@ -61,7 +61,7 @@ def over_time(entering: int, leaving: int, kernel: int, stride: int = 1) -> nn.C
 
 
 class Front(nn.Module):
-    """A convolution over frames and bands with stride 2; features (B, T, M) to (B, T / 2, M / 2 C), C a band."""
+    """A convolution over frames and bands with stride 2; (B, T, M) to (B, T / 2, C M / 2), C channels a band."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Front(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features of half as many frames."""
+        """Features of half as many frames, a frame's channels side by side."""
         x = self.norm(self.conv(features.unsqueeze(3).permute(0, 3, 1, 2))).relu_()  # (B, C, T / 2, M / 2)
         return x.permute(0, 2, 3, 1).flatten(2)
 
@@ -101,13 +101,12 @@ class Network(nn.Module):
         super().__init__()
         channels = [max(int(config.width * each), 1) for each in CHANNELS]
         self.front = Front(config.front) if config.front else None
-        self.stem = (
-            over_time(config.front * BANDS // 2, channels[0], 1) if config.front else over_time(BANDS, channels[0], 3)
-        )
+        entering, kernel = (config.front * BANDS // 2, 1) if config.front else (BANDS, 3)
+        self.stem = over_time(entering, channels[0], kernel)
         self.norm = nn.BatchNorm2d(channels[0])
         blocks = []
-        for i, (entering, leaving) in enumerate(pairwise(channels)):
-            blocks.append(Block(entering, leaving, config.kernel, stride=1 if config.front and i == 0 else 2))
+        for (entering, leaving), stride in zip(pairwise(channels), (1 if config.front else 2, 2, 2), strict=True):
+            blocks.append(Block(entering, leaving, config.kernel, stride))
             if config.depth == 14:
                 blocks.append(Block(leaving, leaving, config.kernel, stride=1))
         self.blocks = nn.Sequential(*blocks)

@@ -130,7 +130,8 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
         if name := name_of(recipe):
             return name
         alike = [each for each in presets().values() if of_parts(each.recipe) == of_parts(recipe)]
-        differing = {each.name: _differing(with_any_noise(recipe), each.recipe) for each in alike}
+        own = with_any_noise(recipe)
+        differing = {each.name: _differing(own, each.recipe) for each in alike}
         name, unusual = min(differing, key=lambda each: len(differing[each]), default=""), _unusual(recipe)
         if name and len(differing[name]) <= len(unusual):
             return f"{name} with {', '.join(tell(recipe, differing[name]))}"

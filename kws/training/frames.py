@@ -37,8 +37,7 @@ def interpolated(features: Tensor, places: Tensor) -> Tensor:
 def interpolated_bands(features: Tensor, places: Tensor) -> Tensor:
     """Of features (B, T, M) the bands at places (B, N) between theirs, linearly; outside is the first or last band.
 
-    This is a product with a matrix (M, N) a clip, of few bands and mostly 0, and a third of the time that it takes to
-    move bands as rows.
+    Each clip is multiplied by a small matrix (M, N), which takes a third of the time of moving bands as rows.
     """
     bands = features.shape[2]
     apart = places.clamp(0, bands - 1).unsqueeze(1) - torch.arange(bands, device=features.device).unsqueeze(1)

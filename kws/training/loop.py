@@ -184,7 +184,7 @@ def step(
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
         for index in batch.split(recipe.micro_batch_size):
             features, labels = split.features.index_select(0, index), split.labels[index]
-            with torch.autocast(recipe.device, enabled=False):
+            with torch.autocast(recipe.device, enabled=False):  # features are changed in fp32 in bf16's recipes, too
                 for augment, *about in augmentations:
                     features = augment(features, *about)
             logits = model(features).float()

@@ -15,6 +15,7 @@ from commands import kws, ok_json, refused
 from ledger import make_epochs, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
+from kws.registry import wal
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
@@ -222,3 +223,18 @@ def test_a_process_that_has_the_file_before_open_itself_does_not_mix_it_either(r
     db.with_name("other.db").replace(db)
     with pytest.raises(RegistryError, match="this process still has the registry open that was at"):
         RegistryReader(db)
+
+
+@pytest.mark.parametrize("left", [0, 8, 32, 40])  # bytes: none, part of the header, the header, part of a frame
+def test_a_log_that_is_cut_off_while_it_is_read_ends_there(killed, left, monkeypatch):
+    read = wal._read
+
+    def cut_off(file: int, size: int, place: int) -> bytes:
+        if place:  # after the header, and after its size was looked up
+            os.truncate(log_of(killed), left)
+        return read(file, size, place)
+
+    monkeypatch.setattr(wal, "_read", cut_off)
+    assert log_of(killed).stat().st_size > left
+    assert wal._is_foreign(killed, log_of(killed)) is False
+    assert log_of(killed).stat().st_size == left
