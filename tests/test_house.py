@@ -71,56 +71,6 @@ def test_files_can_be_read_at_one_sitting(file):
     assert len(file.read_text().splitlines()) <= 400, f"{file.relative_to(KWS)} has a seam somewhere"
 
 
-COMMANDS = [
-    "compare",
-    "compare --format latex",
-    "runs list",
-    "runs show last",
-    "plot last",
-    "watch last",
-    "plot --kind optimizers --style paper",
-    "plot --kind convergence --style paper",
-    "plot --kind size --style paper",
-    "plot last --kind confusion --style paper",
-    "report report.html",
-    "data list",
-    "sweep --preset table1 --dry-run",
-    "--version",
-]
-
-
-def test_what_only_reads_never_imports_torch(tmp_path):
-    """One command after the other in one process; the first that imports torch is named."""
-    program = """
-import contextlib, io, sys
-from kws.cli import app
-
-for command in sys.argv[1:]:
-    code = None
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            app(command.split())
-        except SystemExit as end:
-            code = end.code
-    print(command, code, "torch" in sys.modules)
-"""
-    registry = KWS.parent / "experiments.db"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *COMMANDS],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={
-            "PATH": "",
-            "PYTHONPATH": str(KWS.parent),
-            "KWS_DB": str(registry),
-            "KWS_CACHE": str(tmp_path),
-            "MPLCONFIGDIR": str(tmp_path),
-        },
-    )
-    assert done.stdout.splitlines() == [f"{command} 0 False" for command in COMMANDS], done.stderr
-
-
 def test_help_imports_nothing_heavy():
     """Every command's, one after the other in one process."""
     heavy = ("torch", "pandas", "matplotlib", "sqlmodel", "numpy", "rich")
