@@ -18,16 +18,17 @@ train: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-# Two minutes: kws as a program, in terminals, pipes and a browser, with signals, on the real clips; and all that it says.
+# Four minutes: kws as a program, in terminals, pipes and a browser, with signals, on the real clips; and all that it says.
 test-system: .venv/installed
 	$(BIN)/python -m pytest tests/system
 
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
-ON_SERVERS := registry sqlite ids sessions claims selection queries transfer maintenance doctor polling logits evaluate untested coverage
+ON_SERVERS := registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
+PROGRAMS_ON_SERVERS := rerun transfer maintenance untested
 test-servers: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest tests/servers/test_sweep.py
-	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) tests/system/test_rerun.py tests/servers
+	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) $(PROGRAMS_ON_SERVERS:%=tests/system/test_%.py) tests/servers
 
 check: .venv/installed
 	$(BIN)/ruff check .

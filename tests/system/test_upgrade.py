@@ -15,6 +15,7 @@ import torch
 from commands import dump, kws, ok, ok_json, refused, sql
 from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start
 from older import to_schema_4
+from places import ROOT
 from sounds import write_task
 
 from kws.errors import RegistryError
@@ -24,7 +25,7 @@ from kws.registry.sqlite import Database
 from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = ROOT / "tests" / "fixtures"
 SCHEMA_1 = FIXTURES / "schema1.db"
 STATUSES = [FINISHED, FINISHED, FINISHED, INTERRUPTED, FAILED, LOST]
 TRAINED = {"nndvmgbd": 1.0, "fgxrdrxd": 7 / 12}  # on the task of tests/sounds.py, and their test accuracies

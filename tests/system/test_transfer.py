@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import TRAIN, clone, dump, kws, ok, ok_json, recipe_with, refused, sql
 from ledger import cut_off, make_card, make_evaluation, make_recipe, make_registry, start, train
+from places import ROOT
 from sounds import write_task
 
 from kws.errors import RegistryError
@@ -18,7 +19,7 @@ from kws.registry.reader import RegistryReader
 from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
 
-SCHEMA_1 = Path(__file__).parent / "fixtures" / "schema1.db"
+SCHEMA_1 = ROOT / "tests" / "fixtures" / "schema1.db"
 CHILDREN = ("sessions", "tags", "epochs", "evaluations", "weights", "checkpoints")
 
 
