@@ -13,7 +13,7 @@ VOCABULARY = {"errors", "recipe", "events"}
 # A room may import those that stand before it in its own wing, the vocabulary, and what is named here beside it.
 LEARNING = ("speech", "architectures", "training", "inference")
 LEDGER = ("registry", "reports")
-EDGE = ("sweeps", "terminal", "cli")
+EDGE = ("sweeps", "terminal", "api", "cli")
 RUNNER = {"kws.training.runner", "kws.training.reporter"}  # alone in the learning wing, they know the registry
 
 

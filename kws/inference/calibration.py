@@ -1,0 +1,69 @@
+"""Calibration: a temperature that makes probabilities honest, and each keyword's threshold; both from validation clips.
+
+Temperature scaling is that of Guo et al., ICML 2017 (arXiv:1706.04599): logits are divided by one number, which changes
+no decision and is chosen by the mean negative log-likelihood. NumPy alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kws.inference.card import MISS_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_RANGE = 0.05, 20.0  # where a temperature is looked for
+_STEPS = 60  # of golden-section search: the range shrinks by 0.6 in each
+
+
+def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
+    """Probabilities (N, K) of logits (N, K)."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """The temperature at which the labels (N,) are likeliest, between 0.05 and 20."""
+
+    def surprise(logarithm: float) -> float:
+        probabilities = softmax(logits, float(np.exp(logarithm)))
+        right = probabilities[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(right, 1e-300)).mean())
+
+    low, high = (float(np.log(end)) for end in _RANGE)
+    share = (np.sqrt(5) - 1) / 2
+    for _ in range(_STEPS):
+        left, right = high - share * (high - low), low + share * (high - low)
+        if surprise(left) <= surprise(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def thresholds(
+    probabilities: Floats,
+    labels: NDArray[np.int64],
+    words: Sequence[str],
+    keywords: Sequence[str],
+    miss_rate: float = MISS_RATE,
+) -> dict[str, float]:
+    """For each keyword, the highest threshold that misses at most `miss_rate` of its clips.
+
+    A clip is heard where its keyword's probability is at the threshold or above. Keywords without clips have none.
+    """
+    found = {}
+    for keyword in keywords:
+        own = np.sort(probabilities[labels == words.index(keyword), words.index(keyword)])
+        if len(own):
+            found[keyword] = float(own[int(miss_rate * len(own) + 1e-9)])
+    return found

@@ -1,0 +1,98 @@
+"""A run's network in PyTorch, with its front end: waveforms to probabilities, clip by clip or hop by hop.
+
+Decisions:
+- A clip is heard as in training: one second, padded by reflection at both ends.
+- A stream is heard through the same window of one second, which moves on by a hop of 20 ms. Each frame of features is
+  computed once, from the samples around it, and there is no padding but digital silence before the stream's beginning.
+  A frame is complete 12.5 ms after its centre; a hop of 320 samples completes two frames.
+- Probabilities are the softmax of logits divided by the card's temperature.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from kws.inference.card import HOP_MS, ModelCard
+from kws.speech.decode import SAMPLE_RATE_HZ
+from kws.speech.features import log_mel, mel_filters
+from kws.speech.front_end import FRONT_END
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    Floats = NDArray[np.float32]
+
+FRAMES = 101  # T, in a window of one second
+HOP_SAMPLES = SAMPLE_RATE_HZ * HOP_MS // 1000
+HOP_FRAMES = HOP_SAMPLES // FRONT_END.hop
+TAIL_SAMPLES = FRONT_END.window // 2 + FRONT_END.hop  # heard before a hop: its first frame begins there
+_BATCH = 64  # clips or windows at once: what fits into a processor's cache
+
+
+class NetworkModel:
+    """Probabilities by a network of PyTorch; `mean` and `std` are what its features were normalised with."""
+
+    def __init__(self, card: ModelCard, network: nn.Module, mean: float, std: float) -> None:
+        self.card, self.network, self.mean, self.std = card, network.eval(), mean, std
+
+    @torch.inference_mode()
+    def logits(self, waveforms: Floats) -> Floats:
+        """Logits (B, K) of clips (B, S), S = 16,000 samples at 16 kHz."""
+        clips = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
+        return torch.cat([self._logits(log_mel(batch)) for batch in clips.split(_BATCH)]).numpy()
+
+    def probabilities(self, waveforms: Floats) -> Floats:
+        """Probabilities (B, K) of clips (B, S)."""
+        return self._softmax(torch.from_numpy(self.logits(waveforms))).numpy()
+
+    def stream(self) -> NetworkStream:
+        """A stream's probabilities, from its beginning."""
+        return NetworkStream(self)
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.network((features - self.mean) / self.std)
+
+    def _softmax(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits / self.card.temperature, dim=1)
+
+
+class NetworkStream:
+    """Probabilities of one stream, hop by hop; holds what is heard of the last second and no more."""
+
+    def __init__(self, model: NetworkModel) -> None:
+        self._model = model
+        self._samples = torch.zeros(TAIL_SAMPLES)  # and those that are no whole hop yet
+        silent = math.log(FRONT_END.offset)
+        self._features = torch.full((FRAMES - HOP_FRAMES, FRONT_END.bands), silent)
+        self._window = torch.hann_window(FRONT_END.window)
+        self._filters = mel_filters()
+
+    @torch.inference_mode()
+    def push(self, samples: Floats) -> Floats:
+        """The probabilities (H, K) at the H hops that these samples (n,) at 16 kHz complete."""
+        heard = torch.cat([self._samples, torch.from_numpy(np.ascontiguousarray(samples, np.float32))])
+        hops = (len(heard) - TAIL_SAMPLES) // HOP_SAMPLES
+        self._samples = heard[hops * HOP_SAMPLES :].clone()
+        if not hops:
+            return np.empty((0, len(self._model.card.words)), np.float32)
+        parts = []
+        for first in range(0, hops, _BATCH):
+            last = min(first + _BATCH, hops)
+            piece = heard[first * HOP_SAMPLES : last * HOP_SAMPLES + TAIL_SAMPLES]
+            known = torch.cat([self._features, self._frames(piece)])
+            self._features = known[len(known) - (FRAMES - HOP_FRAMES) :].clone()
+            windows = known.unfold(0, FRAMES, HOP_FRAMES).transpose(1, 2).contiguous()  # (H, T, M)
+            parts.append(self._model._softmax(self._model._logits(windows)))
+        return torch.cat(parts).numpy()
+
+    def _frames(self, samples: Tensor) -> Tensor:
+        """The frames (2 H, M) of H hops with the tail before them."""
+        frames = samples.unfold(0, FRONT_END.window, FRONT_END.hop)[: (len(samples) - TAIL_SAMPLES) // FRONT_END.hop]
+        spectrum = torch.fft.rfft(frames * self._window, n=FRONT_END.transform)
+        power = torch.view_as_real(spectrum).square().sum(-1)
+        return (power @ self._filters).add_(FRONT_END.offset).log_()
