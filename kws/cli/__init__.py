@@ -28,6 +28,7 @@ _NAMES = (
         "rerun",
         "test",
         "eval",
+        "predict",
         "compare",
         "plot",
         "watch",

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from kws.registry.ids import beginning_with
 from kws.registry.location import Location, locate
 from kws.registry.runs import STATUSES
 from kws.registry.selection import Selection, parse_since
+
+if TYPE_CHECKING:
+    from kws.inference.detector import Detector
 
 Status = StrEnum("Status", {name: name for name in STATUSES})  # type: ignore[misc]
 
@@ -119,6 +122,14 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
 _RUN_HELP = "A run's id, any unambiguous beginning of it, or `last`."
 Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=complete_run)]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=complete_run)]
+RunOrFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help=f"{_RUN_HELP[:-1]}; or a file that `kws export` wrote, by its name, which ends in .onnx.",
+        autocompletion=complete_run,
+    ),
+]
 RunsOrAll = Annotated[list[str] | None, typer.Argument(metavar="RUN...", help=_RUN_HELP, autocompletion=complete_run)]
 
 
@@ -171,3 +182,21 @@ def selection(
         status=status,
         deleted=deleted,
     )
+
+
+def detector(run: str, db: Any, trust_code: str | None) -> "Detector":
+    """The detector that RUN names, a run of a registry or an exported file. Raises KwsError where there is none."""
+    from kws.inference.detector import Detector
+
+    if run.endswith(".onnx"):
+        from kws.inference.onnx_model import OnnxModel
+
+        return Detector(OnnxModel(Path(run)))
+    import torch
+
+    from kws.api.loading import network_model
+    from kws.registry.reader import RegistryReader
+
+    torch.set_num_threads(1)  # clips are few and short: threads that share one wait for each other
+    with RegistryReader(db) as registry:
+        return Detector(network_model(registry, registry.run(run), trust_code))

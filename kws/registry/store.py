@@ -225,11 +225,20 @@ class Registry(RegistryReader):
             pass
 
     @_begun_anew
-    def finish(self, run_id: str, evaluation: Evaluation | None, card: DataCard, weights: bytes) -> Run:
+    def finish(
+        self,
+        run_id: str,
+        evaluation: Evaluation | None,
+        card: DataCard,
+        weights: bytes,
+        *,
+        validation: Evaluation | None = None,
+    ) -> Run:
         """Record the end of a run: its weights and its predictions on the test split, in one transaction.
 
-        Returns the run. A run that is not tested has no predictions and no test accuracy. Before this returns, the end
-        has been read back from the file through the path. Raises ReplacedError if it was not found there.
+        Its predictions on the validation split, if given, are what a detector's thresholds are chosen by. Returns the
+        run. A run that is not tested has no predictions on the test split and no test accuracy. Before this returns,
+        the end has been read back from the file through the path. Raises ReplacedError if it was not found there.
         """
         dropped = 0
         with self._recording(run_id, thoroughly=True) as connection:
@@ -238,8 +247,9 @@ class Registry(RegistryReader):
             if not connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
                 entries.insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
                 _change_run(connection, key, status=FINISHED, ended_at=entries.now())
-                if evaluation:
-                    entries.keep_evaluation(connection, key, evaluation, card)
+                for each in (evaluation, validation):
+                    if each:
+                        entries.keep_evaluation(connection, key, each, card)
                 dropped = connection.execute(_DROP, {"key": key}).rowcount
             # else an earlier attempt of this call finished it, and the reply to its COMMIT was lost
         run = self.by_id(run_id)  # before the release: the path must still lead to the file that the run is in

@@ -297,8 +297,9 @@ def execute(
         is_tested = UNTESTED not in registry.by_id(run_id).tags
         evaluation = loop.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
         outcome = evaluation, weights.to_bytes(state.model)
+        validation = loop.evaluate(state.model, validation_split, VALIDATION, recipe)
         processor_seconds = registry.curve(run_id).all_processor_seconds
-        done = registry.finish(run_id, evaluation, loaded.card, outcome[1])
+        done = registry.finish(run_id, evaluation, loaded.card, outcome[1], validation=validation)
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
         kept = _keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)

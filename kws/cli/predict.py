@@ -1,0 +1,87 @@
+"""`kws predict`: the word in each recording, by a run's network or by an exported file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kws.cli import options
+from kws.errors import ClipError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kws.inference.detector import Detector, Prediction
+
+_SCHEMA = 1
+
+
+def predict(
+    run: options.RunOrFile,
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Recordings, folders of them, or - for one on stdin.")
+    ],
+    windows: Annotated[
+        bool,
+        typer.Option(
+            "--windows", help="Look for the most probable keyword in the whole recording, a window of a second a time."
+        ),
+    ] = False,
+    trust_code: options.TrustCode = None,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """Print the most probable word of each recording, and its probability.
+
+    Of a recording its first second is heard, as in training: a shorter one is padded with silence. With --windows all
+    of it is searched for a keyword. Any format that training reads will do. RUN may be a file that `kws export` wrote,
+    which needs onnxruntime alone. What cannot be read is named on stderr, and ends the command with exit code 1.
+
+    Example: kws predict last clips/ --json
+    """
+    from kws.inference import recordings
+
+    with ExitStack() as stack:
+        stdin = getattr(sys.stdin, "buffer", None)
+        if recordings.PIPE in files and (len(files) > 1 or stdin is None):
+            raise DataError("- is one recording on stdin, alone")
+        paths = [stack.enter_context(recordings.piped(stdin))] if stdin and files == [recordings.PIPE] else None
+        listed = paths or recordings.files_of(files)
+        names = ["stdin"] if paths else [str(path) for path in listed]
+        detector = options.detector(run, db, trust_code)
+        found = (recordings.by_windows if windows else recordings.predictions)(detector, listed)
+        failed = _show(detector, zip(names, listed, found, strict=True), as_json=json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(detector: Detector, found: Iterator[tuple[str, Path, Prediction | ClipError]], *, as_json: bool) -> int:
+    """Print what was predicted of each recording; returns how many could not be read."""
+    records: list[dict[str, Any]] = []
+    width = max(map(len, detector.words))
+    failed = 0
+    for name, path, answer in found:
+        if isinstance(answer, ClipError):
+            failed += 1
+            message = str(answer).replace(str(path), name)
+            records.append({"file": name, "error": message})
+            typer.echo(f"kws: {_visible(message)}", err=True)
+            continue
+        records.append({"file": name} | {key: value for key, value in vars(answer).items() if value is not None})
+        if not as_json:
+            at = "" if answer.seconds is None else f"  at {answer.seconds:8.2f} s"
+            typer.echo(f"{answer.word:<{width}}  {100 * answer.probability:6.2f} %{at}  {_visible(name)}")
+    if as_json:
+        from kws.terminal import console
+
+        console.print_json({"schema": _SCHEMA, "run": detector.card.run, "predictions": records})
+    return failed
+
+
+def _visible(text: str) -> str:
+    """As kws.terminal.console.visible(), without waiting for what it imports."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
