@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from places import ROOT
 
@@ -12,6 +13,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's backgro
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers of pytest on two cores would otherwise share four threads
+
+hypothesis.settings.register_profile("kws", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("kws")
 
 _SHARING = ('@pytest.fixture(scope="module")', "import librosa")  # which numba compiles for 20 s, the first time
 

@@ -63,7 +63,8 @@ def test_beside_the_rooms_there_is_the_vocabulary_alone_which_imports_nothing_el
 
 
 def test_no_imports_go_in_a_circle():
-    graphlib.TopologicalSorter({name: imports_of(file) for name, file in MODULES.items()}).prepare()
+    """But for the package itself, whose `kws.open` and the like are imported when they are asked for."""
+    graphlib.TopologicalSorter({name: imports_of(file) - {"kws"} for name, file in MODULES.items()}).prepare()
 
 
 @pytest.mark.parametrize("file", sorted(KWS.rglob("*.py")), ids=lambda file: str(file.relative_to(KWS)))

@@ -43,6 +43,8 @@ class NetworkModel:
     @torch.inference_mode()
     def logits(self, waveforms: Floats) -> Floats:
         """Logits (B, K) of clips (B, S), S = 16,000 samples at 16 kHz."""
+        if not len(waveforms):
+            return np.empty((0, len(self.card.words)), np.float32)
         clips = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
         return torch.cat([self._logits(log_mel(batch)) for batch in clips.split(_BATCH)]).numpy()
 
