@@ -10,6 +10,7 @@
     │   ├── UntrustedError    1   a network whose code is in a registry, and that nobody asked to run
     │   └── LostConnectionError   a connection to a server that broke within a transaction
     ├── PageError             1   a page that cannot be written or served
+    ├── ModelError            1   a network that cannot be exported, or an exported file that cannot be used
     └── DivergedError         1   a loss that is no longer finite
 
 Mistakes in the command line itself (an option that does not exist, a value of the wrong kind) are Click's and
@@ -57,6 +58,10 @@ class LostConnectionError(RegistryError):
 
 class PageError(KwsError):
     """A page that cannot be written where it should be, or served."""
+
+
+class ModelError(KwsError):
+    """A network that cannot be exported, or an exported file that cannot be used or disagrees with its run."""
 
 
 class DivergedError(KwsError):

@@ -29,6 +29,7 @@ _NAMES = (
         "test",
         "eval",
         "predict",
+        "export",
         "compare",
         "plot",
         "watch",

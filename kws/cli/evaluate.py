@@ -73,7 +73,7 @@ def evaluate(
         if data is None:
             answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:
-            recipe = _on(found.recipe, data, speakers)
+            recipe = options.recipe_on(found.recipe, data, speakers)
             answers = _computed(registry, found, split.value, recipe, skip_unreadable, trust_code)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)
@@ -141,12 +141,6 @@ def _require_tested(run: Run, split: str) -> None:
         raise RegistryError(
             f"run {run.id} is not tested; `kws test {run.id}` does it, once, and --split validation looks at others"
         )
-
-
-def _on(recipe: Recipe, data: str, speakers: str | None) -> Recipe:
-    """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data."""
-    on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None)
-    return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
 
 
 def _computed(

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import dataclasses
 import os
 from contextlib import suppress
 from enum import StrEnum
@@ -138,6 +139,12 @@ def chosen_data(data: str | None) -> str:
     if data is not None and not data.strip():
         raise DataError("--data is empty; name a folder or a source that `kws data list` shows, or leave it out")
     return data or os.environ.get("KWS_DATA") or Recipe.data
+
+
+def recipe_on(recipe: Recipe, data: str, speakers: str | None) -> Recipe:
+    """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data."""
+    on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None)
+    return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
 
 
 TrustCode = Annotated[
