@@ -30,6 +30,8 @@ _NAMES = (
         "eval",
         "predict",
         "export",
+        "stream",
+        "mine",
         "compare",
         "plot",
         "watch",

@@ -89,7 +89,7 @@ def read_recording(path: Path, at_ms: int | None = None) -> Recording:
 
 def duration_ms(path: Path) -> int:
     """How long a recording is, in whole milliseconds, by its header. Raises ClipError."""
-    with _opened(path) as file:
+    with opened(path) as file:
         return 1000 * int(file.frames) // int(file.samplerate)
 
 
@@ -101,16 +101,16 @@ def energies(path: Path, seconds: int) -> list[float]:
     import soundfile
 
     found: list[float] = []
-    with _opened(path) as file:
+    with opened(path) as file:
         rate = file.samplerate
         try:
             for _ in range(seconds):
-                squares = [float(np.square(piece, dtype=np.float64).sum()) for piece in _pieces(file, rate)]
+                squares = [float(np.square(piece, dtype=np.float64).sum()) for piece in mixed_pieces(file, rate)]
                 if not squares:
                     break
                 found.append(sum(squares) / rate)
         except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
     return found
 
 
@@ -123,23 +123,23 @@ def read_pieces(path: str | Path, seconds: int) -> Iterator[np.ndarray]:
     import soxr
 
     empty = True
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         rate = file.samplerate
         while True:
             try:
-                piece = np.concatenate([np.empty(0, np.float32), *_pieces(file, seconds * rate)])
+                piece = np.concatenate([np.empty(0, np.float32), *mixed_pieces(file, seconds * rate)])
             except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-                raise _unreadable(Path(path), error) from None
+                raise unreadable(Path(path), error) from None
             if not len(piece):
                 break
-            _require_sound(Path(path), piece)
+            require_sound(Path(path), piece)
             empty = False
             yield piece if rate == SAMPLE_RATE_HZ else soxr.resample(piece, rate, SAMPLE_RATE_HZ, quality="VHQ")
     if empty:
         raise ClipError(f"{path} holds no samples")
 
 
-def _require_sound(path: Path, samples: np.ndarray) -> None:
+def require_sound(path: Path, samples: np.ndarray) -> None:
     """Raise ClipError for samples that no microphone gives; not a number is among them."""
     if len(samples) and not (samples.max() <= _LOUDEST and samples.min() >= -_LOUDEST):  # false for NaN, too
         raise ClipError(f"{path} holds samples that are not finite, or far beyond full scale")
@@ -150,7 +150,8 @@ def _mixed(samples: np.ndarray) -> np.ndarray:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
 
-def _opened(path: Path) -> SoundFile:
+def opened(path: Path) -> SoundFile:
+    """A recording, opened by libsndfile. Raises ClipError."""
     import soundfile
 
     if not path.is_file():
@@ -161,15 +162,16 @@ def _opened(path: Path) -> SoundFile:
             raise ClipError(f"{path} cannot be read as audio (it has no frames of MPEG audio)")
         return soundfile.SoundFile(name)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: Exception) -> ClipError:
+def unreadable(path: Path, error: Exception) -> ClipError:
+    """The sentence for what libsndfile says of a recording."""
     reason = str(error).removeprefix(f"Error opening {os.fsencode(path)!r}: ").rstrip(".")
     return ClipError(f"{path} cannot be read as audio ({reason})")
 
 
-def _pieces(file: SoundFile, frames: int) -> Iterator[np.ndarray]:
+def mixed_pieces(file: SoundFile, frames: int) -> Iterator[np.ndarray]:
     """The next frames of a file, averaged over its channels, in pieces."""
     most = max(_PIECE // file.channels, 1)
     while frames > 0 and len(piece := file.read(min(frames, most), "float32", always_2d=True)):
@@ -184,7 +186,7 @@ def _read_with_soundfile(path: Path, at_ms: int = 0) -> tuple[int, np.ndarray, f
     """
     import soundfile
 
-    with _opened(path) as file:
+    with opened(path) as file:
         rate = file.samplerate
         wanted = int(rate * _MARGIN) + 1
         try:
@@ -193,12 +195,12 @@ def _read_with_soundfile(path: Path, at_ms: int = 0) -> tuple[int, np.ndarray, f
             if file.channels <= _FEW_CHANNELS:
                 samples = file.read(wanted, "float32", always_2d=True)
             else:
-                pieces = [np.empty(0, np.float32), *_pieces(file, wanted)]
+                pieces = [np.empty(0, np.float32), *mixed_pieces(file, wanted)]
                 samples = np.concatenate(pieces)[:, None]
             seconds = max(file.frames, len(samples)) / rate
         except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(path, error) from None
-    _require_sound(path, samples)
+            raise unreadable(path, error) from None
+    require_sound(path, samples)
     return rate, samples, seconds
 
 

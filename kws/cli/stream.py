@@ -1,0 +1,325 @@
+"""`kws stream`: words in a long recording, as they come or against labels; and labelled streams to measure with."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kws.cli import options
+from kws.errors import RecipeError
+
+if TYPE_CHECKING:
+    from kws.cli.streaming import Hearing
+    from kws.inference.stream_labels import StreamLabels
+    from kws.speech.made_streams import Mixture
+
+SCHEMA = 1
+SMOOTHING_MS, COOLDOWN_MS = 200, 1000  # as kws.inference.detections has them, without importing numpy for --help
+
+
+class Others(StrEnum):
+    """Which words besides the keywords a made stream has."""
+
+    DRAWN = "drawn"
+    ALL = "all"
+
+
+class Split(StrEnum):
+    """The split whose clips a made stream has."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+Detector = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN", help="As for `kws eval`, or an exported .onnx file.", autocompletion=options.complete_run
+    ),
+]
+Recording = Annotated[
+    str | None, typer.Argument(metavar="RECORDING", help="A recording of any length, or `-` for one on stdin.")
+]
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threshold",
+        metavar="P|WORD=P",
+        help="The averaged probability from which on a keyword is heard, for all or for one; may be repeated. By "
+        "default the run's own. Higher for fewer false accepts, lower for fewer misses.",
+    ),
+]
+Smoothing = Annotated[
+    int, typer.Option(min=20, max=1000, help="Probabilities are averaged over so long; longer hears less of clicks.")
+]
+Cooldown = Annotated[
+    int, typer.Option(min=0, max=60_000, help="After a detection there is none for so long, as an application needs.")
+]
+Raw = Annotated[
+    int | None,
+    typer.Option(min=1000, max=1_000_000, metavar="HZ", help="Stdin is 16-bit samples of one channel, no WAV file."),
+]
+
+
+def stream(
+    run: Detector = None,
+    recording: Recording = None,
+    threshold: Thresholds = None,
+    smoothing_ms: Smoothing = SMOOTHING_MS,
+    cooldown_ms: Cooldown = COOLDOWN_MS,
+    raw: Raw = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="When the keywords are said, as JSON: what is missed then?")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --labels: draw the trade-off, as PNG, SVG or PDF.")
+    ] = None,
+    target_fa: Annotated[
+        float | None,
+        typer.Option(callback=options.number, help="Choose the threshold for so many false accepts an hour."),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(metavar="RECORDING", help="For --target-fa: the stream to choose on; else one is made."),
+    ] = None,
+    validation_labels: Annotated[Path | None, typer.Option(metavar="FILE", help="The labels of --validation.")] = None,
+    make: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.wav", help="Make a labelled stream, of RUN's data unless --data is given."),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="For --make: whose clips, and whose noise.")] = Split.VALIDATION,
+    data: Annotated[str | None, typer.Option(metavar="SOURCE", help="For made streams, as for `kws train`.")] = None,
+    speakers: options.Speakers = None,
+    words: Annotated[
+        str | None, typer.Option(metavar="WORD,...", help="For --make: the keywords. By default those of RUN.")
+    ] = None,
+    others: Annotated[
+        Others | None,
+        typer.Option(help="For --make: other words that the task drew, or all; for --target-fa always all."),
+    ] = None,
+    keywords: Annotated[bool, typer.Option(help="For --make: whether keywords are said.")] = True,
+    speech: Annotated[
+        float, typer.Option(help="For made streams: the share of time that clips take, as where it is used.")
+    ] = 0.5,
+    noisy: Annotated[float, typer.Option(help="For made streams: the share of clips that have noise.")] = 0.5,
+    snr: Annotated[
+        str, typer.Option(metavar="DB,DB", help="For made streams: between which speech is louder than noise.")
+    ] = "5,20",
+    minutes: Annotated[
+        float | None, typer.Option(help="For made streams: how long at most. By default all clips.")
+    ] = None,
+    whole_noise: Annotated[
+        bool, typer.Option("--whole-noise", help="For made streams: noise recordings follow, whole.")
+    ] = False,
+    trust_code: options.TrustCode = None,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="Print each detection as a line of JSON, as it comes.")
+    ] = False,
+) -> None:
+    """Detect words in a long recording, or in what a pipe brings.
+
+    Prints time, word and probability of each detection as it comes. With --labels it says instead how many words were
+    missed and how many false accepts there were an hour, at the thresholds and over all of them. --target-fa first
+    chooses a threshold on a validation stream, then says what the recording makes of it. --make writes a stream of a
+    split's clips, noise and silence, with its labels beside it.
+
+    Example: kws stream last long.wav --labels long.json --plot det.png
+    """
+    from kws.cli import streaming
+
+    mixture = None
+    if make is not None or (target_fa is not None and validation is None):
+        mixture = _mixture(
+            split=(split if make is not None else Split.VALIDATION).value,
+            others=(others or (Others.DRAWN if make is not None else Others.ALL)).value,
+            keywords=keywords,
+            speech=speech,
+            noisy=noisy,
+            snr=snr,
+            minutes=minutes,
+            whole_noise=whole_noise,
+        )
+    if make is not None:
+        if recording is not None:
+            raise RecipeError(f"--make writes a stream and hears none; leave {recording!r} out, or --make")
+        assert mixture is not None
+        hearing = None if run is None else streaming.hearing(run, db, trust_code, smoothing_ms, cooldown_ms)
+        _make(make, hearing, data, speakers, words, mixture, json=json)
+        return
+    if run is None or recording is None:
+        raise RecipeError("name a run and a recording, as in `kws stream last long.wav`; --make makes a recording")
+    _require_together(labels, plot, target_fa, threshold, validation, validation_labels)
+    hearing = streaming.hearing(run, db, trust_code, smoothing_ms, cooldown_ms)
+    thresholds, where_from = streaming.thresholds_of(hearing.detector, threshold or [])
+    known = None if labels is None else streaming.read_labels(labels, hearing)
+    choice = None
+    if target_fa is not None:
+        choice = _choose(target_fa, hearing, (validation, validation_labels), (recording, known),
+                         (data, speakers, words, mixture))  # fmt: skip
+        assert choice.point.threshold is not None
+        thresholds, where_from = dict.fromkeys(thresholds, choice.point.threshold), choice.sentence
+    about: dict[str, Any] = {
+        "schema": SCHEMA,
+        "run": hearing.detector.card.run,
+        "recording": recording,
+        "thresholds": thresholds,
+        "thresholds_from": where_from,
+        "smoothing_ms": smoothing_ms,
+        "cooldown_ms": cooldown_ms,
+        "chosen": None if choice is None else choice.record(),
+    }
+    if known is None:
+        _detect(hearing, recording, raw, thresholds, about, json=json, json_lines=json_lines)
+    else:
+        _judge(hearing, recording, raw, thresholds, known, about, plot, json=json)
+
+
+def _mixture(*, snr: str, **given: Any) -> Mixture:
+    from kws.speech.made_streams import Mixture
+
+    try:
+        low, high = map(float, snr.split(","))
+    except ValueError:
+        raise RecipeError(f"`snr` (={snr}) must be two numbers of decibels, the lower first, as in 5,20") from None
+    return Mixture(snr_db=(low, high), **given)
+
+
+def _require_together(
+    labels: Path | None,
+    plot: Path | None,
+    target: float | None,
+    threshold: list[str] | None,
+    validation: str | None,
+    validation_labels: Path | None,
+) -> None:
+    """Raise RecipeError for options that need, or exclude, one another."""
+    if plot is not None and labels is None:
+        raise RecipeError(f"--plot (={plot}) draws misses against false accepts, which --labels FILE tells apart")
+    if (validation is None) != (validation_labels is None):
+        raise RecipeError("--validation and --validation-labels go together; give both, or neither to have one made")
+    if validation is not None and target is None:
+        raise RecipeError(f"--validation (={validation}) is what --target-fa chooses a threshold on; give that, too")
+    if target is not None and threshold:
+        raise RecipeError(f"--target-fa (={target:g}) chooses the threshold; leave --threshold out")
+    if target is not None and not target > 0:
+        raise RecipeError(f"`target-fa` (={target:g}) must be more than 0: no stream shows that there is never one")
+
+
+def _make(
+    path: Path,
+    hearing: Hearing | None,
+    data: str | None,
+    speakers: str | None,
+    words: str | None,
+    mixture: Mixture,
+    *,
+    json: bool,
+) -> None:
+    from kws.cli import stream_making
+    from kws.terminal import console, screens_stream
+
+    stream = stream_making.made_stream(hearing, data, speakers, words, mixture)
+    labels = stream_making.made(stream, path)
+    about = {name: value for name, value in labels["made_from"].items() if name != "items"}
+    if json:
+        windows = len(labels["detection_windows"])
+        console.print_json(
+            {"schema": SCHEMA, "stream": str(path), "labels": str(path.with_suffix(".json")), "windows": windows}
+            | {"seconds": labels["length_sec"]}
+            | about
+        )
+    else:
+        screens_stream.print_made(str(path), labels)
+
+
+def _choose(target: float, hearing: Hearing, validation: tuple[Any, Any], test: tuple[Any, Any], make: Any) -> Any:
+    """The threshold, from a validation stream alone (see kws.cli.stream_making)."""
+    from kws.cli import stream_making, streaming
+
+    path, path_of_labels = validation
+    if path is None:
+        return stream_making.chosen(target, hearing, stream_making.made_stream(hearing, *make), None)
+    if path == streaming.STDIN:
+        raise RecipeError("--validation is heard before the recording; give a file, not stdin")
+    labels = streaming.read_labels(path_of_labels, hearing)
+    stream_making.require_apart(test[0], path, test[1], labels)
+    return stream_making.chosen(target, hearing, streaming.recording(path), labels)
+
+
+def _detect(
+    hearing: Hearing,
+    recording: str,
+    raw: int | None,
+    thresholds: dict[str, float],
+    about: dict[str, Any],
+    *,
+    json: bool,
+    json_lines: bool,
+) -> None:
+    """Show detections as they come; as one JSON object, at the end."""
+    import json as json_text
+
+    from kws.cli import streaming
+    from kws.terminal import console, screens_stream
+
+    found = streaming.recording(recording, raw)
+    console.say(about["thresholds_from"] + ": " + screens_stream.listed(thresholds))
+    kept = []
+    for each in hearing.listen(found.pieces, thresholds):
+        if json:
+            kept.append(streaming.detection_record(each))
+        elif json_lines:
+            typer.echo(json_text.dumps(streaming.detection_record(each)))
+        else:
+            typer.echo(screens_stream.detection_line(each))
+    if json:
+        console.print_json(about | {"detections": kept})
+
+
+def _judge(
+    hearing: Hearing,
+    recording: str,
+    raw: int | None,
+    thresholds: dict[str, float],
+    labels: StreamLabels,
+    about: dict[str, Any],
+    plot: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Show what is missed and falsely accepted."""
+    from kws.cli import streaming
+    from kws.terminal import console, screens_stream
+
+    stream = streaming.recording(recording, raw)
+    if stream.seconds is not None and recording != streaming.STDIN:
+        labels.require_of(stream.name, stream.seconds, stream.rate_hz)
+
+    def checked(seconds: float) -> StreamLabels:
+        labels.require_of(stream.name, seconds, stream.rate_hz)
+        return labels
+
+    found = streaming.measured(hearing, streaming.tracked(stream), checked, thresholds)
+    title = f"{streaming.name_of(hearing.detector)} on {recording}: {console.duration(found.seconds)}"
+    if plot is not None:
+        from kws.reports import drawing, stream_figure
+
+        made = stream_figure.figure(found.curves, found.points, title, drawing.SCREEN)
+        drawing.save(made, plot)
+        console.say(f"wrote {console.visible(str(plot))}")
+    if json:
+        made_from = {name: value for name, value in labels.made_from.items() if name != "items"}
+        more = {"labels": labels.path, "made_from": made_from, "seconds": found.seconds, "hours": found.hours}
+        console.print_json(about | more | found.record())
+        return
+    screens_stream.print_points(found.points, about=title, where_from=about["thresholds_from"])
+    screens_stream.print_trade_off(found.curves)
+    screens_stream.print_notes(found.hours)
+    if labels.is_test:
+        console.say("note: a threshold that is chosen by this table was chosen on test clips; --target-fa chooses one "
+                    "on validation clips")  # fmt: skip

@@ -1,0 +1,223 @@
+"""What `kws stream` and `kws mine` do with a detector and a recording; the commands only take options and show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kws.errors import RecipeError, RegistryError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kws.inference.detections import Detection
+    from kws.inference.detector import Detector
+    from kws.inference.stream_labels import StreamLabels
+    from kws.inference.sweeping import Reached
+    from kws.registry.runs import Run
+    from kws.reports.streams import DetCurve, Point
+    from kws.speech.long import LongRecording
+
+STDIN = "-"
+_ONNX = ".onnx"
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """A detector, the run that it is from if the registry has it, and how it is to detect."""
+
+    detector: Detector
+    run: Run | None
+    smoothing_ms: int
+    cooldown_ms: int
+
+    def listen(
+        self, pieces: Iterable[np.ndarray], thresholds: Mapping[str, float], reached: Reached | None = None
+    ) -> Iterator[Detection]:
+        """Detections as they come; hops that may count at other thresholds are kept in `reached`."""
+        from kws.inference.detections import Detecting, Smoothing
+
+        words = self.detector.words
+        smoothing = Smoothing(len(words), self.smoothing_ms)
+        detecting = Detecting(words, thresholds, cooldown_ms=self.cooldown_ms)
+        for probabilities in self.detector.scores(pieces):
+            averages = smoothing.push(probabilities)
+            if reached is not None:
+                reached.push(averages)
+            yield from detecting.push(averages)
+
+
+def hearing(run: str, db: Any, trust_code: str | None, smoothing_ms: int, cooldown_ms: int) -> Hearing:
+    """The detector of a run, or in an exported file. Raises RegistryError, DataError."""
+    from kws.inference.detector import Detector
+
+    if run.lower().endswith(_ONNX):
+        import importlib  # so that nothing of PyTorch is asked for
+
+        model = importlib.import_module("kws.inference.onnx_model").OnnxModel(Path(run))
+        return Hearing(Detector(model), None, smoothing_ms, cooldown_ms)
+    from kws.api.loading import network_model
+    from kws.registry.reader import RegistryReader
+
+    use_one_thread()
+    with RegistryReader(db) as registry:
+        found = registry.run(run)
+        model = network_model(registry, found, trust_code)
+    if not model.card.keywords:
+        raise RegistryError(f"run {found.id} has no keywords, only {', '.join(model.card.words)}")
+    return Hearing(Detector(model), found, smoothing_ms, cooldown_ms)
+
+
+def use_one_thread() -> None:
+    """Let PyTorch use one thread: products of a stream are small, and threads that wait for each other are slower."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def recording(name: str, raw_rate_hz: int | None = None) -> LongRecording:
+    """A recording by its path, or `-` for stdin. Raises ClipError, and RecipeError for --raw with a file."""
+    from kws.speech import long
+
+    if name == STDIN:
+        return long.from_pipe(sys.stdin.buffer, raw_rate_hz)
+    if raw_rate_hz is not None:
+        raise RecipeError(
+            f"--raw (={raw_rate_hz}) says how samples on stdin are to be read, as in `kws stream RUN - --raw "
+            f"{raw_rate_hz} < {name}`"
+        )
+    return long.from_file(Path(name))
+
+
+def thresholds_of(detector: Detector, given: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Each keyword's threshold, from --threshold and else the run's, and where they are from. Raises RecipeError."""
+    card = detector.card
+    found = detector.thresholds()
+    if not given:
+        own = f"thresholds of {name_of(detector)}: each keyword's misses 5 % of its validation clips"
+        missing = f"{name_of(detector)} has no answers on validation clips to choose thresholds by, so they are 0.5"
+        return found, own if card.thresholds else missing
+    for text in given:
+        word, separator, value = text.rpartition("=")
+        words = [word] if separator else list(found)
+        if separator and word not in found:
+            raise RecipeError(f"`threshold` (={text}) is of {word!r}, none of the keywords {', '.join(found)}")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not 0 <= number <= 1:
+            raise RecipeError(f"`threshold` (={text}) must be a probability from 0 to 1, or WORD=PROBABILITY")
+        found |= dict.fromkeys(words, number)
+    return found, "thresholds as given with --threshold" + (
+        "" if any("=" not in text for text in given) else f"; those of other keywords are of {name_of(detector)}"
+    )
+
+
+def name_of(detector: Detector) -> str:
+    """What a detector is called in sentences."""
+    return f"run {detector.card.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a labelled stream says: detections and the windows they hear, the working points, and the trade-off."""
+
+    seconds: float
+    detections: list[Detection]
+    hears: list[int | None]
+    points: list[Point]
+    curves: list[DetCurve]
+
+    @property
+    def hours(self) -> float:
+        """The time that it rests on."""
+        return self.seconds / 3600
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "points": [point.record() for point in self.points],
+            "curves": [curve.record() for curve in self.curves],
+            "detections": [
+                detection_record(each) | {"window": place}
+                for each, place in zip(self.detections, self.hears, strict=True)
+            ],
+        }
+
+
+def detection_record(found: Detection) -> dict[str, Any]:
+    """A detection as JSON."""
+    return {"seconds": found.seconds, "word": found.word, "probability": found.probability}
+
+
+def measured(
+    hearing: Hearing,
+    pieces: Iterable[np.ndarray],
+    labels: Callable[[float], StreamLabels],
+    thresholds: Mapping[str, float],
+) -> Measured:
+    """Listen to a stream, and compare with its labels, which are asked for when its length in seconds is known."""
+    from kws.inference import matching, sweeping
+    from kws.reports.streams import DetCurve, FalseAccepts, Point
+    from kws.speech.decode import SAMPLE_RATE_HZ
+
+    samples = 0
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal samples
+        for piece in pieces:
+            samples += len(piece)
+            yield piece
+
+    keywords = hearing.detector.keywords
+    reached = sweeping.Reached(hearing.detector.words, keywords)
+    detections = list(hearing.listen(counted(), thresholds, reached))
+    seconds = samples / SAMPLE_RATE_HZ
+    windows = labels(seconds).windows
+    tallies, hears = matching.tallies(detections, windows, keywords)
+    common = next(iter(set(thresholds.values()))) if len(set(thresholds.values())) == 1 else None
+    points = [
+        Point(
+            word=tally.word,
+            threshold=common if tally.word is None else thresholds[tally.word],
+            said=tally.said,
+            misses=tally.misses,
+            false_accepts=FalseAccepts(len(tally.false_accepts), seconds / 3600),
+        )
+        for tally in tallies
+        if tally.word is not None or len(keywords) > 1
+    ]
+    curves = [
+        DetCurve(hours=seconds / 3600, **vars(curve))
+        for curve in sweeping.curves(reached, windows, cooldown_ms=hearing.cooldown_ms)
+    ]
+    return Measured(seconds=seconds, detections=detections, hears=hears, points=points, curves=curves)
+
+
+def read_labels(path: Path, hearing: Hearing) -> StreamLabels:
+    """The labels of a stream that a run may be measured on.
+
+    Raises DataError for what is not understood, and RegistryError for a test stream before the run's test.
+    """
+    from kws.inference.stream_labels import read_labels
+
+    labels = read_labels(path, hearing.detector.keywords)
+    if labels.is_test and hearing.run is not None and hearing.run.awaits_test:
+        raise RegistryError(
+            f"{path} is of clips of a test split, and run {hearing.run.id} is not tested yet; `kws test "
+            f"{hearing.run.id}` does it, once"
+        )
+    return labels
+
+
+def tracked(found: LongRecording) -> Iterator[np.ndarray]:
+    """A recording's pieces, with progress."""
+    from kws.terminal import console
+
+    total = 0 if found.seconds is None else max(round(found.seconds / 10), 1)
+    yield from console.track(found.pieces, total=total, what=f"Listening to {console.visible(found.name)}",
+                             unit="pieces of 10 s")  # fmt: skip

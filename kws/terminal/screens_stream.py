@@ -1,0 +1,106 @@
+"""Prints what a labelled stream says of a detector: where it works, and its trade-off, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from kws.terminal.console import duration, out, percent, visible
+from kws.terminal.screens import table_of
+
+if TYPE_CHECKING:
+    from kws.inference.detections import Detection
+    from kws.reports.streams import DetCurve, FalseAccepts, Point
+
+ALL = "all keywords"
+
+
+def detection_line(found: Detection) -> str:
+    """When which word was heard, and how probable it is."""
+    return f"{found.seconds:9.2f} s  {visible(found.word)}  {found.probability:.4f}"
+
+
+def print_points(points: Sequence[Point], *, about: str, where_from: str) -> None:
+    """Print misses and false accepts of each keyword, and of all together, at the thresholds that are used."""
+    console = out()
+    for line in (about, where_from):
+        console.print(visible(line), soft_wrap=not console.is_terminal)
+    table = table_of("keyword", "threshold", "said", "missed", "misses", "false accepts", "an hour", "shown: at most")
+    for point in points:
+        alarms = point.false_accepts
+        table.add_row(
+            Text(ALL if point.word is None else visible(point.word)),
+            "-" if point.threshold is None else _threshold(point.threshold),
+            f"{point.said:,}",
+            f"{point.misses:,}",
+            _misses(point),
+            f"{alarms.events:,}",
+            _rate(alarms),
+            f"{alarms.at_most:.2f}/h",
+        )
+    console.print(table)
+
+
+def print_trade_off(curves: Sequence[DetCurve]) -> None:
+    """Print, for some rates of false accepts, the lowest threshold with no more, and what is missed there."""
+    console = out()
+    columns = "keyword", "false accepts/h, at most", "threshold", "false accepts", "an hour", "misses"
+    table = table_of(*columns, title="Trade-off (DET)")
+    for curve in curves:
+        name = ALL if curve.word is None else visible(curve.word)
+        for level, point in curve.levels():
+            alarms = point.false_accepts
+            seen = f"{alarms.events:,}", _rate(alarms), _misses(point)
+            table.add_row(Text(name), f"{level:g}", _threshold(point.threshold or 0.0), *seen)
+            name = ""
+    console.print(table)
+
+
+def print_notes(hours: float) -> None:
+    """Print what counts as what, and which intervals these are."""
+    console = out()
+    for line in (
+        "A word is heard if it is detected in its window or up to 1 s after; what hears nothing is a false accept, and "
+        "those within 1 s of one another are one: of each keyword alone in its line, of any in the last.",
+        f"Intervals are 95 %: Wilson's for misses, Garwood's for false accepts an hour, over {hours:.3f} h. Shown is "
+        "the bound that these hours prove, 95 %, one-sided; with no event it is 3 / hours.",
+    ):
+        console.print(line, soft_wrap=not console.is_terminal)
+
+
+def _threshold(value: float) -> str:
+    return f"{value:.4f}" if value < 0.999 else f"{value:.6f}"
+
+
+def _misses(point: Point) -> str:
+    if not point.said:
+        return "-"
+    interval = point.miss_interval
+    return f"{percent(point.misses / point.said)} ({100 * interval.low:.2f} to {100 * interval.high:.2f})"
+
+
+def _rate(alarms: FalseAccepts) -> str:
+    interval = alarms.interval
+    return f"{alarms.per_hour:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+def listed(thresholds: Mapping[str, float]) -> str:
+    """Each keyword's threshold."""
+    return ", ".join(f"{visible(word)} {_threshold(value)}" for word, value in thresholds.items())
+
+
+def print_made(path: str, labels: Mapping[str, Any]) -> None:
+    """Print what a made stream holds."""
+    console, about = out(), labels["made_from"]
+    noise = ", ".join(about["noise"]) or "none"
+    heard = "which nothing is trained on" if about["noise_held_out"] else "which a run with --noise may have heard"
+    for line in (
+        f"{path}: {duration(labels['length_sec'])} of {about['clips']:,} clips of the {about['split']} split of "
+        f"{about['data']}, {len(labels['detection_windows']):,} of keywords; labels in "
+        f"{path.removesuffix('.wav')}.json",
+        f"noise: {noise}" + (f", {about['noise_seconds']:.0f} s, {heard}" if about["noise"] else ""),
+        f"fingerprint {about['fingerprint'][:12]}",
+    ):
+        console.print(visible(line), soft_wrap=not console.is_terminal)
