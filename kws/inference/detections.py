@@ -45,6 +45,8 @@ class Smoothing:
 
     def push(self, probabilities: Floats) -> Floats:
         """The averages (H, K) at the next H hops."""
+        if not len(probabilities):  # a piece too short for a hop
+            return probabilities
         known = np.concatenate([self._last, probabilities])
         self._last = known[len(known) - (self._hops - 1) :]
         return np.lib.stride_tricks.sliding_window_view(known, self._hops, axis=0).mean(axis=-1, dtype=np.float32)

@@ -63,11 +63,10 @@ class Mixture:
     minutes: float | None = None  # at least, unless the clips end before
 
     def __post_init__(self) -> None:
-        for name, least in (("speech", 0.0), ("noisy", -1.0)):
-            value = getattr(self, name)
-            if not least < value <= 1:
-                more = "more than 0 and" if name == "speech" else "0 or more and"
-                raise RecipeError(f"`{name}` (={value:g}) is a share; it must be {more} at most 1")
+        if not 0 < self.speech <= 1:
+            raise RecipeError(f"`speech` (={self.speech:g}) is a share; it must be more than 0 and at most 1")
+        if not 0 <= self.noisy <= 1:
+            raise RecipeError(f"`noisy` (={self.noisy:g}) is a share; it must be from 0 to 1")
         if not -100 <= self.snr_db[0] <= self.snr_db[1] <= 100:
             low, high = self.snr_db
             raise RecipeError(f"`snr` (={low:g},{high:g}) must be two numbers of decibels, the lower first, as in 5,20")
