@@ -8,6 +8,7 @@ from benchmarks import (
     augmenting,
     comparing,
     coverage,
+    detectors,
     growth,
     networks,
     preparation,
@@ -39,6 +40,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "scheduling": scheduling.measure,
     "writers": writing.measure,
     "coverage": coverage.measure,
+    "detectors": detectors.measure,
 }
 _APART = {
     "networks": {"networks", "augment", "targets"},
@@ -46,5 +48,6 @@ _APART = {
     "scheduling": {"scheduling"},
     "writers": {"writers"},
     "coverage": {"coverage"},
+    "detectors": {"detectors"},
 }
 TABLES = {"latest": GROUPS.keys() - set().union(*_APART.values()), **_APART}  # by file in benchmarks/results

@@ -31,6 +31,7 @@ _NAMES = (
         "predict",
         "export",
         "stream",
+        "listen",
         "mine",
         "compare",
         "plot",
