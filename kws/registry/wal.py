@@ -26,9 +26,11 @@ try:
 except ImportError:  # pragma: no cover - Windows, where SQLite's locks cannot be queried
     fcntl = None  # type: ignore[assignment]
 
-_HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
+_HEADER, _FRAME, _NUMBER = struct.Struct(">8I"), struct.Struct(">6I"), struct.Struct("=I")
 _MAGIC = (0x377F0682, 0x377F0683)
 _COUNTER, _PAGE_SIZE = 24, 16  # offsets of the change counter and of the page size in the file's header
+_LOG_SALTS, _INDEX_SALTS = 16, 32  # offsets of what differs each time the log is begun anew, in it and in the -shm
+_INDEX_CHECKPOINTED = 96  # offset in the -shm of the number of pages that were checkpointed
 _SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
 _ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that uses the log
 _LOOKS = 3
@@ -83,19 +85,16 @@ def _user(file: Path) -> tuple[str, bool]:
     """Who has the log open, and whether with this file; ("", False) for nobody, or if the system cannot tell."""
     if fcntl is None or sys.platform not in _FLOCK:
         return "", False
-    seen: set[int] = set()
     who = ""
-    for _ in range(_LOOKS):  # so that a process that exits between two checks does not count as alive
+    for _ in range(_LOOKS):  # so that a process that closes both between two checks does not count as having one
         alive = _locked_by(Path(f"{file}-shm"), *_ALIVE)
         if alive is None:
             return "", False
         who = f"process {alive}" if alive > 0 else "another process"
         if _locked_by(file, *_SHARED) is not None:
-            break
-        if alive in seen:
-            return who, False
-        seen.add(alive)
-    return who, True
+            return who, True
+        time.sleep(_PAUSE_SECONDS)
+    return who, False
 
 
 def _locked_by(path: Path, start: int, length: int) -> int | None:
@@ -131,12 +130,29 @@ def _is_foreign(file: Path, log: Path) -> bool:
         latest = {page: place for commit in found.commits for page, place in commit.items()}
         if all(is_in_file(*each) for each in latest.items()):
             return False  # a checkpoint has written all of the log
+        end = _HEADER.size + _checkpointed(file, of_log) * (_FRAME.size + found.page_size)
+        written = [each for each in latest.items() if each[1] < end]
+        if written and all(is_in_file(*each) for each in written):
+            return False  # a reader kept the checkpoint from the rest, and from all pages that are in it once more
         if counters := [_number(of_log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
             # Each commit that changes the first page either increments its change counter or leaves it.
             here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
             if not min(counters) - 1 <= here <= max(counters):
                 return True
         return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not _has_begun(found, is_in_file)
+
+
+def _checkpointed(file: Path, log: int) -> int:
+    """How many of the log's pages SQLite has gone through in checkpoints, as its index of the log says; 0 if unknown.
+
+    It writes of each page the last image alone: one that follows later in the log is left for the next checkpoint.
+    """
+    try:
+        with _opened(Path(f"{file}-shm")) as index:
+            salts, (number,) = _read(index, 8, _INDEX_SALTS), _NUMBER.unpack(_read(index, 4, _INDEX_CHECKPOINTED))
+    except (OSError, struct.error):  # missing, or just being made
+        return 0
+    return number if salts == _read(log, 8, _LOG_SALTS) else 0
 
 
 def _has_begun(log: _Log, is_in_file: Callable[[int, int], bool]) -> bool:

@@ -217,6 +217,63 @@ def test_where_another_process_still_has_the_file_before_nobody_mixes_its_log_wi
         trainer.join()
 
 
+def trains_on_behind_a_reader(db: Path, ready, done) -> None:
+    """A checkpoint writes no page that was written again after the reader began: here none of the first ones."""
+    registry = Registry(db)
+    run_id = start(registry, make_recipe(seed=8))
+    registry.record(run_id, make_epochs(1)[0])
+    with closing(sqlite3.connect(db, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM trainings").fetchall()
+        registry.annotate(run_id, "x" * 10_000)
+        with closing(sqlite3.connect(db)) as connection:
+            _, commits, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        assert commits > written > 0
+        ready.set()
+        done.wait(30)
+    os._exit(0)
+
+
+def test_a_checkpoint_that_a_reader_cut_off_is_one_of_this_log_while_others_train_and_after_they_are_killed(db):
+    make_registry(db, [make_recipe(seed=0)])
+    ready, done, told = fork.Event(), fork.Event(), fork.SimpleQueue()
+    trainer = fork.Process(target=trains_on_behind_a_reader, args=(db, ready, done))
+    trainer.start()
+    try:
+        assert ready.wait(30)
+        shift(db, 1.0)  # the checkpoint took a while
+        in_a_child(tries_to_open, db, told)
+        assert told.get() == ""
+    finally:
+        done.set()
+        trainer.join()
+    assert seeds(db) == [0, 8]
+
+
+def test_a_file_that_was_written_over_while_another_process_has_it_open_is_not_mixed_with_its_log(db, tmp_path):
+    make_registry(db, [make_recipe(seed=0)])
+    make_registry(tmp_path / "other.db", [make_recipe(seed=5)])
+    ready, done, told = fork.Event(), fork.Event(), fork.SimpleQueue()
+    trainer = fork.Process(target=trains_on_behind_a_reader, args=(db, ready, done))
+    trainer.start()
+    try:
+        assert ready.wait(30)
+        db.write_bytes((tmp_path / "other.db").read_bytes())
+        shift(db, 1.0)
+        in_a_child(tries_to_open, db, told)
+        assert f"process {trainer.pid} still has the registry open that was at {db} before" in told.get()
+    finally:
+        done.set()
+        trainer.join()
+
+
+def test_a_process_that_closes_its_registry_between_two_looks_is_not_one_that_has_another_file(db, monkeypatch):
+    make_registry(db, [make_recipe(seed=0)])
+    looks = iter([4711, None, 4711, None, None])  # at the log and at the file in turns: it opened it once more
+    monkeypatch.setattr(wal, "_locked_by", lambda *_: next(looks))
+    assert wal._user(db) == ("", False)
+
+
 def test_a_process_that_has_the_file_before_open_itself_does_not_mix_it_either(registry, db):
     start(registry)
     make_registry(db.with_name("other.db"), [make_recipe(seed=5)])
