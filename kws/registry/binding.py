@@ -115,11 +115,13 @@ class Binding:
             now, same = _look(file), file.is_current()
             number, anchored = self._look_in(file)
             sound = number >= self.seen and (number >= 0 or anchored)
+            cut_off = self.half_written and patience.is_over(now)  # a checkpoint that nobody goes on with
             if same and sound and not thoroughly and (number >= 0 or self.anchor):
                 self.looked, self.seen = now, number
                 return False
-            # Write the log into the open file, but never into a file that has lost records it already had.
-            if sound or not same:
+            # Write the log into the open file, but never into a file that has lost records it already had. If it is
+            # half-written, no record can be found, so that all who record in it wait here: one must finish it.
+            if sound or not same or (cut_off and _is_whole(file)):
                 written = file.write_log()
                 now = _look(file)
                 if (number := self._look_in(file)[0]) == len(self.beats) - 1 and _look(file) == now:
@@ -152,6 +154,15 @@ class Binding:
 def _is_half_written(error: Exception) -> bool:
     """Whether SQLite found the file malformed without its log, which is how a partial checkpoint leaves it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+def _is_whole(file: File) -> bool:
+    """Whether the file at the path is a sound database together with the log; part of another file is not."""
+    try:
+        with closing(_opened(file, "mode=rw")) as other:  # the open connection may remember pages from before
+            return other.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error:
+        return False
 
 
 def _opened(file: File, mode: str = _WITHOUT_LOG) -> sqlite3.Connection:

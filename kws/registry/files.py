@@ -112,7 +112,8 @@ class File(sqlite3.Connection):
         if not self.fixed and own and stamp(log) == own:
             with suppress(OSError, sqlite3.Error):
                 if written_over:
-                    shutil.copy2(log, f"{log}.old")
+                    if log.stat().st_size:  # else another process that gives the file up has just moved it
+                        shutil.copy2(log, f"{log}.old")
                     os.truncate(log, 0)  # so that closing does not write it into the file
                 elif has_its_name and not self.is_as_it_was():
                     self._close_without_writing()

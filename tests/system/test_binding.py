@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -213,6 +214,18 @@ def test_where_another_file_was_written_over_it_the_log_is_dropped_though_it_is_
     assert not Path(f"{place}-wal").exists()
 
 
+def test_where_several_give_a_file_up_the_log_that_the_first_one_kept_stays(place, other):
+    registry, log = Registry(place), Path(f"{place}-wal")
+    run_id = start(registry, make_recipe(seed=7))
+    registry.record(run_id, make_epochs(1)[0])
+    is_written_over(place, other)
+    log.with_name(f"{log.name}.old").write_bytes(log.read_bytes())
+    os.truncate(log, 0)  # as far as the first one has come
+    registry.abandon()
+    assert Path(f"{log}.old").stat().st_size
+    assert place.read_bytes() == other.read_bytes()
+
+
 def test_a_file_that_is_removed_while_it_is_closed_is_not_made_anew(place, monkeypatch):
     registry = Registry(place)
     registry.annotate(registry.runs()[0].id, "x")
@@ -338,6 +351,56 @@ def test_a_reader_that_keeps_the_log_from_being_written_delays_no_end(place, mon
         registry.record(run_id, make_epochs(1)[0])
         registry.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
     assert seeds(place) == [0, 7]
+
+
+def leave_half_written(db: Path) -> sqlite3.Connection:
+    """Let a checkpoint end before the file's last page, which was written again after the returned reader began."""
+    reader = sqlite3.connect(db, isolation_level=None)
+    with closing(sqlite3.connect(db, isolation_level=None)) as writer:
+        writer.executescript("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(20000))")
+        reader.executescript("BEGIN; SELECT * FROM large")
+        reader.execute("SELECT * FROM large").fetchone()
+        writer.execute("UPDATE large SET x = randomblob(20000)")
+        _, commits, written = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        assert commits > written > 0
+    alone = sqlite3.connect(f"{db.as_uri()}?mode=ro&immutable=1", uri=True)
+    with closing(alone), pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        alone.execute("SELECT * FROM large")
+    return reader
+
+
+@pytest.mark.parametrize("act", [records, finishes], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("reads_on", [False, True])
+def test_a_checkpoint_that_a_reader_cut_off_is_finished_by_a_process_that_records(place, act, reads_on, monkeypatch):
+    """Nobody finds their run in the file then: if all waited for another process to finish it, they would for ever."""
+    monkeypatch.setattr(binding, "_LONGEST_SECONDS", 2.0)
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7, epochs=3))
+        for epoch in make_epochs(2):
+            registry.record(run_id, epoch)
+        with closing(leave_half_written(place)) as reader:
+            if not reads_on:
+                reader.execute("ROLLBACK")
+            act(registry, run_id)
+        assert len(registry.epochs(run_id)) == (3 if act is records else 2)
+    assert sql(place, "PRAGMA integrity_check") == [("ok",)]
+    assert seeds(place) == [0, 7]
+
+
+def test_the_log_is_not_written_into_the_part_of_another_file_that_was_written_over_it(place, other, monkeypatch):
+    monkeypatch.setattr(binding, "_LONGEST_SECONDS", 0.5)
+    part = other.read_bytes()[: other.stat().st_size // 2]
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        registry.record(run_id, make_epochs(1)[0])
+        with place.open("r+b") as file:
+            file.truncate(0)
+            file.write(part)
+        with pytest.raises(ReplacedError, match="was replaced by another file"):
+            registry.record(run_id, make_epochs(2)[1])
+        assert place.read_bytes() == part
+        registry.abandon()
+    assert place.read_bytes() == part
 
 
 def test_between_two_runs_a_process_takes_up_the_file_that_is_there_now(place, other):
