@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kws.errors import DataError
+from kws.reports.stream_figure import best_of
 from kws.reports.streams import DetCurve, FalseAccepts, Point, require_enough, threshold_for
 
 
@@ -86,3 +87,14 @@ def test_levels_are_the_lowest_thresholds_with_no_more_false_accepts():
 def test_a_word_that_was_not_said_has_no_rate_of_misses():
     point = Point(word="yes", threshold=0.5, said=0, misses=0, false_accepts=FalseAccepts(1, 1.0))
     assert point.record()["miss_rate"] is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
+def test_a_line_is_drawn_through_what_no_other_threshold_beats(points):
+    events, missed = best_of([at for at, _ in points], [misses for _, misses in points])
+    for at in range(7):
+        reachable = [misses for accepts, misses in points if accepts <= at]
+        drawn = missed[events <= at]
+        assert (min(reachable) if reachable else None) == (int(drawn[-1]) if len(drawn) else None)
+    assert (np.diff(missed) < 0).all()
+    assert (np.diff(events) > 0).all()
