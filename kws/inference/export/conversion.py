@@ -4,7 +4,7 @@ Decisions:
 - PyTorch's exporter that traces is used, not the newer one that compiles: a trace takes a second where the other takes
   ten to fifty, and keeps a GRU as one operator where the other writes 101 frames one after the other.
 - What a trace leaves behind is removed: constants become initializers, copies and documentation go, and values are
-  named by their operator and their place, so that the same network is written as the same bytes.
+  named by their module and operator, so that the same network is written as the same bytes.
 - A trace keeps what a network does with one batch of clips. One that decides by its input, as one of a user's own may,
   is found out by the check on real clips; here it must only agree on clips of noise in a batch of another size.
 """
@@ -99,7 +99,7 @@ def _cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
         kept.CopyFrom(node)
         kept.ClearField("doc_string")
         kept.ClearField("metadata_props")
-        kept.name = f"{node.op_type}_{place}"
+        kept.name = node.name.strip("/").replace("/", ".")  # its module and operator, as in blocks.0.conv1.Conv
         kept.input[:] = [names.get(name, "") for name in node.input]
         for number, output in enumerate(node.output):
             names[output] = f"{kept.name}_{number}" if number else kept.name
