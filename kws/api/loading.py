@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kws.errors import DataError
-from kws.events import VALIDATION
+from kws.events import TRAIN, VALIDATION
 from kws.inference.card import ModelCard
 
 if TYPE_CHECKING:
@@ -50,14 +50,19 @@ def model_card(registry: RegistryReader, run: Run) -> ModelCard:
     import numpy as np
 
     from kws.inference import calibration
+    from kws.speech import licences
 
     data = registry.card(run.data_fingerprint)
+    manifest = registry.manifest(data.fingerprint, TRAIN)
+    licence = licences.of(data.source, manifest.paths if manifest else ())
     card = ModelCard(
         words=data.classes,
         run=run.id,
         commit=run.environment.git_commit,
         data=data.source,
         fingerprint=data.fingerprint,
+        licence=licence.name if licence else None,
+        attribution=licence.attribution if licence else None,
     )
     found = registry.evaluation(run.id, data.fingerprint, VALIDATION)
     if found is None or not found.logits:

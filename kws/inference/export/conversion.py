@@ -82,10 +82,10 @@ def _cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
 
     made = Graph()
     names = {FEATURES: FEATURES}
-    used = {name for node in model.graph.node for name in node.input}
+    use = {name: (node, place) for node in reversed(model.graph.node) for place, name in enumerate(node.input)}
     for tensor in model.graph.initializer:
-        if tensor.name in used:
-            names[tensor.name] = made.constant(tensor.name.replace("onnx::", ""), numpy_helper.to_array(tensor))
+        if tensor.name in use:
+            names[tensor.name] = made.constant(_name(tensor.name, *use[tensor.name]), numpy_helper.to_array(tensor))
     last = model.graph.output[0].name
     for place, node in enumerate(model.graph.node):
         if node.op_type == "Identity" and node.output[0] != last:
@@ -99,10 +99,10 @@ def _cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
         kept.CopyFrom(node)
         kept.ClearField("doc_string")
         kept.ClearField("metadata_props")
-        kept.name = node.name.strip("/").replace("/", ".")  # its module and operator, as in blocks.0.conv1.Conv
+        kept.name = _dotted(node.name)
         kept.input[:] = [names.get(name, "") for name in node.input]
         for number, output in enumerate(node.output):
-            names[output] = f"{kept.name}_{number}" if number else kept.name
+            names[output] = f"{kept.name}:{number}" if number else kept.name
         if node.output[0] == last:
             names[last] = LOGITS
         kept.output[:] = [names[output] if output else "" for output in node.output]
@@ -110,6 +110,20 @@ def _cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
     made.input(FEATURES, ["batch", FRAMES, BANDS])
     made.output(LOGITS, ["batch", model.graph.output[0].type.tensor_type.shape.dim[1].dim_value])
     return made.model()
+
+
+def _dotted(name: str) -> str:
+    """A node's module and operator, as in blocks.0.conv1.Conv."""
+    parts = name.strip("/").split("/")  # of modules in a list, a trace has both the list and the list with a number
+    return ".".join(
+        part for part, next_one in zip(parts, [*parts[1:], ""], strict=True) if not next_one.startswith(f"{part}.")
+    )
+
+
+def _name(name: str, node: onnx.NodeProto, place: int) -> str:
+    """What a constant is called: as in PyTorch, or after the first operator that takes it where a trace made it."""
+    kinds = {1: "weight", 2: "bias"} if node.op_type in ("Conv", "Gemm") else {}
+    return f"{_dotted(node.name)}.{kinds.get(place, place)}" if name.startswith("onnx::") else name
 
 
 def _answers(model: onnx.ModelProto, features: np.ndarray) -> np.ndarray:
