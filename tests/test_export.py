@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 from exported import CARD, MEAN, STD, network_model, tones
+from ledger import make_recipe
 from recordings import noise, tone
 from torch import nn
 
 onnx = pytest.importorskip("onnx", reason='onnx is not installed; pip install "kws[onnx]" brings it')
 ort = pytest.importorskip("onnxruntime", reason='onnxruntime is not installed; pip install "kws[onnx]" brings it')
 
-from kws.errors import ModelError  # noqa: E402
+from kws.errors import ClipError, DataError, ModelError  # noqa: E402
 from kws.inference.export import checking, conversion, exporting, forms, front_end, quantization  # noqa: E402
+from kws.inference.export import clips as clip_source  # noqa: E402
 from kws.inference.export.checking import Agreement  # noqa: E402
 from kws.inference.export.forms import Form  # noqa: E402
 from kws.inference.export.graph import OPSET, Graph, to_bytes  # noqa: E402
@@ -350,3 +352,26 @@ def test_sizes_and_times_of_all_forms_are_measured(export):
         assert 0 < each.network_size < each.size
         assert each.milliseconds > 0
     assert checking.NEAR == 1e-4
+
+
+def test_clips_that_cannot_be_read_are_told_or_left_out(tmp_path):
+    made = tones(tmp_path / "tones")
+    (tmp_path / "tones" / "yes" / "test0001_nohash_0.wav").write_bytes(b"no sound")
+    recipe = make_recipe(data=str(tmp_path / "tones"))
+    with pytest.raises(ClipError, match="test0001"):
+        list(clip_source.of(recipe, CARD.words, CARD.run).batches())
+    left = clip_source.of(recipe, CARD.words, CARD.run, skip_unreadable=True)
+    assert len(left.test) == len(made.test) - 1
+    assert len(left.labels()) == sum(map(len, left.batches()))
+
+
+def test_other_data_than_a_runs_is_told_by_its_test_clips(tmp_path):
+    made = [
+        tones(tmp_path / name, **more).test_fingerprint() for name, more in (("a", {}), ("b", {}), ("c", {"test": 3}))
+    ]
+    assert made[0] == made[1] != made[2]
+    recipe = make_recipe(data=str(tmp_path / "a"))
+    with pytest.raises(DataError, match="tells apart"):
+        clip_source.of(recipe, ("yes", "no"), CARD.run)
+    with pytest.raises(DataError, match="--data"):
+        clip_source.of(make_recipe(data=str(tmp_path / "nowhere")), CARD.words, CARD.run)

@@ -32,6 +32,7 @@ def export(
     ] = None,
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
+    skip_unreadable: options.SkipUnreadable = False,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -74,7 +75,7 @@ def export(
         require_writable(out)
     file = OnnxModel(check) if check else None
     recipe = found.recipe if data is None else options.recipe_on(found.recipe, data, speakers)
-    there = clips.of(recipe, model.card.words, found.id, track=console.track)
+    there = clips.of(recipe, model.card.words, found.id, skip_unreadable=skip_unreadable, track=console.track)
     export = Export(model, there)
     form = Form(int8=int8, streaming=streaming)
     if file:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kws.errors import DataError
+from kws.errors import ClipError, DataError
 from kws.events import TEST, TRAIN
 from kws.speech.decode import SAMPLES, read_recording
 from kws.speech.listing import list_source
@@ -51,9 +51,12 @@ class Clips:
 
     def batches(self, track: Track = untracked) -> Iterator[Floats]:
         """The test clips (B, S), batch after batch."""
-        starts = range(0, len(self.test), BATCH)
-        for start in track(starts, total=len(starts), what="Comparing test clips", unit="batches"):
-            yield read(self.test[start : start + BATCH])
+        batch: list[Clip] = []
+        for number, clip in enumerate(track(self.test, total=len(self.test), what="Comparing test clips"), start=1):
+            batch.append(clip)
+            if len(batch) == BATCH or number == len(self.test):
+                yield read(batch)
+                batch = []
 
     def windows(self) -> Iterator[Floats]:
         """Windows (B, S) of the test clips' stream, as many as make up for what the split has fewer than 1,000."""
@@ -85,14 +88,19 @@ class Clips:
         return digest.hexdigest()
 
 
-def of(recipe: Recipe, words: Sequence[str], run: str, track: Track = untracked) -> Clips:
-    """The clips of a recipe's data. Raises DataError where they are not there, or have other classes than `words`."""
+def of(
+    recipe: Recipe, words: Sequence[str], run: str, *, skip_unreadable: bool = False, track: Track = untracked
+) -> Clips:
+    """The clips of a recipe's data, all of them or those that can be read.
+
+    Raises DataError where they are not there, or have other classes than `words`.
+    """
     if not is_here(recipe.data):
         raise DataError(
             f"the data of run {run} is not at {recipe.data}, and an export is checked on its test clips; "
             "name their folder with --data"
         )
-    listing = list_source(recipe.data, recipe.task, recipe.speakers, track=track)
+    listing = list_source(recipe.data, recipe.task, recipe.speakers, skip_unreadable=skip_unreadable, track=track)
     if listing.source.is_arrays:
         raise DataError(f"{recipe.data} holds arrays, and an export is checked on recordings; name them with --data")
     if tuple(listing.classes) != tuple(words):
@@ -100,10 +108,19 @@ def of(recipe: Recipe, words: Sequence[str], run: str, track: Track = untracked)
             f"run {run} tells apart {', '.join(words)}, but {recipe.data} has {', '.join(listing.classes)}; "
             "name the run's own data with --data"
         )
-    by_split = {split: [clip for clip in listing.clips if clip.split == split] for split in (TEST, TRAIN)}
+    used = [clip for clip in listing.clips if not skip_unreadable or _can_be_read(clip)]
+    by_split = {split: [clip for clip in used if clip.split == split] for split in (TEST, TRAIN)}
     if not by_split[TEST]:
         raise DataError(f"{recipe.data} has no clips in its test split, on which an export is checked; name other data")
     return Clips(listing.source.name, by_split[TEST], by_split[TRAIN])
+
+
+def _can_be_read(clip: Clip) -> bool:
+    try:
+        read([clip])
+    except ClipError:
+        return False
+    return True
 
 
 def read(clips: Sequence[Clip]) -> Floats:
