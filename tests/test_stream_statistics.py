@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kws.errors import DataError
-from kws.reports.stream_figure import best_of
 from kws.reports.streams import DetCurve, FalseAccepts, Point, require_enough, threshold_for
 
 
@@ -89,12 +88,20 @@ def test_a_word_that_was_not_said_has_no_rate_of_misses():
     assert point.record()["miss_rate"] is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
-def test_a_line_is_drawn_through_what_no_other_threshold_beats(points):
-    events, missed = best_of([at for at, _ in points], [misses for _, misses in points])
-    for at in range(7):
-        reachable = [misses for accepts, misses in points if accepts <= at]
-        drawn = missed[events <= at]
-        assert (min(reachable) if reachable else None) == (int(drawn[-1]) if len(drawn) else None)
-    assert (np.diff(missed) < 0).all()
-    assert (np.diff(events) > 0).all()
+def test_a_figure_has_a_line_and_a_band_for_each_word_that_was_said():
+    from kws.reports import stream_figure
+    from kws.reports.drawing import SCREEN
+
+    found = curve(9, 4, 6, 4, 0)  # misses 0 to 4
+    assert stream_figure.fewest_misses(found) == [(0, 4), (4, 1), (9, 0)]
+    unsaid = DetCurve(word="no", thresholds=(0.5,), said=0, misses=(0,), false_accepts=(3,), hours=10.0)
+    points = [found.point(1)]
+    (axes,) = stream_figure.figure([found, unsaid], points, "a stream", SCREEN).axes
+    line, marker, bound = axes.get_lines()
+    assert line.get_xdata().tolist() == pytest.approx([0.04, 0.4, 0.9])  # no event stands left of all
+    assert line.get_ydata().tolist() == [4, 1, 0]
+    assert (marker.get_xdata()[0], marker.get_ydata()[0]) == (0.4, 1)
+    assert bound.get_xdata()[0] == pytest.approx(0.3, abs=0.001)
+    assert len(axes.collections) == 1
+    (empty,) = stream_figure.figure([unsaid], [], "a stream", SCREEN).axes
+    assert not empty.get_lines()

@@ -2,9 +2,8 @@
 
 Decisions:
 - False accepts are on a logarithmic axis. None has no place on it: such points stand at its left end, under "0".
-- A line is the fewest misses with at most so many false accepts.
-- A band is Wilson's interval of the misses. The cross of a keyword is where it works: at the thresholds of the run, or
-  those that were given or chosen.
+- A curve has the fewest misses with no more false accepts, over all thresholds. Its band is Wilson's interval of them.
+- A keyword's marker is where it works: at the thresholds of the run, or those that were given or chosen.
 - To the left of the dotted line, a rate is lower than what no false accept at all would prove in so many hours.
 """
 
@@ -22,7 +21,6 @@ from kws.reports.statistics import over_clips
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from kws.reports.streams import DetCurve, Point
 
@@ -57,31 +55,30 @@ def _marker(number: int, style: Style) -> dict[str, Any]:
 
 def _draw(axes: Axes, curve: DetCurve, point: Point | None, number: int, style: Style) -> float:
     """One curve; returns the misses that must be on the axis."""
-    events, missed = best_of(curve.false_accepts, curve.misses)
-    at = np.maximum(events, _NONE) / curve.hours
-    ends = [over_clips(int(each), curve.said) for each in missed]
+    corners = fewest_misses(curve)
+    at = np.array([max(events, _NONE) / curve.hours for events, _ in corners])
+    misses = np.array([100 * missed / curve.said for _, missed in corners])
+    ends = [over_clips(missed, curve.said) for _, missed in corners]
     line = look(number)
-    axes.plot(at, 100 * missed / curve.said, **line, linewidth=1.6 * style.line, drawstyle="steps-post")
-    low, high = [100 * end.low for end in ends], [100 * end.high for end in ends]
+    axes.plot(at, misses, **line, linewidth=1.6 * style.line, drawstyle="steps-post")
+    low, high = ([100 * getattr(end, side) for end in ends] for side in ("low", "high"))
     axes.fill_between(at, low, high, color=line["color"], alpha=0.15, linewidth=0, step="post")
-    first = missed[0] / curve.said
+    most = float(misses.max()) / 100
     if point is None:
-        return float(first)
+        return most
     x = max(point.false_accepts.events, _NONE) / point.false_accepts.hours
     rate = point.misses / point.said if point.said else 0.0
     axes.plot([x], [100 * rate], color=line["color"], linestyle="none", **_marker(number, style), zorder=3)
-    return float(max(first, rate))
+    return max(most, rate)
 
 
-def best_of(false_accepts: Sequence[int], misses: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The fewest misses with at most so many false accepts, where they fall: what no other threshold beats.
-
-    With a low threshold a detection's cooldown hides words, so that both rise; nobody would choose such a one.
-    """
-    order = np.lexsort((misses, false_accepts))
-    events, missed = np.array(false_accepts)[order], np.minimum.accumulate(np.array(misses)[order])
-    falls = np.concatenate([[True], missed[1:] < missed[:-1]])
-    return events[falls], missed[falls]
+def fewest_misses(curve: DetCurve) -> list[tuple[int, int]]:
+    """The corners of a curve: false accepts, rising, and the fewest misses with no more than these, falling."""
+    found: list[tuple[int, int]] = []
+    for events, missed in sorted(zip(curve.false_accepts, curve.misses, strict=True)):
+        if not found or missed < found[-1][1]:
+            found = [each for each in found if each[0] != events] + [(events, missed)]
+    return found
 
 
 def _scale(axes: Axes, hours: float, highest: float) -> None:
