@@ -5,18 +5,21 @@ Decisions:
 - A stream is heard through the same window of one second, which moves on by a hop of 20 ms. Each frame of features is
   computed once, from the samples around it, and there is no padding but digital silence before the stream's beginning.
   A frame is complete 12.5 ms after its centre; a hop of 320 samples completes two frames.
+- A stream's network has its batch normalisations folded into its convolutions (see kws.inference.folding).
 - Probabilities are the softmax of logits divided by the card's temperature.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from kws.inference.card import HOP_MS, ModelCard
+from kws.inference.folding import folded
 from kws.speech.decode import SAMPLE_RATE_HZ
 from kws.speech.features import log_mel, mel_filters
 from kws.speech.front_end import FRONT_END
@@ -56,6 +59,11 @@ class NetworkModel:
         """A stream's probabilities, from its beginning."""
         return NetworkStream(self)
 
+    @cached_property
+    def folded(self) -> nn.Module:
+        """The network as streams use it."""
+        return folded(self.network, torch.randn(2, FRAMES, FRONT_END.bands, generator=torch.Generator()))
+
     def _logits(self, features: Tensor) -> Tensor:
         return self.network((features - self.mean) / self.std)
 
@@ -68,8 +76,9 @@ class NetworkStream:
 
     def __init__(self, model: NetworkModel) -> None:
         self._model = model
+        self._network = model.folded
         self._samples = torch.zeros(TAIL_SAMPLES)  # and those that are no whole hop yet
-        silent = math.log(FRONT_END.offset)
+        silent = (math.log(FRONT_END.offset) - model.mean) / model.std
         self._features = torch.full((FRAMES - HOP_FRAMES, FRONT_END.bands), silent)
         self._window = torch.hann_window(FRONT_END.window)
         self._filters = mel_filters()
@@ -89,12 +98,13 @@ class NetworkStream:
             known = torch.cat([self._features, self._frames(piece)])
             self._features = known[len(known) - (FRAMES - HOP_FRAMES) :].clone()
             windows = known.unfold(0, FRAMES, HOP_FRAMES).transpose(1, 2).contiguous()  # (H, T, M)
-            parts.append(self._model._softmax(self._model._logits(windows)))
+            parts.append(self._model._softmax(self._network(windows)))
         return torch.cat(parts).numpy()
 
     def _frames(self, samples: Tensor) -> Tensor:
-        """The frames (2 H, M) of H hops with the tail before them."""
+        """The frames (2 H, M), normalised, of H hops with the tail before them."""
         frames = samples.unfold(0, FRONT_END.window, FRONT_END.hop)[: (len(samples) - TAIL_SAMPLES) // FRONT_END.hop]
         spectrum = torch.fft.rfft(frames * self._window, n=FRONT_END.transform)
         power = torch.view_as_real(spectrum).square().sum(-1)
-        return (power @ self._filters).add_(FRONT_END.offset).log_()
+        features = (power @ self._filters).add_(FRONT_END.offset).log_()
+        return features.sub_(self._model.mean).div_(self._model.std)
