@@ -23,6 +23,7 @@ DIGEST_BYTES = 32
 ALL = "all"  # the three splits together, for data that was not made to be split
 DRAWN_BY_NAMES = "names"  # "other" is the clips whose names have the smallest SHA-256
 NOT_DRAWN = "none"  # arrays hold their classes as they are
+LEFT_OUT = "left out"  # all clips are of words that `leave_out` names, and of no other
 OTHER, UNKNOWN, SILENCE = "other", "unknown", "silence"  # classes that are no keywords
 NO_WORDS = ("_unknown_", "_silence_")  # folders of what is no keyword, as other tools call them
 NOISE = "_background_noise_"  # the folder of the recordings that silence is cut from

@@ -14,6 +14,7 @@ from kws.recipe import NETWORK, OPTIMIZER, current_name, names
 from kws.registry.runs import Run
 from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
+from kws.reports.unheard import MISS_RATE
 
 
 class Format(StrEnum):
@@ -81,6 +82,15 @@ def compare(
             help="The validation accuracy that metrics ending in -to-reach wait for.",
         ),
     ] = TARGET,
+    misses: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.5,
+            callback=options.number,
+            help="The share of a keyword's validation clips that its threshold misses, for unheard-accepts.",
+        ),
+    ] = MISS_RATE,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test which cells can be told from the best.")] = True,
     leaderboard: Annotated[
         bool,
@@ -139,7 +149,7 @@ def compare(
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
         for name in (rows, columns):
             _require_known(name, chosen)
-        shown = metrics.metric(metric.value, target=target)
+        shown = metrics.metric(metric.value, target=target, misses=misses)
         of = scope.Scope(runs=tuple(chosen))
         if leaderboard:
             found = leaderboards(registry, chosen, metric=shown, test=test or check is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +13,13 @@ from kws.cli import options
 from kws.errors import DataError, RegistryError
 from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
 from kws.registry.runs import Run
+from kws.reports.unheard import MISS_RATE
 
 if TYPE_CHECKING:
     from kws.recipe import Recipe
     from kws.registry.store import Registry
     from kws.reports.front_ends import Lowest
+    from kws.reports.unheard import Unheard
     from kws.speech.dataset import Dataset
     from kws.speech.dataset import Split as Clips
 
@@ -48,6 +51,15 @@ def evaluate(
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
+    misses: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.5,
+            callback=options.number,
+            help="The share of a keyword's validation clips that its threshold misses, for words never heard.",
+        ),
+    ] = MISS_RATE,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -59,6 +71,9 @@ def evaluate(
     confident errors; and how many of the clips it was trained on. Without --data the run's own data is used: from the
     registry where its answers on that split are recorded, which needs neither weights nor clips, and else anew. With
     --data the network is always evaluated anew. The result is kept in the registry, if that can be written.
+
+    Of a run that left out words (--leave-out), it says how many of their clips in that split are taken for a keyword,
+    at thresholds that miss a given share of each keyword's validation clips.
 
     Example: kws eval last --split validation
     """
@@ -82,6 +97,7 @@ def evaluate(
             train = answers.manifests.get(TRAIN)
         known = coverage.trained_on(own, card, split.value, train, answers.manifests)
         whole = coverage.of(card, split.value, has_manifests=bool(answers.manifests), trained_on=known)
+        never = None if data else _unheard(registry, found, split.value, misses, skip_unreadable, trust_code)
         judged = max(registry.recipes_judged(card.split_fingerprints[part]) for part in coverage.parts_of(split.value))
     if card.fingerprint != own.fingerprint:
         console.say(f"note: this is other data than run {found.id}'s own ({found.data_source})")
@@ -94,11 +110,13 @@ def evaluate(
     if json:
         record = json_output.evaluation_record(found, card, evaluation, report)
         record |= json_output.scores_record(scores, names, most=_MOST) | json_output.coverage_record(whole)
+        record |= json_output.unheard_record(never)
         about = {"stored": answers.stored, "recipes_judged": judged, "front_end_doubt": answers.doubt}
         console.print_json(record | about)
     else:
         screens_evaluation.print_evaluation(found, card, evaluation, report, whole)
         screens_evaluation.print_scores(scores, names, most=_MOST)
+        screens_evaluation.print_unheard(never)
     console.say(screens_evaluation.judged_line(judged))
 
 
@@ -125,6 +143,37 @@ def _recorded(registry: Registry, run: Run, split: str, skip_unreadable: bool, t
     console.say(f"from the answers recorded at {at}; --data {console.visible(run.recipe.data)} evaluates anew")
     manifests = {part: known for part in SPLITS if (known := registry.manifest(card.fingerprint, part))}
     return _Answers(evaluation=evaluation, card=card, manifests=manifests, stored=True)
+
+
+def _unheard(
+    registry: Registry, run: Run, split: str, misses: float, skip_unreadable: bool, trust_code: str | None
+) -> Unheard | None:
+    """What a run makes of words that it never heard, in a split of its own data; None where it has heard all.
+
+    Answers that the registry lacks are made and recorded; where that cannot be, it says why, and there are none.
+    """
+    from kws.registry.trust import admit
+    from kws.reports import unheard
+    from kws.terminal import console
+    from kws.training import runner
+
+    if not run.recipe.leave_out or split == ALL:
+        return None
+    if found := unheard.of(registry, run, split, misses):
+        return found
+    try:
+        blob = registry.weights(run.id)
+        admit(registry, run, trust_code)
+        if registry.is_writable():
+            loaded = runner.load(run.recipe, skip_unreadable, track=console.track)
+            answer = functools.partial(runner.evaluate, run.recipe, blob, classes=len(loaded.card.classes))
+            runner.test_unheard(registry, run.id, loaded, answer, test=not run.awaits_test)
+            return unheard.of(registry, run, split, misses)
+        why = f"{registry.path} cannot be written"
+    except (DataError, RegistryError) as error:
+        why = str(error)
+    console.say(f"note: answers on words never heard are not recorded and cannot be made ({why})")
+    return None
 
 
 def _there_is(registry: Registry, run: Run, card: DataCard) -> str:

@@ -12,9 +12,11 @@ import typer
 
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
-from kws.recipe import at_least, cores, parse
+from kws.recipe import at_least, cores, every_option, parse
 from kws.recipe.presets import for_networks, presets
 from kws.sweeps import plan as planning
+
+PAIRS = "pairs"
 
 
 @recipe_options.taking_recipe(recipe_options.SEVERAL, without=("seed", recipe_options.PRESET))
@@ -67,7 +69,7 @@ def sweep(
     """Train every combination, and go on where it stopped.
 
     A recipe's option takes one value or several with a comma between them, "no,yes" for one that is on or off; one
-    whose value has commas itself may be repeated.
+    whose value has commas itself may be repeated. --leave-out pairs leaves out each two of the other words in turn.
 
     Runs that the registry has are skipped, those that were cut off go on from their checkpoints, the rest is trained.
     Stop it at any moment and type it again: it ends with the same runs.
@@ -81,6 +83,8 @@ def sweep(
     typed = recipe_options.typed(given, settings, several_networks=True)
     if engine == "ray" and typed.get("device") != "cuda":
         typed["device"] = "cpu"
+    if typed.get("leave_out") == [PAIRS]:
+        typed["leave_out"] = _pairs(typed)
     chosen_presets, usual = ([{}], 1) if preset is None else planning.of_presets(preset)
     here = _here(typed, jobs, on_cluster=engine == "ray")
     plans = [_axes(typed, str(usual) if seeds is None else seeds, each, here) for each in chosen_presets]
@@ -99,6 +103,18 @@ def sweep(
         sweeping.rehearse(plans, jobs or executors.fitting(here), None if new else db, retry=retry, json=json)
     else:
         sweeping.run(plans, chosen, db, new=new, retry=retry, fail_fast=fail_fast, json=json)
+
+
+def _pairs(typed: Mapping[str, Any]) -> list[str]:
+    """Pairs of the other words that the data has, each word in one. Raises DataError for too few."""
+    from kws.speech import unheard
+
+    data = typed.get("data")
+    if isinstance(data, list) and len(data) > 1:
+        raise RecipeError("--leave-out pairs is for one data set; give one --data, or name the words")
+    words = parse("words", typed["words"][0]) if typed.get("words") else every_option()["words"].default
+    place = options.chosen_data(data[0] if data else None)
+    return [",".join(group) for group in unheard.groups(unheard.other_words(place, words))]
 
 
 def _here(typed: dict[str, Any], jobs: int | None, *, on_cluster: bool) -> dict[str, list[Any]]:

@@ -17,6 +17,7 @@ from kws.reports.statistics import Interval, over_clips
 if TYPE_CHECKING:
     from kws.reports.coverage import Coverage
     from kws.reports.scores import Detection, Scores
+    from kws.reports.unheard import Unheard
 
 SCHEMA = 2
 _COMPARED = (
@@ -174,6 +175,28 @@ def scores_record(scores: Scores | None, names: Sequence[str], most: int) -> dic
             }
             for wrong in scores.most_confident_errors(most)
         ],
+    }
+
+
+def unheard_record(unheard: Unheard | None) -> dict[str, Any]:
+    """What `kws eval --json` says about words never heard in training; None where a run has heard all."""
+    if unheard is None:
+        return {"unheard": None}
+    return {
+        "unheard": {
+            "split": unheard.split,
+            "data_fingerprint": unheard.card.fingerprint,
+            "miss_rate": unheard.miss_rate,
+            "thresholds": dict(unheard.thresholds),
+            "clips": len(unheard.accepted),
+            "accepted": int(unheard.accepted.sum()),
+            "rate": unheard.rate,
+            "rate_interval": _ends(unheard.interval()),
+            "words": {
+                word: {"clips": clips, "accepted": accepted, "taken_for": taken}
+                for word, (accepted, clips, taken) in unheard.of_words().items()
+            },
+        }
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kws.registry.runs import Curve, Run
+from kws.reports import unheard
 from kws.reports.classes import ClassReport
 from kws.reports.predictions import Predictions
 
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from kws.events import DataCard
+    from kws.registry.reader import RegistryReader
+
     Floats = NDArray[np.float64]
     Clusters = NDArray[np.int64]
 
 
+UNHEARD = "unheard-accepts"
 TARGET = 0.9  # validation accuracy that a metric waits for by default
 
 
@@ -46,6 +51,7 @@ class Metric:
     exact: bool = False
     censored: bool = False
     target: float | None = None  # the validation accuracy that a censored metric waits for
+    clips_of: Callable[[RegistryReader, Run], DataCard | None] | None = None  # whose clips, where not those of its test
     of_time: bool = False  # whether it depends on the machine, so that runs of different machines cannot be compared
 
     def bare(self, value: float) -> str:
@@ -58,8 +64,14 @@ class Metric:
         return f"{self.bare(value)} {unit}".rstrip()
 
 
-def metric(name: str, *, target: float = TARGET) -> Metric:
-    """The metric with that name; `target` is the validation accuracy that those of TO_REACH wait for."""
+def metric(name: str, *, target: float = TARGET, misses: float = unheard.MISS_RATE) -> Metric:
+    """The metric with that name.
+
+    `target` is the validation accuracy that those of TO_REACH wait for, and `misses` the share of a keyword's
+    validation clips that its threshold misses, at which UNHEARD is taken.
+    """
+    if name == UNHEARD:
+        return _unheard_accepts(misses)
     if name not in TO_REACH:
         return METRICS[name]
     called, spent = TO_REACH[name]
@@ -143,6 +155,32 @@ def _until(answers: Predictions, run: Run, target: float, spent: Spent) -> float
     return float("inf") if place is None else float(costs[place])
 
 
+def _unheard_accepts(misses: float) -> Metric:
+    """The share of clips of words never heard in training that are taken for a keyword."""
+
+    def accepted(answers: Predictions, run: Run) -> Floats | None:
+        found = unheard.of(answers.registry, run, miss_rate=misses)
+        return None if found is None else found.accepted.astype(float)
+
+    def of(answers: Predictions, run: Run) -> float | None:
+        found = accepted(answers, run)
+        return None if found is None else float(found.mean())
+
+    def influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
+        found = accepted(answers, run)
+        return None if found is None else _of_mean(found, clusters)
+
+    return Metric(
+        name=UNHEARD,
+        title=f"Clips of words never heard in training that are taken for a keyword at {100 * misses:g} % misses",
+        of=of,
+        influences=influences,
+        clips_of=unheard.card_of,
+        more_is_better=False,
+        percent=True,
+    )
+
+
 Spent = Callable[[Curve], Sequence[float] | None]
 TO_REACH: dict[str, tuple[str, Spent]] = {  # what is counted, and how much of it was spent after each epoch
     "epochs-to-reach": ("epochs", lambda curve: range(1, len(curve.validation_accuracies) + 1)),
@@ -211,4 +249,4 @@ METRICS = {
         ),
     )
 }
-NAMES = (*METRICS, *TO_REACH)
+NAMES = (*METRICS, UNHEARD, *TO_REACH)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kws.reports.estimates import Sample
     from kws.reports.reference import Paper
 
+_NUMBERS = dict(enumerate(("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")))
 _NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their number
 
 
@@ -51,6 +52,8 @@ class Table:
     runs: tuple[Run, ...]
     samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # the data of each cell
     paper: Paper | None = None  # what the report says about it, if requested
+    left_out: tuple[str, ...] = ()  # words that no run here heard in training
+    others: int | None = None  # other words that all runs heard, where some are left out; None if not known
     beside: Mapping[str, Beside] = field(default_factory=dict)  # of a leaderboard's rows; empty for any other table
 
     @property
@@ -89,11 +92,30 @@ def _what(table: Table) -> str:
     if table.conditions.get("precision", Recipe.precision) != Recipe.precision:
         about.append(f"in {table.conditions['precision']}")
     clips = f"{table.test_clips:,} test clips of " if table.metric.of_test else ""
+    if table.metric.clips_of:
+        clips += f"{listed(table.left_out)} in "
     classes = classes_text(table.classes, (run.recipe for run in table.runs))
     return (
         f"{' '.join(about).removesuffix(',')}, on {clips}{table.data} "
-        f"({classes}; fingerprint {table.data_fingerprint[:12]})."
+        f"({classes}; fingerprint {table.data_fingerprint[:12]}){_of_other(table)}."
     )
+
+
+def _of_other(table: Table) -> str:
+    """What "other" is made of, where words are left out."""
+    if not table.left_out:
+        return ""
+    never = f"{listed(table.left_out)} never"
+    if table.others is None:
+        return f"; other: {never} heard in training"
+    words = f"{_NUMBERS.get(table.others, table.others)} word{'' if table.others == 1 else 's'}"
+    return f"; other: {words} heard in training, {never}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence has them: "go, stop and up"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _recipes(table: Table) -> list[str]:

@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kws.events import TEST
+from kws.events import OTHER, TEST, TRAIN, UNKNOWN, DataCard
 from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
@@ -106,7 +106,9 @@ def table_of(
     values = {place: found for place, found in values.items() if found}
     from kws.reports.estimates import told_from_best
 
-    card = answers.registry.card(runs[0].data_fingerprint)
+    card = own = answers.registry.card(runs[0].data_fingerprint)
+    if metric.clips_of and (first := _first(by_cell, values)):
+        card = metric.clips_of(answers.registry, first) or own
     clips, speakers = Clips.of(answers.registry, card)
     samples = {} if metric.censored else samples_of(answers, metric, by_cell, values, clips)
     means = {place: mean_of(found, metric) for place, found in values.items()}
@@ -144,7 +146,24 @@ def table_of(
         ),
         runs=tuple(used),
         samples=samples,
+        left_out=tuple(runs[0].recipe.leave_out or ()),
+        others=_others(answers.registry, own) if runs[0].recipe.leave_out else None,
     )
+
+
+def _others(registry: RegistryReader, card: DataCard) -> int | None:
+    """How many other words the training split of a data set has; None where its clips' names are not kept."""
+    manifest = registry.manifest(card.fingerprint, TRAIN)
+    if manifest is None:
+        return None
+    others = {label for label, name in enumerate(card.classes) if name in (OTHER, UNKNOWN)}
+    clips = zip(manifest.paths, card.labels[TRAIN], strict=True)
+    return len({path.split("/")[0] for path, label in clips if label in others})
+
+
+def _first(by_cell: Mapping[Place, Mapping[int, Run]], values: Mapping[Place, Mapping[int, float]]) -> Run | None:
+    """A run that has a value."""
+    return next((by_cell[place][seed] for place, found in values.items() for seed in found), None)
 
 
 def _optimism(recipes: int, differences: Iterable[Estimate]) -> float | None:

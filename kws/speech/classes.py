@@ -5,6 +5,7 @@ Decisions:
   "yes") are one word.
 - What is drawn from all other words is drawn by the clips' names alone (the smallest SHA-256 first), so every run, seed
   and machine has the same ones.
+- Words that are left out, and their inflections, are neither drawn nor otherwise used (see kws.speech.unheard).
 - A folder "_unknown_" or "_silence_" is that class ready made, and used whole, where a task has such a class.
 """
 
@@ -22,11 +23,14 @@ from kws.speech import silence as noise
 from kws.speech.folder import Clip, Folder
 from kws.speech.names import labels_of
 from kws.speech.splits import LISTS
+from kws.speech.unheard import kept_apart
 
 NOT_DRAWN = f"not drawn for {OTHER!r}"
 LEFT_OUT = "of words that the task leaves out"
+NEVER_HEARD = "of words that --leave-out keeps from training"
 OWN_TEST = "of its own test split, which --test-data replaces"
-BY_TASK = ("not drawn for ", LEFT_OUT, OWN_TEST)  # how reasons begin that are the task's, and no fault of the folder
+# How reasons begin that are the task's, and no fault of the folder.
+BY_TASK = ("not drawn for ", LEFT_OUT, OWN_TEST, NEVER_HEARD)
 _UNKNOWN_FOLDER, _SILENCE_FOLDER = NO_WORDS
 
 
@@ -42,9 +46,14 @@ class Assigned:
     not_used: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, classes: tuple[str, ...], clips: Sequence[Clip], *, not_used: int, because: str) -> Assigned:
-        """The clips in order; `because` is the reason for those that are not used."""
-        return cls(classes=classes, clips=in_order(clips), not_used={because: not_used} if not_used else {})
+    def of(
+        cls, classes: tuple[str, ...], clips: Sequence[Clip], *, not_used: int, because: str, never_heard: int = 0
+    ) -> Assigned:
+        """The clips in order; `because` is the reason for those that are not used, but for the `never_heard`."""
+        reasons = {because: not_used, NEVER_HEARD: never_heard}
+        return cls(
+            classes=classes, clips=in_order(clips), not_used={why: count for why, count in reasons.items() if count}
+        )
 
 
 def assign(
@@ -55,6 +64,7 @@ def assign(
     rest: str | None = None,
     silence: str | None = None,
     size: Callable[[int], int] = lambda _: 0,
+    leave_out: tuple[str, ...] = (),
 ) -> Assigned:
     """The words' clips and, as classes of those names if given, what is drawn from all other words, and silence.
 
@@ -70,6 +80,7 @@ def assign(
     used = [clip.labelled(labels[clip.word]) for clip in clips if clip.word in labels]
     counts = Counter(clip.split for clip in used)
     wanted = {split: size(counts[split]) for split in SPLITS}
+    clips, apart = kept_apart(clips, leave_out, words, place)
     others = [clip for clip in clips if clip.word not in labels]
     if silence:
         ready = [clip for clip in others if clip.word == _SILENCE_FOLDER]
@@ -82,7 +93,8 @@ def assign(
         ready = [clip for clip in others if rest == UNKNOWN and clip.word == _UNKNOWN_FOLDER]
         taken = ready or drawn(others, wanted)
         used += [clip.labelled(classes.index(rest)) for clip in taken]
-        return Assigned.of(classes, used, not_used=len(others) - len(taken), because=f"not drawn for {rest!r}")
+        left = {"not_used": len(others) - len(taken), "never_heard": len(apart)}
+        return Assigned.of(classes, used, because=f"not drawn for {rest!r}", **left)
     if len(classes) < 2:
         raise DataError(_alone(place, words[0]))
     return Assigned.of(classes, used, not_used=len(others), because=LEFT_OUT)

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 
 from kws.errors import DataError
-from kws.events import ALL, DRAWN_BY_NAMES, NOT_DRAWN, OTHER, SPLITS, DataCard, Manifest
+from kws.events import ALL, DRAWN_BY_NAMES, LEFT_OUT, NOT_DRAWN, OTHER, SPLITS, DataCard, Manifest
 from kws.recipe import Config
 from kws.speech import prepare
 from kws.speech.cache import published
 from kws.speech.folder import UNREADABLE
 from kws.speech.front_end import FRONT_END
-from kws.speech.listing import columns, features_folder, list_source
+from kws.speech.listing import columns, features_folder, left_out_by, list_source
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source, locate
 
@@ -60,13 +60,15 @@ class Split:
 class Dataset:
     """The splits by name, their card, and the names of clips that were left out as unreadable.
 
-    `elsewhere` counts the clips in the folder's lists whose words are not in the folder.
+    `elsewhere` counts the clips in the folder's lists whose words are not in the folder. `unheard` holds the clips of
+    the words that the task leaves out, in their splits; no split here has any of them.
     """
 
     card: DataCard
     splits: Mapping[str, Split]
     left_out: Sequence[str] = ()
     elsewhere: int = 0
+    unheard: Dataset | None = None
 
     def split(self, name: str) -> Split:
         """The split of that name; `all` is the three together."""
@@ -92,10 +94,30 @@ def load(
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
+    options = {"skip_unreadable": skip_unreadable, "track": track}
+    loaded = _load(data, task, speakers, found=found, **options)  # type: ignore[arg-type]
+    if not left_out_by(task):
+        return loaded
+    apart = _load(data, task, speakers, unheard=True, **options)  # type: ignore[arg-type]
+    card = replace(apart.card, draw=LEFT_OUT, source=f"{apart.card.source}: {', '.join(left_out_by(task))}")
+    return replace(loaded, unheard=replace(apart, card=card))
+
+
+def _load(
+    data: str,
+    task: Config,
+    speakers: str | None,
+    *,
+    skip_unreadable: bool,
+    track: Track,
+    found: Mapping[str, Any] | None = None,
+    unheard: bool = False,
+) -> Dataset:
+    """One data set: that of the task, or of the words that it leaves out."""
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
-    listing = list_source(data, task, speakers, skip_unreadable=skip_unreadable, track=track)
+    listing = list_source(data, task, speakers, skip_unreadable=skip_unreadable, track=track, unheard=unheard)
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):

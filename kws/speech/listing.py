@@ -17,15 +17,17 @@ from types import ModuleType
 from typing import Any
 
 from kws.errors import DataError
+from kws.events import OTHER, SILENCE, UNKNOWN
 from kws.recipe import TASK, Config, dashed
 from kws.speech import digests
 from kws.speech.cache import cache_folder
-from kws.speech.classes import Assigned
+from kws.speech.classes import Assigned, in_order
 from kws.speech.folder import Clip, Folder, read_folder
 from kws.speech.front_end import FRONT_END
 from kws.speech.progress import Track, untracked
 from kws.speech.silence import IN_NOISE
 from kws.speech.sources import Source, locate
+from kws.speech.unheard import clips_of
 
 _FORMAT = 2  # increase it when older cached features can no longer be read, or would come out different
 
@@ -54,13 +56,19 @@ def list_source(
     *,
     skip_unreadable: bool = False,
     track: Track = untracked,
+    unheard: bool = False,
 ) -> Listing:
     """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
-    `speakers` gives the speakers (see kws.speech.speakers). Raises DataError if the source cannot be used.
+    `speakers` gives the speakers (see kws.speech.speakers). With `unheard` it is that of the words that the task leaves
+    out (see kws.speech.unheard). Raises DataError if the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
+        if left_out_by(task):
+            raise DataError(
+                f"--leave-out needs recordings in folders named after their words, and {source.folder} holds arrays"
+            )
         if speakers is not None:
             raise DataError(
                 f"`speakers` (={speakers}) is about recordings, and {source.folder} holds arrays; leave it out"
@@ -68,7 +76,7 @@ def list_source(
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
     folder = read_folder(source.folder, speakers)
     require_listed(folder, source.folder)
-    found = assigned(folder, task, track=track)
+    found = _unheard(folder, task) if unheard else assigned(folder, task, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)
     key = _key_of_clips(found.classes, found.clips, held, skip_unreadable)
     return Listing(source, found.classes, found.clips, key, _unused(folder, found), folder.splits.elsewhere)
@@ -78,6 +86,21 @@ def assigned(folder: Folder, task: Config, *, track: Track = untracked) -> Assig
     """What a task makes of a folder. Raises DataError for what it lacks."""
     found: Assigned = _file_of(task).assign(folder, task, track)
     return found
+
+
+def left_out_by(task: Config) -> tuple[str, ...]:
+    """The words that a task keeps from training; none for a task that has no such option."""
+    words: tuple[str, ...] = getattr(task, "leave_out", ())
+    return words
+
+
+def _unheard(folder: Folder, task: Config) -> Assigned:
+    """All clips of the words that a task leaves out, each of the class that other words make."""
+    classes: tuple[str, ...] = _file_of(task).classes(task)
+    keywords = tuple(name for name in classes if name not in (OTHER, UNKNOWN, SILENCE))
+    label = next(label for label, name in enumerate(classes) if name in (OTHER, UNKNOWN))
+    clips = clips_of(folder.clips, left_out_by(task), keywords, folder.place)
+    return Assigned(classes=classes, clips=in_order([clip.labelled(label) for clip in clips]))
 
 
 def columns(task: Config, place: Path) -> tuple[str, ...]:

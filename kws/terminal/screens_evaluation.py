@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kws.reports.coverage import Coverage
     from kws.reports.scores import Scores
+    from kws.reports.unheard import Unheard
 
 _FALSE_ACCEPTS = 0.01
 _ALL_BUT_SURE = 0.9999
@@ -152,6 +153,23 @@ def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> N
         "Intervals are 95 %: Wilson's for shares of clips, over resampled clips for the others.",
         soft_wrap=not console.is_terminal,
     )
+
+
+def print_unheard(unheard: Unheard | None) -> None:
+    """Print how many clips of words never heard in training are taken for a keyword; nothing if `unheard` is None."""
+    if unheard is None:
+        return
+    console = out()
+    at = f"Words never heard in training, at {100 * unheard.miss_rate:g} % misses a keyword"
+    table = table_of("said", "taken for a keyword", "clips", "as", title=f"{at}, {unheard.split} split")
+    for word, (accepted, clips, taken) in unheard.of_words().items():
+        whole = over_clips(accepted, clips)
+        names = ", ".join(f"{visible(name)} {count:,}" for name, count in taken.items())
+        table.add_row(Text(visible(word)), _with(accepted / clips, whole), f"{clips:,}", Text(names))
+    table.add_row("all", _with(unheard.rate, unheard.interval()), f"{len(unheard.accepted):,}", "")
+    console.print(table)
+    thresholds = ", ".join(f"{visible(name)} {value:.3f}" for name, value in unheard.thresholds.items())
+    console.print(f"thresholds from the validation split: {thresholds}", soft_wrap=not console.is_terminal)
 
 
 def _with(value: float | None, interval: Interval | None, *, percents: bool = True) -> str:

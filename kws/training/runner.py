@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
-from kws.events import TEST, TRAIN, VALIDATION, EpochEnd
+from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
@@ -147,8 +148,30 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, repo
             f"{data} does not hold the clips that run {run.id} was trained beside, which it is tested on; "
             f"name their folder with --data, or try `kws eval {run.id} --data {data}`"
         )
-    evaluation = evaluate(run.recipe, blob, loaded.splits[TEST], TEST, classes=len(loaded.card.classes))
-    registry.keep_evaluation(run.id, evaluation, loaded.card)
+    answer = partial(evaluate, run.recipe, blob, classes=len(loaded.card.classes))
+    for split in (VALIDATION, TEST):  # the former for thresholds; a run of an older kws has none
+        registry.keep_evaluation(run.id, answer(loaded.splits[split], split), loaded.card)
+    if loaded.unheard:
+        test_unheard(registry, run.id, loaded, answer)
+
+
+def test_unheard(
+    registry: Registry,
+    run_id: str,
+    loaded: Dataset,
+    answer: Callable[[Split, str], Evaluation],
+    *,
+    test: bool = True,
+) -> None:
+    """Record a finished run's answers on the words that it never heard, but without `test` not those on test clips.
+
+    `answer` evaluates the run's network on clips, given what their split is called.
+    """
+    assert loaded.unheard
+    for name in SPLITS if test else (TRAIN, VALIDATION):
+        clips = loaded.unheard.splits[name].renormalised(loaded.unheard.card, loaded.card)
+        if len(clips):
+            registry.keep_evaluation(run_id, answer(clips, name), loaded.unheard.card)
 
 
 def evaluate(recipe: Recipe, blob: bytes, clips: Split, name: str, *, classes: int) -> Evaluation:
@@ -262,9 +285,7 @@ def execute(
     """
     from kws.training import checkpoints, loop, weights
 
-    train_split, validation_split, test_split = (
-        loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION, TEST)
-    )
+    train_split, validation_split = (loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION))
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
     outcome: Outcome | None = None
@@ -295,11 +316,17 @@ def execute(
         with suppress(ReplacedError):
             registry.beat(run_id)  # the test may take longer than SILENT_SECONDS
         is_tested = UNTESTED not in registry.by_id(run_id).tags
-        evaluation = loop.evaluate(state.model, test_split, TEST, recipe) if is_tested else None
+
+        def answer(clips: Split, name: str) -> Evaluation:
+            return loop.evaluate(state.model, clips.to(recipe.device), name, recipe)
+
+        evaluation = answer(loaded.splits[TEST], TEST) if is_tested else None
         outcome = evaluation, weights.to_bytes(state.model)
-        validation = loop.evaluate(state.model, validation_split, VALIDATION, recipe)
+        validation = answer(validation_split, VALIDATION)
         processor_seconds = registry.curve(run_id).all_processor_seconds
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1], validation=validation)
+        if loaded.unheard:
+            test_unheard(registry, run_id, loaded, answer, test=is_tested)
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
         kept = _keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)

@@ -271,6 +271,7 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
     others = {
         "channels": (8, 4),
         "words": ("up",),
+        "leave_out": ("go", "stop"),
         "other_words": "unknown",
         "precision": "bf16",
         "selection": "best",

@@ -43,6 +43,14 @@ class Config:
         NONE, "The class that clips of all other words make, or none.", choices=(NONE, "other", "unknown")
     )
     silence: bool = option(False, "A class of silence, cut from the noise recordings.")
+    leave_out: tuple[str, ...] = option(
+        (),
+        "Words that are never trained on; how many of their clips are taken for a keyword is a test of its own.",
+        read=named.read_left_out,
+        check=named.check_left_out,
+        absent=(),
+        metavar="WORD,...",
+    )
 
 
 def classes(config: Config) -> tuple[str, ...]:
@@ -56,6 +64,11 @@ def assign(folder: Folder, config: Config, track: Track) -> Assigned:
     from kws.speech import classes as made
 
     del track
+    if config.leave_out and config.other_words == NONE:
+        raise RecipeError(
+            f"`leave_out` (={','.join(config.leave_out)}) keeps words out of a class of other words; "
+            "add --other-words other, or leave it out"
+        )
     there = sorted({clip.word for clip in folder.clips})
     return made.assign(
         folder,
@@ -63,5 +76,6 @@ def assign(folder: Folder, config: Config, track: Track) -> Assigned:
         rest=None if config.other_words == NONE else config.other_words,
         silence=SILENCE if config.silence else None,
         size=made.mean_of(config.words),
+        leave_out=config.leave_out,
         otherwise=f"it has {', '.join(there)}; choose with --words, --other-words and --silence",
     )
