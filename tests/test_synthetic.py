@@ -59,13 +59,13 @@ def test_voices_differ_even_where_the_word_the_settings_and_what_espeak_remember
     clips = [synthetic.Clip(accent, variant, "yes", 0) for accent in synthetic.ACCENTS for variant in ("f2", "m3")]
     spoken = set()
     for clip in clips:
-        with synthetic._espeak() as (_version, say):
+        with synthetic.espeak() as (_version, say):
             spoken.add(say(clip, 175, 50, 50).tobytes())
     assert len(spoken) == len(clips)
 
 
 def test_every_voice_exists(tmp_path):
-    with synthetic._espeak() as (_version, say):
+    with synthetic.espeak() as (_version, say):
         for accent in synthetic.ACCENTS:
             for variant in synthetic.VARIANTS:
                 assert len(say(synthetic.Clip(accent, variant, "no", 0), 240, 50, 50)) > 2_000
@@ -74,7 +74,7 @@ def test_every_voice_exists(tmp_path):
 def test_the_word_lies_near_the_middle_and_noise_100_db_below_it_vanishes(monkeypatch):
     monkeypatch.setattr(synthetic, "SNR_DB", (100.0, 100.0))
     tone = np.sin(np.arange(11_025)).astype(np.float32)  # 0.5 s
-    samples = synthetic._waveform(whole()[0], lambda *_: tone).astype(float)
+    samples = synthetic.waveform(whole()[0], lambda *_: tone).astype(float)
     middle = np.flatnonzero(np.abs(samples) > 100)
     assert middle[-1] - middle[0] == pytest.approx(8_000, abs=40)
     assert abs((middle[0] + middle[-1]) / 2 - 8_000) <= synthetic.SHIFT_S * 16_000 + 40

@@ -141,7 +141,7 @@ def compare(
         raise RecipeError(f"--leaderboard is a table of its own; leave out --{min(others)}")
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
-    from kws.reports import formats, metrics, scope
+    from kws.reports import formats, metrics, scope, turns
     from kws.reports.leaderboard import leaderboards
     from kws.reports.table1 import tables
 
@@ -178,6 +178,9 @@ def compare(
         from kws.terminal import screens
 
         screens.print_tables(found, with_runs=runs)
+        if metric.value == metrics.UNHEARD:
+            for line in turns.over_groups(found):
+                typer.echo(line)
     else:
         typer.echo(formats.FORMATS[format.value](found, with_runs=runs), nl=False)
     if of.others:

@@ -13,7 +13,7 @@ from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
-from kws.speech import noise, sources
+from kws.speech import pinning, sources
 from kws.sweeps.plan import Axes, expand
 from kws.sweeps.progress import SweepProgress, named
 from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
@@ -32,7 +32,7 @@ def rehearse(plans: Sequence[Axes], jobs: int, db: Location | None, *, retry: bo
     recipes = expand(*plans)
     # The plan of data that is not here, or not yet, is shown without the digests of its noise.
     here = {data for data in {recipe.data for recipe in recipes} if sources.is_here(data)}
-    pinned = iter(noise.of_recipes(recipe for recipe in recipes if recipe.data in here))
+    pinned = iter(pinning.of_recipes(recipe for recipe in recipes if recipe.data in here))
     status = PlanStatus.of([next(pinned) if recipe.data in here else recipe for recipe in recipes], db)
     _show(status, jobs, "", status.estimate(jobs, {}, retry=retry))
     if json:
@@ -58,7 +58,7 @@ def run(
     stopped: Stopped | None = None
     try:
         with stoppable(), executor:
-            status, timed = _look(executor, noise.of_recipes(expand(*plans)), None if new else db, retry=retry)
+            status, timed = _look(executor, pinning.of_recipes(expand(*plans)), None if new else db, retry=retry)
             seconds = status.estimate(executor.jobs, timed, retry=retry)
             _show(status, executor.jobs, executor.where, seconds)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)

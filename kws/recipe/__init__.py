@@ -12,6 +12,7 @@ from kws.recipe.config import (
     not_negative,
     option,
     plain,
+    share,
 )
 from kws.recipe.differences import varying
 from kws.recipe.early_stop import has_rule, last_epoch
@@ -34,7 +35,7 @@ __all__ = [
     "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "TASK", "Config", "Kind", "Option", "Part",
     "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "current_name", "dashed",
     "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option", "option_of", "own_options",
-    "parse", "plain", "usable_threads", "varying",
+    "parse", "plain", "share", "usable_threads", "varying",
 ]  # fmt: skip
 
 

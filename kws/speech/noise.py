@@ -90,13 +90,21 @@ def _found(place: str, data: str) -> tuple[tuple[str, ...], str]:
     if not folder.is_dir():
         what = f"{folder.parent} has no folder {NOISE}" if place == DATASET else f"there is no folder {place}"
         raise DataError(f"{what}; {_ELSE}")
+    return recordings_in(folder, _ELSE)
+
+
+def recordings_in(folder: Path, otherwise: str) -> tuple[tuple[str, ...], str]:
+    """The recordings in a folder and those below it that may be trained on, ordered by content, and their digest.
+
+    Raises DataError where there are none; it says what else to do as `otherwise` has it.
+    """
     try:
         files = [(str(path), digests.Stamp.of(path.stat())) for path in _walk(folder)]
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read ({error.strerror}); repair or delete it") from None
     if not files:
         raise DataError(
-            f"{folder} holds no recordings that may be trained on ({' and '.join(HELD_OUT)} may not); {_ELSE}"
+            f"{folder} holds no recordings that may be trained on ({' and '.join(HELD_OUT)} may not); {otherwise}"
         )
     held = sorted(zip(digests.of_files(folder, files), (path for path, _ in files), strict=True))
     return tuple(path for _, path in held), hashlib.sha256(b"".join(each for each, _ in held)).hexdigest()[:12]

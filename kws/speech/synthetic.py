@@ -70,6 +70,7 @@ _VARIANT_NAMES = """
 VARIANTS = tuple(_VARIANT_NAMES.split())
 
 ESPEAK_RATE_HZ = 22_050
+_UTF8, _PHONEMES = 0x1, 0x100  # of espeak_Synth: how a text is encoded, and that sounds stand in it as [[n'oU]]
 
 # Chosen by validation accuracy, so that the report's networks and optimizers neither all fail nor all succeed.
 SNR_DB = (-2.0, 20.0)  # of the word, while it is spoken, to the noise
@@ -149,17 +150,17 @@ def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
     with published(folder) as made:
         for word in sorted({clip.word for clip in clips}):
             (made / word).mkdir()
-        with _espeak() as (espeak, say):
+        with espeak() as (version, say):
             for clip in track(clips, total=len(clips), what="Synthesising speech"):
                 # Encoded in memory: libsndfile makes many small system calls on a file it opens, 0.6 ms per clip.
                 file = io.BytesIO()
-                soundfile.write(file, _waveform(clip, say), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+                soundfile.write(file, waveform(clip, say), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
                 (made / clip.path).write_bytes(file.getvalue())
         for split in ("validation", "testing"):
             lines = sorted(clip.path for clip in clips if clip.split == split)
             (made / f"{split}_list.txt").write_text("".join(f"{line}\n" for line in lines))
         text = README.format(
-            espeak=espeak,
+            espeak=version,
             name=NAME,
             version=VERSION,
             voices=len({clip.voice for clip in clips}),
@@ -170,7 +171,7 @@ def _write(folder: Path, clips: Sequence[Clip], track: Track) -> None:
         (made / "README.txt").write_text(text)
 
 
-def _waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
+def waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
     """The clip as 16-bit samples (S,): the word at a random position in noise of a random colour and modulation."""
     import numpy as np
     import soxr
@@ -197,7 +198,7 @@ def _waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
 
 
 @contextmanager
-def _espeak() -> Iterator[tuple[str, Say]]:
+def espeak() -> Iterator[tuple[str, Say]]:
     """The version of a newly loaded eSpeak NG, and a function that speaks a word with it. Raises DataError.
 
     Source: espeak-ng/speak_lib.h and espeak_ng.h of eSpeak NG 1.52.
@@ -215,7 +216,7 @@ def _espeak() -> Iterator[tuple[str, Say]]:
     # The library is copied because loading the same file twice gives the same library with its state. The copy's folder
     # also gives the voice data a short path; eSpeak NG would truncate a long one.
     with tempfile.TemporaryDirectory(prefix="kws-") as home:
-        library = _load(Path(home))
+        library = load_espeak(Path(home))
         try:
             library.espeak_SetSynthCallback(hear)
 
@@ -229,7 +230,10 @@ def _espeak() -> Iterator[tuple[str, Say]]:
                     status = status or library.espeak_ng_SetParameter(parameter, value, 0)
                 # Otherwise it seeds its breath noise by the clock.
                 library.espeak_ng_SetRandSeed(ctypes.c_long(clip.seed & 0x7FFFFFFF))
-                status = status or library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, 1, None, None)
+                flags = _UTF8 | (_PHONEMES if text.startswith(b"[[") else 0)
+                status = status or library.espeak_Synth(
+                    text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, flags, None, None
+                )
                 spoken = np.frombuffer(b"".join(heard), dtype=np.int16).astype(np.float32)
                 if status or not known or not spoken.any():
                     raise _unusable(f"the voice {clip.voice!r} does not say {clip.word!r}")
@@ -240,7 +244,7 @@ def _espeak() -> Iterator[tuple[str, Say]]:
             library.espeak_Terminate()
 
 
-def _load(home: Path) -> ctypes.CDLL:
+def load_espeak(home: Path) -> ctypes.CDLL:
     """ESpeak NG, ready to speak into a callback, loaded from a copy in the empty folder `home`. Raises DataError."""
     try:
         import espeakng_loader

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kws.errors import DataError
+from kws.events import OTHER, UNKNOWN
 from kws.recipe import Recipe, plain
 from kws.recipe.parts import AUGMENTATION
 
@@ -69,3 +70,15 @@ def scale(loaded: Dataset, option: str, value: Any) -> Scale:
             f"leave --{option.replace('_', '-')} out, or give --data a folder of recordings"
         )
     return Scale(card.mean, card.std, card.front_end["offset"])
+
+
+def other(loaded: Dataset, option: str, value: Any) -> int:
+    """The label of what is no keyword, for the option that needs it. Raises DataError for data without such a class."""
+    classes = loaded.card.classes
+    for name in (OTHER, UNKNOWN):
+        if name in classes:
+            return classes.index(name)
+    raise DataError(
+        f"`{option}` (={plain(value)}) needs a class of other words, and {loaded.card.source} has "
+        f"{', '.join(classes)}; leave --{option.replace('_', '-')} out"
+    )

@@ -11,7 +11,8 @@ Decisions:
 - With `precision` bf16 the network runs in bfloat16 by PyTorch's autocast, forward and backward; weights, summed
   gradients, the loss and the optimizer stay fp32. Evaluation is always fp32, since the stored weights are fp32.
 - The schedule scales the optimizer's learning rate in each step. Augmentations change the features of each micro-batch
-  in training. If weights are averaged, the average is evaluated and stored.
+  in training; those that exchange clips for others change labels, too. If weights are averaged, the average is
+  evaluated and stored.
 """
 
 from __future__ import annotations
@@ -177,16 +178,18 @@ def step(
     loss, correct = 0.0, 0
     criterion = _module(LOSS, recipe.loss).loss
     augmentations = [
-        (_module(AUGMENTATION, config).augment, config, *prepared.get(config.NAME, ()))
-        for config in recipe.augmentation
+        (_module(AUGMENTATION, config), config, *prepared.get(config.NAME, ())) for config in recipe.augmentation
     ]
     # One context for all micro-batches, so that the weights are cast to bfloat16 once per minibatch.
     with torch.autocast(recipe.device, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
         for index in batch.split(recipe.micro_batch_size):
             features, labels = split.features.index_select(0, index), split.labels[index]
             with torch.autocast(recipe.device, enabled=False):  # features are changed in fp32 in bf16's recipes, too
-                for augment, *about in augmentations:
-                    features = augment(features, *about)
+                for module, *about in augmentations:
+                    if hasattr(module, "exchange"):
+                        features, labels = module.exchange(features, labels, *about)
+                    else:
+                        features = module.augment(features, *about)
             logits = model(features).float()
             part = criterion(logits, labels, recipe.loss) / len(batch)
             part.backward()

@@ -62,10 +62,10 @@ def run(
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
     from kws.registry.store import Registry
-    from kws.speech import noise
+    from kws.speech import pinning
 
     is_new(db)  # fail early if the registry is not writable
-    (recipe,) = noise.of_recipes([recipe])
+    (recipe,) = pinning.of_recipes([recipe])
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded)
     with Registry(db, create=True, tests=test) as registry, stoppable():

@@ -277,6 +277,8 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
         "selection": "best",
         "noise": "dataset",
         "noise_snr": (5.0, 15.0),
+        "spoken": "synthetic",
+        "also": "clips",
         "speakers": "{n}",
     }
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})

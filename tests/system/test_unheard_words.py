@@ -70,6 +70,10 @@ def test_a_sweep_turns_through_pairs_of_the_other_words(folder, db):
         left_out = {run.recipe.leave_out for run in registry.runs()}
     assert left_out == {("go", "stop"), ("left", "up")}
     assert len(done["runs"]) == 2
+    rates = [ok_json("eval", each["run"])["unheard"]["rate"] for each in done["runs"]]
+    line = ok("compare", "--metric", "unheard-accepts").splitlines()[-1]
+    assert f"{50 * sum(rates):.2f} % on average over 2 groups of words left out in turn" in line
+    assert f"at worst {100 * max(rates):.2f} %" in line
 
 
 def test_leaving_out_a_keyword_is_refused(folder):

@@ -1,0 +1,25 @@
+"""What a recipe names outside its data set, pinned to its content: noise, further clips, and spoken words.
+
+A value that stands for recordings gets the digest of those that it stands for now, as in `dataset@4f2a91c3d0e1`, so
+that a run with others in the same place is another recipe. Without torch, as for listings, where nothing is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kws.recipe import Recipe
+from kws.speech import also, noise, spoken
+
+
+def of_recipes(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """The same recipes, with the digests of what they name now. Raises DataError for what is not there."""
+    made = []
+    for recipe in noise.of_recipes(recipes):
+        changed = {}
+        if recipe.also and (value := also.pinned(recipe.also)) != recipe.also:
+            changed["also"] = value
+        if recipe.spoken and (value := spoken.pinned(recipe.spoken, recipe.task)) != recipe.spoken:
+            changed["spoken"] = value
+        made.append(recipe.changed(**changed) if changed else recipe)
+    return made
