@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from kws.reports.streams import DetCurve, Point
 
 _NONE = 0.4  # where on the axis no event stands, as a part of one event
+_RULE_OF_THREE = 2.9957  # events, that none proves at most (95 %, one-sided)
+_BOUND: dict[str, Any] = {"color": "#999999", "linestyle": ":", "linewidth": 1.2}
 _LEAST_MISSES = 0.1  # the misses axis goes at least to here
 
 
@@ -43,7 +45,10 @@ def figure(curves: Sequence[DetCurve], points: Sequence[Point], title: str, styl
             label = plain(f"{name} ({curve.said:,} said)")
             handles.append(Line2D([], [], **look(number), **marker, linewidth=1.6 * style.line, label=label))
         if shown:
-            _scale(axes, shown[0].hours, min(1.0, 1.15 * highest))
+            hours = shown[0].hours
+            _scale(axes, hours, min(1.0, 1.15 * highest))
+            proved = f"no false accept in {hours:.2f} h proves at most {_RULE_OF_THREE / hours:.1f} an hour"
+            handles.append(Line2D([], [], **_BOUND, label=proved))
         explain(drawing, style, title, handles)
         return drawing
 
@@ -91,6 +96,6 @@ def _scale(axes: Axes, hours: float, highest: float) -> None:
     axes.xaxis.set_major_locator(FixedLocator([none, *decades]))
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value <= none * 1.001 else f"{value:g}"))
-    axes.axvline(2.9957 / hours, color="#999999", linestyle=":", linewidth=1)
+    axes.axvline(_RULE_OF_THREE / hours, **_BOUND)
     axes.set(xlim=(none * 0.85, max(most, 4 / hours) * 1.2), ylim=(0, 100 * highest))
     axes.set(xlabel="false accepts an hour", ylabel="misses (% of the words said)")

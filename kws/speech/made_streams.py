@@ -9,8 +9,9 @@ Decisions:
 - Noise is the split's own part of the recordings, as for silence in kws.speech.silence: exercise_bike and pink_noise
   are for test streams alone and nothing else is in them. Other recordings are cut in time; a network that was trained
   with noise mixed in has heard the whole of them, those parts too, and a validation stream is easier for that.
-- A word's window is where its clip is loud: from the first to the last 20 ms whose power is at most 25 dB below the
-  loudest's. A clip without any power is its whole second.
+- A word's window is where its clip is loud: from the first to the last 20 ms that are at most 25 dB below the loudest,
+  or above the clip's quietest tenth by 0.3 of the way from there to the loudest: the "s" of "yes" is 30 dB below its
+  vowel in a quiet room. In a noisy clip, and in one without any power, that is its whole second.
 - A clip is the second that is heard in training. Its ends fade over 5 ms, so that the cut is no click.
 - With `whole_noise` each recording's part follows at the end, whole and as loud as it was recorded.
 """
@@ -45,7 +46,8 @@ DRAWN, EVERY = "drawn", "all"
 _TAIL_S = 2.0
 _FADE = SAMPLE_RATE_HZ * 5 // 1000
 _FRAME, _STEP = SAMPLE_RATE_HZ // 50, SAMPLE_RATE_HZ // 100
-_FLOOR_DB = 25.0  # below the loudest frame, from which on a frame is not speech
+_FLOOR_DB = 25.0  # below the loudest frame, within which a frame is speech
+_RISE = 0.3  # of the decibels from a clip's quietest tenth to its loudest frame
 _SILENT = 1e-9  # mean square
 
 
@@ -273,7 +275,9 @@ def loud_extent(waveform: np.ndarray) -> tuple[int, int]:
     power = np.square(frames, dtype=np.float64).mean(axis=1)
     if power.max() <= _SILENT:
         return 0, len(waveform)
-    loud = np.flatnonzero(power >= power.max() * 10 ** (-_FLOOR_DB / 10))
+    decibels = 10 * np.log10(np.maximum(power, _SILENT))
+    most, quiet = decibels.max(), np.quantile(decibels, 0.1)
+    loud = np.flatnonzero(decibels >= min(most - _FLOOR_DB, quiet + _RISE * (most - quiet)))
     return int(loud[0]) * _STEP, int(loud[-1]) * _STEP + _FRAME
 
 
