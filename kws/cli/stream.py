@@ -153,6 +153,8 @@ def stream(
         return
     if run is None or recording is None:
         raise RecipeError("name a run and a recording, as in `kws stream last long.wav`; --make makes a recording")
+    if json_lines and (json or labels is not None):
+        raise RecipeError("--json-lines prints detections as they come; leave --json and --labels out, or --json-lines")
     _require_together(labels, plot, target_fa, threshold, validation, validation_labels)
     hearing = streaming.hearing(run, db, trust_code, smoothing_ms, cooldown_ms)
     thresholds, where_from = streaming.thresholds_of(hearing.detector, threshold or [])

@@ -183,6 +183,7 @@ def test_what_cannot_be_heard_is_said_in_one_sentence(here, tmp_path):
         (("--threshold", "yes=nan"), "must be a probability from 0 to 1"),
         (("--raw", 16000), "stdin"),
         (("--plot", "a.png"), "--labels"),
+        (("--json-lines", "--labels", "long.json"), "--json-lines prints detections as they come"),
         (("--validation", "a.wav"), "go together"),
         (("--target-fa", 1, "--threshold", 0.5), "leave --threshold out"),
         (("--target-fa", 0), "must be more than 0"),
