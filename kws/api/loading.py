@@ -55,6 +55,8 @@ def model_card(registry: RegistryReader, run: Run) -> ModelCard:
     data = registry.card(run.data_fingerprint)
     manifest = registry.manifest(data.fingerprint, TRAIN)
     licence = licences.of(data.source, manifest.paths if manifest else ())
+    if licence and any(getattr(each, "also", "none") != "none" for each in run.recipe.augmentation):
+        licence = licence.with_unknown_clips()
     card = ModelCard(
         words=data.classes,
         run=run.id,

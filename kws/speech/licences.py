@@ -25,6 +25,10 @@ class Licence(NamedTuple):
     name: str
     attribution: str
 
+    def with_unknown_clips(self) -> Licence:
+        """The same where clips of a further folder were trained on as well (`kws train --also`)."""
+        return Licence(f"{self.name}, and unknown", f"{self.attribution} Clips of unknown licence were added to it.")
+
 
 SPEECH_COMMANDS = Licence(
     "CC BY 4.0",
