@@ -56,7 +56,7 @@ def features(value: str, loaded: Dataset, leave_out: Sequence[str]) -> Tensor:
         words = Path(file).relative_to(place).parts[:-1]
         if word := next((each for each in words if is_form_of_any(each, leave_out)), None):
             raise DataError(f"`also` (={place}) has clips of {word!r}, which is left out of training; remove them")
-    computed, digests = _computed(files)
+    computed, digests = _computed(files, digest)
     parts = [loaded.card.manifests[split] for split in (VALIDATION, TEST)]
     if loaded.unheard:
         parts += loaded.unheard.card.manifests.values()
@@ -76,8 +76,8 @@ def _found(place: str) -> tuple[tuple[str, ...], str]:
 
 
 @lru_cache(2)
-def _computed(files: tuple[str, ...]) -> tuple[Tensor, list[bytes]]:
-    """The log-mel features (N, T, M) of recordings, and the digest of the second of each that is heard."""
+def _computed(files: tuple[str, ...], _: str) -> tuple[Tensor, list[bytes]]:
+    """The log-mel features (N, T, M) of recordings that have a digest, and the digest of what is heard of each."""
     import torch
 
     from kws.speech.decode import read_recording
