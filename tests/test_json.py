@@ -20,7 +20,7 @@ BASICS = {
 EVALUATION = BASICS | {
     *("detection", "calibration", "most_confident_errors", "trained_on"),
     *("clips_offered", "left_out", "left_out_is_known"),
-    *("stored", "recipes_judged", "front_end_doubt"),
+    *("stored", "recipes_judged", "front_end_doubt", "unheard"),
 }
 KEYS = {
     ("train", "--resume", "cut"): RUN,

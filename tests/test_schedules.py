@@ -117,8 +117,12 @@ def augmented(name: str, features: torch.Tensor, **options: int) -> torch.Tensor
 
 @pytest.mark.parametrize("name", AUGMENTATION.parts)
 def test_an_augmentation_is_off_by_default(name):
-    features = torch.randn(3, 101, 40)
-    assert augmented(name, features) is features
+    features, labels = torch.randn(3, 101, 40), torch.arange(3)
+    part = AUGMENTATION.part(name)
+    if exchange := getattr(part.load(), "exchange", None):
+        assert exchange(features, labels, part.config()) == (features, labels)
+    else:
+        assert augmented(name, features) is features
 
 
 def test_shifted_clips_are_moved_by_at_most_so_many_frames_and_filled_with_their_quietest():
