@@ -8,6 +8,7 @@ from benchmarks import (
     augmenting,
     comparing,
     coverage,
+    detecting,
     detectors,
     growth,
     networks,
@@ -41,6 +42,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "writers": writing.measure,
     "coverage": coverage.measure,
     "detectors": detectors.measure,
+    "inference": detecting.measure,
 }
 _APART = {
     "networks": {"networks", "augment", "targets"},
@@ -48,6 +50,6 @@ _APART = {
     "scheduling": {"scheduling"},
     "writers": {"writers"},
     "coverage": {"coverage"},
-    "detectors": {"detectors"},
+    "inference": {"inference", "detectors"},
 }
 TABLES = {"latest": GROUPS.keys() - set().union(*_APART.values()), **_APART}  # by file in benchmarks/results

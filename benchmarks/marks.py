@@ -71,6 +71,18 @@ TABLES = (
         "moments",
         measures=("kws/reports/estimates.py", "experiments.db"),
     ),
+    _benchmarks(
+        "inference",
+        *("detecting", "detectors", "peers_detectors"),
+        measures=(
+            "kws/architectures",
+            *_FEATURES,
+            "kws/inference",
+            "kws/api",
+            "kws/cli/predict.py",
+            "kws/cli/stream.py",
+        ),
+    ),
     Table(
         page="docs/scale.md",
         results="benchmarks/results/writers.json",

@@ -18,6 +18,7 @@ from kws.registry.selection import Selection, parse_since
 
 if TYPE_CHECKING:
     from kws.inference.detector import Detector
+    from kws.registry.runs import Run as RecordedRun
 
 Status = StrEnum("Status", {name: name for name in STATUSES})  # type: ignore[misc]
 
@@ -191,14 +192,17 @@ def selection(
     )
 
 
-def detector(run: str, db: Any, trust_code: str | None) -> "Detector":
-    """The detector that RUN names, a run of a registry or an exported file. Raises KwsError where there is none."""
+def detector(run: str, db: Any, trust_code: str | None) -> "tuple[Detector, RecordedRun | None]":
+    """The detector that RUN names, and its run if it is one of a registry and no exported file.
+
+    Raises KwsError where there is none.
+    """
     from kws.inference.detector import Detector
 
-    if run.endswith(".onnx"):
+    if run.lower().endswith(".onnx"):
         from kws.inference.onnx_model import OnnxModel
 
-        return Detector(OnnxModel(Path(run)))
+        return Detector(OnnxModel(Path(run))), None
     import torch
 
     from kws.api.loading import network_model
@@ -206,4 +210,5 @@ def detector(run: str, db: Any, trust_code: str | None) -> "Detector":
 
     torch.set_num_threads(1)  # clips are few and short: threads that share one wait for each other
     with RegistryReader(db) as registry:
-        return Detector(network_model(registry, registry.run(run), trust_code))
+        found = registry.run(run)
+        return Detector(network_model(registry, found, trust_code)), found

@@ -52,7 +52,7 @@ def predict(
         paths = [stack.enter_context(recordings.piped(stdin))] if stdin and files == [recordings.PIPE] else None
         listed = paths or recordings.files_of(files)
         names = ["stdin"] if paths else [str(path) for path in listed]
-        detector = options.detector(run, db, trust_code)
+        detector, _ = options.detector(run, db, trust_code)
         found = (recordings.by_windows if windows else recordings.predictions)(detector, listed)
         failed = _show(detector, zip(names, listed, found, strict=True), as_json=json)
     if failed:

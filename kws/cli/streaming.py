@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kws.cli import options
 from kws.errors import RecipeError, RegistryError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kws.speech.long import LongRecording
 
 STDIN = "-"
-_ONNX = ".onnx"
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,10 @@ class Hearing:
 
 def hearing(run: str, db: Any, trust_code: str | None, smoothing_ms: int, cooldown_ms: int) -> Hearing:
     """The detector of a run, or in an exported file. Raises RegistryError, DataError."""
-    from kws.inference.detector import Detector
-
-    if run.lower().endswith(_ONNX):
-        import importlib  # so that nothing of PyTorch is asked for
-
-        model = importlib.import_module("kws.inference.onnx_model").OnnxModel(Path(run))
-        return Hearing(Detector(model), None, smoothing_ms, cooldown_ms)
-    from kws.api.loading import network_model
-    from kws.registry.reader import RegistryReader
-
-    use_one_thread()
-    with RegistryReader(db) as registry:
-        found = registry.run(run)
-        model = network_model(registry, found, trust_code)
-    if not model.card.keywords:
-        raise RegistryError(f"run {found.id} has no keywords, only {', '.join(model.card.words)}")
-    return Hearing(Detector(model), found, smoothing_ms, cooldown_ms)
-
-
-def use_one_thread() -> None:
-    """Let PyTorch use one thread: products of a stream are small, and threads that wait for each other are slower."""
-    import torch
-
-    torch.set_num_threads(1)
+    detector, found = options.detector(run, db, trust_code)
+    if not detector.keywords:
+        raise RegistryError(f"run {detector.card.run} has no keywords, only {', '.join(detector.words)}")
+    return Hearing(detector, found, smoothing_ms, cooldown_ms)
 
 
 def recording(name: str, raw_rate_hz: int | None = None) -> LongRecording:

@@ -1,0 +1,83 @@
+"""What `kws predict`, `kws stream` and exported files take, as a user waits for it.
+
+- Whole processes: `kws predict RUN FOLDER` on all real clips of "yes", `kws predict FILE.onnx ONE.wav`, and
+  `kws stream RUN` on a stream that is made of the validation split's clips. Imports are in it.
+- The runs are those of presets `small` and `best` in the registry that ships.
+- A hop of 20 ms of a streaming file is the median that `kws export --json` says, on one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import wave
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import REPOSITORY, Samples, environment, run, say
+from benchmarks.report import Row, missing
+from benchmarks.workspace import Workspace
+
+GROUP = "inference"
+RUNS = {"small": "mvvpqrxy", "best": "dpghnmcw"}
+_HOP_MS, _PROCESS_SECONDS, _CLIPS_A_SECOND, _TIMES = 0.5, 0.4, 1000, 100
+
+
+def measure(workspace: Workspace) -> list[Row]:
+    """Rows of both runs."""
+    data = None if workspace.quick else workspace.real_clips
+    if data is None:
+        return [missing("kws predict, kws stream, exported files", GROUP, "", "no real clips")]
+    stream = workspace.folder / "stream.wav"
+    _kws("stream", "--make", str(stream), "--data", str(data))
+    with wave.open(str(stream)) as file:
+        seconds = file.getnframes() / file.getframerate()
+    return [row for preset in RUNS for row in _rows(preset, workspace, data, stream, seconds)]
+
+
+def _rows(preset: str, workspace: Workspace, data: Path, stream: Path, seconds: float) -> list[Row]:
+    about, folder = RUNS[preset], data / "yes"
+    clips = sorted(folder.glob("*.wav"))
+    files = {form: workspace.folder / f"{preset}-{form}.onnx" for form in ("fp32", "streaming")}
+    exported = [
+        json.loads(_kws("export", about, "--out", str(file), "--data", str(data), "--json", *more))
+        for file, more in zip(files.values(), ([], ["--streaming"]), strict=True)
+    ]
+    hop = next(each["milliseconds"] for each in exported[1]["forms"] if each["form"] == "fp32 streaming")
+    turns: dict[str, list[float]] = {"predict": [], "one": [], "stream": []}
+    for turn in range(workspace.rounds):
+        say(f"{GROUP} {preset}: turn {turn + 1}")
+        turns["predict"].append(len(clips) / _seconds("predict", about, str(folder)))
+        turns["one"].append(_seconds("predict", str(files["fp32"]), str(clips[0])))
+        turns["stream"].append(seconds / _seconds("stream", about, str(stream)))
+    say(f"{GROUP} {preset}: done")
+    return [
+        _row(f"`kws predict`, {len(clips):,} clips, {preset}", "clips/s", turns["predict"], least=_CLIPS_A_SECOND),
+        _row(f"`kws predict {preset}.onnx` of one clip, whole process", "s", turns["one"], most=_PROCESS_SECONDS),
+        _row(
+            f"`kws stream`, {seconds / 60:.0f} min at a hop of 20 ms, one thread, {preset}",
+            "times real time",
+            turns["stream"],
+            least=_TIMES,
+        ),
+        _row(f"a hop of 20 ms of the streaming file, one thread, {preset}", "ms", [hop], most=_HOP_MS),
+    ]
+
+
+def _row(what: str, unit: str, values: list[float], *, least: float | None = None, most: float | None = None) -> Row:
+    found = Samples(tuple(values))
+    wanted = f"at least {least:,g} {unit}" if least is not None else f"at most {most:g} {unit}"
+    holds = found.median >= least if least is not None else found.median <= (most or 0)
+    return Row(group=GROUP, what=what, unit=unit, ours=found, wanted=wanted, holds=holds)
+
+
+def _seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    _kws(*arguments)
+    return time.perf_counter() - start
+
+
+def _kws(*arguments: str) -> str:
+    database: dict[str, Any] = {"KWS_DB": str(REPOSITORY / "experiments.db")}
+    return run([sys.executable, "-m", "kws", *arguments], env=environment(**database))
