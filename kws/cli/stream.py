@@ -319,7 +319,11 @@ def _judge(
         more = {"labels": labels.path, "made_from": made_from, "seconds": found.seconds, "hours": found.hours}
         console.print_json(about | more | found.record())
         return
-    screens_stream.print_points(found.points, about=title, where_from=about["thresholds_from"])
+    screens_stream.print_points(
+        found.points,
+        about=title,
+        where_from=f"{about['thresholds_from']}: {screens_stream.listed(about['thresholds'])}",
+    )
     screens_stream.print_trade_off(found.curves)
     screens_stream.print_notes(found.hours)
     if labels.is_test:

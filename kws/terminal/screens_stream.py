@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from kws.terminal.console import duration, out, percent, visible
+from kws.terminal.console import duration, out, visible
 from kws.terminal.screens import table_of
 
 if TYPE_CHECKING:
@@ -27,18 +27,16 @@ def print_points(points: Sequence[Point], *, about: str, where_from: str) -> Non
     console = out()
     for line in (about, where_from):
         console.print(visible(line), soft_wrap=not console.is_terminal)
-    table = table_of("keyword", "threshold", "said", "missed", "misses", "false accepts", "an hour", "shown: at most")
+    table = table_of("keyword", "said", "misses, %", "false accepts", "an hour", "at most")
     for point in points:
         alarms = point.false_accepts
         table.add_row(
             Text(ALL if point.word is None else visible(point.word)),
-            "-" if point.threshold is None else _threshold(point.threshold),
             f"{point.said:,}",
-            f"{point.misses:,}",
             _misses(point),
             f"{alarms.events:,}",
             _rate(alarms),
-            f"{alarms.at_most:.2f}/h",
+            f"{alarms.at_most:.1f}",
         )
     console.print(table)
 
@@ -46,14 +44,12 @@ def print_points(points: Sequence[Point], *, about: str, where_from: str) -> Non
 def print_trade_off(curves: Sequence[DetCurve]) -> None:
     """Print, for some rates of false accepts, the lowest threshold with no more, and what is missed there."""
     console = out()
-    columns = "keyword", "false accepts/h, at most", "threshold", "false accepts", "an hour", "misses"
-    table = table_of(*columns, title="Trade-off (DET)")
+    table = table_of("keyword", "at most/h", "threshold", "an hour", "misses, %", title="Trade-off (DET)")
     for curve in curves:
         name = ALL if curve.word is None else visible(curve.word)
         for level, point in curve.levels():
-            alarms = point.false_accepts
-            seen = f"{alarms.events:,}", _rate(alarms), _misses(point)
-            table.add_row(Text(name), f"{level:g}", _threshold(point.threshold or 0.0), *seen)
+            threshold = _threshold(point.threshold or 0.0)
+            table.add_row(Text(name), f"{level:g}", threshold, _rate(point.false_accepts), _misses(point))
             name = ""
     console.print(table)
 
@@ -64,8 +60,8 @@ def print_notes(hours: float) -> None:
     for line in (
         "A word is heard if it is detected in its window or up to 1 s after; what hears nothing is a false accept, and "
         "those within 1 s of one another are one: of each keyword alone in its line, of any in the last.",
-        f"Intervals are 95 %: Wilson's for misses, Garwood's for false accepts an hour, over {hours:.3f} h. Shown is "
-        "the bound that these hours prove, 95 %, one-sided; with no event it is 3 / hours.",
+        f"Intervals are 95 %: Wilson's for misses, Garwood's for false accepts an hour, over {hours:.3f} h. `at most` "
+        "is what these hours prove of the rate, 95 %, one-sided; with no event it is 3 / hours.",
     ):
         console.print(line, soft_wrap=not console.is_terminal)
 
@@ -78,12 +74,12 @@ def _misses(point: Point) -> str:
     if not point.said:
         return "-"
     interval = point.miss_interval
-    return f"{percent(point.misses / point.said)} ({100 * interval.low:.2f} to {100 * interval.high:.2f})"
+    return f"{100 * point.misses / point.said:.1f} ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
 
 
 def _rate(alarms: FalseAccepts) -> str:
     interval = alarms.interval
-    return f"{alarms.per_hour:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    return f"{alarms.per_hour:.1f} ({interval.low:.1f}-{interval.high:.1f})"
 
 
 def listed(thresholds: Mapping[str, float]) -> str:
