@@ -30,6 +30,7 @@ class Others(StrEnum):
 class Split(StrEnum):
     """The split whose clips a made stream has."""
 
+    TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
 
@@ -90,7 +91,9 @@ def stream(
         Path | None,
         typer.Option(metavar="FILE.wav", help="Make a labelled stream, of RUN's data unless --data is given."),
     ] = None,
-    split: Annotated[Split, typer.Option(help="For --make: whose clips, and whose noise.")] = Split.VALIDATION,
+    split: Annotated[
+        Split, typer.Option(help="For --make: whose clips and noise; train is for mining.")
+    ] = Split.VALIDATION,
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help="For made streams, as for `kws train`.")] = None,
     speakers: options.Speakers = None,
     words: Annotated[
@@ -326,6 +329,8 @@ def _judge(
     )
     screens_stream.print_trade_off(found.curves)
     screens_stream.print_notes(found.hours)
+    if labels.is_train:
+        console.say("note: these are clips of a training split, which a network may have learnt by heart")
     if labels.is_test:
         console.say("note: a threshold that is chosen by this table was chosen on test clips; --target-fa chooses one "
                     "on validation clips")  # fmt: skip

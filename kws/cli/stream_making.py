@@ -90,7 +90,10 @@ def made_pieces(stream: MadeStream) -> Iterator[np.ndarray]:
 
 
 def require_apart(path: str, validation: str, test: StreamLabels | None, labels: StreamLabels) -> None:
-    """Raise DataError for a validation stream that is of test clips, or the very stream that is to be tested."""
+    """Raise DataError for a validation stream of test or training clips, or the very stream that is to be tested."""
+    if labels.is_train:
+        raise DataError(f"{labels.path} is of clips of a training split, in which a threshold looks better than it is; "
+                        "`kws stream --make FILE --split validation` makes another")  # fmt: skip
     if labels.is_test:
         raise DataError(f"{labels.path} is of clips of a test split, on which nothing may be chosen; "
                         "`kws stream --make FILE --split validation` makes another")  # fmt: skip

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import DataError
-from kws.events import TEST
+from kws.events import TEST, TRAIN
 
 _LENGTHS_APART = 0.1  # seconds; half a hop and what resampling adds lie within it
 
@@ -51,6 +51,11 @@ class StreamLabels:
     def is_test(self) -> bool:
         """Whether it was made of a test split's clips."""
         return self.made_from.get("split") == TEST
+
+    @property
+    def is_train(self) -> bool:
+        """Whether it was made of a training split's clips: such a stream is for mining, and measures nothing."""
+        return self.made_from.get("split") == TRAIN
 
     def require_of(self, name: str, seconds: float | None, rate_hz: int | None) -> None:
         """Raise DataError if the recording called `name` has another length or rate."""

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ClipError, DataError, RecipeError
-from kws.events import NO_WORDS, NOISE, OTHER, SILENCE, SPLITS, TRAIN, UNKNOWN
+from kws.events import NO_WORDS, NOISE, OTHER, SILENCE, SPLITS, UNKNOWN
 from kws.recipe import Config
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
@@ -93,10 +93,8 @@ class MadeStream:
         self, data: str, task: Config, mixture: Mixture, *, speakers: str | None = None, track: Track = untracked
     ) -> None:
         """Choose clips, noise and places. Raises DataError for what the data lacks."""
-        if mixture.split == TRAIN or mixture.split not in SPLITS:
-            raise RecipeError(
-                f"`split` (={mixture.split}) must be test or validation: clips that were trained on show nothing"
-            )
+        if mixture.split not in SPLITS:
+            raise RecipeError(f"`split` (={mixture.split}) must be one of {', '.join(SPLITS)}")
         self.mixture = mixture
         source = locate(data, track=track)
         if source.is_arrays:
