@@ -1,4 +1,4 @@
-"""Clips that are trained on besides those of the data: --also, and --spoken."""
+"""Clips that are trained on besides those of the data: --also, --spoken and --crossed-share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kws.speech.decode import read_waveform
 from kws.speech.features import log_mel
 from kws.training import augmenting, loop
 from kws.training.augmentations import also as exchanging
+from kws.training.augmentations import crossed as crossing
 from kws.training.augmentations import spoken as speaking
 
 ABOUT = {"arch": "fc", "opt": "adam", "batch_size": 8, "epochs": 1, "threads": 1}
@@ -189,3 +190,40 @@ def test_what_is_said_is_made_once_and_pinned_to_its_sound(monkeypatch, tmp_path
 def test_what_is_neither_none_nor_synthetic_cannot_be_spoken():
     with pytest.raises(RecipeError, match=r"`spoken` \(=french\) must be none or synthetic"):
         Recipe.of(**ABOUT, spoken="french")
+
+
+def worded(begins, ends, level, clips=1):
+    """Quiet clips (B, T, M) with a word of that level from one frame to another."""
+    features = torch.full((clips, 101, 40), -2.0)
+    features[:, begins:ends] = level
+    return features
+
+
+def test_a_word_lies_where_its_clip_is_loud():
+    begin, end = crossing.ends(worded(20, 60, 1.5))
+    assert abs(begin.item() - 20) <= 2 and abs(end.item() - 60) <= 2
+    begin, end = crossing.ends(torch.zeros(1, 101, 40))
+    assert (begin.item(), end.item()) == (0, 101)
+
+
+def test_clips_are_joined_where_the_same_share_of_either_word_is_over():
+    clips = torch.cat([worded(20, 60, 1.0), worded(40, 80, 3.0)])
+    (both,) = crossing.joined(clips, torch.tensor([0]), torch.tensor([1]), torch.tensor([0.5]))
+    level = both.mean(1)
+    assert torch.allclose(level[25:38], torch.tensor(1.0)) and torch.allclose(level[43:58], torch.tensor(3.0))
+    assert torch.allclose(level[:15], torch.tensor(-2.0)) and torch.allclose(level[65:], torch.tensor(-2.0))
+    same = crossing.joined(clips, torch.tensor([1]), torch.tensor([1]), torch.tensor([0.4]))
+    assert torch.allclose(same[0], clips[1])
+
+
+def test_joined_clips_are_other_but_where_both_are_of_one_class():
+    torch.manual_seed(0)
+    features = torch.cat([worded(20, 60, float(label + 1), 1000) for label in range(3)])
+    labels = torch.arange(3).repeat_interleave(1000)
+    config = crossing.Config(crossed_share=0.5)
+    assert crossing.exchange(features, labels, crossing.Config(), None) == (features, labels)
+    new, of_new = crossing.exchange(features, labels, config, 2)
+    start, rest = (new[:, at].mean(1).round().long() - 1 for at in (26, 54))
+    assert torch.equal(of_new, start.where(start == rest, 2))
+    is_joined = start != rest
+    assert is_joined.float().mean() == pytest.approx(0.5 * 2 / 3, abs=0.03)
