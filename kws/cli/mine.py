@@ -37,7 +37,7 @@ def mine(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """Write the worst false accepts of a recording as clips to train on.
+    """Write the worst false accepts of a recording as clips.
 
     Each is the second that a keyword was most probable in, the most probable first, no two within a second of one
     another. Seconds that hold a labelled keyword are none. By default they are those above the run's thresholds; a

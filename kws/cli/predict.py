@@ -35,7 +35,7 @@ def predict(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """Print the most probable word of each recording, and its probability.
+    """Print the word in each recording, and its probability.
 
     Of a recording its first second is heard, as in training: a shorter one is padded with silence. With --windows all
     of it is searched for a keyword. Any format that training reads will do. RUN may be a file that `kws export` wrote,
