@@ -149,8 +149,7 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, repo
             f"name their folder with --data, or try `kws eval {run.id} --data {data}`"
         )
     answer = partial(evaluate, run.recipe, blob, classes=len(loaded.card.classes))
-    for split in (VALIDATION, TEST):  # the former for thresholds; a run of an older kws has none
-        registry.keep_evaluation(run.id, answer(loaded.splits[split], split), loaded.card)
+    registry.keep_evaluation(run.id, answer(loaded.splits[TEST], TEST), loaded.card)
     if loaded.unheard:
         test_unheard(registry, run.id, loaded, answer)
 

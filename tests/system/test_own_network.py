@@ -116,7 +116,7 @@ def test_constants_work_as_for_the_networks_of_kws():
 # Nothing of it runs unasked
 
 
-@pytest.mark.parametrize("command", [["eval", "--split", "validation"], ["rerun"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [["eval", "--split", "train"], ["rerun"]], ids=lambda command: command[0])
 def test_what_builds_the_network_refuses_with_its_digest_until_it_is_trusted(run, command):
     name, *options = command
     before = dump(Path("experiments.db"))
@@ -129,18 +129,18 @@ def test_what_builds_the_network_refuses_with_its_digest_until_it_is_trusted(run
     assert (dump(Path("experiments.db")), times_run()) == (before, 0)
     ok(name, run["run"], *options, "--trust-code", run["sha256"][:8].upper())
     assert times_run() == 1
-    refused(name, run["run"], "--split" if name == "eval" else "--data", "train" if name == "eval" else "x")
+    refused(name, run["run"], "--split" if name == "eval" else "--data", "all" if name == "eval" else "x")
     assert times_run() == 1  # nothing is remembered
 
 
 def test_all_is_trusted_where_all_is_said(run):
-    assert ok_json("eval", run["run"], "--split", "validation", "--trust-code", "all")["accuracy"] >= 0
+    assert ok_json("eval", run["run"], "--split", "train", "--trust-code", "all")["accuracy"] >= 0
     assert times_run() == 1
 
 
 def test_a_beginning_that_several_sources_have_is_refused(run):
     sql(Path("experiments.db"), f"INSERT INTO sources VALUES ('{run['sha256'][:12]}{'0' * 52}', 'another')")
-    eval_ = ["eval", run["run"], "--split", "validation", "--trust-code"]
+    eval_ = ["eval", run["run"], "--split", "train", "--trust-code"]
     assert "begins several sources" in refused(*eval_, run["sha256"][:12])
     assert times_run() == 0
     ok(*eval_, run["sha256"][:16])
@@ -150,7 +150,7 @@ def test_a_source_that_was_changed_is_refused_whatever_is_trusted(run):
     sql(Path("experiments.db"), f"UPDATE sources SET source = source || '{MARK.format(mark='x').replace(chr(39), '')}'")
     before = dump(Path("experiments.db"))
     for command in (
-        ["eval", run["run"], "--split", "validation", "--trust-code", "all"],
+        ["eval", run["run"], "--split", "train", "--trust-code", "all"],
         ["rerun", run["run"], "--trust-code", run["sha256"]],
         ["runs", "show", run["run"], "--source"],
         ["runs", "import", "experiments.db", "--db", "other.db"],

@@ -51,7 +51,7 @@ def test_no_trial_is_tested(place):
     assert finished[0][0] > 0
     assert finished[0][1] == 0
     for table in ("tests", "evaluations"):
-        assert sql(place.db, f"SELECT count(*) FROM {table}") == [(0,)]
+        assert sql(place.db, f"SELECT count(*) FROM {table} WHERE split = 'test'") == [(0,)]
     trials = [line for line in place.result.stderr.splitlines() if " finished, validation accuracy " in line]
     assert len(trials) == finished[0][0]
 
