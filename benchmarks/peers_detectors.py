@@ -13,6 +13,7 @@ regularisation, thresholds) is made on the validation split; the test split is t
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import numpy as np
 KEYWORDS = ("yes", "no")
 MISSES = 0.05
 _REGULARISATION = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C
-_LADDER = tuple(10.0**power for power in range(-45, 1, 3))
+_LADDER = tuple(10.0**power for power in range(-40, 1, 5))
+_ENOUGH = 200  # validation clips of a keyword, for a recognizer that takes 40 ms for each
 _FRAMES, _STRIDE = 76, 8  # of mel, in a window of the embedding, and between two
 
 
@@ -65,15 +67,22 @@ def embeddings(data: str) -> dict[str, Any]:
 
 
 def recognizer(data: str) -> dict[str, Any]:
-    """The figures of pocketsphinx' keyword mode."""
+    """The figures of pocketsphinx' keyword mode; each keyword in a process of its own, at once."""
+    with ProcessPoolExecutor(len(KEYWORDS)) as pool:
+        found = list(pool.map(_recognized, [data] * len(KEYWORDS), range(len(KEYWORDS))))
+    _, labels = _clips(data, "test")
+    return {"rungs": [rung for rung, _ in found]} | _working_point(
+        [heard.astype(float) for _, heard in found], labels, [0.5] * len(KEYWORDS)
+    )
+
+
+def _recognized(data: str, k: int) -> tuple[float, np.ndarray]:
+    """The rung of the ladder whose misses of validation clips are nearest to those wanted, and what it hears in test."""
     held_out, labels = _clips(data, "validation")
-    rungs, heard, (test, test_labels) = [], [], _clips(data, "test")
-    for k, word in enumerate(KEYWORDS):
-        own = [_heard(word, rung, held_out[labels == k]) for rung in _LADDER]
-        misses = [1 - float(each.mean()) for each in own]
-        rungs.append(_LADDER[min(range(len(_LADDER)), key=lambda at: (abs(misses[at] - MISSES), at))])
-        heard.append(_heard(word, rungs[-1], test))
-    return {"rungs": rungs} | _working_point([each.astype(float) for each in heard], test_labels, [0.5, 0.5])
+    own = held_out[labels == k][:_ENOUGH]
+    misses = [1 - float(_heard(KEYWORDS[k], rung, own).mean()) for rung in _LADDER]
+    rung = _LADDER[min(range(len(_LADDER)), key=lambda at: (abs(misses[at] - MISSES), at))]
+    return rung, _heard(KEYWORDS[k], rung, _clips(data, "test")[0])
 
 
 def _clips(data: str, split: str) -> tuple[np.ndarray, np.ndarray]:
