@@ -77,7 +77,7 @@ def recognizer(data: str) -> dict[str, Any]:
 
 
 def _recognized(data: str, k: int) -> tuple[float, np.ndarray]:
-    """The rung of the ladder whose misses of validation clips are nearest to those wanted, and what it hears in test."""
+    """The rung of the ladder whose misses on validation are nearest to those wanted, and what it hears in test."""
     held_out, labels = _clips(data, "validation")
     own = held_out[labels == k][:_ENOUGH]
     misses = [1 - float(_heard(KEYWORDS[k], rung, own).mean()) for rung in _LADDER]
