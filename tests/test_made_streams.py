@@ -132,7 +132,7 @@ def test_a_stream_without_recordings_of_noise_is_refused_unless_none_is_wanted(t
 
 @pytest.mark.parametrize(
     "settings",
-    [{"split": "train"}, {"speech": 0.0}, {"speech": 1.1}, {"noisy": -0.1}, {"noisy": float("nan")},
+    [{"split": "all"}, {"speech": 0.0}, {"speech": 1.1}, {"noisy": -0.1}, {"noisy": float("nan")},
      {"snr_db": (5.0, 1.0)}, {"snr_db": (float("nan"), 1.0)}, {"minutes": 0.0}],
 )  # fmt: skip
 def test_what_no_stream_can_be_is_refused(task, settings):

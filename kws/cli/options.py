@@ -207,7 +207,9 @@ def detector(run: str, db: Any, trust_code: str | None) -> "tuple[Detector, Reco
 
     from kws.api.loading import network_model
     from kws.registry.reader import RegistryReader
+    from kws.speech.memory import keep_freed_memory
 
+    keep_freed_memory()
     torch.set_num_threads(1)  # clips are few and short: threads that share one wait for each other
     with RegistryReader(db) as registry:
         found = registry.run(run)

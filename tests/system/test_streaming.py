@@ -241,6 +241,15 @@ def test_what_may_not_be_chosen_on_or_shows_too_little_is_refused(here):
     assert "cannot be shown" in little and "h or more" in little
 
 
+def test_a_stream_of_training_clips_is_for_mining_and_chooses_nothing(here):
+    ok("stream", "last", "--make", "train.wav", "--split", "train", "--minutes", 0.5)
+    ok("stream", "last", "--make", "test.wav", "--split", "test")
+    said = kws("stream", "last", "train.wav", "--labels", "train.json").stderr
+    assert "note: these are clips of a training split" in said
+    chosen = ("--target-fa", 400, "--validation", "train.wav", "--validation-labels", "train.json")
+    assert "of a training split" in refused("stream", "last", "test.wav", "--labels", "test.json", *chosen)
+
+
 def test_a_run_that_waits_for_its_test_is_not_measured_on_test_clips(here):
     ok("stream", "last", "--make", "test.wav", "--split", "test")
     run = ok_json(*TRAIN, "--data", here / "task", "--no-test", "--seed", 7, "--name", "untested")["run"]
