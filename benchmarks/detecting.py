@@ -1,6 +1,6 @@
 """What `kws predict`, `kws stream` and exported files take, as a user waits for it.
 
-- Whole processes: `kws predict RUN FOLDER` on all real clips of "yes", `kws predict FILE.onnx ONE.wav`, and
+- Whole processes: `kws predict RUN FOLDER` on all real clips, `kws predict FILE.onnx ONE.wav`, and
   `kws stream RUN` on a stream that is made of the validation split's clips. Imports are in it.
 - The runs are those of presets `small` and `best` in the registry that ships.
 - A hop of 20 ms of a streaming file is the median that `kws export --json` says, on one thread.
@@ -37,8 +37,8 @@ def measure(workspace: Workspace) -> list[Row]:
 
 
 def _rows(preset: str, workspace: Workspace, data: Path, stream: Path, seconds: float) -> list[Row]:
-    about, folder = RUNS[preset], data / "yes"
-    clips = sorted(folder.glob("*.wav"))
+    about = RUNS[preset]
+    clips = sorted(data.rglob("*.wav"))
     files = {form: workspace.folder / f"{preset}-{form}.onnx" for form in ("fp32", "streaming")}
     exported = [
         json.loads(_kws("export", about, "--out", str(file), "--data", str(data), "--json", *more))
@@ -48,7 +48,7 @@ def _rows(preset: str, workspace: Workspace, data: Path, stream: Path, seconds: 
     turns: dict[str, list[float]] = {"predict": [], "one": [], "stream": []}
     for turn in range(workspace.rounds):
         say(f"{GROUP} {preset}: turn {turn + 1}")
-        turns["predict"].append(len(clips) / _seconds("predict", about, str(folder)))
+        turns["predict"].append(len(clips) / _seconds("predict", about, str(data)))
         turns["one"].append(_seconds("predict", str(files["fp32"]), str(clips[0])))
         turns["stream"].append(seconds / _seconds("stream", about, str(stream)))
     say(f"{GROUP} {preset}: done")
