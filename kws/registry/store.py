@@ -247,7 +247,7 @@ class Registry(RegistryReader):
             if not connection.execute(_FINISHED, {"key": key, "digest": digest}).fetchone():
                 entries.insert(connection, "weights", {"run_key": key, "sha256": digest, "safetensors": weights})
                 _change_run(connection, key, status=FINISHED, ended_at=entries.now())
-                for each in (validation, evaluation):
+                for each in (evaluation, validation):
                     if each:
                         entries.keep_evaluation(connection, key, each, card)
                 dropped = connection.execute(_DROP, {"key": key}).rowcount

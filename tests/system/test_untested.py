@@ -70,12 +70,14 @@ def answers(db: Location, run_id: str) -> dict[str, list[tuple]]:
         "evaluations": sql(
             db,
             f"SELECT evaluations.data_fingerprint, split, clips, loss, objective, accuracy, predictions "
-            f"{of.format('evaluations')}",
+            f"{of.format('evaluations')} ORDER BY split",
             values=(run_id,),
         ),
-        "logits": sql(db, f"SELECT split, logits {of.format('logits')}", values=(run_id,)),
+        "logits": sql(db, f"SELECT split, logits {of.format('logits')} ORDER BY split", values=(run_id,)),
         "weights": sql(db, f"SELECT sha256 {of.format('weights')}", values=(run_id,)),
-        "tests": sql(db, "SELECT split_fingerprint, split, recipe FROM tests WHERE run_id = ?", values=(run_id,)),
+        "tests": sql(
+            db, "SELECT split_fingerprint, split, recipe FROM tests WHERE run_id = ? ORDER BY split", values=(run_id,)
+        ),
     }
 
 
