@@ -24,9 +24,15 @@ ALL = "all"  # the three splits together, for data that was not made to be split
 DRAWN_BY_NAMES = "names"  # "other" is the clips whose names have the smallest SHA-256
 NOT_DRAWN = "none"  # arrays hold their classes as they are
 LEFT_OUT = "left out"  # all clips are of words that `leave_out` names, and of no other
-OTHER, UNKNOWN, SILENCE = "other", "unknown", "silence"  # classes that are no keywords
+OTHER, UNKNOWN, SILENCE = "other", "unknown", "silence"
+NO_KEYWORDS = (OTHER, UNKNOWN, SILENCE)  # classes that are what is left when no keyword was said
 NO_WORDS = ("_unknown_", "_silence_")  # folders of what is no keyword, as other tools call them
 NOISE = "_background_noise_"  # the folder of the recordings that silence is cut from
+
+
+def keywords_of(classes: Iterable[str]) -> tuple[str, ...]:
+    """The classes that are keywords, in their order."""
+    return tuple(name for name in classes if name not in NO_KEYWORDS)
 
 
 def people(speakers: Iterable[str]) -> set[str]:

@@ -14,7 +14,8 @@ VOCABULARY = {"errors", "recipe", "events"}
 LEARNING = ("speech", "architectures", "training", "inference")
 LEDGER = ("registry", "reports")
 EDGE = ("sweeps", "terminal", "api", "cli")
-CALIBRATION = {"kws.inference.calibration"}  # numpy alone: both wings must mean the same by a threshold
+# Of numpy alone, and less: both wings must mean the same by a threshold.
+CALIBRATION = {"kws.inference.calibration", "kws.inference.card"}
 RUNNER = {"kws.training.runner", "kws.training.reporter"}  # alone in the learning wing, they know the registry
 
 

@@ -107,10 +107,9 @@ class Experiments:
         Paths and speakers are None where the registry does not know them. Raises RegistryError where the run's answers
         on the split are not recorded.
         """
-        import numpy as np
         from pandas import DataFrame
 
-        from kws.inference.calibration import softmax
+        from kws.inference.calibration import logits_of, softmax
 
         found = self._registry.run(run)
         evaluation = self._registry.evaluation(found.id, found.data_fingerprint, split)
@@ -127,8 +126,8 @@ class Experiments:
             "predicted": [card.classes[label] for label in evaluation.predictions],
         }
         if evaluation.logits:
-            logits = np.frombuffer(evaluation.logits, "<f2").reshape(evaluation.clips, -1).astype(np.float64)
-            table |= {f"p({word})": column for word, column in zip(card.classes, softmax(logits).T, strict=True)}
+            columns = softmax(logits_of(evaluation, card.classes)).T
+            table |= {f"p({word})": column for word, column in zip(card.classes, columns, strict=True)}
         return DataFrame(table)
 
     def detector(self, run: str = "last", trust_code: str | None = None) -> Detector:
@@ -163,6 +162,7 @@ class Experiments:
 
         assert isinstance(self._location, Path)
         connection = sqlite3.connect(f"{self._location.absolute().as_uri()}?mode=ro", uri=True)
+        connection.execute("PRAGMA trusted_schema = OFF")  # the file may come from anywhere
         connection.row_factory = sqlite3.Row
         view.for_queries(connection)
         connection.row_factory = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kws.errors import DataError
@@ -47,9 +48,7 @@ def model_card(registry: RegistryReader, run: Run) -> ModelCard:
 
     Without those answers the temperature is 1 and every threshold 0.5.
     """
-    import numpy as np
-
-    from kws.inference import calibration
+    from kws.inference.calibration import Calibration
     from kws.speech import licences
 
     data = registry.card(run.data_fingerprint)
@@ -69,11 +68,5 @@ def model_card(registry: RegistryReader, run: Run) -> ModelCard:
     found = registry.evaluation(run.id, data.fingerprint, VALIDATION)
     if found is None or not found.logits:
         return card
-    logits = np.frombuffer(found.logits, "<f2").reshape(-1, len(data.classes)).astype(np.float64)
-    labels = np.frombuffer(found.labels, np.uint8).astype(np.int64)
-    temperature = calibration.temperature(logits, labels)
-    probabilities = calibration.softmax(logits, temperature)
-    thresholds = calibration.thresholds(probabilities, labels, data.classes, card.keywords)
-    from dataclasses import replace
-
-    return replace(card, temperature=temperature, thresholds=thresholds)
+    chosen = Calibration.of(found, data.classes)
+    return replace(card, temperature=chosen.temperature, thresholds=chosen.thresholds)

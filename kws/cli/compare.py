@@ -10,11 +10,11 @@ import typer
 
 from kws.cli import options
 from kws.errors import RecipeError
+from kws.inference.card import MISS_RATE
 from kws.recipe import NETWORK, OPTIMIZER, current_name, names
 from kws.registry.runs import Run
 from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
-from kws.reports.unheard import MISS_RATE
 
 
 class Format(StrEnum):
@@ -82,15 +82,7 @@ def compare(
             help="The validation accuracy that metrics ending in -to-reach wait for.",
         ),
     ] = TARGET,
-    misses: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=0.5,
-            callback=options.number,
-            help="The share of a keyword's validation clips that its threshold misses, for unheard-accepts.",
-        ),
-    ] = MISS_RATE,
+    misses: options.Misses = MISS_RATE,
     test: Annotated[bool, typer.Option("--test/--no-test", help="Test which cells can be told from the best.")] = True,
     leaderboard: Annotated[
         bool,

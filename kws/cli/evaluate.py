@@ -12,8 +12,8 @@ import typer
 from kws.cli import options
 from kws.errors import DataError, RegistryError
 from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
+from kws.inference.card import MISS_RATE
 from kws.registry.runs import Run
-from kws.reports.unheard import MISS_RATE
 
 if TYPE_CHECKING:
     from kws.recipe import Recipe
@@ -51,15 +51,7 @@ def evaluate(
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
     skip_unreadable: options.SkipUnreadable = False,
-    misses: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=0.5,
-            callback=options.number,
-            help="The share of a keyword's validation clips that its threshold misses, for words never heard.",
-        ),
-    ] = MISS_RATE,
+    misses: options.Misses = MISS_RATE,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,

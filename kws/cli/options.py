@@ -76,6 +76,15 @@ Speakers = Annotated[
         "{speaker}/{n}, or a file of paths and speakers. By default as Speech Commands names clips, else unknown.",
     ),
 ]
+Misses = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=0.5,
+        callback=number,
+        help="For words never heard in training: the share of a keyword's validation clips that its threshold misses.",
+    ),
+]
 AUTO = "auto"
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, typer.Option(help="By default `auto`, which takes a GPU where there is one.")

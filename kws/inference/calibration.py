@@ -8,21 +8,46 @@ that clips that are all told right do not say that the network is never wrong. N
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kws.events import keywords_of
 from kws.inference.card import MISS_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from kws.events import Evaluation
 
     Floats = NDArray[np.float64]
 
 _RANGE = 0.05, 20.0  # where a temperature is looked for
 _STEPS = 60  # of golden-section search: the range shrinks by 0.6 in each
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a run's outputs become probabilities, and from which on a keyword is heard."""
+
+    temperature: float
+    thresholds: Mapping[str, float]
+
+    @classmethod
+    def of(cls, validation: Evaluation, classes: Sequence[str], miss_rate: float = MISS_RATE) -> Calibration:
+        """That of a run whose answers on the validation split these are; they must have their logits."""
+        logits, labels = logits_of(validation, classes), np.frombuffer(validation.labels, np.uint8).astype(np.int64)
+        chosen = temperature(logits, labels)
+        heard = softmax(logits, chosen)
+        return cls(chosen, thresholds(heard, labels, classes, keywords_of(classes), miss_rate))
+
+
+def logits_of(evaluation: Evaluation, classes: Sequence[str]) -> Floats:
+    """The logits (N, K) of an evaluation that has them."""
+    return np.frombuffer(evaluation.logits, "<f2").astype(np.float64).reshape(-1, len(classes))
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:

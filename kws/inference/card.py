@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kws.events import OTHER, SILENCE, UNKNOWN
+from kws.events import keywords_of
 
 HOP_MS = 20  # a stream has a probability of each word this often
 MISS_RATE = 0.05  # a keyword's own threshold misses this share of its validation clips
@@ -23,17 +23,17 @@ class ModelCard:
     words: tuple[str, ...]  # K classes, in the order of the outputs
     run: str
     commit: str | None = None  # of kws, when the run was trained
-    data: str = ""  # the data set's name and its fingerprint
-    fingerprint: str = ""
+    data: str = ""  # the name of the data set that it was trained on
+    fingerprint: str = ""  # of that data set
     temperature: float = 1.0  # logits are divided by it before the softmax; chosen on validation
     thresholds: Mapping[str, float] = field(default_factory=dict)  # a keyword's probability from which on it is heard
-    licence: str | None = None  # of the data that it was trained on, and whom to name
-    attribution: str | None = None
+    licence: str | None = None  # of that data set
+    attribution: str | None = None  # the sentence that names its authors
 
     @property
     def keywords(self) -> tuple[str, ...]:
         """The words that are detected: all but "other", "unknown" and "silence"."""
-        return tuple(word for word in self.words if word not in (OTHER, UNKNOWN, SILENCE))
+        return keywords_of(self.words)
 
     def threshold(self, keyword: str) -> float:
         """A keyword's threshold; 0.5 where none was chosen."""

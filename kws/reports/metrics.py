@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kws.inference.card import MISS_RATE
 from kws.registry.runs import Curve, Run
 from kws.reports import unheard
 from kws.reports.classes import ClassReport
@@ -64,7 +65,7 @@ class Metric:
         return f"{self.bare(value)} {unit}".rstrip()
 
 
-def metric(name: str, *, target: float = TARGET, misses: float = unheard.MISS_RATE) -> Metric:
+def metric(name: str, *, target: float = TARGET, misses: float = MISS_RATE) -> Metric:
     """The metric with that name.
 
     `target` is the validation accuracy that those of TO_REACH wait for, and `misses` the share of a keyword's

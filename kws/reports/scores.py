@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.events import Evaluation
+from kws.inference.calibration import logits_of, softmax
 from kws.reports.statistics import RESAMPLES, Interval, over_clips, percentiles
 
 Floats = NDArray[np.float64]
@@ -96,16 +97,13 @@ class Scores:
     @classmethod
     def of(cls, evaluation: Evaluation, classes: tuple[str, ...]) -> Scores:
         """The scores of an evaluation that has its logits."""
-        shape = (evaluation.clips, len(classes))
-        outputs = np.frombuffer(evaluation.logits, "<f2").astype(np.float64).reshape(shape)
         answers, labels = (np.frombuffer(each, np.uint8) for each in (evaluation.predictions, evaluation.labels))
-        return cls(classes, outputs, answers, labels)
+        return cls(classes, logits_of(evaluation, classes), answers, labels)
 
     @cached_property
     def probabilities(self) -> Floats:
         """The softmax of the logits (N, K)."""
-        exponents = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
-        return exponents / exponents.sum(axis=1, keepdims=True)
+        return softmax(self.logits)
 
     @property
     def _probability(self) -> Floats:

@@ -16,14 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kws.events import LEFT_OUT, OTHER, SILENCE, TEST, UNKNOWN, VALIDATION, DataCard
+from kws.events import LEFT_OUT, TEST, VALIDATION, DataCard, keywords_of
+from kws.inference.card import MISS_RATE
 from kws.reports.statistics import Interval, over_clips
 
 if TYPE_CHECKING:
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import Run
-
-MISS_RATE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def of(registry: RegistryReader, run: Run, split: str = TEST, miss_rate: float =
     """What a run makes of words that it never heard; None where its answers on them are not recorded."""
     import numpy as np
 
-    from kws.inference import calibration
+    from kws.inference.calibration import Calibration, logits_of, softmax
 
     card = card_of(registry, run)
     own = registry.evaluation(run.id, run.data_fingerprint, VALIDATION)
@@ -74,27 +73,19 @@ def of(registry: RegistryReader, run: Run, split: str = TEST, miss_rate: float =
     found = registry.evaluation(run.id, card.fingerprint, split)
     if found is None or not found.logits:
         return None
-    keywords = tuple(name for name in card.classes if name not in (OTHER, UNKNOWN, SILENCE))
-
-    def logits_of(blob: bytes) -> Any:
-        return np.frombuffer(blob, "<f2").astype(np.float64).reshape(-1, len(card.classes))
-
-    labels = np.frombuffer(own.labels, np.uint8).astype(np.int64)
-    temperature = calibration.temperature(logits_of(own.logits), labels)
-    heard = calibration.softmax(logits_of(own.logits), temperature)
-    thresholds = calibration.thresholds(heard, labels, card.classes, keywords, miss_rate)
-    probabilities = calibration.softmax(logits_of(found.logits), temperature)
+    keywords, chosen = keywords_of(card.classes), Calibration.of(own, card.classes, miss_rate)
     places = [card.classes.index(name) for name in keywords]
-    over = probabilities[:, places] >= np.array([thresholds.get(name, np.inf) for name in keywords])
+    probabilities = softmax(logits_of(found, card.classes), chosen.temperature)[:, places]
+    over = probabilities >= np.array([chosen.thresholds.get(name, np.inf) for name in keywords])
     return Unheard(
         card=card,
         split=split,
         miss_rate=miss_rate,
         keywords=keywords,
-        thresholds=thresholds,
+        thresholds=chosen.thresholds,
         spoken=_spoken(registry, card, split),
         accepted=over.any(axis=1),
-        heard_as=np.where(over, probabilities[:, places], -1).argmax(axis=1),
+        heard_as=np.where(over, probabilities, -1).argmax(axis=1),
     )
 
 

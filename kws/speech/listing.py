@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from kws.errors import DataError
-from kws.events import OTHER, SILENCE, UNKNOWN
+from kws.events import OTHER, UNKNOWN, keywords_of
 from kws.recipe import TASK, Config, dashed
 from kws.speech import digests
 from kws.speech.cache import cache_folder
@@ -97,9 +97,8 @@ def left_out_by(task: Config) -> tuple[str, ...]:
 def _unheard(folder: Folder, task: Config) -> Assigned:
     """All clips of the words that a task leaves out, each of the class that other words make."""
     classes: tuple[str, ...] = _file_of(task).classes(task)
-    keywords = tuple(name for name in classes if name not in (OTHER, UNKNOWN, SILENCE))
     label = next(label for label, name in enumerate(classes) if name in (OTHER, UNKNOWN))
-    clips = clips_of(folder.clips, left_out_by(task), keywords, folder.place)
+    clips = clips_of(folder.clips, left_out_by(task), keywords_of(classes), folder.place)
     return Assigned(classes=classes, clips=in_order([clip.labelled(label) for clip in clips]))
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ClipError, DataError, RecipeError
-from kws.events import NO_WORDS, NOISE, OTHER, SILENCE, SPLITS, UNKNOWN
+from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS
 from kws.recipe import Config
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
@@ -105,11 +105,11 @@ class MadeStream:
         found = assigned(folder, task, track=track)
         own = [clip for clip in found.clips if clip.split == mixture.split and clip.at_ms is None]
         names = found.classes
-        spoken = [clip for clip in own if names[clip.label] not in (OTHER, UNKNOWN, SILENCE)]
+        spoken = [clip for clip in own if names[clip.label] not in NO_KEYWORDS]
         self.words = {clip.path: names[clip.label] for clip in spoken}
         others = [clip for clip in own if clip.path not in self.words]
         if mixture.others == EVERY:
-            every = {clip.path for clip in found.clips if names[clip.label] not in (OTHER, UNKNOWN, SILENCE)}
+            every = {clip.path for clip in found.clips if names[clip.label] not in NO_KEYWORDS}
             others = [clip for clip in folder.clips if clip.split == mixture.split and clip.path not in every]
         others = [clip for clip in others if clip.word not in NO_WORDS]
         clips = [*(spoken if mixture.keywords else []), *others]

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kws.errors import DataError
-from kws.events import OTHER, SILENCE, UNKNOWN
+from kws.events import keywords_of
 from kws.recipe import TASK, Config
 from kws.recipe.pinned import place_and_digest
 from kws.speech import synthetic
@@ -133,8 +133,7 @@ def _about(folder: Path) -> dict[str, Any]:
 def _folder(task: Config) -> Path:
     """The folder of the features for a task's keywords and the words that it leaves out, made on first use."""
     classes: tuple[str, ...] = TASK.part(task.NAME).load().classes(task)
-    keywords = tuple(name for name in classes if name not in (OTHER, UNKNOWN, SILENCE))
-    return _made(keywords, tuple(getattr(task, "leave_out", ())), cache_folder())
+    return _made(keywords_of(classes), tuple(getattr(task, "leave_out", ())), cache_folder())
 
 
 @lru_cache(8)

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from kws.errors import RegistryError
-from kws.events import OTHER, SILENCE, TEST, UNKNOWN, DataCard, Evaluation
+from kws.events import NO_KEYWORDS, TEST, DataCard, Evaluation
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import labels
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MANY = False
-NO_KEYWORDS = (OTHER, UNKNOWN, SILENCE)
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
 _AT_LEAST_TO = 40
 _AT_MOST_FROM = 10  # even if there are no misses and no false accepts
