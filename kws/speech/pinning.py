@@ -14,12 +14,13 @@ from kws.speech import also, noise, spoken
 
 def of_recipes(recipes: Iterable[Recipe]) -> list[Recipe]:
     """The same recipes, with the digests of what they name now. Raises DataError for what is not there."""
+    folders: dict[str, str] = {}
     made = []
     for recipe in noise.of_recipes(recipes):
-        changed = {}
-        if recipe.also and (value := also.pinned(recipe.also)) != recipe.also:
-            changed["also"] = value
-        if recipe.spoken and (value := spoken.pinned(recipe.spoken, recipe.task)) != recipe.spoken:
-            changed["spoken"] = value
+        named = recipe.also or also.NONE
+        if named not in folders:
+            folders[named] = also.pinned(named)
+        pinned = {"also": folders[named], "spoken": spoken.pinned(recipe.spoken or spoken.NONE, recipe.task)}
+        changed = {name: value for name, value in pinned.items() if value != (getattr(recipe, name) or also.NONE)}
         made.append(recipe.changed(**changed) if changed else recipe)
     return made

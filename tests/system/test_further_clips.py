@@ -21,6 +21,7 @@ from kws.training import augmenting, loop
 from kws.training.augmentations import also as exchanging
 from kws.training.augmentations import crossed as crossing
 from kws.training.augmentations import spoken as speaking
+from kws.training.exchanging import Pool
 
 ABOUT = {"arch": "fc", "opt": "adam", "batch_size": 8, "epochs": 1, "threads": 1}
 
@@ -115,7 +116,7 @@ def test_a_share_of_a_minibatch_is_exchanged_features_with_their_labels(module, 
     features, labels = torch.zeros(4000, 3, 2), torch.zeros(4000, dtype=torch.int64)
     further = torch.arange(1.0, 6).view(5, 1, 1).expand(5, 3, 2)
     of_further = torch.full((5,), 2) if module is exchanging else torch.tensor([2, 1, 0, 2, 1])
-    prepared = module.Prepared(further, 2 if module is exchanging else of_further)
+    prepared = Pool(further, of_further)
     assert module.exchange(features, labels, off) == (features, labels)
     new, their_labels = module.exchange(features, labels, on, prepared)
     exchanged = new[:, 0, 0] > 0

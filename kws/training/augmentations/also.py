@@ -7,7 +7,7 @@ all others. See kws.speech.also.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kws.errors import RecipeError
 from kws.recipe import option, share
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kws.recipe import Recipe
     from kws.speech.dataset import Dataset
+    from kws.training.exchanging import Pool
 
 ORDER = -2
 
@@ -40,39 +41,27 @@ class Config:
     also_share: float = option(0.1, "The share of a minibatch's clips that they are.", check=share, absent=0.1)
 
 
-class Prepared(NamedTuple):
-    """Features (N, T, M) of the clips, and the label of "other"."""
-
-    features: Tensor
-    other: int
-
-
-def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Prepared | None:
+def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Pool | None:
     """The clips. Raises DataError where there are none, and for clips that must not be trained on."""
     if config.also == "none":
         return None
+    import torch
+
     from kws.speech import also
     from kws.training import augmenting
+    from kws.training.exchanging import Pool
 
     augmenting.scale(loaded, "also", config.also)
     other = augmenting.other(loaded, "also", config.also)
-    return Prepared(also.features(config.also, loaded, recipe.leave_out or ()).to(recipe.device), other)
+    features = also.features(config.also, loaded, recipe.leave_out or ()).to(recipe.device)
+    return Pool(features, torch.full((len(features),), other, device=recipe.device))
 
 
-def exchange(
-    features: Tensor, labels: Tensor, config: Config, prepared: Prepared | None = None
-) -> tuple[Tensor, Tensor]:
+def exchange(features: Tensor, labels: Tensor, config: Config, pool: Pool | None = None) -> tuple[Tensor, Tensor]:
     """Features (B, T, M) and labels (B,), a share of which are those of further clips; themselves without any."""
     if config.also == "none":
         return features, labels
-    import torch
+    from kws.training.exchanging import exchanged
 
-    assert prepared, "prepare() comes first"
-    batch, device = len(features), features.device
-    chosen = (torch.rand(batch) < config.also_share).nonzero().squeeze(1)
-    which = torch.randint(len(prepared.features), (len(chosen),)).to(device)
-    chosen = chosen.to(device)
-    return (
-        features.index_copy(0, chosen, prepared.features.index_select(0, which)),
-        labels.index_fill(0, chosen, prepared.other),
-    )
+    assert pool, "prepare() comes first"
+    return exchanged(features, labels, pool, config.also_share)

@@ -7,7 +7,7 @@ other clips. See kws.speech.spoken.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kws.errors import RecipeError
 from kws.recipe import option, share
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kws.recipe import Recipe
     from kws.speech.dataset import Dataset
+    from kws.training.exchanging import Pool
 
 ORDER = -3
 
@@ -41,14 +42,7 @@ class Config:
     spoken_share: float = option(0.4, "The share of a minibatch's clips that it is.", check=share, absent=0.4)
 
 
-class Prepared(NamedTuple):
-    """Features (N, T, M) and labels (N,) of what is said."""
-
-    features: Tensor
-    labels: Tensor
-
-
-def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Prepared | None:
+def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Pool | None:
     """What is said. Raises DataError where eSpeak NG cannot be used, and for data without other words."""
     if config.spoken == "none":
         return None
@@ -56,6 +50,7 @@ def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Prepared | None:
 
     from kws.speech import spoken
     from kws.training import augmenting
+    from kws.training.exchanging import Pool
 
     augmenting.scale(loaded, "spoken", config.spoken)
     other = augmenting.other(loaded, "spoken", config.spoken)
@@ -63,23 +58,14 @@ def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Prepared | None:
     classes = loaded.card.classes
     labels = torch.tensor([other if each is None else classes.index(each) for each in keywords])
     features = (features - loaded.card.mean) / loaded.card.std
-    return Prepared(features.to(recipe.device), labels.to(recipe.device))
+    return Pool(features.to(recipe.device), labels.to(recipe.device))
 
 
-def exchange(
-    features: Tensor, labels: Tensor, config: Config, prepared: Prepared | None = None
-) -> tuple[Tensor, Tensor]:
-    """Features (B, T, M) and labels (B,), a share of which are synthetic speech; themselves without any."""
+def exchange(features: Tensor, labels: Tensor, config: Config, pool: Pool | None = None) -> tuple[Tensor, Tensor]:
+    """Features (B, T, M) and labels (B,), a share of which are those of synthetic speech; themselves without any."""
     if config.spoken == "none":
         return features, labels
-    import torch
+    from kws.training.exchanging import exchanged
 
-    assert prepared, "prepare() comes first"
-    batch, device = len(features), features.device
-    chosen = (torch.rand(batch) < config.spoken_share).nonzero().squeeze(1)
-    which = torch.randint(len(prepared.features), (len(chosen),)).to(device)
-    chosen = chosen.to(device)
-    return (
-        features.index_copy(0, chosen, prepared.features.index_select(0, which)),
-        labels.index_copy(0, chosen, prepared.labels.index_select(0, which)),
-    )
+    assert pool, "prepare() comes first"
+    return exchanged(features, labels, pool, config.spoken_share)
