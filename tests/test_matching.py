@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from kws.inference import matching
 from kws.inference.detections import Detection
-from kws.inference.matching import Heard, events, tallies
+from kws.inference.matching import Matcher, events, tallies
 from kws.inference.stream_labels import Window
 
 windows = st.lists(
@@ -27,7 +27,7 @@ detections = st.lists(st.tuples(st.integers(0, 600), st.sampled_from(["yes", "no
 @given(windows, detections)
 @settings(max_examples=300, deadline=None)
 def test_as_many_words_are_heard_as_can_be_each_by_a_detection_of_its_own(said, found):
-    hears = Heard(said).match([each.seconds for each in found], [each.word for each in found])
+    hears = Matcher(said).match([each.seconds for each in found], [each.word for each in found])
     pairs = [place for place in hears if place is not None]
     assert len(set(pairs)) == len(pairs)
     may = np.zeros((len(found), len(said)), int)
@@ -42,8 +42,8 @@ def test_as_many_words_are_heard_as_can_be_each_by_a_detection_of_its_own(said, 
 def test_a_word_may_be_detected_until_a_second_after_its_end_and_no_longer():
     said = [Window(3.0, 3.5, "yes")]
     for at, heard in [(2.98, None), (3.0, 0), (4.5, 0), (4.52, None)]:
-        assert Heard(said).match([at], ["yes"]) == [heard]
-    assert Heard(said).match([3.2], ["no"]) == [None]
+        assert Matcher(said).match([at], ["yes"]) == [heard]
+    assert Matcher(said).match([3.2], ["no"]) == [None]
 
 
 def test_a_word_is_heard_once_and_what_hears_it_again_is_a_false_accept():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json as to_json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kws.cli import options
 from kws.cli.stream import Cooldown, Smoothing, Thresholds
+from kws.inference.card import COOLDOWN_MS, SMOOTHING_MS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,8 @@ def listen(
         float | None, typer.Option(min=0.1, help="Stop after so long; else Ctrl-C ends it.", callback=options.number)
     ] = None,
     threshold: Thresholds = None,
-    smoothing_ms: Smoothing = 100,
-    cooldown_ms: Cooldown = 1000,
+    smoothing_ms: Smoothing = SMOOTHING_MS,
+    cooldown_ms: Cooldown = COOLDOWN_MS,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -41,26 +42,25 @@ def listen(
     from kws.cli import streaming
     from kws.inference import microphone
     from kws.inference.detections import Detecting
-    from kws.inference.detections import Smoothing as Averages
-    from kws.terminal import console, listening
+    from kws.terminal import console, listening, screens_stream
     from kws.training.stopping import Stopped, Terminated, stoppable
 
-    hearing = streaming.hearing(run, db, trust_code, smoothing_ms, cooldown_ms)
-    detector = hearing.detector
+    setup = streaming.set_up(run, db, trust_code, smoothing_ms, cooldown_ms)
+    detector = setup.detector
     thresholds, origin = streaming.thresholds_of(detector, threshold or ())
-    averages, columns = Averages(len(detector.words), smoothing_ms), [detector.words.index(w) for w in thresholds]
+    columns = [detector.words.index(word) for word in thresholds]
     detecting = Detecting(detector.words, thresholds, cooldown_ms=cooldown_ms)
     try:
         with stoppable(), microphone.opened(device) as heard, listening.live_line() as line:
             console.say(f"listening to {console.visible(heard.name)}; {origin}; Ctrl-C ends it")
             blocks = _Levels(heard.pieces(seconds))
-            for probabilities in detector.scores(blocks):
-                means = averages.push(probabilities)
-                for each in detecting.push(means):
-                    _print(vars(each), as_json=json)
-                if len(means):
-                    best = max(columns, key=lambda k: means[-1, k])
-                    line.show(blocks.level_db, detector.words[best], float(means[-1, best]), lost=heard.lost)
+            for averages in detector.averages(blocks, smoothing_ms):
+                for each in detecting.push(averages):
+                    record = streaming.detection_record(each)
+                    typer.echo(to_json.dumps(record) if json else screens_stream.detection_line(each))
+                if len(averages):
+                    best = max(columns, key=lambda k: averages[-1, k])
+                    line.show(blocks.level_db, detector.words[best], float(averages[-1, best]), lost=heard.lost)
         if heard.lost:
             console.say(f"note: {heard.lost} blocks of 20 ms were lost, for this machine fell behind")
     except KeyboardInterrupt as stop:
@@ -80,9 +80,3 @@ class _Levels:
         for piece in self._pieces:
             self.level_db = level_db(piece)
             yield piece
-
-
-def _print(found: dict[str, Any], *, as_json: bool) -> None:
-    """A detection, at once."""
-    text = f"{found['seconds']:9.2f} s  {found['word']:<12} {100 * found['probability']:6.2f} %"
-    print(to_json.dumps(found) if as_json else text, flush=True)  # noqa: T201 - rich would hold it back

@@ -10,6 +10,8 @@ import typer
 
 from kws.cli import options, stream
 from kws.errors import DataError
+from kws.events import TEST, VALIDATION
+from kws.inference.card import HOP_MS, SMOOTHING_MS
 
 if TYPE_CHECKING:
     from kws.inference.detections import Detection
@@ -18,12 +20,7 @@ SCHEMA = 1
 
 
 def mine(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="As for `kws eval`, or an exported .onnx file.", autocompletion=options.complete_run
-        ),
-    ],
+    run: options.RunOrFile,
     recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="A recording of any length.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the clips are written; new or empty.")],
     most: Annotated[int | None, typer.Option(min=1, help="So many clips at most. By default all.")] = None,
@@ -32,7 +29,7 @@ def mine(
         typer.Option(metavar="FILE", help="When keywords are said, as for `kws stream`; else none of them may be."),
     ] = None,
     threshold: stream.Thresholds = None,
-    smoothing_ms: stream.Smoothing = stream.SMOOTHING_MS,
+    smoothing_ms: stream.Smoothing = SMOOTHING_MS,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -47,31 +44,31 @@ def mine(
     """
     from kws.cli import streaming
     from kws.inference import mining
-    from kws.inference.sweeping import Reached
+    from kws.inference.sweeping import Candidates
     from kws.speech import long
     from kws.terminal import console
 
-    hearing = streaming.hearing(run, db, trust_code, smoothing_ms, 0)
-    thresholds, where_from = streaming.thresholds_of(hearing.detector, threshold or [])
+    setup = streaming.set_up(run, db, trust_code, smoothing_ms, 0)
+    thresholds, where_from = streaming.thresholds_of(setup.detector, threshold or [])
     found = long.from_file(recording)
     windows: Any = ()
     if labels is not None:
-        known = streaming.read_labels(labels, hearing)
+        known = streaming.read_labels(labels, setup)
         known.require_of(found.name, found.seconds, found.rate_hz)
         windows = known.windows
-    _require_not_test(recording, labels)
+    _require_may_be_trained_on(recording, labels)
     _require_free(out)
-    words = hearing.detector.words
-    reached = Reached(words, hearing.detector.keywords, min(thresholds.values()))
-    for _ in hearing.listen(streaming.tracked(found), dict.fromkeys(thresholds, 1.0), reached):
+    words = setup.detector.words
+    candidates = Candidates(words, setup.detector.keywords, min(thresholds.values()))
+    for _ in setup.listen(streaming.tracked(found), dict.fromkeys(thresholds, 1.0), candidates):
         pass
-    worst = mining.worst(reached, thresholds, windows, most)
+    worst = mining.worst(candidates, thresholds, windows, most)
     clips = _write(out, recording, worst)
     record = {
         "schema": SCHEMA,
-        "run": hearing.detector.card.run,
+        "run": setup.detector.card.run,
         "recording": str(recording),
-        "hours": reached.hops_seen * 0.02 / 3600,
+        "hours": candidates.hops_seen * HOP_MS / 1000 / 3600,
         "thresholds": thresholds,
         "labels": None if labels is None else str(labels),
         "clips": clips,
@@ -85,18 +82,18 @@ def mine(
     console.say(f"{len(clips):,} clips of {record['hours']:.2f} h in {console.visible(str(out))}; {where_from}")
 
 
-def _require_not_test(recording: Path, labels: Path | None) -> None:
-    """Raise DataError for a stream of test clips, by its labels or those beside it: mined clips are trained on."""
+def _require_may_be_trained_on(recording: Path, labels: Path | None) -> None:
+    """Raise DataError for a stream of validation or test clips, by its labels or those beside it."""
     for path in (labels, recording.with_suffix(".json")):
         try:
             about = json_text.loads(path.read_text(encoding="utf-8-sig")) if path else None
         except (OSError, ValueError):
             continue
         made_from = about.get("made_from") if isinstance(about, dict) else None
-        if isinstance(made_from, dict) and made_from.get("split") == "test":
+        if isinstance(made_from, dict) and (split := made_from.get("split")) in (VALIDATION, TEST):
             raise DataError(
-                f"{recording} is made of test clips ({path} says so), and what is mined is trained on; mine a "
-                "recording of your own, or one of `kws stream --make FILE --split validation`"
+                f"{recording} is made of {split} clips ({path} says so), and what is mined is trained on; mine a "
+                "recording of your own, or one of `kws stream --make FILE --split train`"
             )
 
 

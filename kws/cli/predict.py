@@ -10,6 +10,7 @@ import typer
 
 from kws.cli import options
 from kws.errors import ClipError, DataError
+from kws.terminal.visible import visible_part  # without what kws.terminal.console imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,19 +70,14 @@ def _show(detector: Detector, found: Iterator[tuple[str, Path, Prediction | Clip
             failed += 1
             message = str(answer).replace(str(path), name)
             records.append({"file": name, "error": message})
-            typer.echo(f"kws: {_visible(message)}", err=True)
+            typer.echo(f"kws: {visible_part(message)}", err=True)
             continue
         records.append({"file": name} | {key: value for key, value in vars(answer).items() if value is not None})
         if not as_json:
             at = "" if answer.seconds is None else f"  at {answer.seconds:8.2f} s"
-            typer.echo(f"{answer.word:<{width}}  {100 * answer.probability:6.2f} %{at}  {_visible(name)}")
+            typer.echo(f"{answer.word:<{width}}  {100 * answer.probability:6.2f} %{at}  {visible_part(name)}")
     if as_json:
         from kws.terminal import console
 
         console.print_json({"schema": _SCHEMA, "run": detector.card.run, "predictions": records})
     return failed
-
-
-def _visible(text: str) -> str:
-    """As kws.terminal.console.visible(), without waiting for what it imports."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -10,14 +10,14 @@ import typer
 
 from kws.cli import options
 from kws.errors import RecipeError
+from kws.inference.card import COOLDOWN_MS, SMOOTHING_MS
 
 if TYPE_CHECKING:
-    from kws.cli.streaming import Hearing
+    from kws.cli.streaming import DetectorSetup
     from kws.inference.stream_labels import StreamLabels
     from kws.speech.made_streams import Mixture
 
 SCHEMA = 1
-SMOOTHING_MS, COOLDOWN_MS = 200, 1000  # as kws.inference.detections has them, without importing numpy for --help
 
 
 class Others(StrEnum):
@@ -151,26 +151,26 @@ def stream(
         if recording is not None:
             raise RecipeError(f"--make writes a stream and hears none; leave {recording!r} out, or --make")
         assert mixture is not None
-        hearing = None if run is None else streaming.hearing(run, db, trust_code, smoothing_ms, cooldown_ms)
-        _make(make, hearing, data, speakers, words, mixture, json=json)
+        setup = None if run is None else streaming.set_up(run, db, trust_code, smoothing_ms, cooldown_ms)
+        _make(make, setup, data, speakers, words, mixture, json=json)
         return
     if run is None or recording is None:
         raise RecipeError("name a run and a recording, as in `kws stream last long.wav`; --make makes a recording")
     if json_lines and (json or labels is not None):
         raise RecipeError("--json-lines prints detections as they come; leave --json and --labels out, or --json-lines")
     _require_together(labels, plot, target_fa, threshold, validation, validation_labels)
-    hearing = streaming.hearing(run, db, trust_code, smoothing_ms, cooldown_ms)
-    thresholds, where_from = streaming.thresholds_of(hearing.detector, threshold or [])
-    known = None if labels is None else streaming.read_labels(labels, hearing)
+    setup = streaming.set_up(run, db, trust_code, smoothing_ms, cooldown_ms)
+    thresholds, where_from = streaming.thresholds_of(setup.detector, threshold or [])
+    known = None if labels is None else streaming.read_labels(labels, setup)
     choice = None
     if target_fa is not None:
-        choice = _choose(target_fa, hearing, (validation, validation_labels), (recording, known),
+        choice = _choose(target_fa, setup, (validation, validation_labels), (recording, known),
                          (data, speakers, words, mixture))  # fmt: skip
         assert choice.point.threshold is not None
         thresholds, where_from = dict.fromkeys(thresholds, choice.point.threshold), choice.sentence
     about: dict[str, Any] = {
         "schema": SCHEMA,
-        "run": hearing.detector.card.run,
+        "run": setup.detector.card.run,
         "recording": recording,
         "thresholds": thresholds,
         "thresholds_from": where_from,
@@ -179,9 +179,9 @@ def stream(
         "chosen": None if choice is None else choice.record(),
     }
     if known is None:
-        _detect(hearing, recording, raw, thresholds, about, json=json, json_lines=json_lines)
+        _detect(setup, recording, raw, thresholds, about, json=json, json_lines=json_lines)
     else:
-        _judge(hearing, recording, raw, thresholds, known, about, plot, json=json)
+        _judge(setup, recording, raw, thresholds, known, about, plot, json=json)
 
 
 def _mixture(*, snr: str, **given: Any) -> Mixture:
@@ -217,7 +217,7 @@ def _require_together(
 
 def _make(
     path: Path,
-    hearing: Hearing | None,
+    setup: DetectorSetup | None,
     data: str | None,
     speakers: str | None,
     words: str | None,
@@ -228,7 +228,7 @@ def _make(
     from kws.cli import stream_making
     from kws.terminal import console, screens_stream
 
-    stream = stream_making.made_stream(hearing, data, speakers, words, mixture)
+    stream = stream_making.made_stream(setup, data, speakers, words, mixture)
     labels = stream_making.made(stream, path)
     about = {name: value for name, value in labels["made_from"].items() if name != "items"}
     if json:
@@ -242,22 +242,22 @@ def _make(
         screens_stream.print_made(str(path), labels)
 
 
-def _choose(target: float, hearing: Hearing, validation: tuple[Any, Any], test: tuple[Any, Any], make: Any) -> Any:
+def _choose(target: float, setup: DetectorSetup, validation: tuple[Any, Any], test: tuple[Any, Any], make: Any) -> Any:
     """The threshold, from a validation stream alone (see kws.cli.stream_making)."""
     from kws.cli import stream_making, streaming
 
     path, path_of_labels = validation
     if path is None:
-        return stream_making.chosen(target, hearing, stream_making.made_stream(hearing, *make), None)
+        return stream_making.chosen(target, setup, stream_making.made_stream(setup, *make), None)
     if path == streaming.STDIN:
         raise RecipeError("--validation is heard before the recording; give a file, not stdin")
-    labels = streaming.read_labels(path_of_labels, hearing)
+    labels = streaming.read_labels(path_of_labels, setup)
     stream_making.require_apart(test[0], path, test[1], labels)
-    return stream_making.chosen(target, hearing, streaming.recording(path), labels)
+    return stream_making.chosen(target, setup, streaming.recording(path), labels)
 
 
 def _detect(
-    hearing: Hearing,
+    setup: DetectorSetup,
     recording: str,
     raw: int | None,
     thresholds: dict[str, float],
@@ -275,7 +275,7 @@ def _detect(
     found = streaming.recording(recording, raw)
     console.say(about["thresholds_from"] + ": " + screens_stream.listed(thresholds))
     kept = []
-    for each in hearing.listen(found.pieces, thresholds):
+    for each in setup.listen(found.pieces, thresholds):
         if json:
             kept.append(streaming.detection_record(each))
         elif json_lines:
@@ -287,7 +287,7 @@ def _detect(
 
 
 def _judge(
-    hearing: Hearing,
+    setup: DetectorSetup,
     recording: str,
     raw: int | None,
     thresholds: dict[str, float],
@@ -309,8 +309,8 @@ def _judge(
         labels.require_of(stream.name, seconds, stream.rate_hz)
         return labels
 
-    found = streaming.measured(hearing, streaming.tracked(stream), checked, thresholds)
-    title = f"{streaming.name_of(hearing.detector)} on {recording}: {console.duration(found.seconds)}"
+    found = streaming.measured(setup, streaming.tracked(stream), checked, thresholds)
+    title = f"{streaming.name_of(setup.detector)} on {recording}: {console.duration(found.seconds)}"
     if plot is not None:
         from kws.reports import drawing, stream_figure
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kws.cli.streaming import Hearing, measured, tracked
+from kws.cli.streaming import DetectorSetup, measured, tracked
 from kws.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Choice:
         return {"target_fa": self.target, "stream": self.validation, "hours": self.hours} | self.point.record()
 
 
-def chosen(target: float, hearing: Hearing, stream: LongRecording | MadeStream, labels: StreamLabels | None) -> Choice:
+def chosen(
+    target: float, setup: DetectorSetup, stream: LongRecording | MadeStream, labels: StreamLabels | None
+) -> Choice:
     """The threshold for a target, shared by all keywords, from a validation stream; `labels` are None for a made one.
 
     Raises DataError where it is too short, or no threshold holds the target.
@@ -57,12 +59,12 @@ def chosen(target: float, hearing: Hearing, stream: LongRecording | MadeStream, 
     from kws.reports.streams import require_enough, threshold_for
     from kws.speech.made_streams import MadeStream
 
-    keywords = hearing.detector.keywords
+    keywords = setup.detector.keywords
     unused = dict.fromkeys(keywords, 1.0)
     if isinstance(stream, MadeStream):
         name = f"a stream made of the validation split of {stream.source}"
         require_enough(target, stream.seconds / 3600, name)
-        found = measured(hearing, made_pieces(stream), lambda _: labels_of(stream.labels(""), keywords, name), unused)
+        found = measured(setup, made_pieces(stream), lambda _: labels_of(stream.labels(""), keywords, name), unused)
     else:
         assert labels is not None
         name = stream.name
@@ -75,7 +77,7 @@ def chosen(target: float, hearing: Hearing, stream: LongRecording | MadeStream, 
             given.require_of(name, seconds, None)
             return given
 
-        found = measured(hearing, tracked(stream), checked, unused)
+        found = measured(setup, tracked(stream), checked, unused)
     point = threshold_for(target, found.curves[-1], name)
     return Choice(target, point, name, found.hours, keywords)
 
@@ -122,7 +124,7 @@ def made(stream: MadeStream, path: Path) -> dict[str, Any]:
 
 
 def made_stream(
-    hearing: Hearing | None, data: str | None, speakers: str | None, words: str | None, mixture: Mixture
+    setup: DetectorSetup | None, data: str | None, speakers: str | None, words: str | None, mixture: Mixture
 ) -> MadeStream:
     """A stream of a run's data and task, unless other data or words are named."""
     from kws.cli import options
@@ -131,13 +133,13 @@ def made_stream(
     from kws.speech.made_streams import MadeStream
     from kws.terminal import console
 
-    run = None if hearing is None else hearing.run
+    run = None if setup is None else setup.run
     if words is not None:
         task = TASK.part("report").config(words=read(words))
     elif run is not None:
         task = run.recipe.task
     else:
-        task = TASK.part("report").config(**({} if hearing is None else {"words": hearing.detector.keywords}))
+        task = TASK.part("report").config(**({} if setup is None else {"words": setup.detector.keywords}))
     if data is None and run is not None:
         data, speakers = run.recipe.data, speakers or run.recipe.speakers
     return MadeStream(options.chosen_data(data), task, mixture, speakers=speakers, track=console.track)

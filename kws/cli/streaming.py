@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kws.inference.detections import Detection
     from kws.inference.detector import Detector
     from kws.inference.stream_labels import StreamLabels
-    from kws.inference.sweeping import Reached
+    from kws.inference.sweeping import Candidates
     from kws.registry.runs import Run
     from kws.reports.streams import DetCurve, Point
     from kws.speech.long import LongRecording
@@ -26,7 +26,7 @@ STDIN = "-"
 
 
 @dataclass(frozen=True)
-class Hearing:
+class DetectorSetup:
     """A detector, the run that it is from if the registry has it, and how it is to detect."""
 
     detector: Detector
@@ -35,27 +35,24 @@ class Hearing:
     cooldown_ms: int
 
     def listen(
-        self, pieces: Iterable[np.ndarray], thresholds: Mapping[str, float], reached: Reached | None = None
+        self, pieces: Iterable[np.ndarray], thresholds: Mapping[str, float], candidates: Candidates | None = None
     ) -> Iterator[Detection]:
-        """Detections as they come; hops that may count at other thresholds are kept in `reached`."""
-        from kws.inference.detections import Detecting, Smoothing
+        """Detections as they come; hops that may count at other thresholds are kept in `candidates`."""
+        from kws.inference.detections import Detecting
 
-        words = self.detector.words
-        smoothing = Smoothing(len(words), self.smoothing_ms)
-        detecting = Detecting(words, thresholds, cooldown_ms=self.cooldown_ms)
-        for probabilities in self.detector.scores(pieces):
-            averages = smoothing.push(probabilities)
-            if reached is not None:
-                reached.push(averages)
+        detecting = Detecting(self.detector.words, thresholds, cooldown_ms=self.cooldown_ms)
+        for averages in self.detector.averages(pieces, self.smoothing_ms):
+            if candidates is not None:
+                candidates.push(averages)
             yield from detecting.push(averages)
 
 
-def hearing(run: str, db: Any, trust_code: str | None, smoothing_ms: int, cooldown_ms: int) -> Hearing:
+def set_up(run: str, db: Any, trust_code: str | None, smoothing_ms: int, cooldown_ms: int) -> DetectorSetup:
     """The detector of a run, or in an exported file. Raises RegistryError, DataError."""
     detector, found = options.detector(run, db, trust_code)
     if not detector.keywords:
         raise RegistryError(f"run {detector.card.run} has no keywords, only {', '.join(detector.words)}")
-    return Hearing(detector, found, smoothing_ms, cooldown_ms)
+    return DetectorSetup(detector, found, smoothing_ms, cooldown_ms)
 
 
 def recording(name: str, raw_rate_hz: int | None = None) -> LongRecording:
@@ -135,7 +132,7 @@ def detection_record(found: Detection) -> dict[str, Any]:
 
 
 def measured(
-    hearing: Hearing,
+    setup: DetectorSetup,
     pieces: Iterable[np.ndarray],
     labels: Callable[[float], StreamLabels],
     thresholds: Mapping[str, float],
@@ -153,9 +150,9 @@ def measured(
             samples += len(piece)
             yield piece
 
-    keywords = hearing.detector.keywords
-    reached = sweeping.Reached(hearing.detector.words, keywords)
-    detections = list(hearing.listen(counted(), thresholds, reached))
+    keywords = setup.detector.keywords
+    candidates = sweeping.Candidates(setup.detector.words, keywords)
+    detections = list(setup.listen(counted(), thresholds, candidates))
     seconds = samples / SAMPLE_RATE_HZ
     windows = labels(seconds).windows
     tallies, hears = matching.tallies(detections, windows, keywords)
@@ -173,23 +170,23 @@ def measured(
     ]
     curves = [
         DetCurve(hours=seconds / 3600, **vars(curve))
-        for curve in sweeping.curves(reached, windows, cooldown_ms=hearing.cooldown_ms)
+        for curve in sweeping.curves(candidates, windows, cooldown_ms=setup.cooldown_ms)
     ]
     return Measured(seconds=seconds, detections=detections, hears=hears, points=points, curves=curves)
 
 
-def read_labels(path: Path, hearing: Hearing) -> StreamLabels:
+def read_labels(path: Path, setup: DetectorSetup) -> StreamLabels:
     """The labels of a stream that a run may be measured on.
 
     Raises DataError for what is not understood, and RegistryError for a test stream before the run's test.
     """
     from kws.inference.stream_labels import read_labels
 
-    labels = read_labels(path, hearing.detector.keywords)
-    if labels.is_test and hearing.run is not None and hearing.run.awaits_test:
+    labels = read_labels(path, setup.detector.keywords)
+    if labels.is_test and setup.run is not None and setup.run.awaits_test:
         raise RegistryError(
-            f"{path} is of clips of a test split, and run {hearing.run.id} is not tested yet; `kws test "
-            f"{hearing.run.id}` does it, once"
+            f"{path} is of clips of a test split, and run {setup.run.id} is not tested yet; `kws test "
+            f"{setup.run.id}` does it, once"
         )
     return labels
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from kws.errors import ClipError, RecipeError
-from kws.inference.detections import COOLDOWN_MS, SMOOTHING_MS, Detecting, Detection, Smoothing
+from kws.inference.card import COOLDOWN_MS, SMOOTHING_MS
+from kws.inference.detections import Detecting, Detection, Smoothing
 from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Detector:
             for start in range(0, len(piece), _PIECE):
                 yield stream.push(piece[start : start + _PIECE])
 
+    def averages(self, pieces: Iterable[Floats], smoothing_ms: int = SMOOTHING_MS) -> Iterator[Floats]:
+        """The same as scores(), averaged over the last `smoothing_ms`: what thresholds are compared with."""
+        smoothing = Smoothing(len(self.words), smoothing_ms)
+        return map(smoothing.push, self.scores(pieces))
+
     def stream(
         self,
         pieces: Iterable[Floats],
@@ -110,10 +116,9 @@ class Detector:
         `thresholds` are those of each keyword, or one for all; by default those of the card, which miss 5 % of a
         keyword's validation clips.
         """
-        smoothing = Smoothing(len(self.words), smoothing_ms)
         detecting = Detecting(self.words, self.thresholds(thresholds), cooldown_ms=cooldown_ms)
-        for probabilities in self.scores(pieces):
-            yield from detecting.push(smoothing.push(probabilities))
+        for averages in self.averages(pieces, smoothing_ms):
+            yield from detecting.push(averages)
 
     def thresholds(self, given: Mapping[str, float] | float | None = None) -> dict[str, float]:
         """Each keyword's threshold: what is given, else the card's. Raises RecipeError for what is no keyword."""

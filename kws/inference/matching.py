@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 LATE_S = 1.0  # after its end, for which a word may still be detected
 APART_S = 1.0  # between two events of false accepts
-_ROUNDING_S = 1e-6  # times are multiples of 20 ms, and sums of them
+ROUNDING_S = 1e-6  # times are multiples of 20 ms, and sums of them
 
 
-class Heard:
+class Matcher:
     """The words of a labelled stream, sorted for many matchings."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self.count = len(windows)
         self._of: dict[str, list[tuple[float, float, int]]] = {}
         for place, window in sorted(enumerate(windows), key=lambda each: (each[1].start, each[1].stop)):
-            begin, end = window.start - _ROUNDING_S, window.stop + LATE_S + _ROUNDING_S
+            begin, end = window.start - ROUNDING_S, window.stop + LATE_S + ROUNDING_S
             self._of.setdefault(window.word, []).append((begin, end, place))
 
     def match(self, seconds: Sequence[float], words: Sequence[str]) -> list[int | None]:
@@ -78,7 +78,7 @@ def tallies(
     detections: Sequence[Detection], windows: Sequence[Window], keywords: Sequence[str]
 ) -> tuple[list[Tally], list[int | None]]:
     """What detections, in order of time, make of each keyword and of all together, and the window that each hears."""
-    hears = Heard(windows).match([each.seconds for each in detections], [each.word for each in detections])
+    hears = Matcher(windows).match([each.seconds for each in detections], [each.word for each in detections])
     heard = {place for place in hears if place is not None}
     found = []
     for word in (*keywords, None):
@@ -97,7 +97,7 @@ def events(seconds: Sequence[float]) -> list[float]:
     """When the events begin that false accepts at these times, in order, make."""
     begun: list[float] = []
     for at in seconds:
-        if not begun or at - begun[-1] >= APART_S - _ROUNDING_S:
+        if not begun or at - begun[-1] >= APART_S - ROUNDING_S:
             begun.append(at)
     return begun
 
@@ -106,5 +106,5 @@ def explained(seconds: NDArray[np.float64], windows: Sequence[Window]) -> Flags:
     """Whether the second before each of these times (N,) holds part of a labelled word, whichever it is."""
     found = np.zeros(len(seconds), bool)
     for window in windows:
-        found |= (seconds >= window.start - _ROUNDING_S) & (seconds <= window.stop + LATE_S + _ROUNDING_S)
+        found |= (seconds >= window.start - ROUNDING_S) & (seconds <= window.stop + LATE_S + ROUNDING_S)
     return found

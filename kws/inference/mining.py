@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kws.inference import matching
-from kws.inference.detections import Detection
-from kws.inference.sweeping import Reached, seconds_at
+from kws.inference.detections import Detection, seconds_at
+from kws.inference.sweeping import Candidates
 from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES
 
 if TYPE_CHECKING:
@@ -29,32 +29,31 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-APART_S = 1.0
-_ROUNDING_S = 1e-6
+APART_S = 1.0  # between the ends of two seconds that do not overlap
 
 
 def worst(
-    reached: Reached, thresholds: Mapping[str, float], windows: Sequence[Window] = (), most: int | None = None
+    candidates: Candidates, thresholds: Mapping[str, float], windows: Sequence[Window] = (), most: int | None = None
 ) -> list[Detection]:
     """The most probable false accepts from each keyword's threshold on, most probable first; at most `most`."""
-    averages, seconds = reached.averages, seconds_at(reached.hops)
+    averages, seconds = candidates.averages, np.array([seconds_at(hop) for hop in candidates.hops.tolist()])
     if not len(averages):
         return []
-    least = np.array([thresholds[word] for word in reached.keywords], np.float32)
+    least = np.array([thresholds[word] for word in candidates.keywords], np.float32)
     over = np.where(averages >= least, averages, -1)
     best, column = over.max(axis=1), over.argmax(axis=1)
-    candidates = np.flatnonzero((best >= 0) & ~matching.explained(seconds, windows))
+    places = np.flatnonzero((best >= 0) & ~matching.explained(seconds, windows))
     found: list[Detection] = []
     taken: list[float] = []
-    for place in candidates[np.argsort(-best[candidates], kind="stable")].tolist():
+    for place in places[np.argsort(-best[places], kind="stable")].tolist():
         if most is not None and len(found) >= most:
             break
         at = float(seconds[place])
         after = bisect_left(taken, at)
         near = taken[max(after - 1, 0) : after + 1]
-        if all(abs(at - other) >= APART_S - _ROUNDING_S for other in near):
+        if all(abs(at - other) >= APART_S - matching.ROUNDING_S for other in near):
             insort(taken, at)
-            found.append(Detection(at, reached.keywords[int(column[place])], float(best[place])))
+            found.append(Detection(at, candidates.keywords[int(column[place])], float(best[place])))
     return found
 
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from kws.inference.card import HOP_MS, ModelCard
+from kws.architectures import FRAMES
+from kws.inference.card import ModelCard
+from kws.inference.detections import HOP_SAMPLES
 from kws.inference.folding import folded
-from kws.speech.decode import SAMPLE_RATE_HZ
 from kws.speech.features import log_mel, mel_filters
 from kws.speech.front_end import FRONT_END
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-FRAMES = 101  # T, in a window of one second
-HOP_SAMPLES = SAMPLE_RATE_HZ * HOP_MS // 1000
 HOP_FRAMES = HOP_SAMPLES // FRONT_END.hop
 TAIL_SAMPLES = FRONT_END.window // 2 + FRONT_END.hop  # heard before a hop: its first frame begins there
 _BATCH = 64  # clips or windows at once: what fits into a processor's cache
@@ -49,11 +48,11 @@ class NetworkModel:
         if not len(waveforms):
             return np.empty((0, len(self.card.words)), np.float32)
         clips = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
-        return torch.cat([self._logits(log_mel(batch)) for batch in clips.split(_BATCH)]).numpy()
+        return torch.cat([self.network(self.normalised(log_mel(batch))) for batch in clips.split(_BATCH)]).numpy()
 
     def probabilities(self, waveforms: Floats) -> Floats:
         """Probabilities (B, K) of clips (B, S)."""
-        return self._softmax(torch.from_numpy(self.logits(waveforms))).numpy()
+        return self.softmax(torch.from_numpy(self.logits(waveforms))).numpy()
 
     def stream(self) -> NetworkStream:
         """A stream's probabilities, from its beginning."""
@@ -64,10 +63,12 @@ class NetworkModel:
         """The network as streams use it."""
         return folded(self.network, torch.randn(2, FRAMES, FRONT_END.bands, generator=torch.Generator()))
 
-    def _logits(self, features: Tensor) -> Tensor:
-        return self.network((features - self.mean) / self.std)
+    def normalised(self, features: Tensor) -> Tensor:
+        """Log-mel features (B, T, M) as the network takes them."""
+        return (features - self.mean) / self.std
 
-    def _softmax(self, logits: Tensor) -> Tensor:
+    def softmax(self, logits: Tensor) -> Tensor:
+        """Probabilities (B, K) of logits (B, K), at the card's temperature."""
         return torch.softmax(logits / self.card.temperature, dim=1)
 
 
@@ -98,7 +99,7 @@ class NetworkStream:
             known = torch.cat([self._features, self._frames(piece)])
             self._features = known[len(known) - (FRAMES - HOP_FRAMES) :].clone()
             windows = known.unfold(0, FRAMES, HOP_FRAMES).transpose(1, 2).contiguous()  # (H, T, M)
-            parts.append(self._model._softmax(self._network(windows)))
+            parts.append(self._model.softmax(self._network(windows)))
         return torch.cat(parts).numpy()
 
     def _frames(self, samples: Tensor) -> Tensor:

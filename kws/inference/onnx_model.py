@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kws.errors import ModelError
-from kws.inference.card import HOP_MS, ModelCard
-from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES
+from kws.inference.card import ModelCard
+from kws.inference.detections import HOP_SAMPLES
+from kws.speech.decode import SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 CARD_KEY = "kws"  # of the metadata, where the card is
-HOP_SAMPLES = SAMPLE_RATE_HZ * HOP_MS // 1000
 AUDIO, PROBABILITIES, STATE_OUT = "audio", "probabilities", "_out"
 _BATCH = 8  # clips at once: their spectra stay in the cache, and 64 take a third longer each
 _NO_MESSAGES = 4  # onnxruntime's level of messages at which it prints none; errors are raised in any case

@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from kws.errors import ClipError, DataError
+from kws.inference.detections import seconds_at
 from kws.inference.detector import Detector, Prediction, prediction
 from kws.recipe import cores
-from kws.speech.decode import SUFFIXES, read_pieces, read_waveform
+from kws.speech import long
+from kws.speech.decode import SUFFIXES, read_waveform
 
 if TYPE_CHECKING:
     import numpy as np
 
 PIPE = "-"
 _AT_ONCE = 64  # clips
-_SECONDS = 10  # of a recording that is searched by windows, at once
 
 
 def files_of(names: Iterable[str]) -> list[Path]:
@@ -108,16 +109,14 @@ def _best_window(detector: Detector, path: Path) -> Prediction:
 
     columns = [detector.words.index(word) for word in detector.keywords]
     best, at, hops = None, 0, 0
-    for scores in detector.scores(_with_silence(read_pieces(path, _SECONDS))):
+    for scores in detector.scores(_with_silence(long.from_file(path).pieces)):
         if len(scores):
             hop = int(scores[:, columns].max(axis=1).argmax())
             if best is None or scores[hop, columns].max() > best[columns].max():
                 best, at = scores[hop], hops + hop
             hops += len(scores)
     assert best is not None  # half a second of silence alone has hops
-    from kws.inference.card import HOP_MS
-
-    return prediction(detector.words, np.asarray(best), seconds=(at + 1) * HOP_MS / 1000)
+    return prediction(detector.words, np.asarray(best), seconds=seconds_at(at))
 
 
 def _with_silence(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from kws.inference import matching
 from kws.inference.card import HOP_MS
+from kws.inference.detections import seconds_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Curve:
     false_accepts: tuple[int, ...]  # events
 
 
-class Reached:
+class Candidates:
     """The hops of a stream at which a keyword's averaged probability is at least `least`."""
 
     def __init__(self, words: Sequence[str], keywords: Sequence[str], least: float = LEAST) -> None:
@@ -73,23 +74,18 @@ class Reached:
         return np.concatenate([np.empty((0, len(self._columns)), np.float32), *self._averages])
 
 
-def seconds_at(hops: NDArray[np.int64]) -> NDArray[np.float64]:
-    """When hops are decided."""
-    return (hops + 1) * HOP_MS / 1000
-
-
-def curves(reached: Reached, windows: Sequence[Window], *, cooldown_ms: int) -> list[Curve]:
+def curves(candidates: Candidates, windows: Sequence[Window], *, cooldown_ms: int) -> list[Curve]:
     """The curve of each keyword, and that of all together as the last if there are several."""
-    hops, averages = reached.hops, reached.averages
+    hops, averages = candidates.hops, candidates.averages
     found = []
-    for column, word in enumerate(reached.keywords):
+    for column, word in enumerate(candidates.keywords):
         own = [window for window in windows if window.word == word]
         which = np.zeros(len(hops), np.int64)
         found.append(_curve(word, hops, averages[:, column], which, (word,), own, cooldown_ms))
-    if len(reached.keywords) > 1:
+    if len(candidates.keywords) > 1:
         which = averages.argmax(axis=1) if len(averages) else np.empty(0, np.int64)
         best = averages.max(axis=1, initial=0)
-        found.append(_curve(None, hops, best, which, reached.keywords, windows, cooldown_ms))
+        found.append(_curve(None, hops, best, which, candidates.keywords, windows, cooldown_ms))
     return found
 
 
@@ -104,14 +100,14 @@ def _curve(
 ) -> Curve:
     """A curve by the score (N,) and keyword (N,) at each hop (N,)."""
     cooldown = max(round(cooldown_ms / HOP_MS), 1)
-    heard = matching.Heard(windows)
+    heard = matching.Matcher(windows)
     misses, false_accepts = [], []
     for threshold in THRESHOLDS:
         above = scores >= np.float32(threshold)  # as Detecting compares
         if not above.all():
             hops, scores, which = hops[above], scores[above], which[above]
         found = detected(hops, cooldown)
-        seconds = seconds_at(hops[found]).tolist()
+        seconds = [seconds_at(hop) for hop in hops[found].tolist()]
         matched = heard.match(seconds, [keywords[k] for k in which[found].tolist()])
         alarms = [at for at, window in zip(seconds, matched, strict=True) if window is None]
         misses.append(len(windows) - (len(matched) - len(alarms)))

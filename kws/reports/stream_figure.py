@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from kws.reports.drawing import MARKERS, Style, explain, look, panels, plain
 from kws.reports.statistics import over_clips
+from kws.reports.streams import FalseAccepts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from kws.reports.streams import DetCurve, Point
 
 _NONE = 0.4  # where on the axis no event stands, as a part of one event
-_RULE_OF_THREE = 2.9957  # events, that none proves at most (95 %, one-sided)
 _BOUND: dict[str, Any] = {"color": "#999999", "linestyle": ":", "linewidth": 1.2}
 _LEAST_MISSES = 0.1  # the misses axis goes at least to here
 
@@ -47,7 +47,7 @@ def figure(curves: Sequence[DetCurve], points: Sequence[Point], title: str, styl
         if shown:
             hours = shown[0].hours
             _scale(axes, hours, min(1.0, 1.15 * highest))
-            proved = f"no false accept in {hours:.2f} h proves at most {_RULE_OF_THREE / hours:.1f} an hour"
+            proved = f"no false accept in {hours:.2f} h proves at most {FalseAccepts(0, hours).at_most:.1f} an hour"
             handles.append(Line2D([], [], **_BOUND, label=proved))
         explain(drawing, style, title, handles)
         return drawing
@@ -96,6 +96,6 @@ def _scale(axes: Axes, hours: float, highest: float) -> None:
     axes.xaxis.set_major_locator(FixedLocator([none, *decades]))
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value <= none * 1.001 else f"{value:g}"))
-    axes.axvline(_RULE_OF_THREE / hours, **_BOUND)
+    axes.axvline(FalseAccepts(0, hours).at_most, **_BOUND)
     axes.set(xlim=(none * 0.85, max(most, 4 / hours) * 1.2), ylim=(0, 100 * highest))
     axes.set(xlabel="false accepts an hour", ylabel="misses (% of the words said)")

@@ -157,11 +157,11 @@ class DetCurve:
 
 def require_enough(target: float, hours: float, of: str) -> None:
     """Raise DataError for a target that not even a stream without false accepts of this length shows to be held."""
-    least = FalseAccepts(0, hours).at_most
+    least, needed = FalseAccepts(0, hours).at_most, FalseAccepts(0, 1.0).at_most / target
     if target < least:
         raise DataError(
             f"`target-fa` (={target:g}) cannot be shown with {hours:.2f} h of {of}: no false accept in that time "
-            f"proves at most {least:.2f} an hour (3 / hours, 95 %, one-sided); give {2.9957 / target:.1f} h or more "
+            f"proves at most {least:.2f} an hour (3 / hours, 95 %, one-sided); give {needed:.1f} h or more "
             f"with --validation and --validation-labels, or a target of {least:.2f} or more"
         )
 

@@ -24,6 +24,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from kws.terminal.visible import visible as visible
+from kws.terminal.visible import visible_part as visible_part
+
 T = TypeVar("T")
 
 
@@ -62,16 +65,6 @@ def err() -> Console:
 def say(message: str) -> None:
     """Print a message on stderr."""
     err().print(message, soft_wrap=True)
-
-
-def visible(text: str) -> str:
-    """Text from outside on one line, with control characters, escape sequences above all, made visible."""
-    return visible_part(" ".join(text.split()))
-
-
-def visible_part(text: str) -> str:
-    """The same with its spaces as they are."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kws.inference import mining
 from kws.inference.stream_labels import Window
-from kws.inference.sweeping import Reached
+from kws.inference.sweeping import Candidates
 
 WORDS = ("yes", "no", "other")
 
@@ -18,7 +18,7 @@ def test_the_worst_are_what_a_search_through_all_hops_finds(seed, words, most):
     averages = draw.random((400, 3)).astype(np.float32) ** 8
     windows = [Window(at, at + 0.4, "yes") for at in draw.uniform(0, 7, words)]
     thresholds = {"yes": 0.5, "no": 0.3}
-    reached = Reached(WORDS, WORDS[:2], 0.3)
+    reached = Candidates(WORDS, WORDS[:2], 0.3)
     for piece in np.array_split(averages, 7):
         reached.push(piece)
     left = {}
@@ -49,6 +49,6 @@ def test_a_clip_is_the_second_before_its_time_whatever_pieces_the_stream_comes_i
 
 
 def test_a_stream_in_which_nothing_is_heard_gives_nothing():
-    reached = Reached(WORDS, WORDS[:2], 0.3)
+    reached = Candidates(WORDS, WORDS[:2], 0.3)
     reached.push(np.zeros((50, 3), np.float32))
     assert mining.worst(reached, {"yes": 0.5, "no": 0.5}) == []

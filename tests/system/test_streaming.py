@@ -259,6 +259,14 @@ def test_a_run_that_waits_for_its_test_is_not_measured_on_test_clips(here):
         ok("runs", "delete", run)  # so that `last` is the first again
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_what_is_not_trained_on_is_not_mined(here, tmp_path, split):
+    ok("stream", "last", "--make", "made.wav", "--split", split, "--minutes", 0.5)
+    said = refused("mine", "last", "made.wav", "--out", tmp_path / "mined")
+    assert f"made of {split} clips" in said and "--split train" in said
+    assert not (tmp_path / "mined").exists()
+
+
 def test_mined_clips_are_the_seconds_before_the_worst_false_accepts(here, tmp_path):
     record = ok_json(
         "mine", "last", "long.wav", "--labels", "long.json", "--out", tmp_path / "mined", "--threshold", 0.001

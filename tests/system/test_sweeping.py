@@ -31,7 +31,7 @@ def made_up(seed: int, hops: int, words: int) -> tuple[np.ndarray, list[Window]]
 @settings(max_examples=40, deadline=None)
 def test_a_sweep_is_the_detector_at_every_threshold(seed, hops, words, cooldown_ms):
     averages, said = made_up(seed, hops, words)
-    reached = sweeping.Reached(WORDS, WORDS[:2])
+    reached = sweeping.Candidates(WORDS, WORDS[:2])
     for piece in np.array_split(averages, 3):
         reached.push(piece)
     assert reached.hops_seen == hops
@@ -54,20 +54,20 @@ def test_thresholds_rise_and_are_told_apart_in_the_precision_of_probabilities():
 
 
 def test_a_stream_in_which_nothing_is_heard_has_curves_of_misses_alone():
-    reached = sweeping.Reached(WORDS, WORDS[:2])
+    reached = sweeping.Candidates(WORDS, WORDS[:2])
     reached.push(np.zeros((500, 3), np.float32))
     for curve in sweeping.curves(reached, [Window(1, 2, "yes")], cooldown_ms=1000):
         assert set(curve.misses) == {int(curve.word != "no")} and set(curve.false_accepts) == {0}
 
 
 def test_one_keyword_has_no_curve_of_all_beside_its_own():
-    reached = sweeping.Reached(("yes", "other"), ("yes",))
+    reached = sweeping.Candidates(("yes", "other"), ("yes",))
     assert [curve.word for curve in sweeping.curves(reached, [], cooldown_ms=1000)] == ["yes"]
 
 
 def test_an_hour_is_swept_in_seconds():
     averages, said = made_up(1, 180_000, 1500)
-    reached = sweeping.Reached(WORDS, WORDS[:2])
+    reached = sweeping.Candidates(WORDS, WORDS[:2])
     reached.push(averages)
     began = time.process_time()
     sweeping.curves(reached, said, cooldown_ms=1000)

@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from kws.architectures import FRAMES
+from kws.inference.detections import HOP_SAMPLES
 from kws.inference.export.clips import BATCH, Clips, read
-from kws.inference.network import FRAMES
-from kws.inference.onnx_model import HOP_SAMPLES
 from kws.speech.decode import SAMPLES
 from kws.speech.features import log_mel
 from kws.speech.front_end import FRONT_END
 from kws.speech.progress import Track, untracked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from kws.inference.network import NetworkModel
@@ -119,9 +117,8 @@ def _of_clips(model: NetworkModel, file: OnnxModel, clips: Clips, track: Track) 
 def _of_hops(model: NetworkModel, file: OnnxModel, clips: Clips, track: Track) -> Agreement:
     found, labels = Agreement(len(clips.test)), clips.labels()
     expected, given = model.stream(), file.stream()
-    count = max(_MINUTE, 1)
-    for second in range(count):
-        waveform = read([clips.test[(2 * second + 1) * len(clips.test) // (2 * count)]])[0]
+    for second in range(_MINUTE):
+        waveform = read([clips.test[(2 * second + 1) * len(clips.test) // (2 * _MINUTE)]])[0]
         names = [f"hop {hop + 1} of second {second + 1}" for hop in range(SAMPLES // HOP_SAMPLES)]
         found.add(expected.push(waveform), given.push(waveform), names)
     given, before, at = file.stream(), np.zeros((1, SAMPLES), np.float32), 0
@@ -139,9 +136,9 @@ def _of_hops(model: NetworkModel, file: OnnxModel, clips: Clips, track: Track) -
 def _at_ends(model: NetworkModel, waveforms: Floats) -> Floats:
     """A stream's probabilities (B, K) after two seconds (B, 2 S), without those before."""
     last = (2 * SAMPLES - HOP_SAMPLES) // FRONT_END.hop  # the newest frame, one hop before the newest sample
-    parts: Iterator[torch.Tensor] = (
-        log_mel(part)[:, last + 1 - FRAMES : last + 1] for part in torch.from_numpy(waveforms).split(BATCH)
-    )
     with torch.inference_mode():
-        logits = [model.network((part - model.mean) / model.std) for part in parts]
-        return torch.softmax(torch.cat(logits) / model.card.temperature, dim=1).numpy()
+        logits = [
+            model.network(model.normalised(log_mel(part)[:, last + 1 - FRAMES : last + 1]))
+            for part in torch.from_numpy(waveforms).split(BATCH)
+        ]
+        return model.softmax(torch.cat(logits)).numpy()

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import kws
+from kws.architectures import FRAMES
+from kws.inference.detections import HOP_SAMPLES
 from kws.inference.export import front_end
 from kws.inference.export.conversion import FEATURES
 from kws.inference.export.graph import Graph, to_bytes
-from kws.inference.network import FRAMES, HOP_FRAMES, TAIL_SAMPLES
-from kws.inference.onnx_model import AUDIO, CARD_KEY, HOP_SAMPLES, PROBABILITIES, STATE_OUT
+from kws.inference.network import HOP_FRAMES, TAIL_SAMPLES
+from kws.inference.onnx_model import AUDIO, CARD_KEY, PROBABILITIES, STATE_OUT
 from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES
 from kws.speech.front_end import FRONT_END
 
@@ -63,8 +65,10 @@ def written(network: onnx.ModelProto, card: ModelCard, mean: float, std: float, 
     entering = front_end.normalised(graph, features, mean, std)
     logits = graph.append(network, **{FEATURES: entering})
     graph.within("")
-    cooled = graph.node("Mul", [logits, graph.constant("coolness", np.float32(1 / card.temperature))], "cooled")
-    graph.node("Softmax", [cooled], PROBABILITIES, axis=1)
+    tempered = graph.node(
+        "Mul", [logits, graph.constant("inverse_temperature", np.float32(1 / card.temperature))], "tempered_logits"
+    )
+    graph.node("Softmax", [tempered], PROBABILITIES, axis=1)
     graph.output(PROBABILITIES, [1 if form.streaming else "batch", len(card.words)])
     graph.outputs.insert(0, graph.outputs.pop())
     return to_bytes(graph.model(metadata(card, form)))

@@ -99,5 +99,5 @@ class _Reader:
     def get_next(self) -> dict[str, Any] | None:
         """The next batch; None after the last."""
         for batch in self._batches:
-            return {FEATURES: ((log_mel(batch) - self._model.mean) / self._model.std).numpy()}
+            return {FEATURES: self._model.normalised(log_mel(batch)).numpy()}
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kws.inference.onnx_model import HOP_SAMPLES
+from kws.inference.detections import HOP_SAMPLES
 from kws.speech.decode import SAMPLES
 
 if TYPE_CHECKING:
