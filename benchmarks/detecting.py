@@ -1,7 +1,8 @@
 """What `kws predict`, `kws stream` and exported files take, as a user waits for it.
 
 - Whole processes: `kws predict RUN FOLDER` on all real clips, `kws predict FILE.onnx ONE.wav`, and
-  `kws stream RUN` on a stream that is made of the validation split's clips. Imports are in it.
+  `kws stream RUN` on a stream that is made of the validation split's clips. Imports are in it, of modules that a first
+  use has compiled.
 - The runs are those of presets `small` and `best` in the registry that ships.
 - A hop of 20 ms of a streaming file is the median that `kws export --json` says, on one thread.
 """
@@ -45,6 +46,7 @@ def _rows(preset: str, workspace: Workspace, data: Path, stream: Path, seconds: 
         for file, more in zip(files.values(), ([], ["--streaming"]), strict=True)
     ]
     hop = next(each["milliseconds"] for each in exported[1]["forms"] if each["form"] == "fp32 streaming")
+    _kws("predict", str(files["fp32"]), str(clips[0]))
     turns: dict[str, list[float]] = {"predict": [], "one": [], "stream": []}
     for turn in range(workspace.rounds):
         say(f"{GROUP} {preset}: turn {turn + 1}")

@@ -34,7 +34,8 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
     "PYTHONWARNINGS": "ignore",
 }
-_DROPPED = ("OPENBLAS_", "KWS_", "MLFLOW_", "TRACKIO_", "_KWS")
+# Modules are compiled once and kept, as a user's are, also where the environment asks Python to keep none.
+_DROPPED = ("OPENBLAS_", "KWS_", "MLFLOW_", "TRACKIO_", "_KWS", "PYTHONDONTWRITEBYTECODE")
 
 
 class CellError(Exception):
