@@ -1,11 +1,11 @@
-"""Which detections hear which words of a labelled stream, and how often the others make a false alarm. NumPy alone.
+"""Matches detections with the words of a labelled stream: hits, misses and events of false accepts. NumPy alone.
 
 Decisions:
-- A word is heard if it is detected from the start of its window until 1 s after the window's stop: the detector hears
-  the last second, so that it may be sure of a word only when that is over.
-- Each word is heard at most once, and a detection hears at most one word. What hears nothing is a false accept: a
-  second detection of a word that was said once, too, since it would be acted on.
-- Where several windows are open, a detection hears the one that closes first, which hears as many words as can be.
+- A detection is a hit from the start of a word's window until 1 s after its stop: the detector looks at the last second,
+  so that it may be sure of a word only when that is over.
+- A word has at most one hit, and a detection hits at most one word. Every other detection is a false accept, a second
+  one of a word that was said once among them, since an application would act on it.
+- Where several windows of a word are open, a detection hits the one that closes first: no other order has more hits.
 - False accepts less than 1 s apart are one event: an event takes in all that follow its first within 1 s. Counted from
   the first, and not from the last, so that a detector that never stops does not have one event. For all keywords
   together, false accepts of two words at once are one event; for each keyword, its own alone are looked at.
@@ -34,7 +34,7 @@ ROUNDING_S = 1e-6  # times are multiples of 20 ms, and sums of them
 
 
 class Matcher:
-    """The words of a labelled stream, sorted for many matchings."""
+    """The words of a labelled stream, sorted once and matched with detections many times."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self.count = len(windows)
@@ -44,7 +44,7 @@ class Matcher:
             self._of.setdefault(window.word, []).append((begin, end, place))
 
     def match(self, seconds: Sequence[float], words: Sequence[str]) -> list[int | None]:
-        """For each of D detections, in order of time, the window (its place in the list) that it hears, or None."""
+        """For each of D detections, in order of time, the window that it hits, by its place in the list, or None."""
         heard: list[int | None] = []
         following = dict.fromkeys(self._of, 0)
         waiting: dict[str, list[tuple[float, int]]] = {word: [] for word in self._of}

@@ -1,4 +1,4 @@
-"""The worst false accepts of a stream: its seconds without a keyword that are most like one. NumPy alone.
+"""Finds the worst false accepts of a stream: seconds without a keyword in which one is most probable. NumPy alone.
 
 Decisions:
 - A second is as bad as the greatest averaged probability of a keyword at its end. The worst come first, and no two that

@@ -1,7 +1,7 @@
 """Labelled streams, made of a split's clips, background noise and silence, to measure what a detector does in them.
 
 Decisions:
-- A stream is a row of clips in random order, each after a stretch without speech, and two seconds without at the end.
+- A stream is clips in random order, each after a stretch without speech, and two seconds without speech at the end.
   A stretch and its clip share one background: noise from the data set's recordings, or digital silence.
 - Noise is as strong as a ratio says that is drawn for each clip: the mean square of its speech over that of the noise.
 - Nothing but the clips, the noise and the settings decides a stream: draws are seeded with a digest of their names,

@@ -1,8 +1,8 @@
 """Spoken words: synthetic speech of many words and voices, which a network is trained on besides its data's clips.
 
 A network that tells keywords from a few other words only learns what tells these apart: without "go" among them, it
-takes "go" for "no". So eSpeak NG, which makes the built-in data (see kws.speech.synthetic), says, in the throats of
-that data's training split:
+takes "go" for "no". So eSpeak NG, which makes the built-in data (see kws.speech.synthetic), says, in the voices that
+speak that data's training split:
 
 - near misses of each keyword: what it becomes with one sound replaced, left out or added ("no" becomes "toe", "nigh",
   "oh", "note"), as sounds, so that they need not be words;
@@ -217,11 +217,11 @@ def _some(found: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def _clip(text: str, take: int) -> synthetic.Clip:
-    """The take by a voice that follows from what is said, whose throat is of the built-in data's training split."""
-    throats = [each for each in synthetic.VARIANTS if synthetic.Clip("", each, "", 0).split == "training"]
+    """The take by a voice that follows from what is said, one of those in the built-in data's training split."""
+    variants = [each for each in synthetic.VARIANTS if synthetic.Clip("", each, "", 0).split == "training"]
     number = int.from_bytes(hashlib.sha256(f"{text}/{take}".encode()).digest()[:8])
     accent = synthetic.ACCENTS[number % len(synthetic.ACCENTS)]
-    return synthetic.Clip(accent, throats[number // len(synthetic.ACCENTS) % len(throats)], text, take)
+    return synthetic.Clip(accent, variants[number // len(synthetic.ACCENTS) % len(variants)], text, take)
 
 
 @contextmanager
