@@ -1,8 +1,8 @@
 """Matches detections with the words of a labelled stream: hits, misses and events of false accepts. NumPy alone.
 
 Decisions:
-- A detection is a hit from the start of a word's window until 1 s after its stop: the detector looks at the last second,
-  so that it may be sure of a word only when that is over.
+- A detection is a hit from the start of a word's window until 1 s after its stop: the detector looks at the last
+  second, so that it may be sure of a word only when that is over.
 - A word has at most one hit, and a detection hits at most one word. Every other detection is a false accept, a second
   one of a word that was said once among them, since an application would act on it.
 - Where several windows of a word are open, a detection hits the one that closes first: no other order has more hits.
