@@ -354,3 +354,32 @@ def test_the_schema_that_a_registry_is_made_with_is_that_of_the_tables():
     assert sqlite.SCHEMA.read_text() == tables.schema(), "run `make readme`"
     for_servers = sqlite.SCHEMA.with_name("schema_postgresql.sql")
     assert for_servers.read_text() == tables.schema("postgresql"), "run `make readme`"
+
+
+class Signalled:
+    """A connection during whose first BEGIN a signal comes, which Python raises once the statement is done."""
+
+    def __init__(self, connection) -> None:
+        self.connection, self.came = connection, False
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, statement, *values, **options):
+        done = self.connection.execute(statement, *values, **options)
+        if str(statement).startswith("BEGIN") and not self.came:
+            self.came = True
+            raise KeyboardInterrupt
+        return done
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_signal_at_the_beginning_of_a_transaction_leaves_none_open(registry, monkeypatch, reads):
+    database = registry._database
+    name = "_raw" if hasattr(database, "_raw") else "_connection"
+    monkeypatch.setattr(database, name, Signalled(getattr(database, name)))
+    use = registry.runs if reads else lambda: registry.keep_card(make_card())
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    use()
+    assert registry.runs() == []

@@ -154,8 +154,8 @@ class ServerDatabase:
     def _transaction(self, begin: str, locks: dict[int, bool] | None = None) -> Iterator[Connection]:
         with self._translated():
             self._writes = begin == _WRITE
-            self._begin(begin, locks or {})
-            try:
+            try:  # a signal may come as soon as the transaction has begun
+                self._begin(begin, locks or {})
                 yield ServerConnection(self._raw)
                 self._raw.execute("COMMIT" if begin == _WRITE else "ROLLBACK")
             except BaseException:

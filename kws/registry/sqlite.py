@@ -225,8 +225,8 @@ class Database:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
         with self._translated():
-            self._connection.execute(begin)
-            try:
+            try:  # a signal may come as soon as the transaction has begun
+                self._connection.execute(begin)
                 yield
                 self._connection.execute("COMMIT")
                 if begin == _WRITE:
