@@ -27,6 +27,7 @@ from ledger import (
     with_manifests,
 )
 
+from kws.events import TEST, TRAIN
 from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
 from kws.reports.cells import Cell
@@ -74,6 +75,30 @@ def test_the_caption_says_what_the_numbers_are():
         "alone, for every cell is a single seed."
     )
     assert "after 1 epoch in" in only_table(make_run(epochs=1)).caption
+
+
+@pytest.mark.parametrize(
+    ("other_of", "said"),
+    [
+        ({TRAIN: ("go", "up"), TEST: ("go",)}, "; other: two words, all heard in training."),
+        ({TRAIN: ("go",), TEST: ("go",)}, "; other: one word, heard in training."),
+        ({TRAIN: ("go",), TEST: ("go", "up")}, "; other: one word heard in training, one of the test split never."),
+        ({TRAIN: ("_unknown_",), TEST: ("go", "up")}, "."),  # which words these are is not known
+        ({}, "."),
+    ],
+)
+def test_the_caption_says_of_how_many_words_other_is_and_whether_all_were_heard(other_of, said, tmp_path):
+    card = with_manifests(make_card(clips=60)) if other_of else make_card(clips=60)
+    for split, words in other_of.items():
+        labels = card.labels[split]
+        paths = [
+            f"{words[place % len(words)] if label == 2 else 'yes'}/{place}.wav" for place, label in enumerate(labels)
+        ]
+        card.manifests[split] = replace(card.manifests[split], paths=tuple(paths))
+    with Registry(tmp_path / "experiments.db", create=True) as registry:
+        train(registry, make_recipe("fc"), card)
+        (table,) = tables(registry, registry.runs())
+    assert f"fingerprint {card.fingerprint[:12]}){said} Intervals" in table.caption
 
 
 def test_no_runs_make_no_tables(tmp_path):

@@ -19,6 +19,15 @@ _NUMBERS = dict(enumerate(("no", "one", "two", "three", "four", "five", "six", "
 _NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their number
 
 
+@dataclass(frozen=True)
+class Others:
+    """What the class of all other words is made of."""
+
+    name: str  # the class's
+    heard: int  # words with training clips
+    unheard: int  # words with test clips alone
+
+
 @dataclass(frozen=True, kw_only=True)
 class Beside:
     """What a leaderboard says of a recipe beside its metric: means over the cell's seeds, None if not recorded."""
@@ -53,7 +62,7 @@ class Table:
     samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # the data of each cell
     paper: Paper | None = None  # what the report says about it, if requested
     left_out: tuple[str, ...] = ()  # words that no run here heard in training
-    others: int | None = None  # other words that all runs heard, where some are left out; None if not known
+    others: Others | None = None  # the words of "other"; None if there is no such class, or they are not known
     beside: Mapping[str, Beside] = field(default_factory=dict)  # of a leaderboard's rows; empty for any other table
 
     @property
@@ -102,14 +111,16 @@ def _what(table: Table) -> str:
 
 
 def _of_other(table: Table) -> str:
-    """What "other" is made of, where words are left out."""
-    if not table.left_out:
-        return ""
-    never = f"{listed(table.left_out)} never"
-    if table.others is None:
-        return f"; other: {never} heard in training"
-    words = f"{_NUMBERS.get(table.others, table.others)} word{'' if table.others == 1 else 's'}"
-    return f"; other: {words} heard in training, {never}"
+    """What "other" is made of: how many words, and which of them were never heard in training."""
+    never = f"{listed(table.left_out)} never" if table.left_out else ""
+    others = table.others
+    if others is None:
+        return f"; other: {never} heard in training" if never else ""
+    words = f"{_NUMBERS.get(others.heard, others.heard)} word{'' if others.heard == 1 else 's'}"
+    if not never and not others.unheard:
+        return f"; {others.name}: {words}, {'' if others.heard == 1 else 'all '}heard in training"
+    never = never or f"{_NUMBERS.get(others.unheard, others.unheard)} of the test split never"
+    return f"; {others.name}: {words} heard in training, {never}"
 
 
 def listed(words: Iterable[str]) -> str:

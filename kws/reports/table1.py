@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kws.events import OTHER, TEST, TRAIN, UNKNOWN, DataCard
+from kws.events import NO_WORDS, NOT_DRAWN, OTHER, TEST, TRAIN, UNKNOWN, DataCard
 from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
@@ -26,7 +26,7 @@ from kws.reports import caveats, labels
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
-from kws.reports.table import Table
+from kws.reports.table import Others, Table
 
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate
@@ -147,18 +147,25 @@ def table_of(
         runs=tuple(used),
         samples=samples,
         left_out=tuple(runs[0].recipe.leave_out or ()),
-        others=_others(answers.registry, own) if runs[0].recipe.leave_out else None,
+        others=_others(answers.registry, own),
     )
 
 
-def _others(registry: RegistryReader, card: DataCard) -> int | None:
-    """How many other words the training split of a data set has; None where its clips' names are not kept."""
-    manifest = registry.manifest(card.fingerprint, TRAIN)
-    if manifest is None:
+def _others(registry: RegistryReader, card: DataCard) -> Others | None:
+    """The words of the class of all other words; None where there is none, or what its clips say is not known."""
+    label = next((label for label, name in enumerate(card.classes) if name in (OTHER, UNKNOWN)), None)
+    if label is None or card.draw == NOT_DRAWN:  # the course's arrays, whose clips' words are not known
         return None
-    others = {label for label, name in enumerate(card.classes) if name in (OTHER, UNKNOWN)}
-    clips = zip(manifest.paths, card.labels[TRAIN], strict=True)
-    return len({path.split("/")[0] for path, label in clips if label in others})
+    words, elsewhere = {}, card.source.partition(" + ")[2]
+    for split in (TRAIN, TEST):
+        manifest = registry.manifest(card.fingerprint, split)
+        if manifest is None:
+            return None
+        clips = zip(manifest.paths, card.labels[split], strict=True)
+        words[split] = {path.removeprefix(f"{elsewhere}/").split("/")[0] for path, of in clips if of == label}
+    if words[TRAIN].union(words[TEST]).intersection(NO_WORDS):
+        return None
+    return Others(card.classes[label], len(words[TRAIN]), len(words[TEST] - words[TRAIN]))
 
 
 def _first(by_cell: Mapping[Place, Mapping[int, Run]], values: Mapping[Place, Mapping[int, float]]) -> Run | None:
