@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -73,6 +72,11 @@ def predictions(detector: Detector, paths: list[Path]) -> Iterator[Prediction | 
     Every core works on a batch of its own, from reading to probabilities.
     """
     batches = [paths[first : first + _AT_ONCE] for first in range(0, len(paths), _AT_ONCE)]
+    if len(batches) == 1:  # a single clip does not wait for the import of threads
+        yield from _batch(detector, batches[0])
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(cores()) as pool:
         for each in pool.map(partial(_batch, detector), batches):
             yield from each

@@ -13,7 +13,6 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import kws
@@ -37,6 +36,8 @@ class Environment:
     @classmethod
     def here(cls, arguments: list[str]) -> Environment:
         """This process's environment; `arguments` is the command line without the program's name."""
+        from importlib.metadata import version  # slow to import, and most commands read environments alone
+
         commit, dirty = _git()
         return cls(
             kws_version=kws.__version__,
