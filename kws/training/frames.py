@@ -9,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_SMOOTHED = 5  # frames
+_QUIET = 10
+_LEVEL = 0.35
+
 
 def taken(features: Tensor, places: Tensor) -> Tensor:
     """Of features (B, T, M) the frames at whole places (B, N), which are those of outside_quietest(): (B, N, M)."""
@@ -42,6 +46,23 @@ def interpolated_bands(features: Tensor, places: Tensor) -> Tensor:
     bands = features.shape[2]
     apart = places.clamp(0, bands - 1).unsqueeze(1) - torch.arange(bands, device=features.device).unsqueeze(1)
     return torch.bmm(features, (1 - apart.abs_()).clamp_(min=0))
+
+
+def word_ends(features: Tensor) -> tuple[Tensor, Tensor]:
+    """The frames (B,) in which the word of each clip (B, T, M) begins, and before which it ends.
+
+    A word is where the mean over a clip's bands, smoothed over 5 frames, is more than 0.35 of the way from its quiet
+    frames (the tenth quietest) to its loudest; a clip without such frames is a word as a whole.
+    """
+    level = features.mean(2).unsqueeze(1)
+    level = F.avg_pool1d(level, _SMOOTHED, 1, _SMOOTHED // 2, count_include_pad=False).squeeze(1)
+    quiet = level.kthvalue(min(_QUIET, level.shape[1]), 1, keepdim=True).values
+    loud = level > quiet + _LEVEL * (level.amax(1, keepdim=True) - quiet)
+    frames = torch.arange(level.shape[1], device=features.device)
+    begin = torch.where(loud, frames, level.shape[1]).amin(1)
+    end = torch.where(loud, frames, -1).amax(1) + 1
+    silent = end <= begin
+    return begin.masked_fill(silent, 0), end.masked_fill(silent, level.shape[1])
 
 
 def _rows(features: Tensor, places: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Clips that are trained on besides those of the data: --also, --spoken and --crossed-share."""
+"""Clips trained on besides those of the data: --also, --spoken, --crossed-share and --truncated-share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from kws.training import augmenting, loop
 from kws.training.augmentations import also as exchanging
 from kws.training.augmentations import crossed as crossing
 from kws.training.augmentations import spoken as speaking
+from kws.training.augmentations import truncated as truncating
 from kws.training.exchanging import Pool
+from kws.training.frames import word_ends
 
 ABOUT = {"arch": "fc", "opt": "adam", "batch_size": 8, "epochs": 1, "threads": 1}
 
@@ -201,9 +203,9 @@ def worded(begins, ends, level, clips=1):
 
 
 def test_a_word_lies_where_its_clip_is_loud():
-    begin, end = crossing.ends(worded(20, 60, 1.5))
+    begin, end = word_ends(worded(20, 60, 1.5))
     assert abs(begin.item() - 20) <= 2 and abs(end.item() - 60) <= 2
-    begin, end = crossing.ends(torch.zeros(1, 101, 40))
+    begin, end = word_ends(torch.zeros(1, 101, 40))
     assert (begin.item(), end.item()) == (0, 101)
 
 
@@ -228,3 +230,39 @@ def test_joined_clips_are_other_but_where_both_are_of_one_class():
     assert torch.equal(of_new, start.where(start == rest, 2))
     is_joined = start != rest
     assert is_joined.float().mean() == pytest.approx(0.5 * 2 / 3, abs=0.03)
+
+
+@pytest.mark.parametrize("is_beginning", [True, False])
+def test_a_truncated_word_lacks_its_beginning_or_its_end_and_quiet_takes_the_place(is_beginning):
+    clips = worded(20, 60, 1.0, clips=3)
+    rest, is_truncated = truncating.without(clips, torch.full((3,), is_beginning), torch.tensor([0.0, 0.5, 1.0]))
+    assert is_truncated.all()
+    loud = (rest.mean(2) > 0).sum(1)
+    least, most = (0.15, 0.45) if is_beginning else (0.5, 0.8)
+    for left, lacking in zip(loud.tolist(), (least, (least + most) / 2, most), strict=True):
+        assert left == pytest.approx(40 * (1 - lacking), abs=3)
+    kept = slice(50, 58) if is_beginning else slice(22, 26)
+    assert torch.equal(rest[:, kept], clips[:, kept])
+
+
+def test_a_clip_without_quiet_beside_its_word_is_not_truncated():
+    _, is_truncated = truncating.without(torch.zeros(1, 101, 40), torch.tensor([True]), torch.tensor([0.5]))
+    assert not is_truncated.any()
+
+
+def test_only_keywords_are_truncated_and_are_other_then():
+    torch.manual_seed(0)
+    features, labels = worded(20, 60, 1.0, clips=300), torch.arange(3).repeat_interleave(100)
+    assert truncating.exchange(features, labels, truncating.Config()) == (features, labels)
+    config, known = truncating.Config(truncated_share=0.2), truncating.Labels(keywords=(0, 1), other=2)
+    new, of_new = truncating.exchange(features, labels, config, known)
+    changed = (new != features).flatten(1).any(1)
+    assert changed.sum() == 60 and not changed[200:].any()
+    assert torch.equal(of_new, labels.masked_fill(changed, 2))
+
+
+def test_words_cannot_be_truncated_where_there_is_no_other_class(folder):
+    config = truncating.Config(truncated_share=0.2)
+    loaded = dataset.load(str(folder), TASK.part("words").config(words=("yes", "no")))
+    with pytest.raises(DataError, match="truncated_share"):
+        truncating.prepare(config, Recipe.of(**ABOUT), loaded)

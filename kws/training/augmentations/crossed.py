@@ -5,8 +5,7 @@ clips of a minibatch are drawn and joined where the same share of either word is
 end of "no" is "other", and so is that of "no" with the end of "yes". Where both are of one class the joint is of that
 class, so that a joint alone tells nothing.
 
-A word is where the mean over a clip's bands, smoothed over 5 frames, is more than 0.35 of the way from its quiet frames
-(the tenth quietest) to its loudest. Clips are blended over 3 frames.
+Where a word is, kws.training.frames says. Clips are blended over 3 frames.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from kws.speech.dataset import Dataset
 
 ORDER = -1
-_SMOOTHED = 5  # frames
-_QUIET = 10
-_LEVEL = 0.35
 _BLENDED = 3  # frames
 _SHARES = 0.3, 0.7  # of the words that are over where they are joined
 
@@ -72,9 +68,9 @@ def joined(features: Tensor, first: Tensor, then: Tensor, over: Tensor) -> Tenso
     """Clips (N, T, M): those at `first` (N,) until a share (N,) of the word is over, then the rest of `then`."""
     import torch
 
-    from kws.training.frames import taken
+    from kws.training.frames import taken, word_ends
 
-    begin, end = ends(features)
+    begin, end = word_ends(features)
     length = (end - begin).float()
     until = (begin[first] + over * length[first]).round()
     since = (begin[then] + over * length[then]).round()
@@ -82,19 +78,3 @@ def joined(features: Tensor, first: Tensor, then: Tensor, over: Tensor) -> Tenso
     later = taken(features[then], (frames - (until - since).unsqueeze(1)).long())
     weights = ((frames - until.unsqueeze(1)) / _BLENDED + 0.5).clamp(0, 1).unsqueeze(2)
     return torch.lerp(features[first], later, weights)
-
-
-def ends(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The frames (B,) in which the word of each clip (B, T, M) begins, and before which it ends."""
-    import torch
-    import torch.nn.functional as F
-
-    level = features.mean(2).unsqueeze(1)
-    level = F.avg_pool1d(level, _SMOOTHED, 1, _SMOOTHED // 2, count_include_pad=False).squeeze(1)
-    quiet = level.kthvalue(min(_QUIET, level.shape[1]), 1, keepdim=True).values
-    loud = level > quiet + _LEVEL * (level.amax(1, keepdim=True) - quiet)
-    frames = torch.arange(level.shape[1], device=features.device)
-    begin = torch.where(loud, frames, level.shape[1]).amin(1)
-    end = torch.where(loud, frames, -1).amax(1) + 1
-    silent = end <= begin
-    return begin.masked_fill(silent, 0), end.masked_fill(silent, level.shape[1])
