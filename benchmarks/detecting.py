@@ -4,8 +4,8 @@
   `kws stream RUN` on a stream that is made of the validation split's clips. Imports are in it, of modules that a first
   use has compiled.
 - The runs are those of presets `small` and `best` in the registry that ships.
-- A form of an exported file is what `kws export --json` says of it: its size and its network's, its accuracy on all test
-  clips by onnxruntime, and the median time of a clip, or of a hop of 20 ms of a streaming file, on one thread.
+- A form of an exported file is what `kws export --json` says of it: its size and its network's, its accuracy on all
+  test clips by onnxruntime, and the median time of a clip, or of a hop of 20 ms of a streaming file, on one thread.
 """
 
 from __future__ import annotations

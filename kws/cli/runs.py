@@ -170,12 +170,12 @@ def delete_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None
     Example: kws runs delete bcdf
     """
     from kws.registry.store import Registry
+    from kws.registry.waiting import wait_for_silence
     from kws.terminal.progress import Terminal
-    from kws.training import runner
 
     with Registry(db) as registry:
         for run_id in [registry.run(run).id for run in runs]:
-            registry.delete(run_id, silent=runner.wait_for_silence(registry, run_id, Terminal()))
+            registry.delete(run_id, silent=wait_for_silence(registry, run_id, Terminal().say))
             typer.echo(f"{run_id} deleted; kws runs restore {run_id} brings it back")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from kws.recipe import Recipe, has_rule
+from kws.registry import pretrained
 from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
@@ -29,7 +30,7 @@ _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 def rehearse(plans: Sequence[Axes], jobs: int, db: Location | None, *, retry: bool, json: bool) -> None:
     """Show the plan. Raises RecipeError for one that cannot be."""
-    recipes = expand(*plans)
+    recipes = expand(*plans) if db is None else pretrained.pinned(expand(*plans), db)
     # The plan of data that is not here, or not yet, is shown without the digests of its noise.
     here = {data for data in {recipe.data for recipe in recipes} if sources.is_here(data)}
     pinned = iter(pinning.of_recipes(recipe for recipe in recipes if recipe.data in here))
@@ -58,7 +59,8 @@ def run(
     stopped: Stopped | None = None
     try:
         with stoppable(), executor:
-            status, timed = _look(executor, pinning.of_recipes(expand(*plans)), None if new else db, retry=retry)
+            recipes = pinning.of_recipes(pretrained.pinned(expand(*plans), db))
+            status, timed = _look(executor, recipes, None if new else db, retry=retry)
             seconds = status.estimate(executor.jobs, timed, retry=retry)
             _show(status, executor.jobs, executor.where, seconds)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)

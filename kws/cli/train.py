@@ -9,7 +9,8 @@ from kws.cli import options, recipe_options
 from kws.errors import RecipeError
 from kws.recipe import Recipe, own_options, plain
 from kws.recipe.config import PLACE
-from kws.recipe.presets import name_of, preset, presets
+from kws.recipe.presets import beside, name_of, preset, presets
+from kws.registry.location import Location
 from kws.registry.runs import Run
 
 _OF_ANY_RUN = ("resume", "trust_code", "db", "json", "skip_unreadable", "no_test", "settings")
@@ -59,7 +60,10 @@ def train(
     if resume is not None:
         _show(_resume(context, resume), json)
         return
-    chosen = recipe_options.chosen(given, settings, needs=("arch", "opt"), context=context)
+    start = _options_of(given["pretrained"], db)
+    chosen = recipe_options.chosen(given, settings, needs=() if start else ("arch", "opt"), context=context)
+    if start:
+        chosen = beside(start, chosen)
     if show:
         _show_recipe(Recipe.of(**chosen), given, settings, json=json)
         return
@@ -69,6 +73,15 @@ def train(
 
     about = {"name": name, "note": note, "skip_unreadable": skip_unreadable}
     _show(runner.run(recipe, db=db, **about, test=not no_test, reporter=Terminal()), json)  # type: ignore[arg-type]
+
+
+def _options_of(pretrained: str | None, db: Location) -> dict[str, Any]:
+    """The options of the run that the network starts from; none where it starts anew."""
+    if not pretrained:
+        return {}
+    from kws.registry.pretrained import options_of
+
+    return options_of(pretrained, db)
 
 
 def _show(run: Run, json: bool) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from kws.errors import RecipeError
 from kws.recipe.arguments import words
 from kws.recipe.canonical import canonical, identity, told
-from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, share
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, not_negative, option, options, share
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
@@ -32,6 +32,11 @@ MOST_THREADS = 4096  # above that, a process may not get the memory for them
 def _seed(field: str, value: int) -> None:
     if not 0 <= value < 2**63:
         raise RecipeError(f"`{field}` (={value}) must be from 0 to 2^63 - 1")
+
+
+def _pretrained(field: str, value: str) -> None:
+    if not value.strip():
+        raise RecipeError(f"`{field}` (={value!r}) must be none, or a run with weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,17 @@ class Recipe:
     patience: int | None = option(
         None, "End after as many epochs without a better validation accuracy.", absent=None, check=count, condition=True
     )
+    pretrained: str = option(
+        "none",
+        "Start from the network of another run; what is not given is that run's.",
+        check=_pretrained,
+        absent="none",
+        flags=("--from",),
+        metavar="none|RUN|FILE:RUN",
+    )
+    head_epochs: int = option(
+        0, "Epochs at the beginning in which the last layer alone is trained, for --from.", check=not_negative, absent=0
+    )
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
@@ -88,6 +104,10 @@ class Recipe:
         for each in own_options():
             each.require(value := getattr(self, each.name))
             object.__setattr__(self, each.name, each.exact(value))
+        if self.head_epochs and self.pretrained == "none":
+            raise RecipeError(
+                f"`head_epochs` (={self.head_epochs}) is for a network that was trained before: --from RUN"
+            )
 
     @classmethod
     def of(cls, *, ignoring: bool = False, **given: Any) -> Recipe:

@@ -21,6 +21,7 @@ import kws
 from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
+from kws.registry import pretrained
 from kws.registry.claims import Claimer
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
@@ -131,7 +132,7 @@ class Trainer:
                 f"than where the sweep began ({fingerprint[:12]}); give --data that is the same on all machines"
             )
         try:
-            state, network = runner.begin(recipe, loaded)
+            state, network = runner.begin(recipe, loaded, pretrained.of(recipe.pretrained, locate(self._config.db)))
         except (KwsError, RuntimeError, MemoryError) as error:
             return {"status": FAILED, "run": None, "error": _sentence(error)}
         claim = self._registry.claim(

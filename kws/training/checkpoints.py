@@ -38,7 +38,10 @@ def restore(training: Training, data: bytes) -> None:
     try:
         found = safetensors.torch.load(data)
         training.model.load_state_dict(_part(found, "model."))
-        updates.restore(training.optimizer, _part(found, "optimizer."))
+        frozen = [
+            each for name, each in training.model.named_parameters() if training.head and name not in training.head
+        ]
+        updates.restore(training.optimizer, _part(found, "optimizer."), may_lack=frozen)
         training.shuffling.set_state(found["random.shuffling"])
         torch.set_rng_state(found["random.default"])
         training.epoch, training.iteration = found["progress"].tolist()

@@ -33,6 +33,7 @@ from kws.events import EpochEnd, Evaluation, IterationEnd
 from kws.recipe import BEST
 from kws.recipe.parts import AUGMENTATION, AVERAGING, LOSS, OPTIMIZER, SCHEDULE
 from kws.speech.memory import keep_freed_memory
+from kws.training import fine_tuning, updates
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -74,6 +75,7 @@ class Training:
     best: dict[str, Tensor] = field(default_factory=dict)  # empty if the recipe selects the last epoch
     average: dict[str, Tensor] = field(default_factory=dict)  # of the weights; empty if they are not averaged
     prepared: dict[str, tuple[Any]] = field(default_factory=dict)  # for augmentations (kws.training.augmenting)
+    head: frozenset[str] = frozenset()  # parameters of the last layer, of a network that another run trained before
 
     @classmethod
     def begin(cls, recipe: Recipe, classes: int) -> Training:
@@ -120,6 +122,10 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
     for epoch in range(training.epoch + 1, recipe.epochs + 1):
         start, start_of_processor = time.perf_counter(), time.process_time()
         iterations = []
+        if recipe.head_epochs:
+            fine_tuning.freeze(model, training.head, frozen=epoch <= recipe.head_epochs)
+            if epoch == recipe.head_epochs + 1:
+                updates.begin_momentum(optimizer)
         for batch in torch.randperm(len(train), generator=training.shuffling).split(recipe.batch_size):
             training.iteration = iteration = training.iteration + 1
             factor = schedule.factor(iteration - 1, steps, recipe.schedule)
@@ -174,6 +180,8 @@ def step(
     their names (see kws.training.augmenting).
     """
     model.train()
+    if recipe.head_epochs:
+        fine_tuning.keep_statistics(model)
     optimizer.zero_grad()
     loss, correct = 0.0, 0
     criterion = _module(LOSS, recipe.loss).loss

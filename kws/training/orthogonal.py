@@ -50,7 +50,8 @@ class Muon(updates.unwrapped(Optimizer)):  # type: ignore[misc]
         """Update every parameter from its gradient."""
         (group,) = self.param_groups
         for parameter in self._hidden:
-            assert parameter.grad is not None
+            if parameter.grad is None:  # frozen
+                continue
             momentum = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
             momentum.lerp_(parameter.grad, 1 - group["momentum"])
             ahead = parameter.grad.lerp(momentum, group["momentum"]).flatten(1)

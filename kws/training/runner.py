@@ -21,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
+from kws.registry import pretrained
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
-from kws.registry.process import HEARTBEAT_SECONDS, SILENT_SECONDS, Watch
+from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
+from kws.registry.waiting import wait_for_silence
 from kws.training.reporter import SILENT, Reporter
 from kws.training.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
     from kws.events import DataCard, Evaluation
+    from kws.registry.pretrained import Pretrained
     from kws.registry.rescue import Outcome
     from kws.registry.store import Registry
     from kws.speech.dataset import Dataset, Split
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = 5.0
 PRUNED = "pruned: below the median of earlier trials"
 PRUNED_BEFORE = "it did not promise to be among the better ones"  # in registries of version 0.1.0
-_TELL_SECONDS = 30.0  # between two messages while waiting
 _ANY_CLASSES = 3
 _SHARE = 20  # the time until the next checkpoint, as a multiple of the time that the last one took
 
@@ -63,11 +65,14 @@ def run(
     from kws.registry.opening import is_new
     from kws.registry.store import Registry
     from kws.speech import pinning
+    from kws.training import fine_tuning
 
     is_new(db)  # fail early if the registry is not writable
-    (recipe,) = pinning.of_recipes([recipe])
+    (recipe,) = pinning.of_recipes(pretrained.pinned([recipe], db))
+    if start := pretrained.of(recipe.pretrained, db):
+        fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
-    training, network = begin(recipe, loaded)
+    training, network = begin(recipe, loaded, start)
     with Registry(db, create=True, tests=test) as registry, stoppable():
         run_id = registry.start(
             recipe,
@@ -109,20 +114,20 @@ def resume(
                 f"run {run.id} is finished: with --{run.ended_by} it {early_stop(run)}; "
                 f"`kws train` without --{run.ended_by} starts a run that trains for longer"
             )
-        silent = wait_for_silence(registry, run.id, reporter)
+        silent = wait_for_silence(registry, run.id, reporter.say)
         if silent is None:
             require_cut_off(run.id, registry.sighting(run.id).status)
         recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
         if recipe.epochs < max(run.epochs_done, 1):
             raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
         loaded = prepare(recipe, skip_unreadable, run, reporter)
-        training, _ = begin(recipe, loaded)
+        checkpoint = registry.checkpoint(run.id)
+        training, _ = begin(recipe, loaded, None if checkpoint else pretrained.of(recipe.pretrained, db))
         environment = Environment.here(sys.argv[1:])
         for field in ("torch_version", "cpu", "instruction_set"):
             before, now = getattr(run.environment, field), getattr(environment, field)
             if before != now and before is not None:
                 reporter.say(f"note: {field} was {before} and is {now}; the bits may differ from an unbroken run's")
-        checkpoint = registry.checkpoint(run.id)
         if checkpoint:
             checkpoints.restore(training, checkpoint.data)
         with stoppable():
@@ -189,36 +194,6 @@ def evaluate(recipe: Recipe, blob: bytes, clips: Split, name: str, *, classes: i
     return loop.evaluate(model, clips, name, recipe)
 
 
-def wait_for_silence(registry: Registry, run_id: str, reporter: Reporter = SILENT) -> str | None:
-    """The last sign of life of a run whose process cannot be seen from here, after SILENT_SECONDS without a new one.
-
-    Reports what it waits for. None for a run that can be seen, or that ends meanwhile. Raises RegistryError if a new
-    sign of life comes.
-    """
-    seen, watch = registry.sighting(run_id), Watch()
-    if not seen.unseen:
-        return None
-    reporter.say(
-        f"run {run_id} runs on another machine, or did before this one was started anew; it was last seen at "
-        f"{seen.last_seen}; waiting {SILENT_SECONDS:.0f} s for a sign of life"
-    )
-    told = 0.0
-    while (silent := watch.seconds(run_id, seen.sign)) < SILENT_SECONDS:
-        if silent - told > _TELL_SECONDS:
-            told = silent
-            reporter.say(f"no sign of run {run_id} for {silent:.0f} s; waiting {SILENT_SECONDS - silent:.0f} s more")
-        time.sleep(min(1.0, SILENT_SECONDS / 10))
-        now = registry.sighting(run_id)
-        if not now.unseen:
-            return None
-        if now.sign != seen.sign:
-            raise RegistryError(
-                f"run {run_id} is still running, where it cannot be seen from here: it gave a sign of life at "
-                f"{now.last_seen}; wait for it, or stop it and try again"
-            )
-    return seen.sign
-
-
 def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
     """The recipe's data set; `more` holds further arguments of kws.speech.dataset.load."""
     from kws.speech import dataset
@@ -246,14 +221,21 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Re
     return loaded
 
 
-def begin(recipe: Recipe, loaded: Dataset) -> tuple[Training, Network]:
-    """A training before its first epoch, and its network described layer by layer.
+def begin(recipe: Recipe, loaded: Dataset, start: Pretrained | None = None) -> tuple[Training, Network]:
+    """A training before its first epoch, from the network of the run `start` if any; and its network layer by layer.
 
-    Raises DataError for data on which one of the recipe's augmentations cannot work.
+    Raises DataError for data on which one of the recipe's augmentations cannot work, and RecipeError where the other
+    run has another network.
     """
-    from kws.training import augmenting, layers, loop
+    from kws.training import augmenting, fine_tuning, layers, loop
 
-    training = loop.Training.begin(recipe, len(loaded.card.classes))
+    classes = loaded.card.classes
+    training = loop.Training.begin(recipe, len(classes))
+    if recipe.pretrained != pretrained.NONE:
+        training.head = fine_tuning.head_of(recipe, len(classes))
+    if start:
+        fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
+        fine_tuning.start_from(training.model, start.weights, training.head, whole=start.classes == classes)
     training.prepared = augmenting.prepared(recipe, loaded)
     return training, layers.describe(recipe.arch, training.model)
 

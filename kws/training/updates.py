@@ -8,7 +8,7 @@ bits as torch.optim.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,6 +37,16 @@ def unwrapped(kind: type[Optimizer]) -> Any:
     return type(kind.__name__, (kind,), {each: inspect.unwrap(getattr(kind, each)) for each in _WRAPPED})
 
 
+def begin_momentum(optimizer: Optimizer) -> None:
+    """Let parameters that were frozen so far begin with a momentum of 0; fused SGD takes that of all or of none."""
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            if optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 def state(optimizer: Optimizer) -> dict[str, Tensor]:
     """An optimizer's state between steps; keys are the state's name and the parameter's number."""
     found = optimizer.state_dict()["state"]
@@ -44,8 +54,12 @@ def state(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
-    """Restore an optimizer's state from state(). Raises KeyError or ValueError if it is another network's."""
+def restore(optimizer: Optimizer, found: Mapping[str, Tensor], may_lack: Collection[Tensor] = ()) -> None:
+    """Restore an optimizer's state from state(). Raises KeyError or ValueError if it is another network's.
+
+    Parameters that `may_lack` state were perhaps never trained so far.
+    """
+    untrained = set(map(id, may_lack))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     kept: dict[int, dict[str, Tensor]] = {}
     for key, tensor in found.items():
@@ -59,7 +73,7 @@ def restore(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
     remembered = getattr(optimizer, "remembered", None) or _remembered_of_all(optimizer)
     full: dict[Any, Any] = {}
     for i, parameter in enumerate(parameters):
-        if wanted := remembered(parameter):
+        if (wanted := remembered(parameter)) and (i in kept or id(parameter) not in untrained):
             full[i] = {name: kept[i][name] for name in wanted}
     optimizer.load_state_dict({"state": full, "param_groups": optimizer.state_dict()["param_groups"]})
 

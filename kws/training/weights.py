@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kws.errors import RegistryError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def to_bytes(model: nn.Module) -> bytes:
@@ -15,6 +15,17 @@ def to_bytes(model: nn.Module) -> bytes:
     from safetensors.torch import save
 
     return save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
+
+
+def read(data: bytes) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises RegistryError if it is none."""
+    import safetensors
+    import safetensors.torch
+
+    try:
+        return safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise RegistryError(f"the weights cannot be read ({str(error).splitlines()[0]})") from None
 
 
 def load(model: nn.Module, data: bytes) -> None:

@@ -43,16 +43,21 @@ class Preset:
         return Recipe.of(**self.options)
 
     def beside(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Its options beside these, which override them.
+        """Its options, overridden by these."""
+        return beside(self.options, given)
 
-        Where another part is given, what that part does not have is left out; of another network, all of it.
-        """
-        chosen = {**for_networks(self.options, (given.get(NETWORK.option, self.options[NETWORK.option]),)), **given}
-        return {
-            name: value
-            for name, value in chosen.items()
-            if name in given or name in BY_OPTION or option_of(name, chosen) is not None
-        }
+
+def beside(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a recipe beside those given, which override them.
+
+    Where another part is given, what that part does not have is left out; of another network, all of it.
+    """
+    chosen = {**for_networks(options, (given.get(NETWORK.option, options[NETWORK.option]),)), **given}
+    return {
+        name: value
+        for name, value in chosen.items()
+        if name in given or name in BY_OPTION or option_of(name, chosen) is not None
+    }
 
 
 def for_networks(options: Mapping[str, Any], archs: Collection[str]) -> dict[str, Any]:

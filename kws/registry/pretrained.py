@@ -1,0 +1,108 @@
+"""Pretrained: the run whose network a recipe starts from (`--from`), and its weights.
+
+Decisions:
+- "RUN" is a run of the registry that the new run is kept in, "FILE:RUN" one of another registry file.
+- A recipe names it by its id and a digest of its weights, as in "dpghnmcw@4f2a91c3d0e1": other weights make another
+  recipe, and nothing is trained from weights that are not those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kws.errors import RecipeError
+from kws.recipe import BY_OPTION, TASK, kind_of, own_options
+from kws.recipe.pinned import place_and_digest
+from kws.registry.reader import RegistryReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kws.recipe import Recipe
+    from kws.registry.location import Location
+    from kws.registry.runs import Run
+
+NONE = "none"
+_LETTERS = 12  # of the digest
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A run, its weights as a safetensors file, and its classes."""
+
+    run: Run
+    weights: bytes
+    classes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """The beginning of the SHA-256 of its weights."""
+        return hashlib.sha256(self.weights).hexdigest()[:_LETTERS]
+
+
+def of(value: str, db: Location) -> Pretrained | None:
+    """What a recipe's `pretrained` names; None for "none".
+
+    Raises RegistryError for a run that is not there or has no weights, and RecipeError for one that has others than the
+    value's digest says.
+    """
+    if value == NONE:
+        return None
+    place, wanted = place_and_digest(value)
+    file, _, reference = place.rpartition(":")
+    if "://" in file:
+        raise RecipeError(f"`pretrained` (={value}) names a run in a registry file, or one of --db")
+    with RegistryReader(Path(file).expanduser() if file else db) as registry:
+        run = registry.run(reference)
+        found = Pretrained(run, registry.weights(run.id), registry.card(run.data_fingerprint).classes)
+    if wanted and found.digest != wanted:
+        raise RecipeError(
+            f"`pretrained` (={value}) names other weights than run {run.id} has ({found.digest}); name that run anew"
+        )
+    return found
+
+
+def pinned(recipes: Iterable[Recipe], db: Location) -> list[Recipe]:
+    """The same recipes, with the whole ids of such runs and the digests of their weights. Raises as of() does."""
+    named: dict[str, str] = {}
+    made = []
+    for recipe in recipes:
+        value = recipe.pretrained
+        if value not in named:
+            named[value] = _pinned(value, db)
+        made.append(recipe if named[value] == value else recipe.changed(pretrained=named[value]))
+    return made
+
+
+def _pinned(value: str, db: Location) -> str:
+    if value == NONE or place_and_digest(value)[1]:
+        return value
+    found, file = of(value, db), value.rpartition(":")[0]
+    assert found
+    before = f"{Path(file).expanduser().absolute()}:" if file else ""
+    return f"{before}{found.run.id}@{found.digest}"
+
+
+def options_of(value: str, db: Location) -> dict[str, Any]:
+    """The options of the recipe of the run that `value` names, but for those of its data, which another has.
+
+    Raises as of() does, and RecipeError for a network of the user's own, whose file must be given.
+    """
+    found = of(value, db)
+    if found is None:
+        return {}
+    recipe = found.run.recipe
+    if recipe.source:
+        raise RecipeError(f"run {found.run.id} has a network of its own, whose code is to be given: --arch FILE.py")
+    of_others = {each.name for each in own_options()} - {"epochs", "batch_size"}
+    return {
+        name: each
+        for name, each in recipe.values.items()
+        if each is not None
+        and name not in of_others
+        and (BY_OPTION.get(name) or kind_of(name)) is not TASK
+        and not (isinstance(each, str) and place_and_digest(each)[1])
+    }
