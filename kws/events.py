@@ -22,6 +22,7 @@ SPLITS = (TRAIN, VALIDATION, TEST)
 DIGEST_BYTES = 32
 ALL = "all"  # the three splits together, for data that was not made to be split
 DRAWN_BY_NAMES = "names"  # "other" is the clips whose names have the smallest SHA-256
+DRAWN_BY_DIGESTS = "digests"  # "other" is the clips whose files, or pieces of files, have the smallest SHA-256
 NOT_DRAWN = "none"  # arrays hold their classes as they are
 LEFT_OUT = "left out"  # all clips are of words that `leave_out` names, and of no other
 OTHER, UNKNOWN, SILENCE = "other", "unknown", "silence"

@@ -245,7 +245,6 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 def print_check(report: Report) -> None:
     """Print what a source holds, and the clips that have problems."""
     from kws.speech import sentences
-    from kws.speech.splits import LISTS
 
     console = out()
     drawn = _counts("word", report.counts, f"{report.source}: {report.folder}")
@@ -256,12 +255,12 @@ def print_check(report: Report) -> None:
     def show(line: str) -> None:
         console.print(visible(line), soft_wrap=not console.is_terminal)
 
-    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
-    if line := sentences.no_words(report.counts):
+    for line in (report.found, *report.said):
         show(line)
-    by_lists = " and ".join(f"{LISTS[split]}" for split in report.lists)
-    rest = "the official rule" if told else "the official rule on the clips' names"
-    show(f"splits: by {by_lists or rest}" + (f", else {rest}" if len(report.lists) == 1 else ""))
+    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
+    if no_words := sentences.no_words(report.counts):
+        show(no_words)
+    show(f"splits: by {report.split_by}")
     shortest, mean, longest = report.seconds
     rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
     show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
