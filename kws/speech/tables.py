@@ -85,8 +85,6 @@ def peeked(path: Path) -> Table:
             data = file.read(_PEEKED)
     except (OSError, ValueError):
         return Table()
-    if b"\0" in data and not data.startswith(_UTF_16):
-        return Table()
     lines = _lines(_decoded(data))
     return _table(lines[:-1] if len(data) == _PEEKED and len(lines) > 1 else lines)
 
@@ -125,8 +123,8 @@ def seconds(value: Any) -> float | None:
 
 def _decoded(data: bytes) -> str:
     if data.startswith(_UTF_16):
-        return data.decode("utf-16", "replace")
-    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+        return data.decode("utf-16", "replace").lstrip("\ufeff")
+    return data.decode("utf-8", "surrogateescape").lstrip("\ufeff")
 
 
 def _lines(text: str) -> list[str]:
