@@ -45,7 +45,7 @@ def read_folder(
         raise DataError("`speakers` may not hold a NUL character")
     told = speakers_file(speakers, place) if speakers else None
     try:
-        tree = Tree(place, pattern, told)
+        tree = Tree(place, pattern)
         found = recognised(tree)
         if found is not None:
             return laid_out(tree, found, speakers, told, track)

@@ -42,7 +42,7 @@ def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path |
         read += [name] if _take_out(unused, name) else []
     if not clips:
         raise unknown(tree)
-    lists = {} if tree.is_manifest else read_lists(tree.folder / found.lists)
+    lists = {} if tree.is_manifest or found.splits else read_lists(tree.folder / found.lists)
     for split in lists:
         name = os.path.relpath(list_path(tree.folder / found.lists, LISTS[split]), tree.folder)
         read += [name] if _take_out(unused, name) else []
@@ -63,7 +63,7 @@ def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path |
             for clip, split, speaker, content in zip(clips, splits.of, every_speaker, contents, strict=True)
         ],
         unused=unused,
-        lists=tuple(lists) if not any(given) else (),
+        lists=tuple(lists),
         splits=splits,
         place=tree.folder,
         layout=found.title,

@@ -91,8 +91,9 @@ class Seen:
             parts.append(f"{more:,} others")
         places = len({name.rpartition("/")[0] for name in files})
         where = f" in {'one folder' if places == 1 else f'{places:,} folders'}" if files else ""
-        named = ", ".join(" ".join(name.split()) for name in self.folders[:_NAMED]) + (" ..." if len(self.folders) > _NAMED else "")
-        below = f"{len(self.folders):,} {'folder' if len(self.folders) == 1 else 'folders'} ({named})"
+        named = [" ".join(name.split()) for name in self.folders[:_NAMED]]
+        named += ["..."] if len(self.folders) > _NAMED else []
+        below = f"{len(self.folders):,} {'folder' if len(self.folders) == 1 else 'folders'} ({', '.join(named)})"
         told = f"{', '.join(parts) or 'no files'}{where}, {below if self.folders else 'no folders'}"
         columns = [
             self._columns(name) for name in self.tree.top if ending_of(name) in (".csv", ".tsv", ".json", ".jsonl")

@@ -33,11 +33,8 @@ class Entry(NamedTuple):
 class Tree:
     """A folder, or a manifest in it, and the files below, by their paths below the folder with "/" between."""
 
-    def __init__(self, place: Path, pattern: str | None = None, speakers_file: Path | None = None) -> None:
-        """List the top of `place`. `pattern` is --pattern's; `speakers_file` is none of the folder's manifests.
-
-        Raises OSError if it cannot be listed.
-        """
+    def __init__(self, place: Path, pattern: str | None = None) -> None:
+        """List the top of `place`; `pattern` is --pattern's. Raises OSError if it cannot be listed."""
         self.place, self.pattern = place, pattern
         self.is_manifest = place.is_file()
         self.folder = place.parent if self.is_manifest else place
@@ -51,8 +48,7 @@ class Tree:
                     if not entry.name.startswith("."):
                         (self.folders if is_folder(entry) else self.top).append(entry.name)
         self.folders.sort()
-        told = os.path.realpath(speakers_file) if speakers_file else None
-        self.top = sorted(name for name in self.top if not told or os.path.realpath(self.folder / name) != told)
+        self.top.sort()
 
     @cached_property
     def files(self) -> dict[str, Entry]:

@@ -236,7 +236,8 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
     drawn = table_of("source", "", "there", "folder")
     for source in sources:
         drawn.add_row(source.name, source.title, "yes" if source.is_there else "no", Text(str(source.folder)))
-    drawn.add_row("FOLDER", "recordings, a folder a word, or the course's arrays X_train.p ... Y_test.p", "", "")
+    title = "recordings, in a layout of docs/data.md, or the course's arrays X_train.p ... Y_test.p"
+    drawn.add_row("FOLDER", title, "", "")
     console = out()
     console.print(drawn)
     console.print(f"used without --data: {chosen}")
