@@ -400,6 +400,21 @@ def test_one_word_is_one_word_in_every_layout(tmp_path):
     assert report_on.counts.keys() == {"yes", NFC, "да"} and len(report_on.said) == 2
 
 
+def test_a_manifest_finds_a_file_whose_name_is_composed_in_another_way(tmp_path):
+    touch(tmp_path / "all" / f"{NFD}.wav")
+    touch(tmp_path / "clips.csv", f"path,label\nall/{NFC}.wav,yes\n".encode())
+    assert len(read(tmp_path).clips) == 1
+
+
+def test_what_is_no_split_is_said(tmp_path):
+    for name in "abc":
+        touch(tmp_path / f"{name}.wav", name.encode())
+    touch(tmp_path / "clips.csv", b"path,label,split\na.wav,yes,fold1\nb.wav,no,fold2\nc.wav,no,fold1\n")
+    found = read(tmp_path)
+    assert found.said == ("not known as splits, so that the official rule decides: fold1, fold2",)
+    assert found.split_by == "the official rule on the clips' digests"
+
+
 def test_links_that_lead_in_a_circle_are_entered_once(tmp_path):
     touch(tmp_path / "train" / "yes" / "1.wav")
     (tmp_path / "train" / "yes" / "up").symlink_to(tmp_path)
@@ -417,6 +432,7 @@ def test_speakers_are_told_by_pattern_or_file_in_every_layout(clips, tmp_path):
         "test",
     }
     table(tmp_path / "table", some)
+    assert {clip.speaker for clip in read(tmp_path / "table", speakers="clips.csv").clips} == {c.speaker for c in some}
     lines = "".join(f"all/{i}.wav,{'ab'[i % 2]}\n" for i in range(len(some)))
     touch(tmp_path / "table" / "who.csv", lines.encode())
     found = read(tmp_path / "table", speakers="who.csv")

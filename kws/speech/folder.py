@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kws.errors import DataError
+from kws.speech import tables
 from kws.speech.clips import Clip as Clip
 from kws.speech.clips import Folder as Folder
 from kws.speech.laid_out import counted, laid_out, split_by
@@ -45,7 +46,9 @@ def read_folder(
         raise DataError("`speakers` may not hold a NUL character")
     told = speakers_file(speakers, place) if speakers else None
     try:
-        tree = Tree(place, pattern)
+        # A table of speakers may have the labels, too; without a header it has nothing but speakers.
+        has_header = told is not None and any(name in tables.SPEAKERS for name in tables.peeked(told).columns)
+        tree = Tree(place, pattern, None if has_header else told)
         found = recognised(tree)
         if found is not None:
             return laid_out(tree, found, speakers, told, track)

@@ -46,6 +46,7 @@ class Found:
     reasons: Mapping[str, str] = field(default_factory=dict)  # of folders that have another reason, by their paths
     lines: Mapping[str, list[str]] = field(default_factory=dict)  # lines of manifests that name no clip, by reason
     lists: str = ""  # the folder of validation_list.txt and testing_list.txt, below the data's
+    unknown_splits: tuple[str, ...] = ()  # what is given as a split, and stands for none
     by_folder: bool = False  # whether folders and file names say what clips are, and not a manifest
 
     @property
@@ -76,15 +77,16 @@ def splits_in(names: Iterable[str]) -> dict[str, str]:
     return {name: splits.pop() for name, splits in found.items() if len(splits) == 1}
 
 
-def of_tables(tables: Mapping[str, Table], splits: Mapping[str, str]) -> tuple[list[Row], dict[str, list[str]]]:
-    """The rows of manifests, by their paths below the folder, and the lines that name no clip, by reason.
+def of_tables(title: str, tables: Mapping[str, Table], splits: Mapping[str, str], otherwise: str) -> Found:
+    """What manifests name, by their paths below the folder, and the lines that name no clip, by reason.
 
     `splits` are those of whole manifests. A duration without an end belongs to the file, unless the file is named with
     a later start, or several times.
     """
     rows: list[Row] = []
     lines: dict[str, list[str]] = {}
-    named = splits_named({record.split for table in tables.values() for record in table.records if record.split})
+    given = {record.split for table in tables.values() for record in table.records if record.split}
+    named = splits_named(given)
     for name, table in tables.items():
         base = name[: name.rfind("/") + 1]
         times = Counter(record.path for record in table.records)
@@ -101,7 +103,14 @@ def of_tables(tables: Mapping[str, Table], splits: Mapping[str, str]) -> tuple[l
             rows.append(Row(record.path, record.label, split, record.speaker, start, end, base, line))
         for number in table.unread:
             lines.setdefault(UNREAD, []).append(f"{name}:{number}")
-    return rows, lines
+    return Found(
+        title=title,
+        rows=rows,
+        read=tuple(tables),
+        otherwise=otherwise,
+        lines=lines,
+        unknown_splits=tuple(sorted(given - {*named})),
+    )
 
 
 def _extent(record: Record, *, is_cut: bool) -> tuple[float | None, float | None]:

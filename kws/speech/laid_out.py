@@ -28,6 +28,8 @@ from kws.speech.speakers import speakers_of
 from kws.speech.splits import LISTS, Splits, list_path, read_lists, split_clips
 from kws.speech.tree import Tree
 
+_SHOWN = 3
+
 
 def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path | None, track: Track) -> Folder:
     """The folder that a layout's rows make; `speakers_at` is the file that `speakers` names, if any.
@@ -68,7 +70,7 @@ def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path |
         place=tree.folder,
         layout=found.title,
         found=_found(clips, found),
-        said=tuple(_said(clips, tree, given, bool(told), by_rule.of)),
+        said=tuple(_said(clips, tree, found, bool(told), by_rule.of)),
         split_by="the layout" if any(given) else split_by(lists, has_speakers=told is not None, content="digests"),
         draw=DRAWN_BY_DIGESTS,
         by_folder=found.by_folder,
@@ -84,14 +86,16 @@ def _found(clips: Sequence[Placed], found: Found) -> str:
 
 
 def _said(
-    clips: Sequence[Placed], tree: Tree, given: Sequence[str | None], has_speakers: bool, by_rule: Sequence[str]
+    clips: Sequence[Placed], tree: Tree, found: Found, has_speakers: bool, by_rule: Sequence[str]
 ) -> Iterator[str]:
     """What is to be known of how a layout was read, besides what it is."""
     outside = [clip.name for clip in clips if Path(clip.name).is_absolute()]
     if outside:
         more = f", the first of {len(outside):,} clips" if len(outside) > 1 else ""
         yield f"outside {tree.folder}: {outside[0]}{more}"
-    there = {split for split in given if split}
+    if found.unknown_splits:
+        yield f"not known as splits, so that the official rule decides: {some(found.unknown_splits)}"
+    there = {clip.row.split for clip in clips if clip.row.split}
     if there and (taken := [split for split in (VALIDATION, TEST) if split not in there and split in by_rule]):
         yield f"no {' and no '.join(taken)} split is given: taken from training by the official rule"
     known = sum(clip.row.speaker is not None for clip in clips)
@@ -156,6 +160,11 @@ def split_by(lists: Mapping[str, object], *, has_speakers: bool, content: str = 
     rule = "the official rule" if has_speakers else f"the official rule on the clips' {content}"
     named = " and ".join(LISTS[split] for split in lists)
     return f"{named}, else {rule}" if len(lists) == 1 else named or rule
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of these names."""
+    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 
 def counted(count: int, what: str) -> str:

@@ -116,14 +116,14 @@ def manifests(tree: Tree, title: str, endings: Sequence[str]) -> Found | None:
     names = [name for name in names if name in splits] or names
     if not names:
         return None
-    rows, lines = of_tables({name: tables.read(tree.folder / name) for name in names}, splits)
+    otherwise = f"not in {names[0]}" if len(names) == 1 else "not in the manifests"
+    found = of_tables(title, {name: tables.read(tree.folder / name) for name in names}, splits, otherwise)
     beside_words = not tree.is_manifest and any("/" in name for name in tree.recordings())
     if beside_words and (
-        says_what_folders_say(tree, rows) or not any(tree.resolved(row.path, row.base) for row in rows)
+        says_what_folders_say(tree, found.rows) or not any(tree.resolved(row.path, row.base) for row in found.rows)
     ):
         return None
-    otherwise = f"not in {names[0]}" if len(names) == 1 else "not in the manifests"
-    return Found(title=title, rows=rows, read=tuple(names), otherwise=otherwise, lines=lines)
+    return found
 
 
 def says_what_folders_say(tree: Tree, rows: Sequence[Row], *, or_less: bool = False) -> bool:

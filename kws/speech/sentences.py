@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kws.events import NO_WORDS, NOISE, OTHER, SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
 from kws.speech.classes import BY_TASK
+from kws.speech.laid_out import some as some
 from kws.speech.splits import shared_speakers
 from kws.speech.walk import NO_FILES
 
@@ -110,11 +111,6 @@ def sounds(card: DataCard, data: str) -> list[str]:
             parts.append(f"{what} ({many}{first})")
     check = f"; `kws data check {data}` lists them" if card.front_end else ""
     return [f"WARNING: the same sound is {' and '.join(parts)}{check}"] if parts else []
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few of these names."""
-    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 
 def _most_first(reason: tuple[str, int]) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -33,8 +34,11 @@ class Entry(NamedTuple):
 class Tree:
     """A folder, or a manifest in it, and the files below, by their paths below the folder with "/" between."""
 
-    def __init__(self, place: Path, pattern: str | None = None) -> None:
-        """List the top of `place`; `pattern` is --pattern's. Raises OSError if it cannot be listed."""
+    def __init__(self, place: Path, pattern: str | None = None, aside: Path | None = None) -> None:
+        """List the top of `place`; `pattern` is --pattern's, and the file `aside` is no manifest.
+
+        Raises OSError if it cannot be listed.
+        """
         self.place, self.pattern = place, pattern
         self.is_manifest = place.is_file()
         self.folder = place.parent if self.is_manifest else place
@@ -48,7 +52,8 @@ class Tree:
                     if not entry.name.startswith("."):
                         (self.folders if is_folder(entry) else self.top).append(entry.name)
         self.folders.sort()
-        self.top.sort()
+        not_listed = os.path.realpath(aside) if aside else None
+        self.top = sorted(name for name in self.top if os.path.realpath(self.folder / name) != not_listed)
 
     @cached_property
     def files(self) -> dict[str, Entry]:
@@ -108,6 +113,8 @@ class Tree:
                     name = posixpath.normpath(f"{start}{text}")
                     if name in self.files:
                         return name
+                    if composed := self._by_spelling.get(unicodedata.normalize("NFC", name)):
+                        return composed
                     if _is_file(f"{self._whole}/{name}"):
                         return self._below(f"{self._whole}/{name}")
             whole = os.path.normpath(Path(text).absolute())
@@ -121,6 +128,11 @@ class Tree:
             return self.files[name]
         path = self.folder / name
         return Entry(os.fspath(path), Stamp.of(path.stat()), False)
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, str]:
+        """The files by their names composed (NFC): a disk may have composed them in another way than a manifest."""
+        return {unicodedata.normalize("NFC", name): name for name in self.files if not name.isascii()}
 
     @cached_property
     def _whole(self) -> str:

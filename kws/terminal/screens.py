@@ -265,12 +265,8 @@ def print_check(report: Report) -> None:
     shortest, mean, longest = report.seconds
     rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
     show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
-    for what, names in (
-        *((f"not used ({reason})", paths) for reason, paths in report.unused.items()),
-        ("folders that are one word", [" = ".join(words) for words in report.one_word]),
-    ):
-        if names:
-            show(_first(what, names))
+    for reason, paths in report.unused.items():
+        show(_first(f"not used ({reason})", paths))
     show(f"longer than 1 s (the rest is not heard): {report.longer:,}")
     for what, names in (
         ("shorter than 1 s (padded with silence)", report.short),

@@ -8,13 +8,15 @@ Decisions:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kws.speech import tables
-from kws.speech.found import Found, of_tables, splits_named
+from kws.speech.found import of_tables, splits_named
 from kws.speech.recognise import says_what_folders_say
 
 if TYPE_CHECKING:
+    from kws.speech.found import Found
     from kws.speech.recognise import Seen
     from kws.speech.tree import Tree
 
@@ -34,12 +36,13 @@ def find(tree: Tree) -> Found | None:
     if not names:
         return None
     read = {name: tables.read(tree.folder / name) for name in names}
-    rows, lines = of_tables(read, {name: splits[top(name)] for name in names if top(name) in splits})
-    named = splits_named({top(row.path) for row in rows})
-    rows = [row if row.split or row.base else row._replace(split=named.get(top(row.path))) for row in rows]
+    by_folder = {name: splits[top(name)] for name in names if top(name) in splits}
+    found = of_tables(TITLE, read, by_folder, f"not in {names[0]}")
+    named = splits_named({top(row.path) for row in found.rows})
+    rows = [row if row.split or row.base else row._replace(split=named.get(top(row.path))) for row in found.rows]
     if not tree.is_manifest and says_what_folders_say(tree, rows, or_less=True):
         return None
-    return Found(title=TITLE, rows=rows, read=tuple(names), otherwise=f"not in {names[0]}", lines=lines)
+    return replace(found, rows=rows)
 
 
 def top(path: str) -> str:

@@ -47,7 +47,8 @@ def find(tree: Tree) -> Found | None:
             continue
         fields = match.groupdict()
         rows.append(Row(name, fields["label"], fields.get("split"), fields.get("speaker")))
-    splits = splits_named({row.split for row in rows if row.split})
+    given = {row.split for row in rows if row.split}
+    splits = splits_named(given)
     if not rows:
         seen = f"has {unfit}" if unfit else "has no recordings"
         raise DataError(f"`pattern` (={tree.pattern}) fits no recording: {tree.place} {seen}; as in {EXAMPLE}")
@@ -55,6 +56,7 @@ def find(tree: Tree) -> Found | None:
         title=TITLE,
         rows=[row._replace(split=splits.get(row.split or "")) for row in rows],
         otherwise="not named as --pattern says",
+        unknown_splits=tuple(sorted(given - {*splits})),
         by_folder=True,
     )
 
