@@ -336,6 +336,14 @@ def test_a_pattern_that_is_none_or_fits_nothing_is_refused(tmp_path, pattern):
         read_folder(tmp_path, pattern=pattern)
 
 
+def test_words_in_the_file_names_of_speakers_folders_are_a_hint_at_the_pattern(tmp_path):
+    for speaker in ("anna", "bob"):
+        touch(tmp_path / speaker / "yes_1.wav")
+    with pytest.raises(DataError, match=r"as anna/yes_1\.wav does: .*--pattern"):
+        draw_classes(read(tmp_path).clips, ("yes",), tmp_path)
+    assert {clip.speaker for clip in read(tmp_path, pattern="{speaker}/{label}_{n}").clips} == {"anna", "bob"}
+
+
 def test_names_that_do_not_fit_the_pattern_are_counted(tmp_path):
     for name in ("yes_1.wav", "loose.wav", "yes_1.flac", "notes.txt"):
         touch(tmp_path / name)

@@ -11,6 +11,7 @@ Decisions:
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from kws.errors import DataError
 from kws.events import NO_WORDS, OTHER, SPLITS, UNKNOWN
 from kws.speech import silence as noise
 from kws.speech.folder import Clip, Folder
-from kws.speech.names import labels_of
+from kws.speech.names import labels_of, without_ending
 from kws.speech.splits import LISTS
 from kws.speech.unheard import kept_apart
 
@@ -160,7 +161,19 @@ def _above(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
             if parts[place : place + 1] and labels_of([parts[place]], words):
                 above.add("/".join(parts[:place]))
     if not above:
-        return ""
+        return _in_file_names(clips, words)
     some = ", ".join(sorted(above)[:3])
     lists = f"; splits are told by {' and '.join(LISTS.values())} there" if len(above) > 1 else ""
     return f"folders of such a name lie in {some}: give --data the folder that holds the words' folders{lists}"
+
+
+def _in_file_names(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
+    """Advice for missing words that are parts of file names; "" where there are none."""
+    for clip in clips:
+        parts = re.split(r"[\W_]+", without_ending(clip.file_name.rpartition("/")[2]))
+        if labels_of(parts, words):
+            return (
+                f"file names may hold the words, as {clip.word}/{clip.file_name} does: say how they are made, as in "
+                '--pattern "{label}_{speaker}_{n}"'
+            )
+    return ""
