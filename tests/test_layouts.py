@@ -200,6 +200,8 @@ def test_in_a_folder_a_word_metadata_that_says_the_same_changes_nothing(tmp_path
     assert found.found == "found: a folder a word, 2 clips" and found.draw == DRAWN_BY_NAMES
     touch(tmp_path / "metadata.csv", b"file_name,label,split\nyes/1.wav,yes,train\nno/2.wav,No,test\n")
     assert read(tmp_path).found == "found: Hugging Face audiofolder, 2 splits, 2 clips"
+    touch(tmp_path / "metadata.csv", b"file_name,label\nelsewhere/1.wav,yes\n")
+    assert read(tmp_path).found == "found: a folder a word, 2 clips"
 
 
 def test_in_a_folder_a_word_a_table_of_predictions_is_left_aside(tmp_path):

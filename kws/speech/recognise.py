@@ -119,11 +119,13 @@ def manifests(tree: Tree, title: str, endings: Sequence[str]) -> Found | None:
     otherwise = f"not in {names[0]}" if len(names) == 1 else "not in the manifests"
     found = of_tables(title, {name: tables.read(tree.folder / name) for name in names}, splits, otherwise)
     beside_words = not tree.is_manifest and any("/" in name for name in tree.recordings())
-    if beside_words and (
-        says_what_folders_say(tree, found.rows) or not any(tree.resolved(row.path, row.base) for row in found.rows)
-    ):
-        return None
-    return found
+    is_aside = beside_words and (says_what_folders_say(tree, found.rows) or not names_any(tree, found.rows))
+    return None if is_aside else found
+
+
+def names_any(tree: Tree, rows: Sequence[Row]) -> bool:
+    """Whether a file that is there is named."""
+    return any(tree.resolved(row.path, row.base) for row in rows)
 
 
 def says_what_folders_say(tree: Tree, rows: Sequence[Row], *, or_less: bool = False) -> bool:

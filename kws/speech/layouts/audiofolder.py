@@ -2,7 +2,7 @@
 
 Decisions:
 - Paths are relative to the metadata's folder. A clip below a folder that is named as a split is in that split.
-- In a folder a word, where the metadata says no more than the folders, it is not needed: the folder is read as one.
+- In a folder a word, metadata that says no more than the folders, or names no file that is there, is left aside.
 - Without metadata it is a folder a split, which is a layout of its own.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kws.speech import tables
 from kws.speech.found import of_tables, splits_named
-from kws.speech.recognise import says_what_folders_say
+from kws.speech.recognise import names_any, says_what_folders_say
 
 if TYPE_CHECKING:
     from kws.speech.found import Found
@@ -40,7 +40,8 @@ def find(tree: Tree) -> Found | None:
     found = of_tables(TITLE, read, by_folder, f"not in {names[0]}")
     named = splits_named({top(row.path) for row in found.rows})
     rows = [row if row.split or row.base else row._replace(split=named.get(top(row.path))) for row in found.rows]
-    if not tree.is_manifest and says_what_folders_say(tree, rows, or_less=True):
+    beside_words = not tree.is_manifest and any("/" in name for name in tree.recordings())
+    if beside_words and (says_what_folders_say(tree, rows, or_less=True) or not names_any(tree, rows)):
         return None
     return replace(found, rows=rows)
 
