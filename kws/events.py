@@ -8,7 +8,8 @@ recipe with a softmax before cross-entropy is another quantity than for one with
 Two digests, SHA-256 in hexadecimal, say what a data set is, so that two runs can be told to have seen the same:
 
 - its fingerprint is over the clips' labels, names and waveforms, split by split in the order of training, with the
-  classes and the front end: runs with one fingerprint saw the same clips in the same order, so their bits can agree;
+  classes and the front end: runs with one fingerprint saw the same clips in the same order, so their bits can agree.
+  Only in a folder a word are names part of it; in other layouts the order is that of the files' digests;
 - its content is over labels and waveforms alone, in no order: the same clips under any names.
 """
 
@@ -22,6 +23,7 @@ SPLITS = (TRAIN, VALIDATION, TEST)
 DIGEST_BYTES = 32
 ALL = "all"  # the three splits together, for data that was not made to be split
 DRAWN_BY_NAMES = "names"  # "other" is the clips whose names have the smallest SHA-256
+DRAWN_BY_DIGESTS = "digests"  # "other" is the clips whose files, or pieces of files, have the smallest SHA-256
 NOT_DRAWN = "none"  # arrays hold their classes as they are
 LEFT_OUT = "left out"  # all clips are of words that `leave_out` names, and of no other
 OTHER, UNKNOWN, SILENCE = "other", "unknown", "silence"

@@ -166,4 +166,4 @@ def test_reasons_are_called_as_whoever_reads_folders_calls_them():
     from kws.speech import classes
 
     assert all(classes.BY_TASK[at].startswith(each) for at, each in enumerate(coverage.OTHER_WORDS))
-    assert walk.FOLDERS == coverage.NO_FILES
+    assert walk.NO_FILES == coverage.NO_FILES

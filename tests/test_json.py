@@ -45,7 +45,7 @@ KEYS = {
         *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),
         *("missing", "unreadable", "shared_speakers", "unusable", "files", "used", "unused", "lists", "elsewhere"),
         *("one_word", "rates_hz", "longer", "beyond_full_scale", "channels_cancel", "late", "in_two_splits"),
-        *("in_two_words", "task"),
+        *("in_two_words", "task", "found", "said", "split_by"),
     },
     ("summary", "--arch", "cnn"): {
         *("schema", "arch", "title", "input_size", "layers", "parameters", "multiply_accumulates"),

@@ -33,6 +33,7 @@ def list_sources(json: options.Json = False) -> None:
 def check(
     data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data.")] = None,
     speakers: options.Speakers = None,
+    pattern: options.Pattern = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -55,7 +56,7 @@ def check(
     }
     task = Recipe.of(**anything, **chosen).task if chosen else None
     source = sources.locate(options.chosen_data(data), track=console.track)
-    report = checks.check(source, speakers or None, task=task, track=console.track)
+    report = checks.check(source, speakers or None, pattern or None, task=task, track=console.track)
     if json:
         console.print_json(report.record())
     else:

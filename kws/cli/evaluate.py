@@ -50,6 +50,7 @@ def evaluate(
     ] = TEST_SPLIT,
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
+    pattern: options.Pattern = None,
     skip_unreadable: options.SkipUnreadable = False,
     misses: options.Misses = MISS_RATE,
     trust_code: options.TrustCode = None,
@@ -80,7 +81,7 @@ def evaluate(
         if data is None:
             answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:
-            recipe = options.recipe_on(found.recipe, data, speakers)
+            recipe = options.recipe_on(found.recipe, data, speakers, pattern)
             answers = _computed(registry, found, split.value, recipe, skip_unreadable, trust_code)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)
@@ -204,6 +205,8 @@ def _computed(
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
     admit(registry, run, trust_code)
     loaded = runner.load(recipe, skip_unreadable, track=console.track)
+    for line in loaded.said:
+        console.say(console.visible(line))
     if loaded.card.fingerprint == card.fingerprint:
         _require_tested(run, split)
     _require_alike(run, card, loaded)

@@ -32,6 +32,7 @@ def export(
     ] = None,
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
+    pattern: options.Pattern = None,
     skip_unreadable: options.SkipUnreadable = False,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
@@ -74,7 +75,7 @@ def export(
     if out:
         require_writable(out)
     file = OnnxModel(check) if check else None
-    recipe = found.recipe if data is None else options.recipe_on(found.recipe, data, speakers)
+    recipe = found.recipe if data is None else options.recipe_on(found.recipe, data, speakers, pattern)
     there = clips.of(recipe, model.card.words, found.id, skip_unreadable=skip_unreadable, track=console.track)
     export = Export(model, there)
     form = Form(int8=int8, streaming=streaming)

@@ -59,7 +59,7 @@ Db = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-_SOURCE = "A folder of recordings or of the course's arrays, or a source that `kws data list` names; "
+_SOURCE = "A folder of recordings or of the course's arrays, a manifest, or a source that `kws data list` names; "
 Data = Annotated[
     str | None,
     typer.Option(metavar="SOURCE", help=f"{_SOURCE}else $KWS_DATA, else the built-in synthetic speech."),
@@ -74,6 +74,14 @@ Speakers = Annotated[
         metavar="PATTERN|FILE",
         help="Who speaks in each clip: a pattern of its path below its word's folder, as {speaker}_{n} or "
         "{speaker}/{n}, or a file of paths and speakers. By default as Speech Commands names clips, else unknown.",
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Where file names carry the label: how, as {label}_{speaker}_{n}; {split} is read, too. By default the "
+        "layout of the folder says what clips are.",
     ),
 ]
 Misses = Annotated[
@@ -151,9 +159,9 @@ def chosen_data(data: str | None) -> str:
     return data or os.environ.get("KWS_DATA") or Recipe.data
 
 
-def recipe_on(recipe: Recipe, data: str, speakers: str | None) -> Recipe:
+def recipe_on(recipe: Recipe, data: str, speakers: str | None, pattern: str | None = None) -> Recipe:
     """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data."""
-    on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None)
+    on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None, pattern=pattern or None)
     return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
 
 

@@ -43,7 +43,8 @@ Set = Annotated[
 PRESET = "preset"  # the option whose values are those of a recipe that is known by a name
 # Resolved where the command runs: typed values are not yet a recipe's.
 _HERE: dict[str, Any] = {
-    "data": options.Data, "speakers": options.Speakers, "threads": options.Threads, "device": options.Device,
+    "data": options.Data, "speakers": options.Speakers, "pattern": options.Pattern,
+    "threads": options.Threads, "device": options.Device,
 }  # fmt: skip
 
 
@@ -241,6 +242,7 @@ def resolved(given: Mapping[str, Any], *, jobs: int = 1) -> dict[str, Any]:
     return {
         "data": options.chosen_data(given.get("data")),
         "speakers": given.get("speakers") or None,
+        "pattern": given.get("pattern") or None,
         "threads": options.chosen_threads(given.get("threads"), jobs),
         "device": options.chosen_device(given.get("device") or options.AUTO),
     }

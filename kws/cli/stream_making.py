@@ -140,6 +140,8 @@ def made_stream(
         task = run.recipe.task
     else:
         task = TASK.part("report").config(**({} if setup is None else {"words": setup.detector.keywords}))
+    pattern = None
     if data is None and run is not None:
-        data, speakers = run.recipe.data, speakers or run.recipe.speakers
-    return MadeStream(options.chosen_data(data), task, mixture, speakers=speakers, track=console.track)
+        data, speakers, pattern = run.recipe.data, speakers or run.recipe.speakers, run.recipe.pattern
+    place = options.chosen_data(data)
+    return MadeStream(place, task, mixture, speakers=speakers, pattern=pattern, track=console.track)

@@ -92,6 +92,7 @@ class Recipe:
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
+    pattern: str | None = option(None, absent=None, role=PLACE, metavar="PATTERN")  # of file names that carry the label
     threads: int = option(1, check=count, bits="numbers of threads")
     micro_batch_size: int = option(
         1024,
@@ -192,7 +193,7 @@ class Recipe:
     @property
     def data_key(self) -> tuple[Any, ...]:
         """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
-        return self.data, self.speakers, self.task
+        return self.data, self.speakers, self.pattern, self.task
 
     @cached_property
     def digest(self) -> str:

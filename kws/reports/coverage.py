@@ -10,7 +10,10 @@ from kws.events import ALL, SPLITS, TRAIN, DataCard, Manifest
 OTHER_SPLITS = "in its other splits"
 # kws.speech's wording, as is "in FOLDER" for a folder that begins with "_".
 OTHER_WORDS = ("not drawn for ", "of words that the task leaves out")
-NO_FILES = ("empty folders", "folders that are linked again")  # reasons that are about folders
+NO_FILES = (  # reasons that are about folders, or lines of a manifest
+    *("empty folders", "folders that are linked again", "named files that are missing", "lines without a label"),
+    *("lines that cannot be read", "commands, which are never run", "lines that repeat another"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,11 +31,11 @@ from kws.speech.classes import Assigned
 from kws.speech.decode import Recording, energies, read_recording
 from kws.speech.folder import Clip, Folder, read_folder
 from kws.speech.listing import assigned
-from kws.speech.names import folded, one_word, without_ending
+from kws.speech.names import folded, joined, one_word, without_ending
 from kws.speech.progress import Track, untracked
 from kws.speech.sources import Source
 from kws.speech.splits import shared_speakers
-from kws.speech.walk import FOLDERS
+from kws.speech.walk import NO_FILES
 
 SCHEMA = 2  # of the record: since 2, sounds are judged by the second that is heard; null means unknown
 SHORT_S, SILENT_PEAK, CLIPPED_SHARE, BEYOND_PEAK, CANCELLED, LATE = 1.0, 1e-3, 1e-3, 2.0, 1e-2, 4.0
@@ -91,6 +91,9 @@ class Report:
     unused: dict[str, list[str]]  # reason -> paths
     lists: list[str]  # splits with a list; the others follow the official rule
     elsewhere: int  # clips in the lists whose words are not in the folder
+    found: str  # the layout, how many splits it gives, and how many clips
+    said: list[str]  # what else is to be known of how it was read, as which words were joined
+    split_by: str  # what says which split a clip is in
     one_word: list[list[str]]  # folders whose names count as one word
     counts: dict[str, dict[str, int]]  # word -> split -> clips
     speakers: dict[str, int] | None  # split -> speakers; None if they are unknown
@@ -122,19 +125,26 @@ class Report:
 
 
 def check(
-    source: Source, speakers: str | None = None, *, task: Config | None = None, track: Track = untracked
+    source: Source,
+    speakers: str | None = None,
+    pattern: str | None = None,
+    *,
+    task: Config | None = None,
+    track: Track = untracked,
 ) -> Report:
     """The report on a source, from reading every recording; `speakers` gives their speakers (see kws.speech.speakers).
 
-    `task` is the Config of a task whose classes are counted, too. Raises DataError if the source does not hold
-    recordings, or not what the task needs.
+    `pattern` describes file names that carry the label (see kws/speech/layouts/pattern.py). `task` is the Config of a
+    task whose classes are counted, too. Raises DataError if the source does not hold recordings, or not what the task
+    needs.
     """
     if source.is_arrays:
         raise DataError(
             f"{source.folder} holds arrays, not recordings; `kws train --data` checks them as it reads them"
         )
-    folder = read_folder(source.folder, speakers)
+    folder = read_folder(source.place, speakers, pattern, track=track)
     of_task = None if task is None else TaskCounts.of(task, assigned(folder, task, track=track))
+    used = len({clip.path for clip in folder.clips})
     words = one_word(clip.word for clip in folder.clips)
     counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
     heard: list[tuple[Clip, Sound]] = []
@@ -154,11 +164,14 @@ def check(
     return Report(
         source=source.name,
         folder=str(source.folder),
-        files=len(folder.clips) + sum(len(paths) for why, paths in folder.unused.items() if why not in FOLDERS),
-        used=len(folder.clips),
+        files=used + sum(len(paths) for why, paths in folder.unused.items() if why not in NO_FILES),
+        used=used,
         unused={reason: sorted(folder.unused[reason]) for reason in folder.unused_counts()},
         lists=list(folder.lists),
         elsewhere=folder.splits.elsewhere,
+        found=folder.found,
+        said=[*folder.said, *joined((clip.word for clip in folder.clips), mark="/" if folder.by_folder else "")],
+        split_by=folder.split_by,
         one_word=_variants(folder.clips),
         counts=dict(counts),
         speakers=_speakers(folder),
@@ -212,19 +225,20 @@ def _sounds(clips: list[Clip]) -> Iterator[tuple[Clip, Sound]]:
     batches = [clips[i : i + _BATCH] for i in range(0, len(clips), _BATCH)]
     with ThreadPoolExecutor() as pool:
         for batch, sounds in zip(
-            batches, pool.map(lambda batch: [_listen(c.path) for c in batch], batches), strict=True
+            batches, pool.map(lambda batch: [_listen(clip) for clip in batch], batches), strict=True
         ):
             yield from zip(batch, sounds, strict=True)
 
 
-def _listen(path: str) -> Sound:
+def _listen(clip: Clip) -> Sound:
     import numpy as np
 
     try:
-        recording = read_recording(Path(path))
-        late = recording.seconds > SHORT_S and _is_late(energies(Path(path), 1 + _LATER_S))
+        recording = read_recording(*clip.place)
+        is_whole = clip.at_ms is None and clip.end_ms is None
+        late = is_whole and recording.seconds > SHORT_S and _is_late(energies(Path(clip.path), 1 + _LATER_S))
     except ClipError as error:
-        return Sound(error=_reason(str(error).removeprefix(f"{path} ")))
+        return Sound(error=_reason(str(error).removeprefix(f"{clip.path} ")))
     used = np.abs(recording.samples[: recording.rate_hz])
     return Sound(
         seconds=recording.seconds,

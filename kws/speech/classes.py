@@ -1,17 +1,17 @@
 """Which class each clip belongs to: what the tasks (kws/speech/tasks) are made of.
 
 Decisions:
-- Words become classes in the order given. Folders whose names differ only in case or Unicode composition ("Yes" beside
+- Words become classes in the order given. Names that differ only in case, spaces or Unicode composition ("Yes" beside
   "yes") are one word.
 - What is drawn from all other words is drawn by the clips' names alone (the smallest SHA-256 first), so every run, seed
-  and machine has the same ones.
+  and machine has the same ones. In layouts other than a folder a word it is drawn by the digests of their files.
 - Words that are left out, and their inflections, are neither drawn nor otherwise used (see kws.speech.unheard).
 - A folder "_unknown_" or "_silence_" is that class ready made, and used whole, where a task has such a class.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from kws.errors import DataError
 from kws.events import NO_WORDS, OTHER, SPLITS, UNKNOWN
 from kws.speech import silence as noise
 from kws.speech.folder import Clip, Folder
-from kws.speech.names import labels_of
+from kws.speech.names import labels_of, without_ending
 from kws.speech.splits import LISTS
 from kws.speech.unheard import kept_apart
 
@@ -128,17 +128,20 @@ def mean_of(words: Sequence[str]) -> Callable[[int], int]:
 
 
 def drawn(clips: Sequence[Clip], wanted: Mapping[str, int]) -> list[Clip]:
-    """So many of these clips in each split, or all where there are fewer: those whose names have the least digests."""
+    """So many of these clips in each split, or all where there are fewer: those with the least digests.
+
+    Digests are of their names, or of their files (see Clip.drawn_by).
+    """
     found = []
     for split in SPLITS:
-        mine = sorted((clip for clip in clips if clip.split == split), key=lambda clip: _digest(clip.name))
+        mine = sorted((clip for clip in clips if clip.split == split), key=lambda clip: clip.drawn_by)
         found += mine[: wanted[split]]
     return found
 
 
 def in_order(clips: Sequence[Clip]) -> list[Clip]:
     """The clips in the order of training: by split, label and name."""
-    return sorted(clips, key=lambda c: (SPLITS.index(c.split), c.label, c.word, c.file_name, c.at_ms or 0))
+    return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.label, clip.order))
 
 
 def _alone(place: Path, word: str) -> str:
@@ -158,11 +161,19 @@ def _above(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
             if parts[place : place + 1] and labels_of([parts[place]], words):
                 above.add("/".join(parts[:place]))
     if not above:
-        return ""
+        return _in_file_names(clips, words)
     some = ", ".join(sorted(above)[:3])
     lists = f"; splits are told by {' and '.join(LISTS.values())} there" if len(above) > 1 else ""
     return f"folders of such a name lie in {some}: give --data the folder that holds the words' folders{lists}"
 
 
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+def _in_file_names(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
+    """Advice for missing words that are parts of file names; "" where there are none."""
+    for clip in clips:
+        parts = re.split(r"[\W_]+", without_ending(clip.file_name.rpartition("/")[2]))
+        if labels_of(parts, words):
+            return (
+                f"file names may hold the words, as {clip.word}/{clip.file_name} does: say how they are made, as in "
+                '--pattern "{label}_{speaker}_{n}"'
+            )
+    return ""

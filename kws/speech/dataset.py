@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from kws.errors import DataError
-from kws.events import ALL, DRAWN_BY_NAMES, LEFT_OUT, NOT_DRAWN, OTHER, SPLITS, DataCard, Manifest
+from kws.events import ALL, LEFT_OUT, OTHER, SPLITS, DataCard, Manifest
 from kws.recipe import Config
 from kws.speech import prepare
 from kws.speech.cache import published
@@ -60,7 +60,8 @@ class Split:
 class Dataset:
     """The splits by name, their card, and the names of clips that were left out as unreadable.
 
-    `elsewhere` counts the clips in the folder's lists whose words are not in the folder. `unheard` holds the clips of
+    `elsewhere` counts the clips in the folder's lists whose words are not in the folder. `said` is what is to be known
+    of how the recordings were found (see kws.speech.listing). `unheard` holds the clips of
     the words that the task leaves out, in their splits; no split here has any of them.
     """
 
@@ -68,6 +69,7 @@ class Dataset:
     splits: Mapping[str, Split]
     left_out: Sequence[str] = ()
     elsewhere: int = 0
+    said: Sequence[str] = ()
     unheard: Dataset | None = None
 
     def split(self, name: str) -> Split:
@@ -83,22 +85,25 @@ def load(
     task: Config,
     *,
     speakers: str | None = None,
+    pattern: str | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
     found: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """The data set that `data` names (see kws.speech.sources) with a task's classes, from the cache if it is there.
 
-    `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers).
+    `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers), and
+    `pattern` describes file names that carry the label.
     `found` is the result of a recent listing; with it, clips are listed again only if the cache lacks those features.
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
+    place = data, task, speakers, pattern
     options = {"skip_unreadable": skip_unreadable, "track": track}
-    loaded = _load(data, task, speakers, found=found, **options)  # type: ignore[arg-type]
+    loaded = _load(*place, found=found, **options)  # type: ignore[arg-type]
     if not left_out_by(task):
         return loaded
-    apart = _load(data, task, speakers, unheard=True, **options)  # type: ignore[arg-type]
+    apart = _load(*place, unheard=True, **options)  # type: ignore[arg-type]
     card = replace(apart.card, draw=LEFT_OUT, source=f"{apart.card.source}: {', '.join(left_out_by(task))}")
     return replace(loaded, unheard=replace(apart, card=card))
 
@@ -107,6 +112,7 @@ def _load(
     data: str,
     task: Config,
     speakers: str | None,
+    pattern: str | None,
     *,
     skip_unreadable: bool,
     track: Track,
@@ -117,7 +123,8 @@ def _load(
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
-    listing = list_source(data, task, speakers, skip_unreadable=skip_unreadable, track=track, unheard=unheard)
+    options = {"skip_unreadable": skip_unreadable, "track": track, "unheard": unheard}
+    listing = list_source(data, task, speakers, pattern, **options)  # type: ignore[arg-type]
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):
@@ -135,7 +142,7 @@ def _load(
             card = {
                 "classes": classes,
                 "front_end": {} if source.is_arrays else FRONT_END.describe(),
-                "draw": NOT_DRAWN if source.is_arrays else DRAWN_BY_NAMES,
+                "draw": listing.draw,
                 **{name: value for name, value in vars(made).items() if name not in ("classes", "manifests")},
             }
             (temporary / "card.json").write_text(json.dumps(card), encoding="utf-8")
@@ -211,4 +218,5 @@ def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
         splits,
         card["left_out"],
         found["elsewhere"],
+        found.get("said", ()),
     )

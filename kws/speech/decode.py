@@ -65,16 +65,20 @@ def read_waveform(path: Path) -> np.ndarray:
     return read_recording(path).waveform
 
 
-def read_recording(path: Path, at_ms: int | None = None) -> Recording:
+def read_recording(path: Path, at_ms: int | None = None, end_ms: int | None = None) -> Recording:
     """The first second of a recording, as from read_waveform(), and its source samples; or the second from `at_ms` on.
 
-    Raises ClipError.
+    With `end_ms`, what follows that is silence, and the duration is that of the piece. Raises ClipError.
     """
     if at_ms is None:
         rate, samples, seconds = _read_pcm16(path) or _read_with_soundfile(path)
     else:
         rate, samples, _ = _read_with_soundfile(path, at_ms)
         seconds = SAMPLES / SAMPLE_RATE_HZ
+    if end_ms is not None:
+        wanted_ms = end_ms - (at_ms or 0)
+        samples = samples[: max(wanted_ms * rate // 1000, 1)]
+        seconds = wanted_ms / 1000
     if not len(samples):
         raise ClipError(f"{path} holds no samples" + ("" if at_ms is None else f" at {at_ms / 1000} s"))
     mono = _mixed(samples)
@@ -191,7 +195,7 @@ def _read_with_soundfile(path: Path, at_ms: int = 0) -> tuple[int, np.ndarray, f
         wanted = int(rate * _MARGIN) + 1
         try:
             if at_ms:
-                file.seek(at_ms * rate // 1000)
+                file.seek(min(at_ms * rate // 1000, max(file.frames, 0)))
             if file.channels <= _FEW_CHANNELS:
                 samples = file.read(wanted, "float32", always_2d=True)
             else:

@@ -1,24 +1,30 @@
-"""Reads a folder in the Speech Commands layout: one folder per word, with the recordings in it.
+"""Reads a folder of recordings, or a manifest: every clip with its word, split and speaker, and all else by reason.
 
-Everything that is not read is reported with the reason (see kws.speech.walk). Which class a clip belongs to is the
-task's to say (kws/speech/tasks, which are made of kws.speech.classes).
+The layout is recognised (kws.speech.recognise), and read by kws.speech.laid_out. What no layout takes is read here as a
+folder a word, as in Speech Commands: its clips go by their names, as those of committed runs do.
+
+Which class a clip belongs to is the task's to say (kws/speech/tasks, which are made of kws.speech.classes).
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from kws.errors import DataError
-from kws.speech.digests import Stamp
-from kws.speech.names import Finder, without_ending
+from kws.speech import tables
+from kws.speech.clips import Clip as Clip
+from kws.speech.clips import Folder as Folder
+from kws.speech.laid_out import counted, laid_out, split_by
+from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
+from kws.speech.names import Finder
+from kws.speech.progress import Track, untracked
+from kws.speech.recognise import recognised, unknown
 from kws.speech.speakers import speakers_file, speakers_of
-from kws.speech.splits import LISTS, Splits, read_lists, split_clips
+from kws.speech.splits import LISTS, read_lists, split_clips
+from kws.speech.tree import Tree
 from kws.speech.walk import NO_AUDIO, Walk
 
 OTHER_LIST = f"not read as lists of clips (only {' and '.join(LISTS.values())} are)"
@@ -27,79 +33,41 @@ _TEXT = (".txt", ".csv", ".tsv")
 _LOOKED_AT = 2_000  # characters of a text that are searched for names of clips
 
 
-class Clip(NamedTuple):
-    """One recording of a folder, or one second of a longer one, not yet decoded."""
+def read_folder(
+    place: Path, speakers: str | None = None, pattern: str | None = None, *, track: Track = untracked
+) -> Folder:
+    """Every recording in a folder, or that a manifest names, with its word, split and speaker, and all else by reason.
 
-    path: str
-    word: str  # the folder's name
-    file_name: str  # with the folders between, as in "session2/a.wav"
-    split: str
-    stamp: Stamp
-    speaker: str | None = None  # None if unknown
-    label: int = -1  # index into the classes; -1 before the task has assigned it
-    at_ms: int | None = None  # where the second begins that is cut from a longer recording; None for the first
-    of: str = ""  # the name of the folder that it lies in, where that is not the data's own
-
-    @property
-    def name(self) -> str:
-        """The clip's name in lists, fingerprints and messages: word/file without its ending, and where it is cut."""
-        return without_ending(f"{self.word}/{self.file_name}") + self._cut
-
-    def labelled(self, label: int) -> Clip:
-        """The same clip with its class."""
-        return self._replace(label=label)
-
-    def shown(self, source: Path) -> str:
-        """Its path in manifests: below the data's folder, or with the name of the other folder that it lies in."""
-        path = f"{self.of}/{self.word}/{self.file_name}" if self.of else os.path.relpath(self.path, source)
-        return path + self._cut
-
-    @property
-    def _cut(self) -> str:
-        return "" if self.at_ms is None else f"@{self.at_ms / 1000}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folder:
-    """What a folder holds: clips, ordered by word and name, and unused files and folders by reason."""
-
-    clips: list[Clip]
-    unused: dict[str, list[str]]  # paths below the folder
-    lists: tuple[str, ...]  # the splits that have a list
-    splits: Splits
-    place: Path
-
-    @property
-    def has_speakers(self) -> bool:
-        """Whether the speaker of every clip is known."""
-        return bool(self.clips) and self.clips[0].speaker is not None
-
-    def unused_counts(self) -> dict[str, int]:
-        """The number of unused files and folders by reason, the largest first."""
-        return dict(Counter({reason: len(paths) for reason, paths in self.unused.items()}).most_common())
-
-
-def read_folder(folder: Path, speakers: str | None = None) -> Folder:
-    """Every recording in the folder with its word, split and speaker, and everything else that is there.
-
-    `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers).
-    Raises DataError if the folder is missing, not a folder, unreadable, or without any recordings.
+    `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers), and `pattern` describes file
+    names that carry the label (see kws/speech/layouts/pattern.py).
+    Raises DataError if the place is missing, neither a folder nor a manifest, unreadable, or without any recordings.
     """
-    lists = read_lists(folder) if folder.is_dir() else {}
-    walk = Walk(os.fspath(folder))
+    if speakers and "\0" in speakers:
+        raise DataError("`speakers` may not hold a NUL character")
+    told = speakers_file(speakers, place) if speakers else None
     try:
-        files, names = walk.files()
+        # A table of speakers may have the labels, too; without a header it has nothing but speakers.
+        has_header = told is not None and any(name in tables.SPEAKERS for name in tables.peeked(told).columns)
+        tree = Tree(place, pattern, None if has_header else told)
+        found = recognised(tree)
+        if found is not None:
+            return laid_out(tree, found, speakers, told, track)
+        return _read_words(place, speakers, tree)
     except OSError as error:
         what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DataError(
-            f"the data folder {error.filename or folder} {what}; `kws data list` shows what can be used"
+            f"the data folder {error.filename or place} {what}; `kws data list` shows what can be used"
         ) from None
+
+
+def _read_words(folder: Path, speakers: str | None, tree: Tree) -> Folder:
+    """A folder a word. Raises OSError where it cannot be read."""
+    lists = read_lists(folder)
+    walk = Walk(os.fspath(folder))
+    files, names = walk.files()
     if not files:
-        raise DataError(
-            f"{folder} has no recordings (.wav, .flac, .ogg, .mp3 ...) in folders named after their words; "
-            "`kws data list` shows what can be used"
-        )
-    _find_lists(folder, walk.unused, names, speakers)
+        raise unknown(tree)
+    read = _find_lists(folder, walk.unused, names, speakers)
     told = speakers_of(names, speakers, folder)
     each_told: Sequence[str | None] = told or [None] * len(files)
     splits = split_clips(names, told, lists, folder)
@@ -110,20 +78,25 @@ def read_folder(folder: Path, speakers: str | None = None) -> Folder:
         lists=tuple(lists),
         splits=splits,
         place=folder,
+        found=f"found: {FOLDER_A_WORD}, {counted(len(files), 'clip')}",
+        split_by=split_by(lists, has_speakers=told is not None),
+        read=(*walk.lists, *read),
     )
 
 
-def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str], speakers: str | None) -> None:
+def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str], speakers: str | None) -> list[str]:
     """Move unread lists of clips, among the texts beside the words' folders, to a reason of their own in `unused`.
 
-    The speakers' file is removed from `unused`, since it is used.
+    The speakers' file is removed from `unused`, since it is used, and returned.
     """
+    read = []
     told = speakers_file(speakers, folder) if speakers else None
     texts = [path for path in unused.get(NO_AUDIO, ()) if os.sep not in path and path.lower().endswith(_TEXT)]
     finder = Finder(names if texts else ())
     for path in texts:
         unused[NO_AUDIO].remove(path)
         if told and os.path.realpath(folder / path) == os.path.realpath(told):
+            read.append(path)
             continue
         beginning = ""
         if (folder / path).is_file():
@@ -133,3 +106,4 @@ def _find_lists(folder: Path, unused: dict[str, list[str]], names: Sequence[str]
         unused.setdefault(OTHER_LIST if is_list else NO_AUDIO, []).append(path)
     if unused.get(NO_AUDIO) == []:
         del unused[NO_AUDIO]
+    return read

@@ -17,13 +17,15 @@ from types import ModuleType
 from typing import Any
 
 from kws.errors import DataError
-from kws.events import OTHER, UNKNOWN, keywords_of
+from kws.events import NOISE, NOT_DRAWN, OTHER, UNKNOWN, keywords_of
 from kws.recipe import TASK, Config, dashed
 from kws.speech import digests
 from kws.speech.cache import cache_folder
 from kws.speech.classes import Assigned, in_order
 from kws.speech.folder import Clip, Folder, read_folder
 from kws.speech.front_end import FRONT_END
+from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
+from kws.speech.names import joined
 from kws.speech.progress import Track, untracked
 from kws.speech.silence import IN_NOISE
 from kws.speech.sources import Source, locate
@@ -42,17 +44,21 @@ class Listing:
     key: str
     unused: Mapping[str, int] = field(default_factory=dict)  # files and folders not used, by reason
     elsewhere: int = 0  # clips in the lists whose words are not in the folder
+    said: tuple[str, ...] = ()  # what the layout is, where it is not a folder a word, and which words were joined
+    draw: str = NOT_DRAWN  # how the clips of "other" were chosen
 
     def found(self) -> dict[str, Any]:
         """What another process needs to load the same data without listing it again, as plain values."""
         tested_on = next((clip.of for clip in self.clips if clip.of), "")
-        return {"key": self.key, "unused": dict(self.unused), "elsewhere": self.elsewhere, "tested_on": tested_on}
+        about = {"key": self.key, "unused": dict(self.unused), "elsewhere": self.elsewhere, "tested_on": tested_on}
+        return about | {"said": list(self.said)}
 
 
 def list_source(
     data: str,
     task: Config,
     speakers: str | None = None,
+    pattern: str | None = None,
     *,
     skip_unreadable: bool = False,
     track: Track = untracked,
@@ -60,8 +66,9 @@ def list_source(
 ) -> Listing:
     """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
-    `speakers` gives the speakers (see kws.speech.speakers). With `unheard` it is that of the words that the task leaves
-    out (see kws.speech.unheard). Raises DataError if the source cannot be used.
+    `speakers` gives the speakers (see kws.speech.speakers), and `pattern` describes file names that carry the label.
+    With `unheard` it is the listing of the words that the task leaves out (see kws.speech.unheard). Raises DataError if
+    the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -69,17 +76,19 @@ def list_source(
             raise DataError(
                 f"--leave-out needs recordings in folders named after their words, and {source.folder} holds arrays"
             )
-        if speakers is not None:
-            raise DataError(
-                f"`speakers` (={speakers}) is about recordings, and {source.folder} holds arrays; leave it out"
-            )
+        for name, value in (("speakers", speakers), ("pattern", pattern)):
+            if value is not None:
+                raise DataError(
+                    f"`{name}` (={value}) is about recordings, and {source.folder} holds arrays; leave it out"
+                )
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
-    folder = read_folder(source.folder, speakers)
+    folder = read_folder(source.place, speakers, pattern, track=track)
     require_listed(folder, source.folder)
     found = _unheard(folder, task) if unheard else assigned(folder, task, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)
     key = _key_of_clips(found.classes, found.clips, held, skip_unreadable)
-    return Listing(source, found.classes, found.clips, key, _unused(folder, found), folder.splits.elsewhere)
+    unused, said = _unused(folder, found), _said(folder, found.classes)
+    return Listing(source, found.classes, found.clips, key, unused, folder.splits.elsewhere, said, folder.draw)
 
 
 def assigned(folder: Folder, task: Config, *, track: Track = untracked) -> Assigned:
@@ -121,9 +130,15 @@ def _file_of(task: Config) -> ModuleType:
 def _unused(folder: Folder, found: Assigned) -> dict[str, int]:
     """The number of files that are not used, by reason."""
     unused = folder.unused_counts()
-    if recordings := len({clip.path for clip in found.clips if clip.at_ms is not None}):
+    if recordings := len({clip.path for clip in found.clips if clip.word == NOISE}):
         unused[IN_NOISE] -= recordings
     return {reason: count for reason, count in (unused | dict(found.not_used)).items() if count}
+
+
+def _said(folder: Folder, classes: tuple[str, ...]) -> tuple[str, ...]:
+    about = () if folder.layout == FOLDER_A_WORD else (folder.found, *folder.said)
+    words = joined((clip.word for clip in folder.clips), keywords_of(classes), mark="/" if folder.by_folder else "")
+    return (*about, *words)
 
 
 def require_listed(folder: Folder, place: Path) -> None:
@@ -148,6 +163,8 @@ def _key_of_clips(classes: tuple[str, ...], clips: Sequence[Clip], held: Sequenc
     for clip, content in zip(clips, held, strict=True):
         cut = "" if clip.at_ms is None else f"@{clip.at_ms}"
         line = f"{clip.split}/{clip.label}/{clip.word}/{clip.file_name}{cut}\0{clip.speaker}\0"
+        if clip.content:
+            line += f"{clip.content}\0{clip.end_ms}\0"
         digest.update(line.encode("utf-8", "surrogateescape") + (content or b"unreadable"))
     return digest.hexdigest()[:32]
 

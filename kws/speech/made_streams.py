@@ -32,7 +32,7 @@ from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS
 from kws.recipe import Config
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
-from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES, SUFFIXES, duration_ms, read_waveform
+from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES, SUFFIXES, duration_ms, read_recording
 from kws.speech.digests import Stamp
 from kws.speech.folder import Clip, read_folder
 from kws.speech.listing import assigned, require_listed
@@ -90,7 +90,14 @@ class MadeStream:
     """A stream that is made as it is read; its labels are known when it was read once."""
 
     def __init__(
-        self, data: str, task: Config, mixture: Mixture, *, speakers: str | None = None, track: Track = untracked
+        self,
+        data: str,
+        task: Config,
+        mixture: Mixture,
+        *,
+        speakers: str | None = None,
+        pattern: str | None = None,
+        track: Track = untracked,
     ) -> None:
         """Choose clips, noise and places. Raises DataError for what the data lacks."""
         if mixture.split not in SPLITS:
@@ -100,17 +107,17 @@ class MadeStream:
         if source.is_arrays:
             raise DataError(f"{source.folder} holds arrays of features; a stream is made of recordings")
         self.source, self._folder = source.name, source.folder
-        folder = read_folder(source.folder, speakers)
+        folder = read_folder(source.place, speakers, pattern, track=track)
         require_listed(folder, source.folder)
         found = assigned(folder, task, track=track)
-        own = [clip for clip in found.clips if clip.split == mixture.split and clip.at_ms is None]
+        own = [clip for clip in found.clips if clip.split == mixture.split and clip.word != NOISE]
         names = found.classes
         spoken = [clip for clip in own if names[clip.label] not in NO_KEYWORDS]
-        self.words = {clip.path: names[clip.label] for clip in spoken}
-        others = [clip for clip in own if clip.path not in self.words]
+        self.words = {clip.place: names[clip.label] for clip in spoken}
+        others = [clip for clip in own if clip.place not in self.words]
         if mixture.others == EVERY:
-            every = {clip.path for clip in found.clips if names[clip.label] not in NO_KEYWORDS}
-            others = [clip for clip in folder.clips if clip.split == mixture.split and clip.path not in every]
+            every = {clip.place for clip in found.clips if names[clip.label] not in NO_KEYWORDS}
+            others = [clip for clip in folder.clips if clip.split == mixture.split and clip.place not in every]
         others = [clip for clip in others if clip.word not in NO_WORDS]
         clips = [*(spoken if mixture.keywords else []), *others]
         if not clips:
@@ -142,7 +149,7 @@ class MadeStream:
         for item in self._items:
             piece, extent = self._mixed(item)
             begin = at + item.before
-            word = self.words.get(item.clip.path)
+            word = self.words.get(item.clip.place)
             if word is not None:
                 ends = [round((begin + end) / SAMPLE_RATE_HZ, 4) for end in extent]
                 self._windows.append([*ends, word])
@@ -187,7 +194,7 @@ class MadeStream:
         """The parts of noise recordings that belong to the split, and whether nothing is ever trained on them."""
         if not mixture.noisy and not mixture.whole_noise:
             return [], False
-        place = synthetic_noise.folder(cache_folder()) if data == synthetic.NAME else self._folder / NOISE
+        place = synthetic_noise.folder(cache_folder()) if data == synthetic.NAME else locate(data).noise
         files = {
             str(path.relative_to(place)): path
             for path in sorted(place.rglob("*"))
@@ -211,7 +218,7 @@ class MadeStream:
         held = digests.of_files(self._folder / f".stream-{self.mixture.split}", files)
         digest = hashlib.sha256(json.dumps(asdict(self.mixture), sort_keys=True).encode())
         for clip, content in zip(clips, held, strict=False):
-            word = self.words.get(clip.path, "")
+            word = self.words.get(clip.place, "")
             digest.update(f"{word}\0{clip.name}\0".encode("utf-8", "surrogateescape") + content)
         for part, content in zip(self._noise, held[len(clips) :], strict=True):
             digest.update(f"{part.begin_ms}\0{part.end_ms}\0".encode() + content)
@@ -239,7 +246,7 @@ class MadeStream:
     def _mixed(self, item: _Item) -> tuple[np.ndarray, tuple[int, int]]:
         """An item's samples, and where its speech begins and ends in its clip."""
         try:
-            clip = read_waveform(Path(item.clip.path)).copy()
+            clip = read_recording(*item.clip.place).waveform.copy()
         except ClipError as error:
             raise ClipError(f"{error}; repair or delete it") from None
         extent = loud_extent(clip)

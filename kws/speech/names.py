@@ -1,8 +1,8 @@
 """Names of words and clips: which names are the same, and which clips of a folder a line of a list refers to.
 
 Decisions:
-- Words are the same if they differ only in case or in Unicode composition. An exact match has priority, so "Weg" and
-  "weg" can be two words if both are requested.
+- Words are the same if they differ only in case, in Unicode composition, or in spaces around them or doubled. An exact
+  match has priority, so "Weg" and "weg" can be two words if both are requested.
 - A clip's name is its path below the folder, without the ending.
 - A line of a list may come from any system: with backslashes, "./", another case, quotes, an absolute path or the
   folder's own name in front, and further columns behind. It refers to the clip with exactly that name; else to the one
@@ -21,6 +21,7 @@ from kws.speech.decode import OTHER_AUDIO, SUFFIXES
 _AUDIO = frozenset((*SUFFIXES, *OTHER_AUDIO))
 _QUOTES = ('"', "'")
 _LEFT_OUT = ("", ".")
+_SHOWN = 5
 _UNUSUAL = re.compile("[\\\\,;\t\"'#\ufeff]|[.][.]")
 
 
@@ -31,10 +32,9 @@ def without_ending(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """The name composed (Unicode NFC) and in lower case, which is the same for all its spellings."""
-    if name.isascii():
-        return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+    """The name composed (Unicode NFC), in lower case and with single spaces, the same for all its spellings."""
+    lower = name.lower() if name.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+    return " ".join(lower.split()) if any(map(str.isspace, lower)) else lower
 
 
 def labels_of(folders: Iterable[str], words: Sequence[str]) -> dict[str, int]:
@@ -53,6 +53,50 @@ def one_word(folders: Iterable[str]) -> dict[str, str]:
     for name in names:
         by_spelling[folded(name)] = name
     return {name: by_spelling[folded(name)] for name in names}
+
+
+def joined(names: Iterable[str], words: Sequence[str] | None = None, *, mark: str = "") -> list[str]:
+    """Sentences on which of these names were joined to one word, and which look like one and were kept apart.
+
+    `mark` follows a name, as "/" does a folder's. With `words`, the keywords, only what concerns them is said.
+    """
+    by_spelling: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        by_spelling.setdefault(folded(name), []).append(name)
+    labels = labels_of((name for group in by_spelling.values() for name in group), words or ())
+    looks: dict[str, list[str]] = {}
+    lines = []
+    for spelling, group in by_spelling.items():
+        looks.setdefault(_looks(spelling), []).append(group[-1])
+        meant = {labels.get(name) for name in group}
+        if len(group) == 1 or (words is not None and meant == {None}):
+            continue
+        shown = _listed(group, mark)
+        if len(meant) > 1:
+            lines.append(f"{shown} are kept apart, since --words names them so")
+        else:
+            label = meant.pop()
+            lines.append(f"{shown} are one word: joined as {group[-1] if label is None or not words else words[label]}")
+    alike = (group for group in looks.values() if len(group) > 1)
+    lines += [
+        f"{_listed(group, mark)} look alike and are kept apart, as {len(group)} words"
+        for group in alike
+        if words is None or any(name in labels for name in group)
+    ]
+    return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"and {len(lines) - _SHOWN:,} more such names"]
+
+
+def _looks(spelling: str) -> str:
+    """A spelling without what the eye hardly sees: signs between words, widths of letters, and accents' encodings."""
+    return re.sub(r"[\s_.-]+", "", unicodedata.normalize("NFKC", spelling).casefold())
+
+
+def _listed(names: Sequence[str], mark: str) -> str:
+    shown = [f"{name!r}{mark}" if name != " ".join(name.split()) else f"{name}{mark}" for name in names]
+    told = ", ".join(shown[:-1]) + f" and {shown[-1]}"
+    return told + (
+        " (composed in two ways)" if len({unicodedata.normalize("NFC", name) for name in names}) == 1 else ""
+    )
 
 
 class Finder:

@@ -86,7 +86,7 @@ def _found(place: str, data: str) -> tuple[tuple[str, ...], str]:
                 f"noise can be mixed with recordings only, and {source.folder} holds arrays; "
                 "train without: --noise none, or give --data a folder of recordings"
             )
-        folder = source.folder / NOISE if place == DATASET else Path(place)
+        folder = source.noise if place == DATASET else Path(place)
     if not folder.is_dir():
         what = f"{folder.parent} has no folder {NOISE}" if place == DATASET else f"there is no folder {place}"
         raise DataError(f"{what}; {_ELSE}")

@@ -133,14 +133,13 @@ def from_clips(clips: Sequence[Clip], source: Path, folder: Path, *, skip_unread
     def written() -> Iterator[Clip]:
         for asked, batch in _computed(clips, skip_unreadable):
             for clip, digest, seconds in zip(batch.clips, batch.digests, batch.seconds, strict=True):
-                line = f"{clip.label} {clip.name}\0".encode("utf-8", "surrogateescape")
-                fingerprints[clip.split].update(line + digest)
+                fingerprints[clip.split].update(clip.identified(digest))
                 used[clip.split].append((clip, digest, seconds))
             if batch.clips:
                 labels = [clip.label for clip in batch.clips]
                 writers[batch.clips[0].split].add(batch.features, labels, batch.moments)
-            read = {clip.path for clip in batch.clips}
-            left_out.extend(clip.shown(source) for clip in asked if clip.path not in read)
+            read = {clip.place for clip in batch.clips}
+            left_out.extend(clip.shown(source) for clip in asked if clip.place not in read)
             yield from asked
 
     for _ in track(written(), total=len(clips), what="Computing features"):
@@ -223,7 +222,7 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
     read, waveforms, durations = [], [], []
     for clip in clips:
         try:
-            recording = read_recording(Path(clip.path), clip.at_ms)
+            recording = read_recording(*clip.place)
         except ClipError as error:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import NO_WORDS, NOISE, OTHER, SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
 from kws.speech.classes import BY_TASK
+from kws.speech.laid_out import some as some
 from kws.speech.splits import shared_speakers
-from kws.speech.walk import FOLDERS
+from kws.speech.walk import NO_FILES
 
 if TYPE_CHECKING:
     from kws.speech.dataset import Dataset
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 UNKNOWN = "speakers unknown: clips of one speaker may be in several splits"
 _CALLED = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 _SHOWN = 3
+_CUT = re.compile(r"@\d+(\.\d+)?(-\d+(\.\d+)?)?$")  # where a clip is cut from its file, behind its path
 
 
 def about(loaded: Dataset, data: str) -> list[str]:
@@ -23,7 +26,7 @@ def about(loaded: Dataset, data: str) -> list[str]:
     card = loaded.card
     cuts = {split: _cut(manifest.paths) for split, manifest in card.manifests.items()}
     recordings = {path.rpartition("@")[0] for each in cuts.values() for path in each}
-    files = sum(map(len, card.labels.values())) - sum(map(len, cuts.values())) + len(recordings)
+    files = len({_CUT.sub("", path) for manifest in card.manifests.values() for path in manifest.paths})
     lines = [used(files, card.unused, loaded.elsewhere)] if card.unused else []
     if any(not reason.startswith(BY_TASK) for reason in card.unused):
         lines[0] += f"; `kws data check {data}` lists them"
@@ -31,12 +34,13 @@ def about(loaded: Dataset, data: str) -> list[str]:
         lines = [used(files, {}, loaded.elsewhere)]
     if loaded.left_out:
         lines.append(f"left out {len(loaded.left_out):,} unreadable clips: {some(loaded.left_out)}")
-    folders = {path.partition("/")[0] for each in card.manifests.values() for path in each.paths}
+    paths = (path for each in card.manifests.values() for path in each.paths)
+    folders = {folder for place in {path.rpartition("/")[0] for path in paths} for folder in place.split("/")}
     if OTHER in card.classes and (line := no_words(folders - set(card.classes))):
         lines.append(line)
     if recordings:
         lines.append(silence(cuts))
-    return lines + speakers(card) + sounds(card, data)
+    return [*loaded.said, *lines, *speakers(card), *sounds(card, data)]
 
 
 def silence(cuts: Mapping[str, Sequence[str]]) -> str:
@@ -55,11 +59,11 @@ def _cut(paths: Sequence[str]) -> list[str]:
 
 def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
     """How many files are used as clips, and why the others are not."""
-    reasons = {reason: count for reason, count in unused.items() if reason not in FOLDERS}
+    reasons = {reason: count for reason, count in unused.items() if reason not in NO_FILES}
     line = f"used {clips:,} of {clips + sum(reasons.values()):,} files"
     if reasons:
         line += ": " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items(), key=_most_first))
-    for reason in FOLDERS:
+    for reason in NO_FILES:
         if reason in unused:
             line += f"; {reason}: {unused[reason]:,}"
     if elsewhere:
@@ -107,11 +111,6 @@ def sounds(card: DataCard, data: str) -> list[str]:
             parts.append(f"{what} ({many}{first})")
     check = f"; `kws data check {data}` lists them" if card.front_end else ""
     return [f"WARNING: the same sound is {' and '.join(parts)}{check}"] if parts else []
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few of these names."""
-    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 
 def _most_first(reason: tuple[str, int]) -> tuple[int, str]:

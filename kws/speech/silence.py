@@ -78,7 +78,7 @@ def cut(folder: Folder, wanted: Mapping[str, int], otherwise: str) -> list[Clip]
     ClipError if one cannot be read.
     """
     paths = {
-        path.removeprefix(f"{NOISE}/"): folder.place / path
+        path.rpartition(f"{NOISE}/")[2]: folder.place / path
         for path in folder.unused.get(IN_NOISE, ())
         if Path(path).suffix.lower() in SUFFIXES and not Path(path).name.startswith(".")
     }

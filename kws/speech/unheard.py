@@ -89,7 +89,7 @@ def other_words(data: str, keywords: Sequence[str]) -> list[str]:
     source = locate(data)
     if source.is_arrays:
         raise DataError(f"--leave-out needs recordings in folders named after their words, and {data} holds arrays")
-    return _others(read_folder(source.folder).clips, (), keywords, source.folder)
+    return _others(read_folder(source.place).clips, (), keywords, source.folder)
 
 
 def groups(words: Sequence[str]) -> list[tuple[str, ...]]:

@@ -24,8 +24,10 @@ from kws.speech.splits import LISTS
 
 EMPTY, HIDDEN, NO_AUDIO, OUTSIDE = "empty folders", "hidden", "not audio", "outside the words' folders"
 SAME_NAME, NOWHERE, AGAIN = "named like another clip", "behind links that lead nowhere", "folders that are linked again"
-FOLDERS = (EMPTY, AGAIN)  # these reasons apply to folders, not files
-_RANKS = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
+MISSING, NO_LABEL, UNREAD = "named files that are missing", "lines without a label", "lines that cannot be read"
+COMMAND, TWICE = "commands, which are never run", "lines that repeat another"
+NO_FILES = (EMPTY, AGAIN, MISSING, NO_LABEL, UNREAD, COMMAND, TWICE)  # about folders, or lines of a manifest
+RANKS = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}  # by which one of several files is the clip
 
 
 class File(NamedTuple):
@@ -43,6 +45,7 @@ class Walk:
 
     folder: str
     unused: dict[str, list[str]] = field(default_factory=dict)
+    lists: list[str] = field(default_factory=list)  # the files at the top that are lists of splits
 
     def files(self) -> tuple[list[File], list[str]]:
         """The recordings of every word, ordered by word and name, and their names (word/.../file, without ending).
@@ -59,7 +62,9 @@ class Walk:
                         self._leave(HIDDEN, entry.path)
                     else:
                         found += self._below(entry)
-                elif entry.name.lower() not in lists:
+                elif entry.name.lower() in lists:
+                    self.lists.append(entry.name)
+                else:
                     self._leave(_reason(entry, OUTSIDE), entry.path)
         return self._with_unique_names(sorted(found))
 
@@ -91,7 +96,7 @@ class Walk:
                         else:
                             entered.add(identity)
                             waiting.append((entry.path, f"{below}{name}/"))
-                    elif name[name.rfind(".") :].lower() in _RANKS and name[0] != ".":
+                    elif name[name.rfind(".") :].lower() in RANKS and name[0] != ".":
                         found.append(File(word.name, below + name, entry.path, Stamp.of(_about(entry))))
                     else:
                         self._leave(_reason(entry, NO_AUDIO), entry.path)
@@ -107,7 +112,7 @@ class Walk:
         for one, name in zip(files, names, strict=True):
             first = kept.setdefault(name, one)
             if first is not one:
-                kept[name], other = sorted((first, one), key=lambda file: _RANKS[_ending(file.file_name)])
+                kept[name], other = sorted((first, one), key=lambda file: RANKS[_ending(file.file_name)])
                 self._leave(SAME_NAME, other.path)
         clips = [(one, name) for one, name in zip(files, names, strict=True) if kept[name] is one]
         return [one for one, _ in clips], [name for _, name in clips]
@@ -115,9 +120,11 @@ class Walk:
     def _pass_by(self, folder: os.DirEntry[str]) -> None:
         """Record all files of a folder that is not used."""
         reason = f"in {self._relative(folder.path)}"
-        for place, _, files in os.walk(folder.path):
-            for file in files:
+        for place, folders, files in os.walk(folder.path):
+            for file in (*files, *(each for each in folders if Path(place, each).is_symlink())):
                 self._leave(reason, f"{place}{os.sep}{file}")
+            if not files and not folders:
+                self._leave(EMPTY, place)
 
     def _leave(self, reason: str, path: str) -> None:
         self.unused.setdefault(reason, []).append(self._relative(path))
@@ -135,7 +142,7 @@ def _reason(entry: os.DirEntry[str], else_: str) -> str:
         return NOWHERE
     if ending in OTHER_AUDIO:
         return f"of a kind that is not read ({ending})"
-    return else_ if ending in _RANKS else NO_AUDIO
+    return else_ if ending in RANKS else NO_AUDIO
 
 
 def _ending(name: str) -> str:

@@ -102,7 +102,7 @@ class LocalExecutor:
 
         if not {recipe.data, recipe.test_data} & {*sources.names()}:
             skip = self._config.skip_unreadable
-            listing = list_source(recipe.data, recipe.task, recipe.speakers, skip_unreadable=skip)
+            listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, skip_unreadable=skip)
             self._listed[recipe.data_key] = listing.found()
 
     def _begin(self) -> subprocess.Popen[bytes]:

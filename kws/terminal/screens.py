@@ -236,7 +236,8 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
     drawn = table_of("source", "", "there", "folder")
     for source in sources:
         drawn.add_row(source.name, source.title, "yes" if source.is_there else "no", Text(str(source.folder)))
-    drawn.add_row("FOLDER", "recordings, a folder a word, or the course's arrays X_train.p ... Y_test.p", "", "")
+    title = "recordings, in a layout of docs/data.md, or the course's arrays X_train.p ... Y_test.p"
+    drawn.add_row("FOLDER", title, "", "")
     console = out()
     console.print(drawn)
     console.print(f"used without --data: {chosen}")
@@ -245,7 +246,6 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 def print_check(report: Report) -> None:
     """Print what a source holds, and the clips that have problems."""
     from kws.speech import sentences
-    from kws.speech.splits import LISTS
 
     console = out()
     drawn = _counts("word", report.counts, f"{report.source}: {report.folder}")
@@ -256,21 +256,17 @@ def print_check(report: Report) -> None:
     def show(line: str) -> None:
         console.print(visible(line), soft_wrap=not console.is_terminal)
 
-    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
-    if line := sentences.no_words(report.counts):
+    for line in (report.found, *report.said):
         show(line)
-    by_lists = " and ".join(f"{LISTS[split]}" for split in report.lists)
-    rest = "the official rule" if told else "the official rule on the clips' names"
-    show(f"splits: by {by_lists or rest}" + (f", else {rest}" if len(report.lists) == 1 else ""))
+    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
+    if no_words := sentences.no_words(report.counts):
+        show(no_words)
+    show(f"splits: by {report.split_by}")
     shortest, mean, longest = report.seconds
     rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
     show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
-    for what, names in (
-        *((f"not used ({reason})", paths) for reason, paths in report.unused.items()),
-        ("folders that are one word", [" = ".join(words) for words in report.one_word]),
-    ):
-        if names:
-            show(_first(what, names))
+    for reason, paths in report.unused.items():
+        show(_first(f"not used ({reason})", paths))
     show(f"longer than 1 s (the rest is not heard): {report.longer:,}")
     for what, names in (
         ("shorter than 1 s (padded with silence)", report.short),

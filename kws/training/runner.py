@@ -198,7 +198,12 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
     """The recipe's data set; `more` holds further arguments of kws.speech.dataset.load."""
     from kws.speech import dataset
 
-    return dataset.load(recipe.data, recipe.task, speakers=recipe.speakers, skip_unreadable=skip_unreadable, **more)
+    options: dict[str, Any] = {
+        "speakers": recipe.speakers,
+        "pattern": recipe.pattern,
+        "skip_unreadable": skip_unreadable,
+    }
+    return dataset.load(recipe.data, recipe.task, **options, **more)
 
 
 def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Reporter = SILENT) -> Dataset:

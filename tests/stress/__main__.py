@@ -1,4 +1,4 @@
-"""`python -m tests.stress [kills sweeps replaced writers disk fuzz] [--quick]`: torture kws, and print the table.
+"""`python -m tests.stress [kills sweeps replaced writers disk fuzz layouts] [--quick]`: torture kws, print the table.
 
 It is written to tests/stress/results/, too. The exit code is 1 where a figure is not what it should be. Quick runs try
 the harness; their figures are only printed.
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.stress import disk, fuzz, kills, machine, replaced, sweeps, writers
+from tests.stress import disk, fuzz, kills, layouts, machine, replaced, sweeps, writers
 from tests.stress.common import say
 from tests.stress.report import markdown, merged, record
 
@@ -25,8 +25,9 @@ PARTS = {
     "writers": writers.run,
     "disk": disk.run,
     "fuzz": fuzz.run,
+    "layouts": layouts.run,
 }
-_OWN = {"sweeps", "replaced"}  # tables of their own
+_OWN = {"sweeps", "replaced", "layouts"}  # tables of their own
 _FILES = {"latest": PARTS.keys() - _OWN, **{name: {name} for name in sorted(_OWN)}}
 RESULTS = Path(__file__).parent / "results"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,8 +82,7 @@ class Clips:
         for start in range(0, len(self.test), BATCH):
             clips = self.test[start : start + BATCH]
             for clip, waveform in zip(clips, read(clips), strict=True):
-                line = f"{clip.label} {clip.name}\0".encode("utf-8", "surrogateescape")
-                digest.update(line + hashlib.sha256(waveform.data).digest())
+                digest.update(clip.identified(hashlib.sha256(waveform.data).digest()))
         return digest.hexdigest()
 
 
@@ -100,7 +98,9 @@ def of(
             f"the data of run {run} is not at {recipe.data}, and an export is checked on its test clips; "
             "name their folder with --data"
         )
-    listing = list_source(recipe.data, recipe.task, recipe.speakers, skip_unreadable=skip_unreadable, track=track)
+    listing = list_source(
+        recipe.data, recipe.task, recipe.speakers, recipe.pattern, skip_unreadable=skip_unreadable, track=track
+    )
     if listing.source.is_arrays:
         raise DataError(f"{recipe.data} holds arrays, and an export is checked on recordings; name them with --data")
     if tuple(listing.classes) != tuple(words):
@@ -125,4 +125,4 @@ def _can_be_read(clip: Clip) -> bool:
 
 def read(clips: Sequence[Clip]) -> Floats:
     """Waveforms (B, S). Raises ClipError for one that cannot be read."""
-    return np.stack([read_recording(Path(clip.path), clip.at_ms).waveform for clip in clips])
+    return np.stack([read_recording(*clip.place).waveform for clip in clips])

@@ -67,7 +67,7 @@ def classes(config: Config) -> tuple[str, ...]:
 
 def assign(folder: Folder, config: Config, track: Track) -> Assigned:
     """The clips of the twelve classes. Raises DataError if one of them cannot be made."""
-    from kws.events import TEST
+    from kws.events import NOISE, TEST
     from kws.speech import classes
 
     found = classes.assign(
@@ -82,7 +82,7 @@ def assign(folder: Folder, config: Config, track: Track) -> Assigned:
         return found
     test, left = _test_clips(folder, config.test_data, track)
     kept = [clip for clip in found.clips if clip.split != TEST]
-    own = Counter({classes.OWN_TEST: sum(clip.split == TEST and clip.at_ms is None for clip in found.clips)})
+    own = Counter({classes.OWN_TEST: sum(clip.split == TEST and clip.word != NOISE for clip in found.clips)})
     not_used = {why: count for why, count in (Counter(found.not_used) + own + left).items() if count}
     return classes.Assigned(classes=found.classes, clips=classes.in_order([*kept, *test]), not_used=not_used)
 
@@ -93,7 +93,7 @@ def _test_clips(folder: Folder, test_data: str, track: Track) -> tuple[list[Clip
     from kws.speech import sources
     from kws.speech.classes import LEFT_OUT
     from kws.speech.folder import read_folder
-    from kws.speech.names import labels_of
+    from kws.speech.names import labels_of, without_ending
     from kws.speech.splits import speaker_in
 
     source = sources.locate(test_data, track=track)
@@ -101,7 +101,7 @@ def _test_clips(folder: Folder, test_data: str, track: Track) -> tuple[list[Clip
         raise DataError(f"`test_data` (={test_data}) is the folder that is trained on; leave it out, or name another")
     if source.is_arrays:
         raise DataError(f"`test_data` (={test_data}) holds arrays, not recordings; name the official test archive")
-    there = read_folder(source.folder)
+    there = read_folder(source.place)
     wanted = (*WORDS, *NO_WORDS)
     labels = labels_of(sorted({clip.word for clip in there.clips}), wanted)
     if missing := [word for label, word in enumerate(wanted) if label not in labels.values()]:
@@ -113,7 +113,7 @@ def _test_clips(folder: Folder, test_data: str, track: Track) -> tuple[list[Clip
     for clip in there.clips:
         if clip.word in labels:
             silent = labels[clip.word] == len(wanted) - 1
-            stem = clip.name.rpartition("/")[2]
+            stem = without_ending(clip.file_name.rpartition("/")[2])
             speaker = f"{NO_WORDS[1]}/{clip.file_name}" if silent else clip.speaker or speaker_in(stem)
             found.append(clip._replace(split=TEST, label=labels[clip.word], of=source.folder.name, speaker=speaker))
     return found, Counter({LEFT_OUT: len(there.clips) - len(found)})
