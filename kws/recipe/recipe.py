@@ -21,6 +21,7 @@ from kws.errors import RecipeError
 from kws.recipe.arguments import words
 from kws.recipe.canonical import canonical, identity, told
 from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, option, options, share
+from kws.recipe.partition import Partition, check_fold, check_split, partition_of
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
@@ -76,6 +77,23 @@ class Recipe:
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
+    split: str | None = option(
+        None,
+        "Percentages of training, validation and test clips, by speaker where speakers are known. By default the "
+        "data's own lists, else the official rule.",
+        absent=None,
+        check=check_split,
+        condition=True,
+        metavar="TRAIN/VALIDATION/TEST",
+    )
+    fold: str | None = option(
+        None,
+        "Cut the data into N parts by speaker: test on part K, validate on the next, train on the rest.",
+        absent=None,
+        check=check_fold,
+        condition=True,
+        metavar="K/N",
+    )
     threads: int = option(1, check=count, bits="numbers of threads")
     micro_batch_size: int = option(
         1024,
@@ -88,6 +106,10 @@ class Recipe:
         for each in own_options():
             each.require(value := getattr(self, each.name))
             object.__setattr__(self, each.name, each.exact(value))
+        if self.split is not None and self.fold is not None:
+            raise RecipeError(
+                f"`split` (={self.split}) and `fold` (={self.fold}) are two ways to make splits; leave one of both out"
+            )
 
     @classmethod
     def of(cls, *, ignoring: bool = False, **given: Any) -> Recipe:
@@ -172,7 +194,12 @@ class Recipe:
     @property
     def data_key(self) -> tuple[Any, ...]:
         """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
-        return self.data, self.speakers, self.task
+        return self.data, self.speakers, self.split, self.fold, self.task
+
+    @property
+    def partition(self) -> Partition | None:
+        """How its clips are divided into splits; None for the data's own lists, or the official rule."""
+        return partition_of(self.split, self.fold)
 
     @cached_property
     def digest(self) -> str:

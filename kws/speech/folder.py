@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kws.errors import DataError
+from kws.recipe.partition import Partition
+from kws.speech.dealing import split_by_shares
 from kws.speech.digests import Stamp
 from kws.speech.names import Finder, without_ending
 from kws.speech.speakers import speakers_file, speakers_of
@@ -79,13 +81,14 @@ class Folder:
         return dict(Counter({reason: len(paths) for reason, paths in self.unused.items()}).most_common())
 
 
-def read_folder(folder: Path, speakers: str | None = None) -> Folder:
+def read_folder(folder: Path, speakers: str | None = None, partition: Partition | None = None) -> Folder:
     """Every recording in the folder with its word, split and speaker, and everything else that is there.
 
-    `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers).
+    `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers). With a `partition`, splits are
+    made by its shares, and lists of clips are not read.
     Raises DataError if the folder is missing, not a folder, unreadable, or without any recordings.
     """
-    lists = read_lists(folder) if folder.is_dir() else {}
+    lists = read_lists(folder) if folder.is_dir() and partition is None else {}
     walk = Walk(os.fspath(folder))
     try:
         files, names = walk.files()
@@ -102,7 +105,7 @@ def read_folder(folder: Path, speakers: str | None = None) -> Folder:
     _find_lists(folder, walk.unused, names, speakers)
     told = speakers_of(names, speakers, folder)
     each_told: Sequence[str | None] = told or [None] * len(files)
-    splits = split_clips(names, told, lists, folder)
+    splits = split_by_shares(names, told, partition) if partition else split_clips(names, told, lists, folder)
     each = zip(files, splits.of, each_told, strict=True)
     return Folder(
         clips=[Clip(one.path, one.word, one.file_name, split, one.stamp, speaker) for one, split, speaker in each],

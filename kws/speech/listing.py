@@ -19,6 +19,7 @@ from typing import Any
 from kws.errors import DataError
 from kws.events import OTHER, UNKNOWN, keywords_of
 from kws.recipe import TASK, Config, dashed
+from kws.recipe.partition import Partition
 from kws.speech import digests
 from kws.speech.cache import cache_folder
 from kws.speech.classes import Assigned, in_order
@@ -53,6 +54,7 @@ def list_source(
     data: str,
     task: Config,
     speakers: str | None = None,
+    partition: Partition | None = None,
     *,
     skip_unreadable: bool = False,
     track: Track = untracked,
@@ -60,8 +62,9 @@ def list_source(
 ) -> Listing:
     """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
-    `speakers` gives the speakers (see kws.speech.speakers). With `unheard` it is that of the words that the task leaves
-    out (see kws.speech.unheard). Raises DataError if the source cannot be used.
+    `speakers` gives the speakers (see kws.speech.speakers), `partition` other splits than the data's own. With
+    `unheard` it is that of the words that the task leaves out (see kws.speech.unheard). Raises DataError if the source
+    cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -73,8 +76,13 @@ def list_source(
             raise DataError(
                 f"`speakers` (={speakers}) is about recordings, and {source.folder} holds arrays; leave it out"
             )
+        if partition is not None:
+            raise DataError(
+                f"--split and --fold are about recordings, and {source.folder} holds arrays, whose splits are their "
+                "own; leave it out"
+            )
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
-    folder = read_folder(source.folder, speakers)
+    folder = read_folder(source.folder, speakers, partition)
     require_listed(folder, source.folder)
     found = _unheard(folder, task) if unheard else assigned(folder, task, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)

@@ -102,7 +102,8 @@ class LocalExecutor:
 
         if not {recipe.data, recipe.test_data} & {*sources.names()}:
             skip = self._config.skip_unreadable
-            listing = list_source(recipe.data, recipe.task, recipe.speakers, skip_unreadable=skip)
+            about = recipe.data, recipe.task, recipe.speakers, recipe.partition
+            listing = list_source(*about, skip_unreadable=skip)
             self._listed[recipe.data_key] = listing.found()
 
     def _begin(self) -> subprocess.Popen[bytes]:

@@ -183,7 +183,7 @@ class Trainer:
         if key not in self._loaded:
             skip, track = self._config.skip_unreadable, console.track if tracked else untracked
             loaded = runner.load(recipe, skip, track=track, found=features)
-            dataset.require_all_classes(loaded)
+            dataset.require_all_classes(loaded, partition=recipe.partition)
             self._loaded[key] = loaded
         return self._loaded[key]
 
