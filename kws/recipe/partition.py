@@ -57,19 +57,18 @@ def check_fold(field: str, value: str) -> None:
     found = re.fullmatch(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})", value)
     if not found or not int(found[1]) <= int(found[2]):
         raise RecipeError(f"`{field}` (={value}) must be which fold is tested, and of how many, as in 2/5")
-    require_folds(field, int(found[2]))
+    _require_folds(field, value, int(found[2]))
 
 
-def require_folds(field: str, count: int) -> None:
-    """Raise RecipeError for a number of folds that cannot be."""
+def _require_folds(field: str, value: str, count: int) -> None:
     if not LEAST_FOLDS <= count <= MOST_FOLDS:
         raise RecipeError(
-            f"`{field}` has {count} folds; there may be from {LEAST_FOLDS} to {MOST_FOLDS}: one is tested, one is for "
-            "validation, the rest for training"
+            f"`{field}` (={value}) must have from {LEAST_FOLDS} to {MOST_FOLDS} folds: one is tested, one is for "
+            "validation, the rest are for training"
         )
 
 
 def folds(count: int) -> list[str]:
     """Each of so many folds as the recipe's `fold` has it. Raises RecipeError for a number that cannot be."""
-    require_folds("folds", count)
+    _require_folds("folds", str(count), count)
     return [f"{fold}/{count}" for fold in range(1, count + 1)]

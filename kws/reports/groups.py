@@ -169,5 +169,6 @@ def conditions(table: Table) -> str:
         text += f" in minibatches of {conditions['batch_size']:,}"
     if conditions.get("precision", Recipe.precision) != Recipe.precision:
         text += f" in {conditions['precision']}"
+    text += "".join(f", {name} {conditions[name]}" for name in ("split", "fold") if conditions.get(name))
     best = conditions.get("selection", FINAL) != FINAL
     return f"{text}, the best on the validation split" if best else text.removesuffix(",")

@@ -96,7 +96,7 @@ class Trainer:
         from kws.speech import sentences
 
         loaded = self._data(recipe, features, tracked=True)
-        told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data)]
+        told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data, recipe.partition)]
         return {"fingerprint": loaded.card.fingerprint, "told": told}
 
     def time(self, recipe: Recipe) -> Result:

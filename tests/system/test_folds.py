@@ -1,0 +1,95 @@
+"""`--split`, `--fold` and `kws sweep --folds` on the command line, and the table over folds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from commands import TRAIN, kws, ok, ok_json, refused
+from recordings import write_folder
+
+from kws.registry.reader import RegistryReader
+
+WORDS = ("yes", "no", "go", "stop")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path / "clips", dict.fromkeys(WORDS, (4, 2, 3)), seconds=0.05)
+
+
+def sweep(folder, *more):
+    return ok_json("sweep", *TRAIN[1:], "--epochs", 1, "--data", folder, "--jobs", 1, *more)["runs"]
+
+
+def test_train_says_how_clips_were_divided_and_the_recipe_has_it(folder):
+    done = kws(*TRAIN, "--epochs", 1, "--data", folder, "--split", "50/25/25")
+    assert done.exit_code == 0, done.stderr
+    assert "split 50/25/25 by speaker: 1" in done.stderr
+    text = " ".join(ok("compare").split())
+    assert "; split 50/25/25; fingerprint" in text
+    assert ok_json("runs", "show", "last")["recipe"]["split"] == "50/25/25"
+
+
+def test_a_sweep_tests_every_clip_once_and_compare_pools_the_folds(folder, db):
+    done = sweep(folder, "--folds", 3, "--seeds", 2)
+    assert len(done) == 6
+    with RegistryReader(db) as registry:
+        runs = registry.runs()
+        assert {run.recipe.fold for run in runs} == {"1/3", "2/3", "3/3"}
+        assert len({run.data_fingerprint for run in runs}) == 3
+        clips = {run.recipe.fold: registry.card(run.data_fingerprint).labels["test"] for run in runs}
+        right = {run.id: round(run.test_accuracy * len(clips[run.recipe.fold])) for run in runs}
+    (table,) = json.loads(ok("compare", "--format", "json"))["folds"]
+    (recipe,) = table["recipes"]
+    whole = recipe["all"]
+    assert whole["clips"] == sum(map(len, clips.values())) == 27
+    assert whole["speakers"] == 9
+    assert whole["accuracy"] == pytest.approx(sum(right.values()) / (2 * whole["clips"]))
+    assert whole["low"] <= whole["accuracy"] <= whole["high"]
+    assert (whole["n"], whole["interval_over"]) == (2, ["seeds", "speakers"])
+    assert {*whole["runs"]} == {*right}
+    text = " ".join(ok("compare").split())
+    assert f"Over all 3 folds: {whole['clips']} clips of 9 speakers, each tested once a seed" in text
+    assert f"{100 * whole['accuracy']:.2f} % ({100 * whole['low']:.2f} to {100 * whole['high']:.2f}, n = 2)" in text
+    for form in ("markdown", "latex"):
+        assert "Over all 3 folds" in ok("compare", "--format", form)
+    assert "is not in CSV" in kws("compare", "--format", "csv").stderr
+    assert all(run in ok("compare", "--runs") for run in right)
+
+
+def test_folds_that_are_missing_are_said_and_nothing_is_pooled_without_them(folder):
+    for fold in ("1/3", "3/3"):
+        ok(*TRAIN, "--epochs", 1, "--data", folder, "--fold", fold)
+    text = " ".join(ok("compare").split())
+    assert "has no run of fold 2, so none for all folds yet" in text
+    assert "Over all" not in text
+
+
+def test_runs_without_folds_have_table_1_as_ever(folder):
+    ok(*TRAIN, "--epochs", 1, "--data", folder)
+    before = ok("compare"), ok("compare", "--format", "json")
+    for fold in ("1/3", "2/3", "3/3"):
+        ok(*TRAIN, "--epochs", 1, "--data", folder, "--fold", fold)
+    assert ok("compare").startswith(before[0])
+    after = json.loads(ok("compare", "--format", "json"))
+    assert after["tables"] == json.loads(before[1])["tables"]
+    assert len(after["folds"]) == 1
+
+
+def test_other_metrics_have_a_table_a_fold(folder):
+    sweep(folder, "--folds", 3)
+    text = " ".join(ok("compare", "--metric", "test-loss").split())
+    assert all(f"fold {fold} of 3; fingerprint" in text for fold in (1, 2, 3))
+
+
+def test_what_cannot_be_is_refused(folder):
+    train = ("sweep", *TRAIN[1:], "--data", folder)
+    assert "`folds` (=2) must have from 3 to 100 folds" in refused(*train, "--folds", 2)
+    assert "leave --split out, or --folds" in refused(*train, "--folds", 3, "--split", "70/15/15")
+    assert "leave one of both out" in refused(*TRAIN, "--data", folder, "--fold", "1/3", "--split", "70/15/15")
+    few = write_folder(folder.parent / "few", {"yes": (4, 0, 0), "no": (4, 0, 0)}, seconds=0.05)
+    told = kws(*TRAIN, "--data", few).stderr
+    assert "has no clips of 'yes' in its validation split; it has 4 clips of 4 speakers" in told
+    assert "add `--split 60/20/20`" in told
+    ok(*TRAIN, "--epochs", 1, "--data", few, "--split", "60/20/20")
