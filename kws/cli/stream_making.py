@@ -134,6 +134,7 @@ def made_stream(
     from kws.terminal import console
 
     run = None if setup is None else setup.run
+    partition = None if run is None else run.recipe.partition
     if words is not None:
         task = TASK.part("report").config(words=read(words))
     elif run is not None:
@@ -142,4 +143,5 @@ def made_stream(
         task = TASK.part("report").config(**({} if setup is None else {"words": setup.detector.keywords}))
     if data is None and run is not None:
         data, speakers = run.recipe.data, speakers or run.recipe.speakers
-    return MadeStream(options.chosen_data(data), task, mixture, speakers=speakers, track=console.track)
+    about = {"speakers": speakers, "partition": partition, "track": console.track}
+    return MadeStream(options.chosen_data(data), task, mixture, **about)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ import numpy as np
 from kws.errors import ClipError, DataError, RecipeError
 from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS
 from kws.recipe import Config
+from kws.recipe.partition import Partition
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
 from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES, SUFFIXES, duration_ms, read_waveform
@@ -89,18 +90,17 @@ class _Item:
 class MadeStream:
     """A stream that is made as it is read; its labels are known when it was read once."""
 
-    def __init__(
-        self, data: str, task: Config, mixture: Mixture, *, speakers: str | None = None, track: Track = untracked
-    ) -> None:
+    def __init__(self, data: str, task: Config, mixture: Mixture, *, speakers: str | None = None,
+                 partition: Partition | None = None, track: Track = untracked) -> None:  # fmt: skip
         """Choose clips, noise and places. Raises DataError for what the data lacks."""
         if mixture.split not in SPLITS:
             raise RecipeError(f"`split` (={mixture.split}) must be one of {', '.join(SPLITS)}")
-        self.mixture = mixture
+        self.mixture, self._partition = mixture, partition
         source = locate(data, track=track)
         if source.is_arrays:
             raise DataError(f"{source.folder} holds arrays of features; a stream is made of recordings")
         self.source, self._folder = source.name, source.folder
-        folder = read_folder(source.folder, speakers)
+        folder = read_folder(source.folder, speakers, partition)
         require_listed(folder, source.folder)
         found = assigned(folder, task, track=track)
         own = [clip for clip in found.clips if clip.split == mixture.split and clip.at_ms is None]
@@ -171,6 +171,7 @@ class MadeStream:
             "made_from": {
                 "data": self.source,
                 "split": self.mixture.split,
+                **({} if self._partition is None else {"splits": self._partition.told}),
                 "fingerprint": self.fingerprint,
                 "settings": asdict(self.mixture),
                 "clips": sum("clip" in item for item in self._used),

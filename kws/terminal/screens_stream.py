@@ -12,6 +12,7 @@ from kws.terminal.screens import table_of
 
 if TYPE_CHECKING:
     from kws.inference.detections import Detection
+    from kws.reports.stream_folds import FoldStream
     from kws.reports.streams import DetCurve, FalseAccepts, Point
 
 ALL = "all keywords"
@@ -39,6 +40,19 @@ def print_points(points: Sequence[Point], *, about: str, where_from: str) -> Non
             f"{alarms.at_most:.1f}",
         )
     console.print(table)
+
+
+def print_folds(folds: Sequence[FoldStream]) -> None:
+    """Print what each fold's network made of its own stream, all keywords together."""
+    table = table_of("fold", "run", "clips", "hours", "misses, %", "false accepts", "an hour")
+    for each in folds:
+        point = each.points[-1]
+        alarms = point.false_accepts
+        table.add_row(
+            str(each.fold), visible(each.run), f"{each.clips:,}", f"{each.hours:.3f}", _misses(point),
+            f"{alarms.events:,}", _rate(alarms)
+        )  # fmt: skip
+    out().print(table)
 
 
 def print_trade_off(curves: Sequence[DetCurve]) -> None:

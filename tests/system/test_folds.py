@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from commands import TRAIN, kws, ok, ok_json, refused
-from recordings import write_folder
+from recordings import noise, write, write_folder
+from sounds import write_task
 
+from kws.events import NOISE
 from kws.registry.reader import RegistryReader
 
 WORDS = ("yes", "no", "go", "stop")
@@ -93,3 +96,61 @@ def test_what_cannot_be_is_refused(folder):
     assert "has no clips of 'yes' in its validation split; it has 4 clips of 4 speakers" in told
     assert "add `--split 60/20/20`" in told
     ok(*TRAIN, "--epochs", 1, "--data", few, "--split", "60/20/20")
+
+
+# Streams
+
+
+@pytest.fixture
+def folded(tmp_path):
+    """A task whose words are tones, with noise, and a run of each of three folds of it."""
+    folder = write_task(tmp_path / "task", {"train": 6})
+    (folder / NOISE).mkdir()
+    for place, name in enumerate(("exercise_bike", "pink_noise", "tap", "dishes")):
+        write(folder / NOISE / f"{name}.wav", noise(place, seconds=4, level=0.01))
+    return folder, sweep(folder, "--folds", 3)
+
+
+def test_every_clip_is_heard_once_by_the_fold_that_never_heard_its_speaker(folded):
+    folder, _ = folded
+    found = ok_json("stream", "last", "--folds", "--noisy", 0)
+    assert [each["fold"] for each in found["folds"]] == [1, 2, 3]
+    assert len({each["fingerprint"] for each in found["folds"]}) == 3
+    assert sum(each["clips"] for each in found["folds"]) == len([*folder.glob("*/*_nohash_*.wav")]) == 24
+    assert found["hours"] == pytest.approx(sum(each["hours"] for each in found["folds"]))
+    for place, point in enumerate(found["points"]):
+        parts = [each["points"][place] for each in found["folds"]]
+        assert point["said"] == sum(each["said"] for each in parts)
+        assert point["misses"] == sum(each["misses"] for each in parts)
+        assert point["false_accepts"]["events"] == sum(each["false_accepts"]["events"] for each in parts)
+    assert found["points"][-1]["said"] == 12
+    text = " ".join(ok("stream", "last", "--folds", "--noisy", 0).split())
+    assert "24 clips, each heard by a network that never heard its speaker" in text
+    assert "thresholds are those of each fold's run" in text
+
+
+def test_a_stream_of_a_run_of_a_fold_is_of_that_folds_clips_and_its_labels_say_so(folded, tmp_path):
+    _, runs = folded
+    of = {}
+    for each in runs:
+        ok("stream", each["run"], "--make", tmp_path / f"{each['run']}.wav", "--split", "test", "--noisy", 0)
+        about = json.loads((tmp_path / f"{each['run']}.json").read_text())["made_from"]
+        of[each["run"]] = {item["speaker"] for item in about["items"]}
+        assert re.fullmatch("fold [123] of 3", about["splits"])
+    assert not set.intersection(*of.values()) and len(set.union(*of.values())) == 6
+    one, other, _ = of
+    heard = kws("stream", one, tmp_path / f"{other}.wav", "--labels", tmp_path / f"{other}.json")
+    assert "it may have learnt them by heart" in heard.stderr
+    heard = kws("stream", one, tmp_path / f"{one}.wav", "--labels", tmp_path / f"{one}.json")
+    assert "by heart" not in heard.stderr + heard.stdout
+
+
+def test_what_folds_of_streams_need_is_said(folded, tmp_path):
+    folder, _ = folded
+    assert "leave --target-fa out" in refused("stream", "last", "--folds", "--target-fa", 3)
+    assert "leave the recording 'long.wav' out" in refused("stream", "last", "long.wav", "--folds")
+    assert "--folds needs a run of one of them" in refused("stream", "--folds")
+    ok(*TRAIN, "--epochs", 1, "--data", folder, "--split", "34/33/33")
+    assert "is no fold; `kws sweep --folds 5`" in refused("stream", "last", "--folds")
+    done = kws("stream", "last", tmp_path / "none.wav", "--target-fa", 0.5, "--noisy", 0)
+    assert "`kws stream RUN --folds` says, after `kws sweep --folds 5`" in done.stderr
