@@ -105,6 +105,12 @@ def test_a_split_and_a_fold_are_two_ways_to_make_splits():
         Recipe.of(arch="fc", opt="adam", split="70/15/15", fold="1/5")
 
 
+def test_folds_have_no_test_data_of_their_own():
+    Recipe.of(arch="fc", opt="adam", task="v2_12", split="70/15/15", test_data="archive")
+    with pytest.raises(RecipeError, match=r"`test_data` \(=archive\) others; leave one of both out"):
+        Recipe.of(arch="fc", opt="adam", task="v2_12", fold="1/5", test_data="archive")
+
+
 def test_a_recipe_without_them_has_the_digest_that_it_always_had_and_with_them_is_another_cell():
     usual = Recipe.of(arch="cnn", opt="adam")
     assert usual.partition is None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws.cli import stream_making, streaming
 from kws.errors import RecipeError
+from kws.events import TEST
 
 if TYPE_CHECKING:
     from kws.reports.stream_folds import FoldStream
@@ -46,12 +47,14 @@ def measure(
 
     with RegistryReader(db) as registry:
         runs = stream_folds.runs_of_all_folds(registry, registry.run(reference))
+        known = all(registry.speakers(run.data_fingerprint, TEST) is not None for run in runs)
     found = [_heard(run.id, db, trust_code, windows, thresholds, mixture) for run in runs]
     points, curves = stream_folds.pooled_points(found), stream_folds.pooled_curves(found)
     hours = sum(each.hours for each in found)
+    never = "its speaker" if known else "it (speakers unknown: it may have heard other clips of the same one)"
     title = (
         f"{len(found)} folds of {runs[0].data_source}: {console.duration(3600 * hours)}, "
-        f"{sum(each.clips for each in found):,} clips, each heard by a network that never heard its speaker"
+        f"{sum(each.clips for each in found):,} clips, each heard by a network that never heard {never}"
     )
     if plot is not None:
         from kws.reports import drawing, stream_figure
@@ -64,6 +67,7 @@ def measure(
                 "schema": SCHEMA,
                 "smoothing_ms": windows[0],
                 "cooldown_ms": windows[1],
+                "speakers_known": known,
                 "folds": [_record(each) for each in found],
                 "hours": hours,
                 "points": [point.record() for point in points],

@@ -110,6 +110,11 @@ class Recipe:
             raise RecipeError(
                 f"`split` (={self.split}) and `fold` (={self.fold}) are two ways to make splits; leave one of both out"
             )
+        if self.fold is not None and self.test_data is not None:
+            raise RecipeError(
+                f"`fold` (={self.fold}) tests the data's own clips in turn, and `test_data` (={self.test_data}) others; "
+                "leave one of both out"
+            )
 
     @classmethod
     def of(cls, *, ignoring: bool = False, **given: Any) -> Recipe:

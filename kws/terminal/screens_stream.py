@@ -44,14 +44,13 @@ def print_points(points: Sequence[Point], *, about: str, where_from: str) -> Non
 
 def print_folds(folds: Sequence[FoldStream]) -> None:
     """Print what each fold's network made of its own stream, all keywords together."""
-    table = table_of("fold", "run", "clips", "hours", "misses, %", "false accepts", "an hour")
+    table = table_of("fold", "run", "hours", "misses, %", "false accepts", "an hour")
     for each in folds:
         point = each.points[-1]
         alarms = point.false_accepts
         table.add_row(
-            str(each.fold), visible(each.run), f"{each.clips:,}", f"{each.hours:.3f}", _misses(point),
-            f"{alarms.events:,}", _rate(alarms)
-        )  # fmt: skip
+            str(each.fold), visible(each.run), f"{each.hours:.3f}", _misses(point), f"{alarms.events:,}", _rate(alarms)
+        )
     out().print(table)
 
 

@@ -86,6 +86,15 @@ def test_other_metrics_have_a_table_a_fold(folder):
     assert all(f"fold {fold} of 3; fingerprint" in text for fold in (1, 2, 3))
 
 
+def test_a_run_of_a_fold_is_evaluated_on_its_own_clips_where_they_were_moved_and_on_words_left_out(folder):
+    ok(*TRAIN, "--epochs", 1, "--data", folder, "--fold", "2/3", "--leave-out", "go")
+    before = ok_json("eval", "last")
+    moved = folder.rename(folder.parent / "moved")
+    again = ok_json("eval", "last", "--data", moved)
+    assert (again["clips"], again["accuracy"], again["trained_on"]) == (before["clips"], before["accuracy"], 0)
+    assert before["unheard"]["clips"] == 3
+
+
 def test_what_cannot_be_is_refused(folder):
     train = ("sweep", *TRAIN[1:], "--data", folder)
     assert "`folds` (=2) must have from 3 to 100 folds" in refused(*train, "--folds", 2)
@@ -127,6 +136,17 @@ def test_every_clip_is_heard_once_by_the_fold_that_never_heard_its_speaker(folde
     text = " ".join(ok("stream", "last", "--folds", "--noisy", 0).split())
     assert "24 clips, each heard by a network that never heard its speaker" in text
     assert "thresholds are those of each fold's run" in text
+
+
+def test_where_speakers_are_unknown_folds_and_streams_say_so(tmp_path):
+    for word in WORDS:
+        for i in range(3):
+            write(tmp_path / "clips" / word / f"{word} {i}.wav", noise(i, seconds=0.05))
+    sweep(tmp_path / "clips", "--folds", 3)
+    assert "clips, speakers unknown, each tested once a seed" in " ".join(ok("compare").split())
+    text = " ".join(ok("stream", "last", "--folds", "--noisy", 0).split())
+    assert "12 clips, each heard by a network that never heard it (speakers unknown: it may have heard" in text
+    assert ok_json("stream", "last", "--folds", "--noisy", 0)["speakers_known"] is False
 
 
 def test_a_stream_of_a_run_of_a_fold_is_of_that_folds_clips_and_its_labels_say_so(folded, tmp_path):
