@@ -112,7 +112,7 @@ class Recipe:
             )
         if self.fold is not None and self.test_data is not None:
             raise RecipeError(
-                f"`fold` (={self.fold}) tests the data's own clips in turn, and `test_data` (={self.test_data}) others; "
+                f"`fold` (={self.fold}) tests clips of the data in turn, and `test_data` (={self.test_data}) others; "
                 "leave one of both out"
             )
 
