@@ -91,7 +91,7 @@ def test_names_that_differ_in_unicode_composition_are_one_speaker():
 @pytest.mark.parametrize("text", ["70/15", "70/15/20", "100/0/0", "70/15/15/0", "a/b/c", "070/15/15", "70/-5/35", ""])
 def test_percentages_that_do_not_make_100_are_refused(text):
     with pytest.raises(RecipeError, match=r"must be the percentages .* as in 70/15/15"):
-        Recipe.of(arch="fc", opt="adam", split=text)
+        Recipe.of(arch="fc", opt="adam", split_shares=text)
 
 
 @pytest.mark.parametrize("text", ["0/5", "6/5", "2", "1/2", "1/101", "2/5/6", "x/5", "02/5"])
@@ -102,11 +102,11 @@ def test_folds_that_cannot_be_are_refused(text):
 
 def test_a_split_and_a_fold_are_two_ways_to_make_splits():
     with pytest.raises(RecipeError, match="leave one of both out"):
-        Recipe.of(arch="fc", opt="adam", split="70/15/15", fold="1/5")
+        Recipe.of(arch="fc", opt="adam", split_shares="70/15/15", fold="1/5")
 
 
 def test_folds_have_no_test_data_of_their_own():
-    Recipe.of(arch="fc", opt="adam", task="v2_12", split="70/15/15", test_data="archive")
+    Recipe.of(arch="fc", opt="adam", task="v2_12", split_shares="70/15/15", test_data="archive")
     with pytest.raises(RecipeError, match=r"`test_data` \(=archive\) others; leave one of both out"):
         Recipe.of(arch="fc", opt="adam", task="v2_12", fold="1/5", test_data="archive")
 
@@ -114,7 +114,10 @@ def test_folds_have_no_test_data_of_their_own():
 def test_a_recipe_without_them_has_the_digest_that_it_always_had_and_with_them_is_another_cell():
     usual = Recipe.of(arch="cnn", opt="adam")
     assert usual.partition is None
-    made = [usual, *(Recipe.of(arch="cnn", opt="adam", **{k: v}) for k, v in (("split", "70/15/15"), ("fold", "1/3")))]
+    made = [
+        usual,
+        *(Recipe.of(arch="cnn", opt="adam", **{k: v}) for k, v in (("split_shares", "70/15/15"), ("fold", "1/3"))),
+    ]
     assert len({each.cell for each in made}) == len({each.data_key for each in made}) == 3
     assert "--fold 1/3" in " ".join(made[2].arguments())
     assert made[2].partition == Partition((1, 1, 1), (TEST, VALIDATION, TRAIN))

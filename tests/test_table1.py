@@ -584,7 +584,7 @@ def test_a_caption_says_once_that_speakers_are_unknown_and_where_splits_are_from
     for speakers in (3, None):
         card = with_manifests(make_card(f"{speakers}"), speakers=speakers)
         with Registry(tmp_path / f"{speakers}.db", create=True) as registry:
-            train(registry, make_recipe("fc", split="70/15/15"), card)
+            train(registry, make_recipe("fc", split_shares="70/15/15"), card)
             for name in ("test-accuracy", "test-loss"):
                 (table,) = tables(registry, registry.runs(), metric=metric(name))
                 assert table.caption.count("speakers unknown") == (speakers is None)

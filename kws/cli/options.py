@@ -161,7 +161,7 @@ def recipe_on(recipe: Recipe, data: str, speakers: str | None) -> Recipe:
         from kws.speech import sources
 
         if sources.locate(data).is_arrays:
-            on_data = dataclasses.replace(on_data, split=None, fold=None)
+            on_data = dataclasses.replace(on_data, split_shares=None, fold=None)
     return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
 
 

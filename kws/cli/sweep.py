@@ -97,7 +97,7 @@ def sweep(
     if typed.get("leave_out") == [PAIRS]:
         typed["leave_out"] = _pairs(typed)
     if folds is not None:
-        if other := next((name for name in ("fold", "split") if name in typed), None):
+        if other := next((flag for flag in ("fold", "split") if {flag, f"{flag}_shares"} & {*typed}), None):
             raise RecipeError(f"--folds {folds} makes splits in turn; leave --{other} out, or --folds")
         typed["fold"] = each_fold(folds)
     chosen_presets, usual = ([{}], 1) if preset is None else planning.of_presets(preset)

@@ -31,10 +31,10 @@ class Partition:
         return f"fold {1 + self.splits.index(TEST)} of {len(self.splits)}"
 
 
-def partition_of(split: str | None, fold: str | None) -> Partition | None:
-    """The partition that a recipe's `split` or `fold` asks for; None for the data's own splits."""
-    if split is not None:
-        return Partition(tuple(map(int, split.split("/"))), SPLITS)
+def partition_of(shares: str | None, fold: str | None) -> Partition | None:
+    """The partition that a recipe's `split_shares` or `fold` asks for; None for the data's own splits."""
+    if shares is not None:
+        return Partition(tuple(map(int, shares.split("/"))), SPLITS)
     if fold is None:
         return None
     test, count = (int(each) for each in fold.split("/"))
@@ -42,12 +42,12 @@ def partition_of(split: str | None, fold: str | None) -> Partition | None:
     return Partition((1,) * count, tuple(named.get(part, TRAIN) for part in range(count)))
 
 
-def check_split(field: str, value: str) -> None:
+def check_split(_: str, value: str) -> None:
     """A check: three whole percentages, none of them 0, that make 100. Raises RecipeError."""
     shares = [int(each) for each in value.split("/")] if re.fullmatch(r"[1-9][0-9]?(/[1-9][0-9]?){2}", value) else []
     if sum(shares) != 100:
         raise RecipeError(
-            f"`{field}` (={value}) must be the percentages of training, validation and test clips, which make 100, "
+            f"`split` (={value}) must be the percentages of training, validation and test clips, which make 100, "
             "as in 70/15/15"
         )
 

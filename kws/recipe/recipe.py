@@ -77,13 +77,15 @@ class Recipe:
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
-    split: str | None = option(
+    split_shares: str | None = option(
         None,
         "Percentages of training, validation and test clips, by speaker where speakers are known. By default the "
         "data's own lists, else the official rule.",
         absent=None,
         check=check_split,
         condition=True,
+        label="split",
+        flags=("--split",),
         metavar="TRAIN/VALIDATION/TEST",
     )
     fold: str | None = option(
@@ -106,9 +108,10 @@ class Recipe:
         for each in own_options():
             each.require(value := getattr(self, each.name))
             object.__setattr__(self, each.name, each.exact(value))
-        if self.split is not None and self.fold is not None:
+        if self.split_shares is not None and self.fold is not None:
             raise RecipeError(
-                f"`split` (={self.split}) and `fold` (={self.fold}) are two ways to make splits; leave one of both out"
+                f"`split` (={self.split_shares}) and `fold` (={self.fold}) are two ways to make splits; leave one of both "
+                "out"
             )
         if self.fold is not None and self.test_data is not None:
             raise RecipeError(
@@ -199,12 +202,12 @@ class Recipe:
     @property
     def data_key(self) -> tuple[Any, ...]:
         """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
-        return self.data, self.speakers, self.split, self.fold, self.task
+        return self.data, self.speakers, self.split_shares, self.fold, self.task
 
     @property
     def partition(self) -> Partition | None:
         """How its clips are divided into splits; None for the data's own lists, or the official rule."""
-        return partition_of(self.split, self.fold)
+        return partition_of(self.split_shares, self.fold)
 
     @cached_property
     def digest(self) -> str:

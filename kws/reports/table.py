@@ -103,7 +103,7 @@ def _what(table: Table) -> str:
 
 def _of_splits(table: Table) -> str:
     """How the data was divided, if not by its own lists or the official rule; and what intervals do not say."""
-    split, fold = table.conditions.get("split"), table.conditions.get("fold")
+    split, fold = table.conditions.get("split_shares"), table.conditions.get("fold")
     text = "" if split is None else f"split {split}; "
     text += "" if fold is None else f"fold {fold.replace('/', ' of ')}; "
     over_clips = any("clips" in (cell.interval_over or "") for cell in table.cells)

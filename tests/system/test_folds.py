@@ -31,7 +31,7 @@ def test_train_says_how_clips_were_divided_and_the_recipe_has_it(folder):
     assert "split 50/25/25 by speaker: 1" in done.stderr
     text = " ".join(ok("compare").split())
     assert "; split 50/25/25; fingerprint" in text
-    assert ok_json("runs", "show", "last")["recipe"]["split"] == "50/25/25"
+    assert ok_json("runs", "show", "last")["recipe"]["split_shares"] == "50/25/25"
 
 
 def test_a_sweep_tests_every_clip_once_and_compare_pools_the_folds(folder, db):
