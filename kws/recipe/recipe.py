@@ -110,8 +110,8 @@ class Recipe:
             object.__setattr__(self, each.name, each.exact(value))
         if self.split_shares is not None and self.fold is not None:
             raise RecipeError(
-                f"`split` (={self.split_shares}) and `fold` (={self.fold}) are two ways to make splits; leave one of both "
-                "out"
+                f"`split` (={self.split_shares}) and `fold` (={self.fold}) are two ways to make splits; leave one of "
+                "both out"
             )
         if self.fold is not None and self.test_data is not None:
             raise RecipeError(
