@@ -148,7 +148,7 @@ def test_every_clip_of_a_folder_is_in_one_folds_test_and_the_fingerprints_differ
 def test_lists_are_for_the_datas_own_splits_alone(folder):
     (folder / "testing_list.txt").write_text("yes/nobody_nohash_0.wav\n")
     assert read_folder(folder).splits.missing
-    made = read_folder(folder, None, partition_of("60/20/20", None))
+    made = read_folder(folder, partition=partition_of("60/20/20", None))
     assert not made.splits.missing and made.lists == ()
     assert Counter(clip.split for clip in made.clips if clip.word == "yes") == {TRAIN: 6, VALIDATION: 2, TEST: 2}
 

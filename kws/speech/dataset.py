@@ -97,11 +97,11 @@ def load(
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
-    options = {"skip_unreadable": skip_unreadable, "track": track}
-    loaded = _load(data, task, speakers, partition, found=found, **options)  # type: ignore[arg-type]
+    options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track}
+    loaded = _load(data, task, speakers, found=found, **options)  # type: ignore[arg-type]
     if not left_out_by(task):
         return loaded
-    apart = _load(data, task, speakers, partition, unheard=True, **options)  # type: ignore[arg-type]
+    apart = _load(data, task, speakers, unheard=True, **options)  # type: ignore[arg-type]
     card = replace(apart.card, draw=LEFT_OUT, source=f"{apart.card.source}: {', '.join(left_out_by(task))}")
     return replace(loaded, unheard=replace(apart, card=card))
 
@@ -110,8 +110,8 @@ def _load(
     data: str,
     task: Config,
     speakers: str | None,
-    partition: Partition | None,
     *,
+    partition: Partition | None,
     skip_unreadable: bool,
     track: Track,
     found: Mapping[str, Any] | None = None,
@@ -122,7 +122,7 @@ def _load(
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
     options = {"skip_unreadable": skip_unreadable, "unheard": unheard}
-    listing = list_source(data, task, speakers, partition, track=track, **options)
+    listing = list_source(data, task, speakers, partition=partition, track=track, **options)
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):

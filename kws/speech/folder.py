@@ -81,7 +81,7 @@ class Folder:
         return dict(Counter({reason: len(paths) for reason, paths in self.unused.items()}).most_common())
 
 
-def read_folder(folder: Path, speakers: str | None = None, partition: Partition | None = None) -> Folder:
+def read_folder(folder: Path, speakers: str | None = None, *, partition: Partition | None = None) -> Folder:
     """Every recording in the folder with its word, split and speaker, and everything else that is there.
 
     `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers). With a `partition`, splits are

@@ -54,8 +54,8 @@ def list_source(
     data: str,
     task: Config,
     speakers: str | None = None,
-    partition: Partition | None = None,
     *,
+    partition: Partition | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
     unheard: bool = False,
@@ -82,7 +82,7 @@ def list_source(
                 "own; leave it out"
             )
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
-    folder = read_folder(source.folder, speakers, partition)
+    folder = read_folder(source.folder, speakers, partition=partition)
     require_listed(folder, source.folder)
     found = _unheard(folder, task) if unheard else assigned(folder, task, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)

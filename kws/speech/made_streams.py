@@ -100,7 +100,7 @@ class MadeStream:
         if source.is_arrays:
             raise DataError(f"{source.folder} holds arrays of features; a stream is made of recordings")
         self.source, self._folder = source.name, source.folder
-        folder = read_folder(source.folder, speakers, partition)
+        folder = read_folder(source.folder, speakers, partition=partition)
         require_listed(folder, source.folder)
         found = assigned(folder, task, track=track)
         own = [clip for clip in found.clips if clip.split == mixture.split and clip.at_ms is None]

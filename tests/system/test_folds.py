@@ -173,4 +173,4 @@ def test_what_folds_of_streams_need_is_said(folded, tmp_path):
     ok(*TRAIN, "--epochs", 1, "--data", folder, "--split", "34/33/33")
     assert "is no fold; `kws sweep --folds 5`" in refused("stream", "last", "--folds")
     done = kws("stream", "last", tmp_path / "none.wav", "--target-fa", 0.5, "--noisy", 0)
-    assert "`kws stream RUN --folds` says, after `kws sweep --folds 5`" in done.stderr
+    assert "After `kws sweep --folds 5`, `kws stream RUN --folds` measures false accepts over all" in done.stderr

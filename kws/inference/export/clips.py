@@ -100,8 +100,8 @@ def of(
             f"the data of run {run} is not at {recipe.data}, and an export is checked on its test clips; "
             "name their folder with --data"
         )
-    about = recipe.data, recipe.task, recipe.speakers, recipe.partition
-    listing = list_source(*about, skip_unreadable=skip_unreadable, track=track)
+    options = {"partition": recipe.partition, "skip_unreadable": skip_unreadable}
+    listing = list_source(recipe.data, recipe.task, recipe.speakers, track=track, **options)  # type: ignore[arg-type]
     if listing.source.is_arrays:
         raise DataError(f"{recipe.data} holds arrays, and an export is checked on recordings; name them with --data")
     if tuple(listing.classes) != tuple(words):
