@@ -4,6 +4,8 @@ Decisions:
 - Words said and missed, events of false accepts and hours are added up over the folds, and intervals are those of one
   stream as long as all of them (kws.reports.streams). Each fold's network has its own thresholds.
 - A trade-off's line is the sum of what each network does at one and the same threshold.
+- These intervals are over the audio, for the networks of these folds together. A Poisson rate is common to all audio,
+  while networks differ, often by more than chance: a network that is trained anew may differ as the folds do.
 - It is the recipe that is measured so, by one network a fold. A network that is trained on all of the clips has heard
   them all, and is expected to do no worse than these, which had fewer.
 """

@@ -136,6 +136,8 @@ def test_every_clip_is_heard_once_by_the_fold_that_never_heard_its_speaker(folde
     text = " ".join(ok("stream", "last", "--folds", "--noisy", 0).split())
     assert "24 clips, each heard by a network that never heard its speaker" in text
     assert "thresholds are those of each fold's run" in text
+    rates = [each["points"][-1]["false_accepts"]["per_hour"] for each in found["folds"]]
+    assert f"From {min(rates):.1f} to {max(rates):.1f} false accepts an hour by fold." in text
 
 
 def test_where_speakers_are_unknown_folds_and_streams_say_so(tmp_path):
