@@ -56,7 +56,8 @@ def print_folds(folds: Sequence[FoldStream]) -> None:
     rates = [each.points[-1].false_accepts.per_hour for each in folds]
     console.print(
         f"From {min(rates):.1f} to {max(rates):.1f} false accepts an hour by fold. What follows is of these "
-        f"{len(folds)} networks together: its intervals are over the audio, and one that is trained anew may differ as folds do.",
+        f"{len(folds)} networks together: its intervals are over the audio, and one that is trained anew may differ as "
+        "folds do.",
         soft_wrap=not console.is_terminal,
     )
 
