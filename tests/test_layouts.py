@@ -4,6 +4,7 @@ import json
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from recordings import noise, report, write
 from kws.errors import DataError
 from kws.events import DRAWN_BY_DIGESTS, DRAWN_BY_NAMES, SPLITS
 from kws.recipe import Recipe
+from kws.recipe.partition import partition_of
 from kws.speech.checks import check
 from kws.speech.classes import draw_classes
 from kws.speech.dataset import load
@@ -57,7 +59,7 @@ def touch(path: Path, content: bytes = b"a clip") -> Path:
     return path
 
 
-def read(place: Path, **options: str) -> Folder:
+def read(place: Path, **options: Any) -> Folder:
     """What is there, once it is clear that nothing is left out in silence."""
     found = read_folder(place, **options)
     if place.is_dir():
@@ -457,3 +459,24 @@ def test_no_made_up_folder_or_manifest_leaves_a_file_unaccounted_for(tmp_path_fa
     with suppress(DataError):
         read(place / "data", **({"pattern": case.pattern} if case.pattern else {}))
     assert not (place / "data" / "canary").exists()
+
+
+@pytest.mark.parametrize("has_speakers", [True, False])
+def test_a_partition_divides_the_clips_of_every_layout_alike(tmp_path, has_speakers):
+    """By content and speaker, whatever splits the layout gives."""
+    made = [
+        Made(touch(tmp_path / "made" / str(i), f"{i}".encode()), word, "train", f"s{i % 7}")
+        for i, word in enumerate(["yes", "no", "up"] * 7)
+    ]
+    found = {}
+    for name, (make_it, _) in LAYOUTS.items():
+        make_it(tmp_path / name, made)
+        about = (
+            {"pattern": PATTERN if has_speakers else PATTERN.replace("{speaker}", "{anyone}")} if name == "flat" else {}
+        )
+        folder = read(tmp_path / name, **about, partition=partition_of(None, "2/3"))
+        if folder.has_speakers is has_speakers:
+            found[name] = sorted((clip.content, clip.split) for clip in folder.clips)
+    assert len(found) > (5 if has_speakers else 0)
+    first = next(iter(found.values()))
+    assert all(each == first for each in found.values()) and {split for _, split in first} == {*SPLITS}

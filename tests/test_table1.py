@@ -603,3 +603,15 @@ def test_processors_of_one_name_and_other_vector_extensions_are_noted():
     assert only_table(run(0, "avx avx2"), run(1, "avx avx2 avx512f")).notes == (
         "runs differ in the vector extensions of their processors",
     )
+
+
+def test_a_caption_says_once_that_speakers_are_unknown_and_where_splits_are_from(tmp_path):
+    for speakers in (3, None):
+        card = with_manifests(make_card(f"{speakers}"), speakers=speakers)
+        with Registry(tmp_path / f"{speakers}.db", create=True) as registry:
+            train(registry, make_recipe("fc", split_shares="70/15/15"), card)
+            for name in ("test-accuracy", "test-loss"):
+                (table,) = tables(registry, registry.runs(), metric=metric(name))
+                assert table.caption.count("speakers unknown") == (speakers is None)
+                assert "; split 70/15/15; " in table.caption
+                assert "fold" not in table.caption

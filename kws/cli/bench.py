@@ -6,7 +6,7 @@ import typer
 
 from kws.cli import options, recipe_options
 from kws.recipe import NETWORK, Recipe
-from kws.recipe.recipe import PRECISIONS
+from kws.recipe.own_options import PRECISIONS
 
 
 @recipe_options.taking_recipe(recipe_options.ONE, of=(NETWORK,))

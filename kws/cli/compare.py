@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from kws.recipe import NETWORK, OPTIMIZER, current_name, names
 from kws.registry.runs import Run
 from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
+
+if TYPE_CHECKING:
+    from kws.reports.folds import FoldTable
 
 
 class Format(StrEnum):
@@ -121,7 +124,8 @@ def compare(
 
     It shows test accuracy, a row a network and a column an optimizer. A cell is the mean over its finished runs'
     seeds, their standard deviation, and a 95 % interval; = marks what cannot be told from the best. Runs on different
-    data, or for different numbers of epochs, never share a table; what else differs is noted.
+    data, or for different numbers of epochs, never share a table; what else differs is noted. Runs of the folds of
+    cross-validation (--fold) have a table of their own: each fold, and all together.
 
     Where there are runs of the report's networks under its conditions, Table 1 is about these alone, unless rows,
     columns or runs are chosen (--where, --tag, --since); a note counts the others, and --leaderboard has all.
@@ -134,6 +138,8 @@ def compare(
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
     from kws.reports import formats, metrics, scope, turns
+    from kws.reports.fold_grids import fold_grids
+    from kws.reports.folds import fold_tables
     from kws.reports.leaderboard import leaderboards
     from kws.reports.table1 import tables
 
@@ -142,6 +148,10 @@ def compare(
         for name in (rows, columns):
             _require_known(name, chosen)
         shown = metrics.metric(metric.value, target=target, misses=misses)
+        folded: list[FoldTable] = []
+        if metric is TEST_ACCURACY and not leaderboard and check is None:
+            folded = fold_tables(registry, chosen)
+            chosen = [run for run in chosen if run.recipe.fold is None]
         of = scope.Scope(runs=tuple(chosen))
         if leaderboard:
             found = leaderboards(registry, chosen, metric=shown, test=test or check is not None)
@@ -169,18 +179,23 @@ def compare(
     if format is Format.TABLE:
         from kws.terminal import screens
 
-        screens.print_tables(found, with_runs=runs)
+        more = [grid for table in folded for grid in fold_grids(table, with_runs=runs)]
+        screens.print_tables(found, with_runs=runs, more=more)
         if metric.value == metrics.UNHEARD:
             for line in turns.over_groups(found):
                 typer.echo(line)
     else:
-        typer.echo(formats.FORMATS[format.value](found, with_runs=runs), nl=False)
+        typer.echo(formats.FORMATS[format.value](found, with_runs=runs, folds=folded), nl=False)
+        if folded and format is Format.CSV:
+            typer.echo("note: the table over folds is not in CSV; --format json has all of it", err=True)
     if of.others:
         typer.echo(f"note: {of.sentence}", err=True)
     awaiting = sum(run.awaits_test for run in chosen)
     if awaiting:
         runs_are = "1 finished run is" if awaiting == 1 else f"{awaiting:,} finished runs are"
         typer.echo(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once", err=True)
+    if folded and not found:
+        return
     if not found and any(run.status == FINISHED for run in chosen) and not awaiting:
         typer.echo(f"{db} has no finished run whose {metric.value} is known; try another --metric", err=True)
     elif not found and not awaiting:

@@ -160,8 +160,16 @@ def chosen_data(data: str | None) -> str:
 
 
 def recipe_on(recipe: Recipe, data: str, speakers: str | None, pattern: str | None = None) -> Recipe:
-    """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data."""
+    """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data.
+
+    Recordings are divided as the recipe says, for they may be the run's own at another place; arrays have their splits.
+    """
     on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None, pattern=pattern or None)
+    if on_data.partition is not None:
+        from kws.speech import sources
+
+        if sources.locate(data).is_arrays:
+            on_data = dataclasses.replace(on_data, split_shares=None, fold=None)
     return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
 
 

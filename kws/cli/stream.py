@@ -117,6 +117,14 @@ def stream(
     whole_noise: Annotated[
         bool, typer.Option("--whole-noise", help="For made streams: noise recordings follow, whole.")
     ] = False,
+    folds: Annotated[
+        bool,
+        typer.Option(
+            "--folds",
+            help="Of a run of `kws sweep --folds`: hear every clip of the data by the network of the fold that tests "
+            "it, in streams that are made.",
+        ),
+    ] = False,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
@@ -129,16 +137,21 @@ def stream(
     Prints time, word and probability of each detection as it comes. With --labels it says instead how many words were
     missed and how many false accepts there were an hour, at the thresholds and over all of them. --target-fa first
     chooses a threshold on a validation stream, then says what the recording makes of it. --make writes a stream of a
-    split's clips, noise and silence, with its labels beside it.
+    split's clips, noise and silence, with its labels beside it. --folds adds up what the networks of all folds make of
+    the clips that they never heard: more hours, where clips are few.
 
     Example: kws stream last long.wav --labels long.json --plot det.png
     """
     from kws.cli import streaming
 
     mixture = None
-    if make is not None or (target_fa is not None and validation is None):
+    if folds:
+        split = Split.TEST
+    elif make is None:
+        split = Split.VALIDATION
+    if make is not None or folds or (target_fa is not None and validation is None):
         mixture = _mixture(
-            split=(split if make is not None else Split.VALIDATION).value,
+            split=split.value,
             others=(others or (Others.DRAWN if make is not None else Others.ALL)).value,
             keywords=keywords,
             speech=speech,
@@ -147,6 +160,11 @@ def stream(
             minutes=minutes,
             whole_noise=whole_noise,
         )
+    if folds:
+        _hear_folds(run, (db, trust_code), (smoothing_ms, cooldown_ms), threshold or [], mixture, plot, json=json,
+                    recording=recording, raw=raw, labels=labels, target_fa=target_fa, validation=validation, make=make,
+                    data=data, speakers=speakers, words=words, json_lines=json_lines)  # fmt: skip
+        return
     if make is not None:
         if recording is not None:
             raise RecipeError(f"--make writes a stream and hears none; leave {recording!r} out, or --make")
@@ -182,6 +200,26 @@ def stream(
         _detect(setup, recording, raw, thresholds, about, json=json, json_lines=json_lines)
     else:
         _judge(setup, recording, raw, thresholds, known, about, plot, json=json)
+
+
+def _hear_folds(
+    run: str | None,
+    where: tuple[Any, str | None],
+    windows: tuple[int, int],
+    thresholds: list[str],
+    mixture: Mixture | None,
+    plot: Path | None,
+    *,
+    json: bool,
+    **others: Any,
+) -> None:
+    from kws.cli import stream_folds
+
+    assert mixture is not None
+    stream_folds.require_alone(**others)
+    if run is None:
+        raise RecipeError("--folds needs a run of one of them, as in `kws stream last --folds`")
+    stream_folds.measure(run, *where, windows, thresholds, mixture, plot, json=json)
 
 
 def _mixture(*, snr: str, **given: Any) -> Mixture:

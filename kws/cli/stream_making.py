@@ -134,6 +134,7 @@ def made_stream(
     from kws.terminal import console
 
     run = None if setup is None else setup.run
+    partition = None if run is None else run.recipe.partition
     if words is not None:
         task = TASK.part("report").config(words=read(words))
     elif run is not None:
@@ -143,5 +144,5 @@ def made_stream(
     pattern = None
     if data is None and run is not None:
         data, speakers, pattern = run.recipe.data, speakers or run.recipe.speakers, run.recipe.pattern
-    place = options.chosen_data(data)
-    return MadeStream(place, task, mixture, speakers=speakers, pattern=pattern, track=console.track)
+    about = {"speakers": speakers, "pattern": pattern, "partition": partition, "track": console.track}
+    return MadeStream(options.chosen_data(data), task, mixture, **about)  # type: ignore[arg-type]

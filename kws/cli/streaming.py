@@ -181,6 +181,7 @@ def read_labels(path: Path, setup: DetectorSetup) -> StreamLabels:
     Raises DataError for what is not understood, and RegistryError for a test stream before the run's test.
     """
     from kws.inference.stream_labels import read_labels
+    from kws.terminal import console
 
     labels = read_labels(path, setup.detector.keywords)
     if labels.is_test and setup.run is not None and setup.run.awaits_test:
@@ -188,7 +189,22 @@ def read_labels(path: Path, setup: DetectorSetup) -> StreamLabels:
             f"{path} is of clips of a test split, and run {setup.run.id} is not tested yet; `kws test "
             f"{setup.run.id}` does it, once"
         )
+    if setup.run is not None and (note := _of_other_splits(labels, setup.run)):
+        console.say(note)
     return labels
+
+
+def _of_other_splits(labels: StreamLabels, run: Run) -> str | None:
+    """A note where a stream was made of the run's data by other splits than the run was trained on."""
+    about, own = labels.made_from, run.recipe.partition
+    mine = None if own is None else own.told
+    if about.get("data") != run.data_source or about.get("splits") == mine:
+        return None
+    return (
+        f"note: {labels.path} is of the {about.get('split')} clips of {about.get('splits') or 'the official splits'}, "
+        f"and run {run.id} was trained by {mine or 'the official splits'}: it may have learnt them by heart; "
+        f"`kws stream {run.id} --make FILE --split test` makes a stream of its own"
+    )
 
 
 def tracked(found: LongRecording) -> Iterator[np.ndarray]:

@@ -13,6 +13,7 @@ import typer
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
 from kws.recipe import at_least, cores, every_option, parse
+from kws.recipe.partition import folds as each_fold
 from kws.recipe.presets import for_networks, presets
 from kws.sweeps import plan as planning
 
@@ -36,6 +37,15 @@ def sweep(
             metavar="NAME,...",
             help=f"Recipes that have a name, one or several of {', '.join(presets())}; table1: the cells of the "
             "report's table; leaderboard: all of these. Options beside it override their values.",
+            show_default=False,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Every fold of so many in turn (see --fold), so that each clip is tested once, by networks that never "
+            "heard its speaker.",
             show_default=False,
         ),
     ] = None,
@@ -69,7 +79,8 @@ def sweep(
     """Train every combination, and go on where it stopped.
 
     A recipe's option takes one value or several with a comma between them, "no,yes" for one that is on or off; one
-    whose value has commas itself may be repeated. --leave-out pairs leaves out each two of the other words in turn.
+    whose value has commas itself may be repeated. --leave-out pairs leaves out each two of the other words in turn,
+    --folds 5 tests each fifth of the clips in turn.
 
     Runs that the registry has are skipped, those that were cut off go on from their checkpoints, the rest is trained.
     Stop it at any moment and type it again: it ends with the same runs.
@@ -85,6 +96,10 @@ def sweep(
         typed["device"] = "cpu"
     if typed.get("leave_out") == [PAIRS]:
         typed["leave_out"] = _pairs(typed)
+    if folds is not None:
+        if other := next((flag for flag in ("fold", "split") if {flag, f"{flag}_shares"} & {*typed}), None):
+            raise RecipeError(f"--folds {folds} makes splits in turn; leave --{other} out, or --folds")
+        typed["fold"] = each_fold(folds)
     chosen_presets, usual = ([{}], 1) if preset is None else planning.of_presets(preset)
     here = _here(typed, jobs, on_cluster=engine == "ray")
     plans = [_axes(typed, str(usual) if seeds is None else seeds, each, here) for each in chosen_presets]

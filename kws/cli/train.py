@@ -7,7 +7,7 @@ import typer
 
 from kws.cli import options, recipe_options
 from kws.errors import RecipeError
-from kws.recipe import Recipe, own_options, plain
+from kws.recipe import Recipe, every_option, own_options, plain
 from kws.recipe.config import PLACE
 from kws.recipe.presets import beside, name_of, preset, presets
 from kws.registry.location import Location
@@ -127,9 +127,11 @@ def _resume(context: typer.Context, reference: str) -> Run:
     epochs = wanted.pop("epochs", None)
     for name, value in wanted.items():
         if value != (has := run.recipe.values.get(name)):
+            flags = every_option()[name].flags if name in every_option() else ()
+            flag = flags[0] if flags else f"--{name.replace('_', '-')}"
             raise RecipeError(
                 f"`{name}` (={plain(value)}) is not what run {run.id} was started with (={plain(has)}); "
-                f"leave --{name.replace('_', '-')} out, for a run goes on with its own recipe"
+                f"leave {flag} out, for a run goes on with its own recipe"
             )
     with RegistryReader(context.params["db"]) as registry:
         admit(registry, run, context.params["trust_code"])

@@ -16,17 +16,15 @@ from kws.recipe.config import (
 )
 from kws.recipe.differences import varying
 from kws.recipe.early_stop import has_rule, last_epoch
+from kws.recipe.own_options import BEST, FINAL, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part, dashed
 from kws.recipe.recipe import (
-    BEST,
-    FINAL,
     Recipe,
     current_name,
     every_option,
     kind_of,
     names,
     option_of,
-    own_options,
     usable_threads,
 )
 from kws.recipe.typed import bases, parse

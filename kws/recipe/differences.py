@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kws.recipe.own_options import own_options
 from kws.recipe.parts import KINDS
-from kws.recipe.recipe import Recipe, names, own_options
+from kws.recipe.recipe import Recipe, names
 
 
 def varying(recipes: Iterable[Recipe]) -> list[str]:

@@ -14,33 +14,21 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
 from kws.recipe.arguments import words
 from kws.recipe.canonical import canonical, identity, told
-from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least, count, not_negative, option, options, share
+from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least
+from kws.recipe.own_options import OwnOptions, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
-FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
-SELECTIONS = (FINAL, BEST)
-PRECISIONS = ("fp32", "bf16")
 MOST_THREADS = 4096  # above that, a process may not get the memory for them
 
 
-def _seed(field: str, value: int) -> None:
-    if not 0 <= value < 2**63:
-        raise RecipeError(f"`{field}` (={value}) must be from 0 to 2^63 - 1")
-
-
-def _pretrained(field: str, value: str) -> None:
-    if not value.strip():
-        raise RecipeError(f"`{field}` (={value!r}) must be none, or a run with weights")
-
-
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(OwnOptions):
     """One run's hyperparameters and data; checked on construction.
 
     Each kind of part is a Config, whose NAME is the part's. An option of a part is also an attribute of the recipe,
@@ -55,59 +43,13 @@ class Recipe:
     averaging: Any
     augmentation: Any  # a tuple of Configs, one of each augmentation there is
     task: Any
-    epochs: int = option(50, "Passes over the training split.", check=count, condition=True)
-    batch_size: int = option(
-        1024, "Clips a minibatch.", check=count, condition=True, search="64,128,256,512,1024", log=True
-    )
-    precision: str = option(
-        "fp32",
-        "bf16 is faster where the processor has AMX or AVX512-BF16; `kws bench` tells.",
-        choices=PRECISIONS,
-        condition=True,
-    )  # of the activations and gradients in training; weights are always fp32
-    selection: str = option(
-        FINAL,
-        "The epoch to keep and to test: the last, or the best on the validation split.",
-        choices=SELECTIONS,
-        condition=True,
-        flags=("--select",),
-    )
-    until: float | None = option(
-        None, "End after the first epoch with this validation accuracy.", absent=None, check=share, condition=True
-    )
-    patience: int | None = option(
-        None, "End after as many epochs without a better validation accuracy.", absent=None, check=count, condition=True
-    )
-    pretrained: str = option(
-        "none",
-        "Start from the network of another run; what is not given is that run's.",
-        check=_pretrained,
-        absent="none",
-        flags=("--from",),
-        metavar="none|RUN|FILE:RUN",
-    )
-    head_epochs: int = option(
-        0, "Epochs at the beginning in which the last layer alone is trained, for --from.", check=not_negative, absent=0
-    )
-    seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
-    data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
-    speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
-    pattern: str | None = option(None, absent=None, role=PLACE, metavar="PATTERN")  # of file names that carry the label
-    threads: int = option(1, check=count, bits="numbers of threads")
-    micro_batch_size: int = option(
-        1024,
-        "Clips computed at once; the gradients of a minibatch's micro-batches are summed. By default the network's.",
-        check=count, old="slice_size", bits="micro-batch sizes", hidden=True,
-    )  # fmt: skip
-    device: str = option("cpu", choices=("cpu", "cuda"), bits="devices")
 
     def __post_init__(self) -> None:
-        for each in own_options():
-            each.require(value := getattr(self, each.name))
-            object.__setattr__(self, each.name, each.exact(value))
-        if self.head_epochs and self.pretrained == "none":
+        super().__post_init__()
+        if self.fold is not None and self.test_data is not None:
             raise RecipeError(
-                f"`head_epochs` (={self.head_epochs}) is for a network that was trained before: --from RUN"
+                f"`fold` (={self.fold}) tests clips of the data in turn, and `test_data` (={self.test_data}) others; "
+                "leave one of both out"
             )
 
     @classmethod
@@ -193,7 +135,7 @@ class Recipe:
     @property
     def data_key(self) -> tuple[Any, ...]:
         """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
-        return self.data, self.speakers, self.pattern, self.task
+        return self.data, self.speakers, self.pattern, self.split_shares, self.fold, self.task
 
     @cached_property
     def digest(self) -> str:
@@ -276,12 +218,6 @@ def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
 def read_anew() -> None:
     """Read again what JSON says, for a network of the user's own may be called otherwise now."""
     _part_of_json.cache_clear()
-
-
-@cache
-def own_options() -> tuple[Option, ...]:
-    """A recipe's own options, which are no part's."""
-    return options(Recipe)
 
 
 @dataclass(frozen=True)

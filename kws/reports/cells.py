@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -74,17 +74,22 @@ class Clips:
     @classmethod
     def of(cls, registry: RegistryReader, card: DataCard) -> tuple[Clips, int | None]:
         """The clips of a data set, and its number of speakers; None if the speakers are unknown."""
-        from kws.reports.estimates import clusters_of
-
         manifest = registry.manifest(card.fingerprint, TEST)
         speakers = manifest.speakers if manifest else None
         digests = manifest.each_digest() if manifest else None
         known = None if speakers is None else len(people(speakers))
+        return cls.grouped(len(card.labels[TEST]), speakers, digests), known
+
+    @classmethod
+    def grouped(cls, clips: int, speakers: Sequence[str] | None, digests: Sequence[bytes] | None) -> Clips:
+        """So many clips by their speakers and sounds, if these are known."""
+        from kws.reports.estimates import clusters_of
+
         for names, sounds in ((speakers, digests), (speakers, None), (None, digests), (None, None)):
-            clusters = clusters_of(len(card.labels[TEST]), names, sounds)
+            clusters = clusters_of(clips, names, sounds)
             if clusters.max(initial=0) > 0:
                 break
-        return cls(clusters, "clips" if names is None else "speakers"), known
+        return cls(clusters, "clips" if names is None else "speakers")
 
 
 def samples_of(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WORST_LAST = (HOLDS, SMALLER, INCONCLUSIVE, DOES_NOT)
 _CONDITIONS = {
     "epochs": Recipe.epochs, "batch_size": Recipe.batch_size, "precision": "fp32", "selection": FINAL,
-    "until": None, "patience": None,
+    "until": None, "patience": None, "split_shares": None, "fold": None,
 }  # fmt: skip
 _SIZES = ("fc", "cnn")
 _OPTS = ("sgd", "adam")

@@ -11,12 +11,14 @@ import dataclasses
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kws.recipe import own_options
 from kws.recipe.config import NEVER
 from kws.reports.cells import Cell
+from kws.reports.fold_grids import fold_grids, record
+from kws.reports.folds import FoldTable
 from kws.reports.latex import latex
 from kws.reports.reference import Paper
 from kws.reports.table import Table
@@ -29,9 +31,11 @@ _RULES = tuple(each.name for each in own_options() if each.condition and each.ab
 _BESIDE = ("preset", "validation_accuracy", "multiply_accumulates", "seconds", "processor_seconds")
 
 
-def markdown(tables: list[Table], *, with_runs: bool = False) -> str:
+def markdown(tables: list[Table], *, with_runs: bool = False, folds: Sequence[FoldTable] = ()) -> str:
     """Pipe tables, each under its caption."""
-    return "\n".join(_markdown(grid) for table in tables for grid in grids(table, with_runs=with_runs))
+    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
+    made += [grid for table in folds for grid in fold_grids(table, with_runs=with_runs)]
+    return "\n".join(map(_markdown, made))
 
 
 def _markdown(grid: Grid) -> str:
@@ -50,7 +54,7 @@ def _escape_markdown(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in " ".join(text.split()))
 
 
-def comma_separated(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
+def comma_separated(tables: list[Table], **_: Any) -> str:
     """One line per cell, percentages as fractions; with the report's figures if a table has them."""
     papers = any(table.paper for table in tables)
     more = _BESIDE if any(table.beside for table in tables) else ()
@@ -95,9 +99,10 @@ def _fields() -> list[str]:
     return [field.name for field in dataclasses.fields(Cell)]
 
 
-def as_json(tables: list[Table], *, with_runs: bool = False) -> str:  # noqa: ARG001 - runs are always there
-    """{"schema": 2, "tables": [...]}, accuracies as fractions."""
-    return json.dumps({"schema": SCHEMA, "tables": [_record(table) for table in tables]}, indent=2) + "\n"
+def as_json(tables: list[Table], *, folds: Sequence[FoldTable] = (), **_: Any) -> str:
+    """{"schema": 2, "tables": [...]}, accuracies as fractions; and "folds", if there are any."""
+    made: dict[str, Any] = {"schema": SCHEMA, "tables": [_record(table) for table in tables]}
+    return json.dumps(made | ({"folds": [record(table) for table in folds]} if folds else {}), indent=2) + "\n"
 
 
 def _record(table: Table) -> dict[str, Any]:

@@ -169,5 +169,7 @@ def conditions(table: Table) -> str:
         text += f" in minibatches of {conditions['batch_size']:,}"
     if conditions.get("precision", Recipe.precision) != Recipe.precision:
         text += f" in {conditions['precision']}"
+    for name, called in (("split_shares", "split"), ("fold", "fold")):
+        text += f", {called} {conditions[name]}" if conditions.get(name) else ""
     best = conditions.get("selection", FINAL) != FINAL
     return f"{text}, the best on the validation split" if best else text.removesuffix(",")

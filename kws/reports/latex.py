@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kws.reports.fold_grids import fold_grids
+from kws.reports.folds import FoldTable
 from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 
@@ -28,9 +30,11 @@ _SPECIAL = {
 }
 
 
-def latex(tables: list[Table], *, with_runs: bool = False) -> str:
+def latex(tables: list[Table], *, with_runs: bool = False, folds: Sequence[FoldTable] = ()) -> str:
     """One table environment for every grid of these tables."""
-    made = [grid.fitting(_fits) for table in tables for grid in grids(table, with_runs=with_runs)]
+    every = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
+    every += [grid for table in folds for grid in fold_grids(table, with_runs=with_runs)]
+    made = [grid.fitting(_fits) for grid in every]
     return "\n".join(
         "".join(f"% left out, as the line is too narrow: {name}\n" for name in left_out) + _environment(grid, number)
         for number, (grid, left_out) in enumerate(made, start=1)

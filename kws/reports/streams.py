@@ -162,7 +162,8 @@ def require_enough(target: float, hours: float, of: str) -> None:
         raise DataError(
             f"`target-fa` (={target:g}) cannot be shown with {hours:.2f} h of {of}: no false accept in that time "
             f"proves at most {least:.2f} an hour (3 / hours, 95 %, one-sided); give {needed:.1f} h or more "
-            f"with --validation and --validation-labels, or a target of {least:.2f} or more"
+            f"with --validation and --validation-labels, or a target of {least:.2f} or more. After "
+            "`kws sweep --folds 5`, `kws stream RUN --folds` measures false accepts over all clips, which is more hours"
         )
 
 

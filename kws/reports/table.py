@@ -106,8 +106,18 @@ def _what(table: Table) -> str:
     classes = classes_text(table.classes, (run.recipe for run in table.runs))
     return (
         f"{' '.join(about).removesuffix(',')}, on {clips}{table.data} "
-        f"({classes}; fingerprint {table.data_fingerprint[:12]}){_of_other(table)}."
+        f"({classes}; {_of_splits(table)}fingerprint {table.data_fingerprint[:12]}){_of_other(table)}."
     )
+
+
+def _of_splits(table: Table) -> str:
+    """How the data was divided, if not by its own lists or the official rule; and what intervals do not say."""
+    split, fold = table.conditions.get("split_shares"), table.conditions.get("fold")
+    text = "" if split is None else f"split {split}; "
+    text += "" if fold is None else f"fold {fold.replace('/', ' of ')}; "
+    over_clips = any("clips" in (cell.interval_over or "") for cell in table.cells)
+    unsaid = table.metric.of_test and table.test_speakers is None and not over_clips
+    return text + "speakers unknown; " * unsaid
 
 
 def _of_other(table: Table) -> str:

@@ -24,7 +24,8 @@ from torch import Tensor
 from kws.errors import DataError
 from kws.events import ALL, LEFT_OUT, OTHER, SPLITS, DataCard, Manifest
 from kws.recipe import Config
-from kws.speech import prepare
+from kws.recipe.partition import Partition
+from kws.speech import lacking, prepare
 from kws.speech.cache import published
 from kws.speech.folder import UNREADABLE
 from kws.speech.front_end import FRONT_END
@@ -86,6 +87,7 @@ def load(
     *,
     speakers: str | None = None,
     pattern: str | None = None,
+    partition: Partition | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
     found: Mapping[str, Any] | None = None,
@@ -93,13 +95,13 @@ def load(
     """The data set that `data` names (see kws.speech.sources) with a task's classes, from the cache if it is there.
 
     `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers), and
-    `pattern` describes file names that carry the label.
-    `found` is the result of a recent listing; with it, clips are listed again only if the cache lacks those features.
+    `pattern` describes file names that carry the label. `partition` is other splits than the data's own. `found` is the
+    result of a recent listing; with it, clips are listed again only if the cache lacks those features.
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
     place = data, task, speakers, pattern
-    options = {"skip_unreadable": skip_unreadable, "track": track}
+    options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track}
     loaded = _load(*place, found=found, **options)  # type: ignore[arg-type]
     if not left_out_by(task):
         return loaded
@@ -114,6 +116,7 @@ def _load(
     speakers: str | None,
     pattern: str | None,
     *,
+    partition: Partition | None,
     skip_unreadable: bool,
     track: Track,
     found: Mapping[str, Any] | None = None,
@@ -123,7 +126,7 @@ def _load(
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
-    options = {"skip_unreadable": skip_unreadable, "track": track, "unheard": unheard}
+    options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track, "unheard": unheard}
     listing = list_source(data, task, speakers, pattern, **options)  # type: ignore[arg-type]
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
@@ -158,14 +161,16 @@ def clip_names(loaded: Dataset, split: str) -> list[str]:
     return [path for part in (SPLITS if split == ALL else (split,)) for path in loaded.card.manifests[part].paths]
 
 
-def require_all_classes(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
-    """Raise DataError if a class has no clips in one of the splits."""
+def require_all_classes(
+    dataset: Dataset, splits: Sequence[str] = SPLITS, *, partition: Partition | None = None
+) -> None:
+    """Raise DataError, which says what would do, if a class has no clips in one of the splits."""
     for split in splits:
-        for name, count in zip(dataset.card.classes, dataset.card.counts[split], strict=True):
+        for label, count in enumerate(dataset.card.counts[split]):
             if not count:
                 raise DataError(
-                    f"{dataset.card.source} has no clips of {name!r} in its {split} split; "
-                    "`kws data check` counts what is there"
+                    f"{dataset.card.source} has no clips of {dataset.card.classes[label]!r} in its {split} split; "
+                    f"{lacking.remedy(dataset.card, label, partition)}"
                 )
 
 

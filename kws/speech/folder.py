@@ -14,9 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from kws.errors import DataError
+from kws.recipe.partition import Partition
 from kws.speech import tables
 from kws.speech.clips import Clip as Clip
 from kws.speech.clips import Folder as Folder
+from kws.speech.dealing import split_by_shares
 from kws.speech.laid_out import counted, laid_out, split_by
 from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
 from kws.speech.names import Finder
@@ -34,12 +36,18 @@ _LOOKED_AT = 2_000  # characters of a text that are searched for names of clips
 
 
 def read_folder(
-    place: Path, speakers: str | None = None, pattern: str | None = None, *, track: Track = untracked
+    place: Path,
+    speakers: str | None = None,
+    pattern: str | None = None,
+    *,
+    partition: Partition | None = None,
+    track: Track = untracked,
 ) -> Folder:
     """Every recording in a folder, or that a manifest names, with its word, split and speaker, and all else by reason.
 
     `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers), and `pattern` describes file
-    names that carry the label (see kws/speech/layouts/pattern.py).
+    names that carry the label (see kws/speech/layouts/pattern.py). With a `partition`, splits are made by its shares,
+    and neither a layout's splits nor lists of clips count.
     Raises DataError if the place is missing, neither a folder nor a manifest, unreadable, or without any recordings.
     """
     if speakers and "\0" in speakers:
@@ -51,8 +59,8 @@ def read_folder(
         tree = Tree(place, pattern, None if has_header else told)
         found = recognised(tree)
         if found is not None:
-            return laid_out(tree, found, speakers, told, track)
-        return _read_words(place, speakers, tree)
+            return laid_out(tree, found, speakers, told, partition, track)
+        return _read_words(place, speakers, partition, tree)
     except OSError as error:
         what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DataError(
@@ -60,9 +68,9 @@ def read_folder(
         ) from None
 
 
-def _read_words(folder: Path, speakers: str | None, tree: Tree) -> Folder:
+def _read_words(folder: Path, speakers: str | None, partition: Partition | None, tree: Tree) -> Folder:
     """A folder a word. Raises OSError where it cannot be read."""
-    lists = read_lists(folder)
+    lists = read_lists(folder) if partition is None else {}
     walk = Walk(os.fspath(folder))
     files, names = walk.files()
     if not files:
@@ -70,7 +78,7 @@ def _read_words(folder: Path, speakers: str | None, tree: Tree) -> Folder:
     read = _find_lists(folder, walk.unused, names, speakers)
     told = speakers_of(names, speakers, folder)
     each_told: Sequence[str | None] = told or [None] * len(files)
-    splits = split_clips(names, told, lists, folder)
+    splits = split_by_shares(names, told, partition) if partition else split_clips(names, told, lists, folder)
     each = zip(files, splits.of, each_told, strict=True)
     return Folder(
         clips=[Clip(one.path, one.word, one.file_name, split, one.stamp, speaker) for one, split, speaker in each],

@@ -17,8 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kws.events import DRAWN_BY_DIGESTS, TEST, TRAIN, VALIDATION
+from kws.recipe.partition import Partition
 from kws.speech import digests
 from kws.speech.clips import Clip, Folder
+from kws.speech.dealing import split_by_shares
 from kws.speech.found import Found
 from kws.speech.names import without_ending
 from kws.speech.placed import Placed, placed
@@ -31,8 +33,17 @@ from kws.speech.tree import Tree
 _SHOWN = 3
 
 
-def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path | None, track: Track) -> Folder:
+def laid_out(
+    tree: Tree,
+    found: Found,
+    speakers: str | None,
+    speakers_at: Path | None,
+    partition: Partition | None,
+    track: Track,
+) -> Folder:
     """The folder that a layout's rows make; `speakers_at` is the file that `speakers` names, if any.
+
+    With a `partition`, splits are made by its shares, and those of the layout and of lists do not count.
 
     Raises DataError for what a layout's manifest, a list or the speakers do not allow, and OSError for a folder that
     cannot be read.
@@ -44,7 +55,7 @@ def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path |
         read += [name] if _take_out(unused, name) else []
     if not clips:
         raise unknown(tree)
-    lists = {} if tree.is_manifest or found.splits else read_lists(tree.folder / found.lists)
+    lists = {} if tree.is_manifest or found.splits or partition else read_lists(tree.folder / found.lists)
     for split in lists:
         name = os.path.relpath(list_path(tree.folder / found.lists, LISTS[split]), tree.folder)
         read += [name] if _take_out(unused, name) else []
@@ -52,9 +63,13 @@ def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path |
     contents = [_content(clip, digest) for clip, digest in zip(clips, held, strict=True)]
     told = _speakers(clips, speakers, tree.folder)
     names = _names(clips)
-    by_rule = split_clips(names, told or contents, lists, tree.folder)
-    given = [clip.row.split for clip in clips]
-    splits = Splits(of=_with_given(given, by_rule.of), missing=by_rule.missing, elsewhere=by_rule.elsewhere)
+    if partition:
+        given: list[str | None] = []
+        by_rule = splits = split_by_shares(_by_content(clips, contents), told, partition)
+    else:
+        given = [clip.row.split for clip in clips]
+        by_rule = split_clips(names, told or contents, lists, tree.folder)
+        splits = Splits(of=_with_given(given, by_rule.of), missing=by_rule.missing, elsewhere=by_rule.elsewhere)
     every_speaker: Sequence[str | None] = told or [None] * len(clips)
     return Folder(
         clips=[
@@ -70,7 +85,7 @@ def laid_out(tree: Tree, found: Found, speakers: str | None, speakers_at: Path |
         place=tree.folder,
         layout=found.title,
         found=_found(clips, found),
-        said=tuple(_said(clips, tree, found, bool(told), by_rule.of)),
+        said=tuple(_said(clips, tree, found, bool(told), None if partition else by_rule.of)),
         split_by="the layout" if any(given) else split_by(lists, has_speakers=told is not None, content="digests"),
         draw=DRAWN_BY_DIGESTS,
         by_folder=found.by_folder,
@@ -86,18 +101,19 @@ def _found(clips: Sequence[Placed], found: Found) -> str:
 
 
 def _said(
-    clips: Sequence[Placed], tree: Tree, found: Found, has_speakers: bool, by_rule: Sequence[str]
+    clips: Sequence[Placed], tree: Tree, found: Found, has_speakers: bool, by_rule: Sequence[str] | None
 ) -> Iterator[str]:
-    """What is to be known of how a layout was read, besides what it is."""
+    """What is to be known of how a layout was read, besides what it is; `by_rule` is None where a partition divides."""
     outside = [clip.name for clip in clips if Path(clip.name).is_absolute()]
     if outside:
         more = f", the first of {len(outside):,} clips" if len(outside) > 1 else ""
         yield f"outside {tree.folder}: {outside[0]}{more}"
-    if found.unknown_splits:
-        yield f"not known as splits, so that the official rule decides: {some(found.unknown_splits)}"
-    there = {clip.row.split for clip in clips if clip.row.split}
-    if there and (taken := [split for split in (VALIDATION, TEST) if split not in there and split in by_rule]):
-        yield f"no {' and no '.join(taken)} split is given: taken from training by the official rule"
+    if by_rule is not None:
+        if found.unknown_splits:
+            yield f"not known as splits, so that the official rule decides: {some(found.unknown_splits)}"
+        there = {clip.row.split for clip in clips if clip.row.split}
+        if there and (taken := [split for split in (VALIDATION, TEST) if split not in there and split in by_rule]):
+            yield f"no {' and no '.join(taken)} split is given: taken from training by the official rule"
     known = sum(clip.row.speaker is not None for clip in clips)
     if 0 < known < len(clips) and not has_speakers:
         yield f"the speakers of {len(clips) - known:,} of {len(clips):,} clips are not given, so none is used"
@@ -119,6 +135,11 @@ def _content(clip: Placed, digest: bytes) -> str:
     if clip.at_ms is None and clip.end_ms is None:
         return digest.hex()
     return hashlib.sha256(digest + f"@{clip.at_ms or 0}-{clip.end_ms}".encode()).hexdigest()
+
+
+def _by_content(clips: Sequence[Placed], contents: Sequence[str]) -> list[str]:
+    """A name of each clip that is the same in every layout: word/content."""
+    return [f"{clip.row.word.replace('/', ' ')}/{content}" for clip, content in zip(clips, contents, strict=True)]
 
 
 def _names(clips: Sequence[Placed]) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 from kws.errors import DataError
 from kws.events import NOISE, NOT_DRAWN, OTHER, UNKNOWN, keywords_of
 from kws.recipe import TASK, Config, dashed
+from kws.recipe.partition import Partition
 from kws.speech import digests
 from kws.speech.cache import cache_folder
 from kws.speech.classes import Assigned, in_order
@@ -60,15 +61,16 @@ def list_source(
     speakers: str | None = None,
     pattern: str | None = None,
     *,
+    partition: Partition | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
     unheard: bool = False,
 ) -> Listing:
     """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
-    `speakers` gives the speakers (see kws.speech.speakers), and `pattern` describes file names that carry the label.
-    With `unheard` it is the listing of the words that the task leaves out (see kws.speech.unheard). Raises DataError if
-    the source cannot be used.
+    `speakers` gives the speakers (see kws.speech.speakers), `pattern` describes file names that carry the label, and
+    `partition` is other splits than the data's own. With `unheard` it is the listing of the words that the task leaves
+    out (see kws.speech.unheard). Raises DataError if the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -81,8 +83,13 @@ def list_source(
                 raise DataError(
                     f"`{name}` (={value}) is about recordings, and {source.folder} holds arrays; leave it out"
                 )
+        if partition is not None:
+            raise DataError(
+                f"--split and --fold are about recordings, and {source.folder} holds arrays, whose splits are their "
+                "own; leave it out"
+            )
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
-    folder = read_folder(source.place, speakers, pattern, track=track)
+    folder = read_folder(source.place, speakers, pattern, partition=partition, track=track)
     require_listed(folder, source.folder)
     found = _unheard(folder, task) if unheard else assigned(folder, task, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)

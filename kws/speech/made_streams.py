@@ -30,6 +30,7 @@ import numpy as np
 from kws.errors import ClipError, DataError, RecipeError
 from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS
 from kws.recipe import Config
+from kws.recipe.partition import Partition
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
 from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES, SUFFIXES, duration_ms, read_recording
@@ -97,17 +98,18 @@ class MadeStream:
         *,
         speakers: str | None = None,
         pattern: str | None = None,
+        partition: Partition | None = None,
         track: Track = untracked,
     ) -> None:
         """Choose clips, noise and places. Raises DataError for what the data lacks."""
         if mixture.split not in SPLITS:
             raise RecipeError(f"`split` (={mixture.split}) must be one of {', '.join(SPLITS)}")
-        self.mixture = mixture
+        self.mixture, self._partition = mixture, partition
         source = locate(data, track=track)
         if source.is_arrays:
             raise DataError(f"{source.folder} holds arrays of features; a stream is made of recordings")
         self.source, self._folder = source.name, source.folder
-        folder = read_folder(source.place, speakers, pattern, track=track)
+        folder = read_folder(source.place, speakers, pattern, partition=partition, track=track)
         require_listed(folder, source.folder)
         found = assigned(folder, task, track=track)
         own = [clip for clip in found.clips if clip.split == mixture.split and clip.word != NOISE]
@@ -178,6 +180,7 @@ class MadeStream:
             "made_from": {
                 "data": self.source,
                 "split": self.mixture.split,
+                **({} if self._partition is None else {"splits": self._partition.told}),
                 "fingerprint": self.fingerprint,
                 "settings": asdict(self.mixture),
                 "clips": sum("clip" in item for item in self._used),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import NO_WORDS, NOISE, OTHER, SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
+from kws.recipe.partition import Partition
 from kws.speech.classes import BY_TASK
 from kws.speech.laid_out import some as some
 from kws.speech.splits import shared_speakers
@@ -21,8 +22,8 @@ _SHOWN = 3
 _CUT = re.compile(r"@\d+(\.\d+)?(-\d+(\.\d+)?)?$")  # where a clip is cut from its file, behind its path
 
 
-def about(loaded: Dataset, data: str) -> list[str]:
-    """The lines about a data set that is about to be used; `data` is its name."""
+def about(loaded: Dataset, data: str, partition: Partition | None = None) -> list[str]:
+    """The lines about a data set that is about to be used; `data` is its name, `partition` what made its splits."""
     card = loaded.card
     cuts = {split: _cut(manifest.paths) for split, manifest in card.manifests.items()}
     recordings = {path.rpartition("@")[0] for each in cuts.values() for path in each}
@@ -40,7 +41,17 @@ def about(loaded: Dataset, data: str) -> list[str]:
         lines.append(line)
     if recordings:
         lines.append(silence(cuts))
+    if partition is not None:
+        lines.append(divided(card, partition))
     return [*loaded.said, *lines, *speakers(card), *sounds(card, data)]
+
+
+def divided(card: DataCard, partition: Partition) -> str:
+    """How clips were divided into splits, and how many are in each."""
+    known = all(manifest.speakers is not None for manifest in card.manifests.values())
+    how = "by speaker" if known else "by the clips' names, for speakers are unknown"
+    counts = ", ".join(f"{len(card.labels[split]):,} clips for {_CALLED[split]}" for split in SPLITS)
+    return f"{partition.told} {how}: {counts}"
 
 
 def silence(cuts: Mapping[str, Sequence[str]]) -> str:

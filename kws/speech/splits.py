@@ -1,5 +1,7 @@
 """The split of each clip: from the lists that come with the data, else from the official rule on its speaker.
 
+A recipe may want other splits (--split, --fold): kws.speech.dealing makes those.
+
 The rule is that of Speech Commands (Warden, arXiv:1804.03209, section 6): all clips of a speaker share a split, and
 a speaker's split never changes when clips are added. The published code takes the hash modulo 2^27; with 2^27 - 1, as
 it is sometimes described, 4,031 of 11,916 clips of the official lists get another split. If the speaker is unknown, the
@@ -70,9 +72,14 @@ def split_by_name(name: str) -> str:
     If the file name contains "_nohash_", as in Speech Commands, the speaker in it counts; otherwise the whole path
     below the word does.
     """
+    return official_split(key_by_name(name))
+
+
+def key_by_name(name: str) -> str:
+    """What stands for the speaker of a clip (word/.../file) in the official rule, where only its name is known."""
     below = name.partition("/")[2]
     file_name = below.rpartition("/")[2]
-    return official_split(speaker_of(f"{file_name if _MARK in file_name else below}.wav"))
+    return speaker_of(f"{file_name if _MARK in file_name else below}.wav")
 
 
 def read_lists(folder: Path) -> dict[str, list[str]]:

@@ -101,8 +101,8 @@ class LocalExecutor:
         from kws.speech.listing import list_source
 
         if not {recipe.data, recipe.test_data} & {*sources.names()}:
-            skip = self._config.skip_unreadable
-            listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, skip_unreadable=skip)
+            options = {"partition": recipe.partition, "skip_unreadable": self._config.skip_unreadable}
+            listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, **options)  # type: ignore[arg-type]
             self._listed[recipe.data_key] = listing.found()
 
     def _begin(self) -> subprocess.Popen[bytes]:

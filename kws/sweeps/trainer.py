@@ -97,7 +97,7 @@ class Trainer:
         from kws.speech import sentences
 
         loaded = self._data(recipe, features, tracked=True)
-        told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data)]
+        told = [f"{loaded.card.source}: {line}" for line in sentences.about(loaded, recipe.data, recipe.partition)]
         return {"fingerprint": loaded.card.fingerprint, "told": told}
 
     def time(self, recipe: Recipe) -> Result:
@@ -184,7 +184,7 @@ class Trainer:
         if key not in self._loaded:
             skip, track = self._config.skip_unreadable, console.track if tracked else untracked
             loaded = runner.load(recipe, skip, track=track, found=features)
-            dataset.require_all_classes(loaded)
+            dataset.require_all_classes(loaded, partition=recipe.partition)
             self._loaded[key] = loaded
         return self._loaded[key]
 

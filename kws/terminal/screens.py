@@ -5,7 +5,7 @@ Text from outside is never interpreted as rich markup, as in kws.terminal.consol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -16,7 +16,7 @@ from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described, early_stop, total_of
 from kws.reports.labels import data_of
 from kws.reports.table import Table as Table1
-from kws.reports.text_tables import grids
+from kws.reports.text_tables import Grid, grids
 from kws.terminal.console import out, percent, say, shows_bold, training_time, visible
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def loss_text(evaluation: Evaluation) -> str:
     return "loss unknown" if evaluation.loss is None else f"loss {evaluation.loss:.4f}"
 
 
-def print_tables(tables: list[Table1], *, with_runs: bool) -> None:
-    """Print Table 1 of each data set, with the best values in bold, and the other requested tables."""
+def print_tables(tables: list[Table1], *, with_runs: bool, more: Iterable[Grid] = ()) -> None:
+    """Print Table 1 of each data set, with the best values in bold, the other requested tables, and `more` after."""
     console = out()
     if not console.is_terminal:
         console.width = _ANY_WIDTH
     marks = 0 if shows_bold(console) else len("****")
-    made = [grid for table in tables for grid in grids(table, with_runs=with_runs)]
+    made = [*(grid for table in tables for grid in grids(table, with_runs=with_runs)), *more]
     for number, whole in enumerate(made):
         if number:
             console.print()

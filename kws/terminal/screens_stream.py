@@ -12,6 +12,7 @@ from kws.terminal.screens import table_of
 
 if TYPE_CHECKING:
     from kws.inference.detections import Detection
+    from kws.reports.stream_folds import FoldStream
     from kws.reports.streams import DetCurve, FalseAccepts, Point
 
 ALL = "all keywords"
@@ -39,6 +40,26 @@ def print_points(points: Sequence[Point], *, about: str, where_from: str) -> Non
             f"{alarms.at_most:.1f}",
         )
     console.print(table)
+
+
+def print_folds(folds: Sequence[FoldStream]) -> None:
+    """Print what each fold's network made of its own stream, all keywords together."""
+    table = table_of("fold", "run", "hours", "misses, %", "false accepts", "an hour")
+    for each in folds:
+        point = each.points[-1]
+        alarms = point.false_accepts
+        table.add_row(
+            str(each.fold), visible(each.run), f"{each.hours:.3f}", _misses(point), f"{alarms.events:,}", _rate(alarms)
+        )
+    console = out()
+    console.print(table)
+    rates = [each.points[-1].false_accepts.per_hour for each in folds]
+    console.print(
+        f"From {min(rates):.1f} to {max(rates):.1f} false accepts an hour by fold. What follows is of these "
+        f"{len(folds)} networks together: its intervals are over the audio, and one that is trained anew may differ as "
+        "folds do.",
+        soft_wrap=not console.is_terminal,
+    )
 
 
 def print_trade_off(curves: Sequence[DetCurve]) -> None:

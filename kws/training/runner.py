@@ -201,6 +201,7 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
     options: dict[str, Any] = {
         "speakers": recipe.speakers,
         "pattern": recipe.pattern,
+        "partition": recipe.partition,
         "skip_unreadable": skip_unreadable,
     }
     return dataset.load(recipe.data, recipe.task, **options, **more)
@@ -219,8 +220,8 @@ def prepare(recipe: Recipe, skip_unreadable: bool, run: Run | None, reporter: Re
         raise DataError(
             f"{recipe.data} no longer holds the clips that run {run.id} was trained on; `kws train` starts a new run"
         )
-    dataset.require_all_classes(loaded)
-    tell_data(loaded, recipe.data, reporter)
+    dataset.require_all_classes(loaded, partition=recipe.partition)
+    tell_data(loaded, recipe, reporter)
     if recipe.precision != Recipe.precision:
         reporter.say(profile.verdict(recipe))
     return loaded
@@ -245,11 +246,11 @@ def begin(recipe: Recipe, loaded: Dataset, start: Pretrained | None = None) -> t
     return training, layers.describe(recipe.arch, training.model)
 
 
-def tell_data(loaded: Dataset, data: str, reporter: Reporter) -> None:
+def tell_data(loaded: Dataset, recipe: Recipe, reporter: Reporter) -> None:
     """Report how much of the data is used, its speakers, and its problems."""
     from kws.speech import sentences
 
-    for line in sentences.about(loaded, data):
+    for line in sentences.about(loaded, recipe.data, recipe.partition):
         reporter.say(line)
 
 

@@ -280,6 +280,8 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
         "spoken": "synthetic",
         "also": "clips",
         "speakers": "{n}",
+        "split_shares": "70/15/15",
+        "fold": "2/5",
     }
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell

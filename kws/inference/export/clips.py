@@ -98,9 +98,8 @@ def of(
             f"the data of run {run} is not at {recipe.data}, and an export is checked on its test clips; "
             "name their folder with --data"
         )
-    listing = list_source(
-        recipe.data, recipe.task, recipe.speakers, recipe.pattern, skip_unreadable=skip_unreadable, track=track
-    )
+    options = {"partition": recipe.partition, "skip_unreadable": skip_unreadable, "track": track}
+    listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, **options)  # type: ignore[arg-type]
     if listing.source.is_arrays:
         raise DataError(f"{recipe.data} holds arrays, and an export is checked on recordings; name them with --data")
     if tuple(listing.classes) != tuple(words):
