@@ -19,8 +19,8 @@ from kws.events import IterationEnd
 from kws.registry.process import SILENT_SECONDS, Process
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Checkpoint
 from kws.registry.store import Registry
+from kws.registry.waiting import wait_for_silence
 from kws.terminal.progress import Terminal
-from kws.training.runner import wait_for_silence
 
 fork = multiprocessing.get_context("fork")
 CHECKPOINT = b"a checkpoint"
@@ -210,7 +210,7 @@ def test_who_goes_on_with_a_run_elsewhere_waits_for_a_sign_and_says_so(registry,
     run_id = start(registry)
     sql(db, "UPDATE sessions SET boot = 'another'")
     sign = registry.sighting(run_id).sign
-    assert wait_for_silence(registry, run_id, Terminal()) == sign
+    assert wait_for_silence(registry, run_id, Terminal().say) == sign
     assert SILENT_SECONDS <= minute[0][0] <= SILENT_SECONDS + 2
     said = capsys.readouterr().err
     assert f"last seen at {sign.split()[1]}" in said
@@ -223,19 +223,19 @@ def test_a_sign_of_life_while_it_waits_is_told_whatever_that_clock_says(registry
     sql(db, "UPDATE sessions SET boot = 'another'")
     minute[1][80] = lambda: sql(db, "UPDATE sessions SET heartbeat_at = '2001-01-01T00:00:00.000+00:00'")
     with pytest.raises(RegistryError, match=f"run {run_id} is still running.*sign of life at 2001-01-01"):
-        wait_for_silence(registry, run_id)
+        wait_for_silence(registry, run_id, str)
     assert minute[0][0] < SILENT_SECONDS
 
 
 def test_nobody_waits_for_a_run_that_can_be_seen_or_ends_meanwhile(registry, db, minute):
     run_id = start(registry)
-    assert wait_for_silence(registry, run_id) is None
+    assert wait_for_silence(registry, run_id, str) is None
     lose(db)
-    assert wait_for_silence(registry, run_id) is None
+    assert wait_for_silence(registry, run_id, str) is None
     assert minute[0][0] == 0
     sql(db, "UPDATE sessions SET host = 'another'")
     minute[1][5] = lambda: sql(db, "UPDATE trainings SET status = 'finished'")
-    assert wait_for_silence(registry, run_id) is None
+    assert wait_for_silence(registry, run_id, str) is None
     assert minute[0][0] <= 6
 
 
