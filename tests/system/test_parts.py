@@ -266,6 +266,8 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
     kind = kind_of(name)
     if kind and not kind.several:  # a part that has it
         about[kind.option] = next(iter(kind.takers()[name]))
+    if name == "head_epochs":
+        about["pretrained"] = "bcdfghjk@0123456789ab"
     usual = Recipe.of(**about)
     other = {bool: True, int: 7, float: 0.55}.get(every_option()[name].base)
     others = {
@@ -282,6 +284,7 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
         "speakers": "{n}",
         "split_shares": "70/15/15",
         "fold": "2/5",
+        "pretrained": "bcdfghjk@0123456789ab",
     }
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell
