@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kws.speech.made_streams import Mixture
 
 SCHEMA = 1
+_OF_MAKE = ("split", "keywords")
+_OF_MADE_STREAMS = ("data", "speakers", "words", "others", "speech", "noisy", "snr", "minutes", "whole_noise")
 
 
 class Others(StrEnum):
@@ -66,6 +68,7 @@ Raw = Annotated[
 
 
 def stream(
+    context: typer.Context,
     run: Detector = None,
     recording: Recording = None,
     threshold: Thresholds = None,
@@ -144,6 +147,7 @@ def stream(
     """
     from kws.cli import streaming
 
+    _require_made(context, make=make is not None, is_made=folds or (target_fa is not None and validation is None))
     mixture = None
     if folds:
         split = Split.TEST
@@ -230,6 +234,15 @@ def _mixture(*, snr: str, **given: Any) -> Mixture:
     except ValueError:
         raise RecipeError(f"`snr` (={snr}) must be two numbers of decibels, the lower first, as in 5,20") from None
     return Mixture(snr_db=(low, high), **given)
+
+
+def _require_made(context: typer.Context, *, make: bool, is_made: bool) -> None:
+    """Raise RecipeError for an option of streams that are made where none is, or not by --make."""
+    wrong = [] if make else [*_OF_MAKE] if is_made else [*_OF_MAKE, *_OF_MADE_STREAMS]
+    for name in wrong:
+        if options.was_typed(context, name):
+            option = "--no-keywords" if name == "keywords" else f"--{name.replace('_', '-')}"
+            raise RecipeError(f"{option} is for streams that are made; add --make FILE.wav, or leave {option} out")
 
 
 def _require_together(

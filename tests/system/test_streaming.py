@@ -177,6 +177,9 @@ def test_what_cannot_be_heard_is_said_in_one_sentence(here, tmp_path):
     assert "empty.wav cannot be read as audio" in kws("stream", "last", tmp_path / "empty.wav").stderr
     assert "name a run and a recording" in refused("stream", "last")
     assert "no run" in refused("stream", "nosuchrun", "long.wav").lower()
+    for option in ("--split=test", "--no-keywords", "--snr=1,2", "--minutes=3", "--others=all", "--whole-noise"):
+        said = refused("stream", "last", "long.wav", option)
+        assert f"{option.partition('=')[0]} is for streams that are made; add --make FILE.wav" in said
     for options, says in [
         (("--threshold", "up=0.5"), "none of the keywords yes, no"),
         (("--threshold", "1.5"), "must be a probability from 0 to 1"),
