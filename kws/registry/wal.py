@@ -33,7 +33,7 @@ _LOG_SALTS, _INDEX_SALTS = 16, 32  # offsets of what differs each time the log i
 _INDEX_CHECKPOINTED = 96  # offset in the -shm of the number of pages that were checkpointed
 _SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
 _ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that uses the log
-_LOOKS = 3
+_LOOKS, _LOOKS_MOST = 3, 20
 _PROOF = 3  # pages
 _PAUSE_SECONDS = 0.05
 _TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together arrive within this time
@@ -62,10 +62,14 @@ def foreign_log(file: Path) -> str | None:
             return in_use(file, user)
         if not (log.stat().st_size and file.stat().st_size):
             return None  # the log is empty, or SQLite removes it because the file is new
-        for _ in range(_LOOKS if user else 1):  # while somebody writes, file and log are not read at the same moment
+        for _ in range(_LOOKS_MOST):
+            before = _states(file, log)
             if not _is_foreign(file, log):
                 return None
-            time.sleep(_PAUSE_SECONDS if user else 0)
+            time.sleep(_PAUSE_SECONDS)
+            if _states(file, log) == before:  # else somebody wrote, and the two were not read at the same moment
+                break
+        user = user or _user(file)[0]  # who has opened it meanwhile
     except OSError:  # gone meanwhile, or unreadable: opening it reports that
         return None
     if user:
@@ -74,6 +78,11 @@ def foreign_log(file: Path) -> str | None:
         f"{log} is not of this {file.name} but of one that was there before; move it away (mv {log} {log}.old), "
         "or `touch` it where you know that it does belong to it, and try again"
     )
+
+
+def _states(*paths: Path) -> list[tuple[int, int, int]]:
+    """What changes when files are written or replaced."""
+    return [(about.st_ino, about.st_size, about.st_mtime_ns) for about in map(os.stat, paths)]
 
 
 def in_use(file: Path, user: str) -> str:
@@ -93,6 +102,8 @@ def _user(file: Path) -> tuple[str, bool]:
         who = f"process {alive}" if alive > 0 else "another process"
         if _locked_by(file, *_SHARED) is not None:
             return who, True
+        if _locked_by(Path(f"{file}-shm"), *_ALIVE) is None:
+            return "", False  # it has closed both meanwhile
         time.sleep(_PAUSE_SECONDS)
     return who, False
 

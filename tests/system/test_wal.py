@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import shutil
 import sqlite3
 import struct
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -295,3 +297,59 @@ def test_a_log_that_is_cut_off_while_it_is_read_ends_there(killed, left, monkeyp
     assert log_of(killed).stat().st_size > left
     assert wal._is_foreign(killed, log_of(killed)) is False
     assert log_of(killed).stat().st_size == left
+
+
+@pytest.mark.parametrize("looks", [1, 3, 19])
+def test_a_log_that_is_written_while_it_is_looked_at_is_not_taken_for_another_files(killed, monkeypatch, looks):
+    """A process that opens the registry just then writes both, and they are not read at the same moment."""
+    seen = []
+
+    def is_foreign(file: Path, log: Path) -> bool:
+        seen.append(log.stat().st_mtime_ns)
+        shift(log, 1)  # somebody writes
+        return len(seen) <= looks
+
+    monkeypatch.setattr(wal, "_is_foreign", is_foreign)
+    monkeypatch.setattr(wal, "_PAUSE_SECONDS", 0)
+    assert wal.foreign_log(killed) is None
+    assert len(seen) == looks + 1
+
+
+def test_a_log_that_nobody_writes_is_anothers(killed, monkeypatch):
+    looks = []
+    monkeypatch.setattr(wal, "_is_foreign", lambda *_: looks.append(1) or True)
+    monkeypatch.setattr(wal, "_PAUSE_SECONDS", 0)
+    assert "is not of this" in wal.foreign_log(killed)
+    assert len(looks) == 1
+
+
+def test_who_closes_a_registry_while_it_is_looked_at_has_not_another_open(killed, monkeypatch):
+    alive = iter([4711, None])
+    locks = {wal._ALIVE: lambda: next(alive), wal._SHARED: lambda: None}
+    monkeypatch.setattr(wal, "_locked_by", lambda _, *place: locks[place]())
+    assert wal._user(killed) == ("", False)
+
+
+def _opened_again_and_again(db: Path, ended: multiprocessing.synchronize.Event) -> None:
+    while not ended.is_set():
+        with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("CREATE TABLE IF NOT EXISTS more (x)")
+            connection.execute("INSERT INTO more VALUES (randomblob(3000))")
+
+
+def test_a_registry_that_is_opened_and_closed_meanwhile_has_its_own_log(db, monkeypatch):
+    """Looks that take as long as on a slow disk, beside a process that opens, writes and closes the registry."""
+    read, user = wal._read_log, wal._user
+    monkeypatch.setattr(wal, "_read_log", lambda log: (read(log), time.sleep(0.004))[0])
+    monkeypatch.setattr(wal, "_user", lambda file: (user(file), time.sleep(0.002))[0])
+    make_registry(db, [make_recipe(seed=0)])
+    ended = fork.Event()
+    writer = fork.Process(target=_opened_again_and_again, args=(db, ended))
+    writer.start()
+    try:
+        found = {wal.foreign_log(db) for _ in range(100)}
+    finally:
+        ended.set()
+        writer.join(30)
+    assert found == {None}
