@@ -16,6 +16,7 @@ from kws.errors import RecipeError
 from kws.training import weights
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from kws.recipe import Recipe
@@ -25,11 +26,16 @@ _CLASSES = 3  # any number
 
 def head_of(recipe: Recipe, classes: int) -> frozenset[str]:
     """The names of the parameters that depend on the number of classes."""
+    one, other = _shapes(recipe, classes), _shapes(recipe, classes + 1)
+    return frozenset(name for name in one if one[name] != other[name])
+
+
+def _shapes(recipe: Recipe, classes: int) -> dict[str, torch.Size]:
+    """The shape of each of a network's tensors by name; the run's own random numbers stay as they are."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):  # the run's own random numbers stay as they are
-        one, other = (architectures.build(recipe, count).state_dict() for count in (classes, classes + 1))
-    return frozenset(name for name in one if one[name].shape != other[name].shape)
+    with torch.random.fork_rng(devices=[]):
+        return {name: tensor.shape for name, tensor in architectures.build(recipe, classes).state_dict().items()}
 
 
 def start_from(model: nn.Module, blob: bytes, head: frozenset[str], *, whole: bool) -> None:
@@ -44,9 +50,8 @@ def start_from(model: nn.Module, blob: bytes, head: frozenset[str], *, whole: bo
 
 def require_fit(recipe: Recipe, blob: bytes, told: str) -> None:
     """Raise RecipeError where the weights in a safetensors file are another network's; `told` says whose they are."""
-    head = head_of(recipe, _CLASSES)
-    own, theirs = architectures.build(recipe, _CLASSES).state_dict(), weights.read(blob)
-    if theirs.keys() != own.keys() or any(theirs[name].shape != own[name].shape for name in own.keys() - head):
+    own, head, theirs = _shapes(recipe, _CLASSES), head_of(recipe, _CLASSES), weights.read(blob)
+    if theirs.keys() != own.keys() or any(theirs[name].shape != own[name] for name in own.keys() - head):
         raise RecipeError(f"{told} has another network than this recipe; leave --arch and its options to --from")
 
 

@@ -25,7 +25,7 @@ def read(data: bytes) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise RegistryError(f"the weights cannot be read ({str(error).splitlines()[0]})") from None
+        raise _misfit(error) from None
 
 
 def load(model: nn.Module, data: bytes) -> None:
@@ -33,10 +33,11 @@ def load(model: nn.Module, data: bytes) -> None:
 
     Raises RegistryError if `data` is not a safetensors file or belongs to another network.
     """
-    import safetensors
-    import safetensors.torch
-
     try:
-        model.load_state_dict(safetensors.torch.load(data))
-    except (safetensors.SafetensorError, RuntimeError) as error:
-        raise RegistryError(f"the weights do not fit the network ({str(error).splitlines()[0]})") from None
+        model.load_state_dict(read(data))
+    except RuntimeError as error:
+        raise _misfit(error) from None
+
+
+def _misfit(error: Exception) -> RegistryError:
+    return RegistryError(f"the weights do not fit the network ({str(error).splitlines()[0]})")

@@ -159,3 +159,14 @@ def test_a_run_without_weights_cannot_be_started_from(trained, tmp_path):
     assert "no weights" in refused(
         "train", "--from", f"{tmp_path / 'bare.db'}:{trained.run}", "--db", tmp_path / "x.db"
     )
+
+
+def test_looking_at_another_network_draws_none_of_the_runs_random_numbers(trained):
+    from kws.registry import pretrained
+
+    start = pretrained.of(trained.run, trained.db)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    fine_tuning.require_fit(start.run.recipe, start.weights, "run x")
+    fine_tuning.head_of(start.run.recipe, 3)
+    assert torch.equal(torch.get_rng_state(), before)
