@@ -230,3 +230,19 @@ def test_weights_that_are_not_safetensors_are_refused(data):
 def test_weights_of_another_network_are_refused():
     with pytest.raises(RegistryError, match="do not fit the network"):
         weights.load(build_network("fc", 3), weights.to_bytes(build_network("cnn", 3)))
+
+
+def test_an_epoch_has_each_clip_once_or_each_class_equally_often():
+    labels = torch.tensor([0] * 5 + [1] * 95 + [2] * 900)
+    recipe = Recipe.of(arch="fc", opt="adam")
+    once = loop.drawn(labels, recipe, torch.Generator().manual_seed(1))
+    assert sorted(once.tolist()) == list(range(1000))
+    balanced = [
+        loop.drawn(labels, recipe.changed(sampling="balanced"), torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert balanced[0].equal(balanced[1])
+    assert not balanced[0].equal(balanced[2])
+    counts = torch.bincount(labels[balanced[0]]).tolist()
+    assert len(balanced[0]) == 1000
+    assert all(270 < count < 400 for count in counts)  # 333 each; five standard deviations are 75

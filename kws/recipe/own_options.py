@@ -11,6 +11,8 @@ from kws.recipe.partition import Partition, check_fold, check_split, partition_o
 
 FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best one on the validation split
 SELECTIONS = (FINAL, BEST)
+SHUFFLED, BALANCED = "shuffled", "balanced"
+SAMPLINGS = (SHUFFLED, BALANCED)
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -31,6 +33,12 @@ class OwnOptions:
     epochs: int = option(50, "Passes over the training split.", check=count, condition=True)
     batch_size: int = option(
         1024, "Clips a minibatch.", check=count, condition=True, search="64,128,256,512,1024", log=True
+    )
+    sampling: str = option(
+        SHUFFLED,
+        "An epoch has each clip once, shuffled; or as many clips, drawn so that each class comes equally often.",
+        choices=SAMPLINGS,
+        absent=SHUFFLED,
     )
     precision: str = option(
         "fp32",

@@ -65,10 +65,12 @@ def assign(
     silence: str | None = None,
     size: Callable[[int], int] = lambda _: 0,
     leave_out: tuple[str, ...] = (),
+    most: int | None = None,
 ) -> Assigned:
     """The words' clips and, as classes of those names if given, what is drawn from all other words, and silence.
 
-    `size` gives the clips of such a class in a split from the words' own there. Silence is cut from the folder's noise
+    `size` gives the clips of such a class in a split from the words' own there; with `most`, all clips of other words
+    are used up to so many in a split. Silence is cut from the folder's noise
     recordings (see kws.speech.silence). Raises DataError for what is missing; it says what else to do as `otherwise`
     has it.
     """
@@ -91,7 +93,7 @@ def assign(
         if not others:
             raise DataError(f"{place} has no words for {rest!r} besides {_listed(words)}; {otherwise}")
         ready = [clip for clip in others if rest == UNKNOWN and clip.word == _UNKNOWN_FOLDER]
-        taken = ready or drawn(others, wanted)
+        taken = ready or drawn(others, wanted if most is None else dict.fromkeys(SPLITS, most))
         used += [clip.labelled(classes.index(rest)) for clip in taken]
         left = {"not_used": len(others) - len(taken), "never_heard": len(apart)}
         return Assigned.of(classes, used, because=f"not drawn for {rest!r}", **left)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kws.events import DRAWN_BY_NAMES, NOISE
+from kws.recipe.partition import Partition
 from kws.speech.digests import Stamp
 from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
 from kws.speech.names import without_ending
@@ -96,6 +97,7 @@ class Folder:
     draw: str = DRAWN_BY_NAMES  # what clips go by
     by_folder: bool = True  # whether words are folders
     read: tuple[str, ...] = ()  # files that were read, and are no clips
+    partition: Partition | None = None  # what divided its clips into splits, where the data's own did not
 
     @property
     def has_speakers(self) -> bool:

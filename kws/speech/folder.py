@@ -89,6 +89,7 @@ def _read_words(folder: Path, speakers: str | None, partition: Partition | None,
         found=f"found: {FOLDER_A_WORD}, {counted(len(files), 'clip')}",
         split_by=split_by(lists, has_speakers=told is not None),
         read=(*walk.lists, *read),
+        partition=partition,
     )
 
 

@@ -90,6 +90,7 @@ def laid_out(
         draw=DRAWN_BY_DIGESTS,
         by_folder=found.by_folder,
         read=tuple(sorted(set(read))),
+        partition=partition,
     )  # fmt: skip
 
 

@@ -31,11 +31,11 @@ def folder(cache: Path) -> Path:
 
         with published(place) as made:
             for name, over in MEANS.items():
-                soundfile.write(made / f"{name}.wav", _recording(over), SAMPLE_RATE_HZ)
+                soundfile.write(made / f"{name}.wav", recording(over), SAMPLE_RATE_HZ)
     return place
 
 
-def _recording(over: int) -> np.ndarray:
+def recording(over: int) -> np.ndarray:
     """White noise, each sample the mean of so many: int16 (S,)."""
     import numpy as np
 

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from kws import architectures
 from kws.errors import DivergedError
 from kws.events import EpochEnd, Evaluation, IterationEnd
-from kws.recipe import BEST
+from kws.recipe import BEST, SHUFFLED
 from kws.recipe.parts import AUGMENTATION, AVERAGING, LOSS, OPTIMIZER, SCHEDULE
 from kws.speech.memory import keep_freed_memory
 from kws.training import fine_tuning, updates
@@ -126,7 +126,7 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
             fine_tuning.freeze(model, training.head, frozen=epoch <= recipe.head_epochs)
             if epoch == recipe.head_epochs + 1:
                 updates.begin_momentum(optimizer)
-        for batch in torch.randperm(len(train), generator=training.shuffling).split(recipe.batch_size):
+        for batch in drawn(train.labels, recipe, training.shuffling).split(recipe.batch_size):
             training.iteration = iteration = training.iteration + 1
             factor = schedule.factor(iteration - 1, steps, recipe.schedule)
             for group in optimizer.param_groups:
@@ -164,6 +164,14 @@ def fit(training: Training, train: Split, validation: Split, recipe: Recipe) -> 
             processor_seconds=time.process_time() - start_of_processor,
             iterations=tuple(iterations),
         )
+
+
+def drawn(labels: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
+    """The clips of an epoch by their indices (N,): each once, or with repeats, each class equally often."""
+    if recipe.sampling == SHUFFLED:
+        return torch.randperm(len(labels), generator=generator)
+    of_class = torch.bincount(labels.cpu())
+    return torch.multinomial(1 / of_class[labels.cpu()], len(labels), replacement=True, generator=generator)
 
 
 def step(
