@@ -60,7 +60,8 @@ def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int)
             if schema >= SCHEMA_VERSION:
                 return False
             _run_steps(session, schema)
-            view.create(ServerConnection(session.connection.driver_connection))  # type: ignore[arg-type]
+            driver: Any = session.connection.driver_connection  # psycopg's; checked where that is not installed, too
+            view.create(ServerConnection(driver))
             session.execute(text("UPDATE kws_registry SET schema_version = :version"), {"version": SCHEMA_VERSION})
         return True
     finally:
