@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+_OTHERS = 0.99  # quantile of what is no keyword, for thresholds of few clips
+_LEAST = 1e-9
 _RANGE = 0.05, 20.0  # where a temperature is looked for
 _STEPS = 60  # of golden-section search: the range shrinks by 0.6 in each
 
@@ -92,11 +94,28 @@ def thresholds(
 ) -> dict[str, float]:
     """For each keyword, the highest threshold that misses at most `miss_rate` of its clips.
 
-    A clip is heard where its keyword's probability is at the threshold or above. Keywords without clips have none.
+    Of a keyword with so few clips that none may be missed, the least probable one says little of where others will be:
+    its threshold is halfway, in log-odds, from that clip to the most probable hundredth of all other clips, if these
+    are below it. A clip is heard where its keyword's probability is at the threshold or above. Keywords without clips
+    have none.
     """
     found = {}
     for keyword in keywords:
-        own = np.sort(probabilities[labels == words.index(keyword), words.index(keyword)])
-        if len(own):
-            found[keyword] = float(own[int(miss_rate * len(own) + 1e-9)])
+        column = probabilities[:, words.index(keyword)]
+        is_own = labels == words.index(keyword)
+        own, others = np.sort(column[is_own]), column[~is_own]
+        if not len(own):
+            continue
+        may_be_missed = int(miss_rate * len(own) + 1e-9)
+        found[keyword] = float(own[may_be_missed])
+        if miss_rate and not may_be_missed and len(others):
+            found[keyword] = _halfway(found[keyword], float(np.quantile(others, _OTHERS, method="higher")))
     return found
+
+
+def _halfway(lowest: float, others: float) -> float:
+    """The probability halfway between two in log-odds; the first one where that is not the higher."""
+    if others >= lowest:
+        return lowest
+    low, high = (np.log(p) - np.log1p(-p) for p in np.clip([others, lowest], _LEAST, 1 - _LEAST))
+    return float(1 / (1 + np.exp(-(low + high) / 2)))
