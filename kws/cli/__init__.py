@@ -22,6 +22,7 @@ from kws.training.stopping import Stopped, exit_code
 
 _NAMES = (
     *(
+        "start",
         "train",
         "sweep",
         "tune",

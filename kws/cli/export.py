@@ -58,7 +58,7 @@ def export(
         raise typer.BadParameter("give --out FILE to write one, or --check FILE to compare one that is there")
     if check is not None and (int8 or streaming):
         raise typer.BadParameter("--check FILE knows the file's form; leave out --int8 and --streaming")
-    _require_packages()
+    require_packages()
     with RegistryReader(db) as registry:
         found = registry.run(run)
         if found.awaits_test:
@@ -99,7 +99,7 @@ def export(
             typer.echo(line)
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
     """Raise ModelError where the optional packages are missing."""
     from importlib.util import find_spec
 

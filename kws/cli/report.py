@@ -40,7 +40,7 @@ def report(
         chosen = any(option is not None for option in (where, tag, since))
         found = overview(registry, registry.runs(selection), chosen=chosen)
         page = html.report(registry, found)
-    _write(out, page)
+    write(out, page)
     typer.echo(out)
     if not found.runs:
         typer.echo(f"{db} has no runs that are chosen; `kws train --arch cnn --opt adam` makes one", err=True)
@@ -53,7 +53,7 @@ def _is_same(out: Path, db: Location) -> bool:
         return False
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write the file whole, or leave what was there; raises PageError where it cannot be written."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -49,8 +49,10 @@ def run(
     retry: bool,
     fail_fast: bool,
     json: bool,
-) -> None:
+) -> list[str]:
     """Show the plan, then train what is left of it; ends with exit code 1 where runs failed.
+
+    Returns the ids of its runs in the order of the plan.
 
     `new` is whether the registry is not there yet; the executor makes it. Raises RecipeError for a plan that cannot be.
     """
@@ -89,6 +91,11 @@ def run(
         _print(status, ended, dry_run=False)
     if failed:
         raise typer.Exit(1)
+    return [
+        run
+        for recipe, known in zip(status.plan, status.found, strict=True)
+        if (run := ended[recipe].result["run"] if recipe in ended else known and known.id)
+    ]
 
 
 @dataclass

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import RecipeError
+from kws.events import keywords_of
 from kws.recipe import BY_OPTION, TASK, kind_of, own_options
 from kws.recipe.pinned import place_and_digest
 from kws.registry.reader import RegistryReader
+from kws.registry.runs import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from kws.registry.runs import Run
 
 NONE = "none"
+MOST = 100_000  # parameters of a network to start from: more would be slow to train, and large to ship
+SYNTHETIC = "synthetic"  # the name of the built-in speech, as in kws.speech.synthetic
 _LETTERS = 12  # of the digest
 
 
@@ -106,3 +110,24 @@ def options_of(value: str, db: Location) -> dict[str, Any]:
         and (BY_OPTION.get(name) or kind_of(name)) is not TASK
         and not (isinstance(each, str) and place_and_digest(each)[1])
     }
+
+
+def richest(db: Location) -> str | None:
+    """The finished run that tells the most words of recordings apart, of those most accurate on validation; or None.
+
+    Networks of kws alone count that have weights and at most MOST parameters, and were not trained on built-in speech:
+    what was learned from people helps with people.
+    """
+    from kws.registry.opening import is_new
+
+    if is_new(db):
+        return None
+    with RegistryReader(db) as registry:
+        found = []
+        for run in registry.runs():
+            recipe = run.recipe
+            if run.status != FINISHED or run.parameters > MOST or recipe.source or recipe.pretrained != NONE:
+                continue
+            if recipe.data != SYNTHETIC and (card := registry.card(run.data_fingerprint)).front_end:
+                found.append((len(keywords_of(card.classes)), run.validation_accuracy or 0.0, run.started_at, run.id))
+        return next((run for *_, run in sorted(found, reverse=True) if registry.weights_digest(run)), None)

@@ -47,7 +47,7 @@ def report(registry: RegistryReader, of: Overview) -> str:
         "confusions": {run.id: confusion(registry, run) for run in of.runs},
     }
     details = [detail(registry, run) for run in reversed(of.runs)]
-    return _render(
+    return render(
         "overview.html", overview=of, listed=listed(of.runs), words="", details=details, data=values, live=False
     )
 
@@ -56,13 +56,13 @@ def live_overview(of: Overview, state: str, words: str = "") -> str:
     """The live page; it lists the newest runs with these words, and fetches curves and matrices on demand."""
     values = {**choices(of), "state": state, "live": POLL_MS}
     found = listed(of.runs, words, LISTED)
-    return _render("overview.html", overview=of, listed=found, words=words, details=[], data=values, live=True)
+    return render("overview.html", overview=of, listed=found, words=words, details=[], data=values, live=True)
 
 
 def live_run(of: Detail, state: str) -> str:
     """The live page of one run."""
     values = {"state": state, "cells": [], "drawn": [of.run.id], "live": POLL_MS}
-    return _render("run.html", detail=of, data=values, live=True)
+    return render("run.html", detail=of, data=values, live=True)
 
 
 def file_policy() -> str:
@@ -90,7 +90,8 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A template with these values, everything escaped."""
     return _environment().get_template(template).render(**values)
 
 

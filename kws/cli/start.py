@@ -1,0 +1,88 @@
+"""`kws start`: from a folder of recordings to a file that listens, and a page that says how well it will do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kws.cli import options
+
+_LEAST, _USUAL = 3, 5  # folds
+
+
+def start(
+    words: Annotated[str, typer.Option(metavar="WORD,...", help="The keywords, by the names of their recordings.")],
+    data: Annotated[str, typer.Option(metavar="FOLDER", help="The recordings, in any layout that `kws train` reads.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file that listens. By default the words' names with .onnx."),
+    ] = None,
+    other: Annotated[
+        str,
+        typer.Option(
+            metavar="builtin|FOLDER",
+            help="What is no keyword: synthetic speech and noise, or better, recordings of people who say other words.",
+        ),
+    ] = "builtin",
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="none|RUN|FILE:RUN",
+            help="The run to start from. By default the one of --db that tells the most words of recordings apart.",
+            show_default=False,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"Parts of the clips that are tested in turn; 0 leaves that out. By default {_USUAL}, or as many as "
+            "there are speakers or clips of each word.",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page. By default beside the file that listens.")
+    ] = None,
+    speakers: options.Speakers = None,
+    pattern: options.Pattern = None,
+    skip_unreadable: options.SkipUnreadable = False,
+    db: options.Db = options.DEFAULT_DB,
+    json: options.Json = False,
+) -> None:
+    """Make a detector of your own words: check, train, export, and say how well it will do.
+
+    A network that was trained on other words learns yours from a few recordings of each, ten if there are no more,
+    beside speech and noise that is none of them. What comes out is an ONNX file that runs without kws, checked as by
+    `kws export`, and a page: how many of your clips are heard by networks that were trained without them, how often
+    other words are taken for yours, and what would help most. Every run is kept in the registry, and the commands that
+    make the same step by step are shown.
+
+    Example: kws start --words lamp,heater --data my-recordings
+    """
+    from kws.cli import starting
+    from kws.recipe.words import check, read
+
+    chosen = read(words)
+    check("words", chosen)
+    if folds is not None and folds and folds < _LEAST:
+        raise typer.BadParameter(f"--folds {folds} must be 0, or {_LEAST} and more")
+    file = out or Path("-".join(chosen).replace("/", "-") + ".onnx")
+    plan = starting.Plan(
+        words=chosen,
+        data=data,
+        out=file,
+        html=html or file.with_suffix(".html"),
+        other=other,
+        pretrained=pretrained,
+        folds=_USUAL if folds is None else folds,
+        as_many=folds is None,
+        speakers=speakers or None,
+        pattern=pattern or None,
+        skip_unreadable=skip_unreadable,
+        db=db,
+    )
+    starting.run(plan, json=json)
