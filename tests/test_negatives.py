@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -98,8 +99,7 @@ def test_the_built_in_ones_are_words_and_silence_of_voices_in_all_splits(tmp_pat
     assert read[0].has_speakers
     assert {clip.split for clip in read[0].clips if clip.word == "_silence_"} == {"train", "validation", "test"}
     for one, two in zip(read[0].clips, read[1].clips, strict=True):
-        with open(one.path, "rb") as first, open(two.path, "rb") as second:
-            assert first.read() == second.read()
+        assert Path(one.path).read_bytes() == Path(two.path).read_bytes()
     levels = [abs(soundfile.read(clip.path)[0]).max() for clip in read[0].clips if clip.word == "_silence_"]
     assert min(levels) == 0
     assert 0.3 < max(levels) < 1
