@@ -65,6 +65,9 @@ def evaluate(
     registry where its answers on that split are recorded, which needs neither weights nor clips, and else anew. With
     --data the network is always evaluated anew. The result is kept in the registry, if that can be written.
 
+    Other data may have some of the run's words alone: those that it lacks are named, and have no figures. Words that
+    the run does not know are "other" to it, if it has such a class.
+
     Of a run that left out words (--leave-out), it says how many of their clips in that split are taken for a keyword,
     at thresholds that miss a given share of each keyword's validation clips.
 
@@ -204,7 +207,8 @@ def _computed(
     except RegistryError as error:
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
     admit(registry, run, trust_code)
-    loaded = runner.load(recipe, skip_unreadable, track=console.track)
+    some_of = () if recipe is run.recipe else card.classes
+    loaded = runner.load(recipe, skip_unreadable, track=console.track, some_of=some_of)
     for line in loaded.said:
         console.say(console.visible(line))
     if loaded.card.fingerprint == card.fingerprint:
@@ -230,7 +234,7 @@ def _computed(
 
 
 def _require_alike(run: Run, card: DataCard, loaded: Dataset) -> None:
-    """Raise DataError for data with other classes than a run's, or of a front end that is known to be another one."""
+    """Raise DataError for arrays of other classes than a run's, and for a front end that is known to be another one."""
     from kws.reports import front_ends
 
     if loaded.card.classes != card.classes:

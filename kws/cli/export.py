@@ -12,6 +12,7 @@ from kws.cli import options
 
 if TYPE_CHECKING:
     from kws.inference.export.checking import Agreement
+    from kws.inference.export.clips import Clips
     from kws.inference.export.exporting import Measured
 
 Format = StrEnum("Format", {"onnx": "onnx"})
@@ -76,7 +77,8 @@ def export(
         require_writable(out)
     file = OnnxModel(check) if check else None
     recipe = found.recipe if data is None else options.recipe_on(found.recipe, data, speakers, pattern)
-    there = clips.of(recipe, model.card.words, found.id, skip_unreadable=skip_unreadable, track=console.track)
+    options_of = {"partly": data is not None, "skip_unreadable": skip_unreadable, "track": console.track}
+    there = clips.of(recipe, model.card.words, found.id, **options_of)  # type: ignore[arg-type]
     export = Export(model, there)
     form = Form(int8=int8, streaming=streaming)
     if file:
@@ -92,10 +94,11 @@ def export(
     if json:
         about = {"schema": 1, "run": found.id, "file": str(written), "form": form_name, "written": out is not None}
         about |= {"data": there.source, "own_data": same, "licence": model.card.licence}
+        about |= {"not_tested": there.not_tested}
         console.print_json(about | _record(agreement, measured) | {"left_in_fp32": left})
     else:
         typer.echo(f"{written}: run {found.id}, {form_name}, {'written' if out else 'agrees'}")
-        for line in (*_lines(agreement, there.source), *_left(left), *_table(measured)):
+        for line in (*_lines(agreement, there), *_left(left), *_table(measured)):
             typer.echo(line)
 
 
@@ -138,17 +141,20 @@ def _record(agreement: Agreement, measured: list[Measured]) -> dict[str, Any]:
     }
 
 
-def _lines(agreement: Agreement, source: str) -> list[str]:
+def _lines(agreement: Agreement, clips: Clips) -> list[str]:
     """What the comparison found, for people."""
-    from kws.terminal import console
+    from kws.terminal import console, screens_evaluation
 
     differing = len(agreement.differing) + len(agreement.ties)
     lines = [
-        f"  {agreement.clips:,} test clips of {console.visible(source)}: {console.percent(agreement.network_accuracy)} "
-        f"by the network in PyTorch, {console.percent(agreement.file_accuracy)} by the file in onnxruntime",
+        f"  {agreement.clips:,} test clips of {console.visible(clips.source)}: "
+        f"{console.percent(agreement.network_accuracy)} by the network in PyTorch, "
+        f"{console.percent(agreement.file_accuracy)} by the file in onnxruntime",
         f"  {agreement.compared:,} compared: probabilities differ by {agreement.largest_difference:.1e} at most, "
         f"{differing:,} decisions differ",
     ]
+    if clips.not_tested:
+        lines.append(f"  {screens_evaluation.not_tested_line(clips.not_tested)}")
     return lines + [f"  a tie that is decided otherwise: {console.visible(name)}" for name in agreement.ties]
 
 

@@ -126,7 +126,10 @@ def made(stream: MadeStream, path: Path) -> dict[str, Any]:
 def made_stream(
     setup: DetectorSetup | None, data: str | None, speakers: str | None, words: str | None, mixture: Mixture
 ) -> MadeStream:
-    """A stream of a run's data and task, unless other data or words are named."""
+    """A stream of a run's data and task, unless other data or words are named.
+
+    Other data may have some of the run's words alone; which are not said, is told.
+    """
     from kws.cli import options
     from kws.recipe import TASK
     from kws.recipe.words import read
@@ -141,8 +144,13 @@ def made_stream(
         task = run.recipe.task
     else:
         task = TASK.part("report").config(**({} if setup is None else {"words": setup.detector.keywords}))
+    some_of = () if setup is None or data is None or words is not None else setup.detector.words
     pattern = None
     if data is None and run is not None:
         data, speakers, pattern = run.recipe.data, speakers or run.recipe.speakers, run.recipe.pattern
-    about = {"speakers": speakers, "pattern": pattern, "partition": partition, "track": console.track}
-    return MadeStream(options.chosen_data(data), task, mixture, **about)  # type: ignore[arg-type]
+    about = {"speakers": speakers, "pattern": pattern, "partition": partition, "some_of": some_of}
+    stream = MadeStream(options.chosen_data(data), task, mixture, track=console.track, **about)  # type: ignore[arg-type]
+    if stream.not_said:
+        console.say(f"note: {stream.source} has no clips of {', '.join(stream.not_said)} in its {mixture.split} split, "
+                    "so the stream does not say them")  # fmt: skip
+    return stream

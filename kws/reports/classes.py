@@ -11,7 +11,10 @@ from kws.reports.statistics import Interval, over_clips, resampled_f1
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """One class's scores as fractions; None if the denominator is zero (never predicted, or no clips)."""
+    """One class's scores as fractions; None if the denominator is zero (never predicted), or if it has no clips.
+
+    A class without clips cannot be told rightly: its precision and F1 would be zero, whatever the network.
+    """
 
     name: str
     precision: float | None
@@ -48,9 +51,9 @@ class ClassReport:
             scores.append(
                 ClassScore(
                     name=name,
-                    precision=_share(hits, predicted),
+                    precision=_share(hits, predicted) if clips else None,
                     recall=_share(hits, clips),
-                    f1=_share(2 * hits, clips + predicted),
+                    f1=_share(2 * hits, clips + predicted) if clips else None,
                     clips=clips,
                 )
             )
@@ -63,7 +66,7 @@ class ClassReport:
             predicted = sum(row[i] for row in self.confusion)
             made.append(
                 ClassIntervals(
-                    precision=over_clips(self.confusion[i][i], predicted) if predicted else None,
+                    precision=None if score.precision is None else over_clips(self.confusion[i][i], predicted),
                     recall=over_clips(self.confusion[i][i], score.clips) if score.clips else None,
                     f1=f1 if score.f1 is not None else None,
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kws.events import ALL, SPLITS, TRAIN, DataCard, Manifest
+from kws.events import ALL, LEFT_OUT, SPLITS, TRAIN, DataCard, Evaluation, Manifest
 
 OTHER_SPLITS = "in its other splits"
 # kws.speech's wording, as is "in FOLDER" for a folder that begins with "_".
@@ -22,13 +22,14 @@ class Coverage:
 
     `left_out` counts files by reason, most frequent first. Files that are not in the data set itself are counted only
     if they are recorded, which `is_whole` says. `trained_on` counts the clips whose audio the network was trained on;
-    None if that is unknown.
+    None if that is unknown. `not_tested` are the classes that have no clips here.
     """
 
     clips: int
     left_out: Mapping[str, int]
     is_whole: bool
     trained_on: int | None
+    not_tested: tuple[str, ...] = ()
 
     @property
     def offered(self) -> int:
@@ -57,7 +58,20 @@ def of(card: DataCard, split: str, *, has_manifests: bool, trained_on: int | Non
         left_out=dict(sorted(reasons.items(), key=lambda each: (-each[1], each[0]))),
         is_whole=has_manifests,
         trained_on=trained_on,
+        not_tested=not_tested(card, split),
     )
+
+
+def not_tested(card: DataCard, split: str) -> tuple[str, ...]:
+    """The classes without clips in a split of a data set, or in `all`."""
+    parts = list(parts_of(split))
+    return tuple(name for k, name in enumerate(card.classes) if not any(card.counts[part][k] for part in parts))
+
+
+def of_classes(card: DataCard, evaluation: Evaluation) -> str:
+    """ " of 3 of 9 classes", behind a number of clips that are not of all classes; "" else, and for words left out."""
+    some = len({*evaluation.labels})
+    return "" if some == len(card.classes) or card.draw == LEFT_OUT else f" of {some} of {len(card.classes)} classes"
 
 
 def trained_on(

@@ -139,12 +139,13 @@ def evaluation_record(run: Run, card: DataCard, evaluation: Evaluation, report: 
 
 
 def coverage_record(coverage: Coverage) -> dict[str, Any]:
-    """What `kws eval --json` says about coverage: clips trained on, and clips left out."""
+    """What `kws eval --json` says about coverage: clips trained on, clips left out, and classes without clips."""
     return {
         "trained_on": coverage.trained_on,
         "clips_offered": coverage.offered,
         "left_out": dict(coverage.left_out),
         "left_out_is_known": coverage.is_whole,
+        "not_tested": coverage.not_tested,
     }
 
 

@@ -14,6 +14,7 @@ Decisions:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +49,9 @@ class Detection:
     area_interval: Interval | None
 
     def miss_rate_at(self, false_accept_rate: float) -> float:
-        """The lowest miss rate at which at most that share of the other clips is accepted."""
+        """The lowest miss rate at which at most that share of the other clips is accepted; nan as the rates are."""
+        if math.isnan(self.area):
+            return math.nan
         return float(self.miss_rates[self.false_accept_rates <= false_accept_rate].min(initial=1.0))
 
 

@@ -77,7 +77,9 @@ def assign(
     clips, place = folder.clips, folder.place
     labels = labels_of(sorted({clip.word for clip in clips}), words)
     if missing := [word for label, word in enumerate(words) if label not in labels.values()]:
-        raise DataError(f"{place} has no recordings of {_listed(missing)}; {_above(clips, words) or otherwise}")
+        raise DataError(
+            f"{place} has no recordings of {_listed(missing)}; {where_words_are(clips, words) or otherwise}"
+        )
     classes = (*words, *(name for name in (rest, silence) if name))
     used = [clip.labelled(labels[clip.word]) for clip in clips if clip.word in labels]
     counts = Counter(clip.split for clip in used)
@@ -112,7 +114,7 @@ def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], place: Path) -> 
     labels = labels_of(there, words)
     for label, word in enumerate(words):
         if label not in labels.values():
-            hint = _above(clips, words) or f"it has {', '.join(there)}; choose among them with --words"
+            hint = where_words_are(clips, words) or f"it has {', '.join(there)}; choose among them with --words"
             raise DataError(f"{place} has no recordings of {word!r}; {hint}")
     others = [clip for clip in clips if clip.word not in labels]
     classes = (*words, OTHER) if others else words
@@ -154,7 +156,7 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(map(repr, words[:-1])) + " and " * (len(words) > 1) + repr(words[-1])
 
 
-def _above(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
+def where_words_are(clips: Sequence[Clip], words: tuple[str, ...]) -> str:
     """Advice for missing words whose folders lie deeper; "" where there are none."""
     above = set()
     for clip in clips:

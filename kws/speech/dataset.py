@@ -91,19 +91,21 @@ def load(
     skip_unreadable: bool = False,
     track: Track = untracked,
     found: Mapping[str, Any] | None = None,
+    some_of: tuple[str, ...] = (),
 ) -> Dataset:
     """The data set that `data` names (see kws.speech.sources) with a task's classes, from the cache if it is there.
 
     `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers), and
     `pattern` describes file names that carry the label. `partition` is other splits than the data's own. `found` is the
-    result of a recent listing; with it, clips are listed again only if the cache lacks those features.
+    result of a recent listing; with it, clips are listed again only if the cache lacks those features. `some_of` are
+    the classes of a run that is evaluated on the data, which may lack some of them (see kws.speech.partly).
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
     place = data, task, speakers, pattern
     options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track}
-    loaded = _load(*place, found=found, **options)  # type: ignore[arg-type]
-    if not left_out_by(task):
+    loaded = _load(*place, found=found, some_of=some_of, **options)  # type: ignore[arg-type]
+    if some_of or not left_out_by(task):
         return loaded
     apart = _load(*place, unheard=True, **options)  # type: ignore[arg-type]
     card = replace(apart.card, draw=LEFT_OUT, source=f"{apart.card.source}: {', '.join(left_out_by(task))}")
@@ -121,13 +123,14 @@ def _load(
     track: Track,
     found: Mapping[str, Any] | None = None,
     unheard: bool = False,
+    some_of: tuple[str, ...] = (),
 ) -> Dataset:
     """One data set: that of the task, or of the words that it leaves out."""
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
     options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track, "unheard": unheard}
-    listing = list_source(data, task, speakers, pattern, **options)  # type: ignore[arg-type]
+    listing = list_source(data, task, speakers, pattern, some_of=some_of, **options)  # type: ignore[arg-type]
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):

@@ -110,10 +110,11 @@ def _said(
         more = f", the first of {len(outside):,} clips" if len(outside) > 1 else ""
         yield f"outside {tree.folder}: {outside[0]}{more}"
     if by_rule is not None:
+        splits = _with_given([clip.row.split for clip in clips], by_rule)
         if found.unknown_splits:
             yield f"not known as splits, so that the official rule decides: {some(found.unknown_splits)}"
         there = {clip.row.split for clip in clips if clip.row.split}
-        if there and (taken := [split for split in (VALIDATION, TEST) if split not in there and split in by_rule]):
+        if there and (taken := [split for split in (VALIDATION, TEST) if split not in there and split in splits]):
             yield f"no {' and no '.join(taken)} split is given: taken from training by the official rule"
     known = sum(clip.row.speaker is not None for clip in clips)
     if 0 < known < len(clips) and not has_speakers:

@@ -27,6 +27,7 @@ from kws.speech.folder import Clip, Folder, read_folder
 from kws.speech.front_end import FRONT_END
 from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
 from kws.speech.names import joined
+from kws.speech.partly import assigned_partly
 from kws.speech.progress import Track, untracked
 from kws.speech.silence import IN_NOISE
 from kws.speech.sources import Source, locate
@@ -65,12 +66,14 @@ def list_source(
     skip_unreadable: bool = False,
     track: Track = untracked,
     unheard: bool = False,
+    some_of: tuple[str, ...] = (),
 ) -> Listing:
     """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
     `speakers` gives the speakers (see kws.speech.speakers), `pattern` describes file names that carry the label, and
     `partition` is other splits than the data's own. With `unheard` it is the listing of the words that the task leaves
-    out (see kws.speech.unheard). Raises DataError if the source cannot be used.
+    out (see kws.speech.unheard). `some_of` are the classes of a run of this task, of which the source may have some
+    alone (see kws.speech.partly). Raises DataError if the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -91,17 +94,27 @@ def list_source(
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
     folder = read_folder(source.place, speakers, pattern, partition=partition, track=track)
     require_listed(folder, source.folder)
-    found = _unheard(folder, task) if unheard else assigned(folder, task, track=track)
+    found = _unheard(folder, task) if unheard else assigned(folder, task, some_of=some_of, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)
     key = _key_of_clips(found.classes, found.clips, held, skip_unreadable)
     unused, said = _unused(folder, found), _said(folder, found.classes)
     return Listing(source, found.classes, found.clips, key, unused, folder.splits.elsewhere, said, folder.draw)
 
 
-def assigned(folder: Folder, task: Config, *, track: Track = untracked) -> Assigned:
-    """What a task makes of a folder. Raises DataError for what it lacks."""
-    found: Assigned = _file_of(task).assign(folder, task, track)
-    return found
+def assigned(folder: Folder, task: Config, *, some_of: tuple[str, ...] = (), track: Track = untracked) -> Assigned:
+    """What a task makes of a folder.
+
+    Raises DataError for what it lacks; with the classes of a run, `some_of`, only where it has none of them.
+    """
+    try:
+        found: Assigned = _file_of(task).assign(folder, task, track)
+    except DataError:
+        if not some_of or getattr(task, "test_data", None) is not None:
+            raise
+    else:
+        if not some_of or found.classes == some_of:
+            return found
+    return assigned_partly(folder, task, some_of)
 
 
 def left_out_by(task: Config) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ClipError, DataError, RecipeError
-from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS
+from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS, keywords_of
 from kws.recipe import Config
 from kws.recipe.partition import Partition
 from kws.speech import digests, synthetic, synthetic_noise
@@ -99,9 +99,13 @@ class MadeStream:
         speakers: str | None = None,
         pattern: str | None = None,
         partition: Partition | None = None,
+        some_of: tuple[str, ...] = (),
         track: Track = untracked,
     ) -> None:
-        """Choose clips, noise and places. Raises DataError for what the data lacks."""
+        """Choose clips, noise and places. Raises DataError for what the data lacks.
+
+        With the classes of a run, `some_of`, it may lack some of these; `not_said` are the keywords without clips.
+        """
         if mixture.split not in SPLITS:
             raise RecipeError(f"`split` (={mixture.split}) must be one of {', '.join(SPLITS)}")
         self.mixture, self._partition = mixture, partition
@@ -111,11 +115,13 @@ class MadeStream:
         self.source, self._folder = source.name, source.folder
         folder = read_folder(source.place, speakers, pattern, partition=partition, track=track)
         require_listed(folder, source.folder)
-        found = assigned(folder, task, track=track)
+        found = assigned(folder, task, some_of=some_of, track=track)
         own = [clip for clip in found.clips if clip.split == mixture.split and clip.word != NOISE]
         names = found.classes
         spoken = [clip for clip in own if names[clip.label] not in NO_KEYWORDS]
         self.words = {clip.place: names[clip.label] for clip in spoken}
+        said = {*self.words.values()}
+        self.not_said = tuple(word for word in keywords_of(names) if mixture.keywords and word not in said)
         others = [clip for clip in own if clip.place not in self.words]
         if mixture.others == EVERY:
             every = {clip.place for clip in found.clips if names[clip.label] not in NO_KEYWORDS}

@@ -71,17 +71,18 @@ def positions(parts: list[Part], wanted: int) -> list[tuple[Part, int]]:
     return found
 
 
+def has_recordings(folder: Folder) -> bool:
+    """Whether the folder has recordings that silence can be cut from."""
+    return bool(_recordings(folder))
+
+
 def cut(folder: Folder, wanted: Mapping[str, int], otherwise: str) -> list[Clip]:
     """So many clips of silence for each split, without labels.
 
     Raises DataError if the folder has no recordings to cut them from, saying what else to do as `otherwise` has it, and
     ClipError if one cannot be read.
     """
-    paths = {
-        path.rpartition(f"{NOISE}/")[2]: folder.place / path
-        for path in folder.unused.get(IN_NOISE, ())
-        if Path(path).suffix.lower() in SUFFIXES and not Path(path).name.startswith(".")
-    }
+    paths = _recordings(folder)
     if not paths:
         raise DataError(
             f"{folder.place} has no recordings in {NOISE} to cut silence from, as Speech Commands has; {otherwise}"
@@ -106,3 +107,12 @@ def cut(folder: Folder, wanted: Mapping[str, int], otherwise: str) -> list[Clip]
         for split in SPLITS
         for part, at_ms in positions([part for part in parts if part.split == split], wanted[split])
     ]
+
+
+def _recordings(folder: Folder) -> dict[str, Path]:
+    """The recordings of noise by their names below the folder of noise."""
+    return {
+        path.rpartition(f"{NOISE}/")[2]: folder.place / path
+        for path in folder.unused.get(IN_NOISE, ())
+        if Path(path).suffix.lower() in SUFFIXES and not Path(path).name.startswith(".")
+    }

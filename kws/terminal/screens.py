@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described, early_stop, total_of
+from kws.reports.coverage import of_classes
 from kws.reports.labels import data_of
 from kws.reports.table import Table as Table1
 from kws.reports.text_tables import Grid, grids
@@ -120,7 +121,7 @@ def print_run(
     for on, evaluation in evaluations:
         console.print(
             f"{evaluation.split} split of {on.source}: accuracy {percent(evaluation.accuracy)}, "
-            f"{loss_text(evaluation)}, {evaluation.clips:,} clips"
+            f"{loss_text(evaluation)}, {evaluation.clips:,} clips{of_classes(on, evaluation)}"
         )
     drawn = table_of("epoch", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
     for epoch in epochs:

@@ -10,6 +10,7 @@ from rich.text import Text
 from kws.events import DataCard, Evaluation
 from kws.registry.runs import Run
 from kws.reports.classes import ClassReport
+from kws.reports.coverage import of_classes
 from kws.reports.statistics import Interval, over_clips
 from kws.terminal.console import out, percent, visible
 from kws.terminal.screens import loss_text, table_of
@@ -32,9 +33,14 @@ def headline(run: Run, card: DataCard, evaluation: Evaluation) -> str:
     right = sum(label == answer for label, answer in zip(evaluation.labels, evaluation.predictions, strict=True))
     return (
         f"run {run.id} ({visible(run.recipe.arch)}, {visible(run.recipe.opt)}) on the {evaluation.split} split of "
-        f"{visible(card.source)}, {evaluation.clips:,} clips: "
+        f"{visible(card.source)}, {evaluation.clips:,} clips{of_classes(card, evaluation)}: "
         f"accuracy {_with(evaluation.accuracy, over_clips(right, evaluation.clips))}, {loss_text(evaluation)}"
     )
+
+
+def not_tested_line(names: Sequence[str]) -> str:
+    """Which of a run's classes have no clips in what it was evaluated on."""
+    return f"not tested, for there are no clips of them here: {', '.join(map(visible, names))}"
 
 
 def judged_line(recipes: int) -> str:
@@ -55,6 +61,8 @@ def coverage_lines(coverage: Coverage) -> list[str]:
     if not coverage.is_whole:
         used += "; what its folder held besides is not recorded"
     lines = [trained, used]
+    if coverage.not_tested:
+        lines.append(not_tested_line(coverage.not_tested))
     if coverage.flatters:
         lines.append(
             "silence, noise and unknown words that are left out would have been false accepts at times, so false "
@@ -82,7 +90,7 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
 
 
 def _confusion(console: Console, names: Sequence[str], report: ClassReport) -> Table:
-    """The confusion matrix, as far as a terminal is wide enough.
+    """The confusion matrix, a row each class that has clips, as far as a terminal is wide enough.
 
     For more classes its columns have numbers instead of names, and for still more there is a list of what was mistaken
     for what. What is no terminal has the matrix at any width.
@@ -95,6 +103,8 @@ def _confusion(console: Console, names: Sequence[str], report: ClassReport) -> T
     ):
         matrix = table_of(*columns, title=title)
         for i, row in enumerate(report.confusion):
+            if not report.scores[i].clips:
+                continue
             matrix.add_row(Text(rows[i]), *(Text(str(n), style="bold" if i == j else "") for j, n in enumerate(row)))
         if not console.is_terminal or _fits(console, matrix):
             return matrix
@@ -128,7 +138,7 @@ def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> N
             Text(visible(name)),
             _with(found.equal_error_rate, found.equal_error_interval),
             _with(found.area, found.area_interval, percents=False),
-            percent(found.miss_rate_at(_FALSE_ACCEPTS)),
+            _with(found.miss_rate_at(_FALSE_ACCEPTS), None),
         )
     console.print(detection)
     calibration = scores.calibration()

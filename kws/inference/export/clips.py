@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class Clips:
     source: str  # as shown in tables
     test: Sequence[Clip]
     train: Sequence[Clip]
+    classes: tuple[str, ...]
 
     def labels(self) -> NDArray[np.int64]:
         """The classes of the test clips (N,)."""
@@ -70,11 +71,23 @@ class Clips:
             yield np.stack(found)
 
     def calibration(self) -> Floats:
-        """Clips of training (n, S), evenly spaced by their place. Raises DataError where there are none."""
-        if not self.train:
-            raise DataError(f"{self.source} has no clips in its train split, by which int8 is scaled; export fp32")
+        """Clips of training (n, S), evenly spaced by their place. Raises DataError where a class has none."""
+        if missing := self._missing(self.train):
+            what = "" if len(missing) == len(self.classes) else f" of {', '.join(missing)}"
+            raise DataError(
+                f"{self.source} has no clips{what} in its train split, by which int8 is scaled; export fp32"
+            )
         count = min(_CALIBRATION, len(self.train))
         return read([self.train[(2 * number + 1) * len(self.train) // (2 * count)] for number in range(count)])
+
+    @property
+    def not_tested(self) -> tuple[str, ...]:
+        """The classes without test clips."""
+        return self._missing(self.test)
+
+    def _missing(self, clips: Sequence[Clip]) -> tuple[str, ...]:
+        there = {clip.label for clip in clips}
+        return tuple(name for label, name in enumerate(self.classes) if label not in there)
 
     def test_fingerprint(self) -> str:
         """What a data card calls the split's fingerprint: over labels, names and sounds."""
@@ -87,19 +100,27 @@ class Clips:
 
 
 def of(
-    recipe: Recipe, words: Sequence[str], run: str, *, skip_unreadable: bool = False, track: Track = untracked
+    recipe: Recipe,
+    words: Sequence[str],
+    run: str,
+    *,
+    partly: bool = False,
+    skip_unreadable: bool = False,
+    track: Track = untracked,
 ) -> Clips:
     """The clips of a recipe's data, all of them or those that can be read.
 
-    Raises DataError where they are not there, or have other classes than `words`.
+    Data other than the run's own may have some of the classes `words` alone, which is `partly`. Raises DataError where
+    clips are not there, or are of other classes.
     """
     if not is_here(recipe.data):
         raise DataError(
             f"the data of run {run} is not at {recipe.data}, and an export is checked on its test clips; "
             "name their folder with --data"
         )
-    options = {"partition": recipe.partition, "skip_unreadable": skip_unreadable, "track": track}
-    listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"partition": recipe.partition, "skip_unreadable": skip_unreadable, "track": track}
+    options["some_of"] = tuple(words) if partly else ()
+    listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, **options)
     if listing.source.is_arrays:
         raise DataError(f"{recipe.data} holds arrays, and an export is checked on recordings; name them with --data")
     if tuple(listing.classes) != tuple(words):
@@ -111,7 +132,7 @@ def of(
     by_split = {split: [clip for clip in used if clip.split == split] for split in (TEST, TRAIN)}
     if not by_split[TEST]:
         raise DataError(f"{recipe.data} has no clips in its test split, on which an export is checked; name other data")
-    return Clips(listing.source.name, by_split[TEST], by_split[TRAIN])
+    return Clips(listing.source.name, by_split[TEST], by_split[TRAIN], listing.classes)
 
 
 def _can_be_read(clip: Clip) -> bool:

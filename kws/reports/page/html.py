@@ -23,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kws.registry.reader import RegistryReader
+from kws.reports.coverage import of_classes
 from kws.reports.labels import data_of
 from kws.reports.metrics import METRICS
 from kws.reports.page.data import Detail, Overview, choices, confusion, curves, detail, listed
@@ -108,6 +109,7 @@ def _environment() -> Environment:
     environment.filters["data_of"] = data_of
     environment.filters["embed"] = embed
     environment.filters["percent"] = lambda value: "-" if value is None else METRICS["test-accuracy"].text(value)
+    environment.filters["of_classes"] = of_classes
     environment.globals.update(
         policy=file_policy(), scripts=SCRIPTS, static=lambda name: Markup(static(name))  # noqa: S704 - our own files
     )  # fmt: skip
