@@ -23,6 +23,7 @@ from kws.speech.clips import Clip, Folder
 from kws.speech.dealing import split_by_shares
 from kws.speech.found import Found
 from kws.speech.names import without_ending
+from kws.speech.overlapping import Piece, in_other_splits
 from kws.speech.placed import Placed, placed
 from kws.speech.progress import Track
 from kws.speech.recognise import unknown
@@ -85,7 +86,7 @@ def laid_out(
         place=tree.folder,
         layout=found.title,
         found=_found(clips, found),
-        said=tuple(_said(clips, tree, found, bool(told), None if partition else by_rule.of)),
+        said=(*_said(clips, tree, found, bool(told), None if partition else by_rule.of), *_overlaps(clips, splits.of)),
         split_by="the layout" if any(given) else split_by(lists, has_speakers=told is not None, content="digests"),
         draw=DRAWN_BY_DIGESTS,
         by_folder=found.by_folder,
@@ -119,6 +120,18 @@ def _said(
     known = sum(clip.row.speaker is not None for clip in clips)
     if 0 < known < len(clips) and not has_speakers:
         yield f"the speakers of {len(clips) - known:,} of {len(clips):,} clips are not given, so none is used"
+
+
+def _overlaps(clips: Sequence[Placed], splits: Sequence[str]) -> Iterator[str]:
+    """That pieces of one recording share sound and are in two splits, if any do."""
+    pieces = [Piece(clip.name, clip.at_ms or 0, clip.end_ms, split) for clip, split in zip(clips, splits, strict=True)]
+    if found := [clips[place] for place in in_other_splits(pieces)]:
+        files = sorted({clip.name for clip in found})
+        more = f" and {counted(len(files) - 1, 'more recording')}" if len(files) > 1 else ""
+        yield (
+            f"WARNING: {counted(len(found), 'piece')} of {files[0]}{more} overlap pieces in another split: "
+            f"{some([clip.row.line or clip.name for clip in found])}; accuracies will look better than on other clips"
+        )
 
 
 def _with_given(given: Sequence[str | None], by_rule: Sequence[str]) -> list[str]:

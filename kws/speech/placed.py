@@ -1,8 +1,8 @@
 """Places the rows of a layout: which file each stands for, and why every other file and line is not used.
 
 Decisions:
-- A file that is there twice in a manifest counts once. With two words or splits it is an error: nobody can know which
-  is meant.
+- A file that is there twice in a manifest counts once. With two words or splits it is an error, which counts all such
+  clips: nobody can know which is meant, and a manifest that contradicts itself once may be wrong elsewhere.
 - Files outside the data's folder are used where a manifest names them, and that is said.
 - Where no row of a manifest names a file that is there, that is an error: its paths are relative to another folder.
 """
@@ -37,6 +37,7 @@ def placed(tree: Tree, found: Found) -> tuple[list[Placed], dict[str, list[str]]
     """
     clips: dict[tuple[str, int | None, int | None], Placed] = {}
     unused = {reason: [*lines] for reason, lines in found.lines.items()}
+    contradicted: dict[tuple[str, int | None, int | None], tuple[Row, Row]] = {}
     for row in found.rows:
         name = row.path if found.by_folder else tree.resolved(row.path, row.base)
         if name is None:
@@ -49,8 +50,11 @@ def placed(tree: Tree, found: Found) -> tuple[list[Placed], dict[str, list[str]]
             clip = Placed(row, name, *tree.about(name)[:2], at_ms, end_ms)
             first = clips.setdefault((name, at_ms, end_ms), clip)
             if first is not clip:
-                _require_same(first.row, row)
+                if not _is_same(first.row, row):
+                    contradicted.setdefault((name, at_ms, end_ms), (first.row, row))
                 unused.setdefault(TWICE, []).append(row.line)
+    if contradicted:
+        raise _contradiction(list(contradicted.values()))
     if found.rows and not clips and MISSING in unused:
         raise DataError(
             f"{found.read[0]} names {len(found.rows):,} files, and none of them is in {tree.folder}: the first is "
@@ -73,10 +77,21 @@ def _reason(tree: Tree, found: Found, name: str) -> str:
     return reason
 
 
-def _require_same(first: Row, second: Row) -> None:
-    for one, other in ((first.word, second.word), (first.split, second.split)):
-        if folded(one or "") != folded(other or ""):
-            raise DataError(
-                f"{first.path} is {one or 'without a split'} in {first.line}, and {other or 'without a split'} in "
-                f"{second.line}; a clip has one word and one split, so delete one of the lines"
-            )
+def _is_same(first: Row, second: Row) -> bool:
+    """Whether two lines say the same word and split of a clip."""
+    return all(
+        folded(one or "") == folded(other or "")
+        for one, other in ((first.word, second.word), (first.split, second.split))
+    )
+
+
+def _contradiction(pairs: list[tuple[Row, Row]]) -> DataError:
+    """The error for clips with two words or splits, each with the two lines that say so."""
+    first, second = pairs[0]
+    which = 0 if folded(first.word) != folded(second.word) else 1
+    says, other = ((row.word, row.split)[which] or "without a split" for row in (first, second))
+    more = f"{len(pairs) - 1:,} more clip{' has' if len(pairs) == 2 else 's have'} two words or splits, too; "
+    return DataError(
+        f"{first.path} is {says} in {first.line}, and {other} in {second.line}; {more if len(pairs) > 1 else ''}a clip "
+        "has one word and one split, so delete one of the lines"
+    )
