@@ -3,6 +3,8 @@
 Decisions:
 - Table 1 is that of kws.reports.table1 with its test, so the page and `kws compare` cannot differ. Where it leaves out
   runs of other recipes, a leaderboard of all follows it.
+- Runs of folds are in the table over folds, as in `kws compare`: each fold, and the answers on all clips pooled. A
+  table for each fold, whose test clips are a part of the data, would say less and look like more.
 - Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
 - A confusion matrix is of the run's own test split. The page's script pools runs by adding their counts.
 - JSON has no infinities: a loss that is not finite is null there, and a gap in its curve.
@@ -26,6 +28,8 @@ from kws.registry.runs import RUNNING, Curve, Run, described, early_stop
 from kws.reports import labels
 from kws.reports.classes import ClassReport
 from kws.reports.comparison import beside
+from kws.reports.fold_grids import fold_grids
+from kws.reports.folds import Folded, FoldTable, fold_tables
 from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS
 from kws.reports.reference import Paper
@@ -43,16 +47,18 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """The page's head: Table 1 of each data set, leaderboards, the runs (oldest first), and the report beside ours."""
+    """The page's head: tables of each data set, leaderboards, tables over folds, and the runs (oldest first)."""
 
     tables: tuple[Table, ...]
     runs: tuple[Run, ...]
     leaderboards: tuple[Table, ...] = ()
+    folds: tuple[FoldTable, ...] = ()
 
     @property
     def grids(self) -> tuple[Grid, ...]:
-        """The leaderboards as text."""
-        return tuple(grid for table in self.leaderboards for grid in grids(table))
+        """The leaderboards, then the tables over folds, as text."""
+        boards = [grid for table in self.leaderboards for grid in grids(table)]
+        return (*boards, *(grid for table in self.folds for grid in fold_grids(table)))
 
     @property
     def papers(self) -> tuple[Paper, ...]:
@@ -77,12 +83,14 @@ def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True
     If the runs were `chosen`, Table 1 is about all of them, as in `kws compare`.
     """
     every = tuple(runs)
-    of = Scope(runs=every) if chosen else of_the_report(registry, every)
+    whole = tuple(run for run in every if run.recipe.fold is None)
+    of = Scope(runs=whole) if chosen else of_the_report(registry, whole)
     found = tables(registry, of.runs, test=test, apart=of.apart)
-    boards = leaderboards(registry, every, test=test) if of.others else []
+    boards = leaderboards(registry, whole, test=test) if of.others else []
     if test:
         found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
-    return Overview(tables=tuple(found), runs=every, leaderboards=tuple(boards))
+    folds = tuple(fold_tables(registry, every))
+    return Overview(tables=tuple(found), runs=every, leaderboards=tuple(boards), folds=folds)
 
 
 def listed(runs: Iterable[Run], words: str = "", most: int | None = None) -> tuple[Run, ...]:
@@ -115,15 +123,31 @@ def called(run: Run) -> str:
 def choices(of: Overview) -> dict[str, Any]:
     """The values for the page's script: the runs of each cell, and the runs whose curves are drawn at first.
 
-    Those are the runs in training, then the first run of each cell.
+    Those are the runs in training, then the first run of each cell. The runs of all folds are one cell, whose confusion
+    matrix is that of all clips.
     """
     named = [(f"{cell.row}, {cell.column}", cell) for table in of.tables for cell in table.cells]
     known = {cell.runs for _, cell in named}
     named += [(cell.row, cell) for table in of.leaderboards for cell in table.cells if cell.runs not in known]
     cells = [{"label": f"{name}: {_pooled(cell.seeds)}", "runs": list(cell.runs)} for name, cell in named]
+    cells += [
+        {"label": f"{each.name}: {_folds(each, table.count)}", "runs": _runs(each)}
+        for table in of.folds
+        for each in table.recipes
+    ]
     training = [run.id for run in reversed(of.runs) if run.status == RUNNING]
     drawn = dict.fromkeys([*training, *(cell["runs"][0] for cell in cells)])
     return {"cells": cells, "drawn": list(drawn)[:DRAWN]}
+
+
+def _folds(of: Folded, count: int) -> str:
+    return f"{count} folds pooled" if of.together else f"{len(of.folds)} of {count} folds pooled"
+
+
+def _runs(of: Folded) -> list[str]:
+    """The runs of all folds of those seeds that have every fold, or else of the folds that there are."""
+    tested = (of.together,) if of.together else of.folds.values()
+    return [run.id for each in tested for run in each.runs]
 
 
 def _pooled(seeds: tuple[int, ...]) -> str:
