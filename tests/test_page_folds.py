@@ -1,4 +1,4 @@
-"""The page shows the table over folds that `kws compare` prints, and none for each fold."""
+"""The page shows the table over folds that `kws compare` prints, and none for each fold; and it can be checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import TRAIN, ok, ok_json, typed
+from commands import TRAIN, kws, ok, ok_json, typed
 from sounds import write_task
 
 from kws.registry.reader import RegistryReader
@@ -59,3 +59,11 @@ def test_the_page_has_the_table_over_folds_of_compare_and_no_table_of_a_fold(swe
     with RegistryReader(db) as registry:
         cells = data.choices(data.overview(registry, registry.runs()))["cells"]
     assert [cell["label"].rpartition(": ")[2] for cell in cells] == ["seed 0", "3 folds pooled"]
+    text = ok("compare", "--format", "markdown")
+    Path(tmp_path / "paper.md").write_text(text)
+    assert kws("compare", "--check", tmp_path / "paper.md", "--strict").exit_code == 0
+    (line,) = (line for line in text.splitlines() if line.startswith("| all |"))
+    changed = line.replace(f"{100 * whole['high']:.2f}", f"{100 * whole['high'] + 1:.2f}")
+    Path(tmp_path / "paper.md").write_text(text.replace(line, changed))
+    found = kws("compare", "--check", tmp_path / "paper.md")
+    assert found.exit_code == 1 and f"{100 * whole['high']:.2f} in the registry" in found.stdout

@@ -149,7 +149,7 @@ def compare(
             _require_known(name, chosen)
         shown = metrics.metric(metric.value, target=target, misses=misses)
         folded: list[FoldTable] = []
-        if metric is TEST_ACCURACY and not leaderboard and check is None:
+        if metric is TEST_ACCURACY and not leaderboard:
             folded = fold_tables(registry, chosen)
             chosen = [run for run in chosen if run.recipe.fold is None]
         of = scope.Scope(runs=tuple(chosen))
@@ -174,7 +174,7 @@ def compare(
             if paper and found and not any(table.paper for table in found):
                 typer.echo("note: no table here is about the report's networks under its conditions", err=True)
     if check:
-        _check(found, check, as_json=format is Format.JSON, strict=strict)
+        _check(found, folded, check, as_json=format is Format.JSON, strict=strict)
         return
     if format is Format.TABLE:
         from kws.terminal import screens
@@ -206,7 +206,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _check(tables: list[Table], path: Path, *, as_json: bool, strict: bool) -> None:
+def _check(tables: list[Table], folds: "list[FoldTable]", path: Path, *, as_json: bool, strict: bool) -> None:
     """Compare a file's tables with these and print what differs and what could not be compared.
 
     Raises Exit(1) for anything that differs, and where `strict` for what could not be compared, too.
@@ -214,7 +214,7 @@ def _check(tables: list[Table], path: Path, *, as_json: bool, strict: bool) -> N
     from kws.reports import checking, table_files
     from kws.terminal import console
 
-    found = checking.check(tables, table_files.read(path))
+    found = checking.check(tables, table_files.read(path), folds)
     if as_json:
         console.print_json(
             {

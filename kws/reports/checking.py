@@ -5,6 +5,7 @@ Decisions:
   decides. Then cells, names, bold, ties, captions and notes are compared at the precision of the file.
 - Printing less than the registry is not an error: what is missing from the file is no difference, except a cell without
   its mean. Rows and columns that are left out are listed as unchecked.
+- A table over folds is compared as text, cell by cell, at the precision of the file.
 - If any cell is bold, all the best cells must be bold and no others. If any cell has a =, or the caption explains =,
   every tie must have one.
 - What neither the registry's sentence nor the words beside it explain is unchecked. It never passes.
@@ -20,6 +21,8 @@ from kws.errors import RegistryError
 from kws.reports import broken_rows, checking_cells, checking_csv, checking_text_tables, facts, reprints, statements
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
+from kws.reports.fold_grids import fold_grids
+from kws.reports.folds import FoldTable
 from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 from kws.reports.written_tables import FileTable
@@ -61,7 +64,7 @@ class _Candidate:
     """A table of the registry's that a file's table may be about; `first` marks Table 1 itself."""
 
     file: FileTable
-    table: Table
+    table: Table | FoldTable
     grid: Grid
     known: Facts
     first: bool
@@ -80,20 +83,27 @@ class _Candidate:
 
     def cells(self) -> Iterator[Compared]:
         """Compare the rows and columns."""
-        if self.first:
+        if isinstance(self.table, FoldTable):
+            named = [each.name for each in self.table.recipes]
+        elif self.first:
             return checking_cells.main(self.table, self.file, self.known)
-        return checking_text_tables.rows_and_columns(self.table, self.grid, self.file, self.known)
+        else:
+            named = [*self.table.rows, *self.table.columns]
+        return checking_text_tables.rows_and_columns(named, self.grid, self.file, self.known)
 
 
-def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
+def check(tables: Sequence[Table], files: Sequence[FileTable], folds: Sequence[FoldTable] = ()) -> Check:
     """Compare everything in the file's tables that are about the registry's.
 
     Raises RegistryError if no table is, or if it is ambiguous which table one is about.
     """
-    known = [facts.facts_of(table, tables) for table in tables]
-    made = [grids(table, with_runs=True) for table in tables]
+    made: list[tuple[Table | FoldTable, Facts, list[Grid]]] = [
+        *((table, facts.facts_of(table, tables), grids(table, with_runs=True)) for table in tables),
+        *((each, facts.facts_of_folds(each, folds), fold_grids(each, with_runs=True)) for each in folds),
+    ]
     found: list[Compared] = []
-    about, last = 0, None
+    about = 0
+    last: Table | FoldTable | None = None
     for file in files:
         if checking_csv.is_long(file):
             about += 1
@@ -103,11 +113,11 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
         for headed in _headed(file):
             candidates = [
                 _Candidate(whole, table, grid, of_table, first, fit)
-                for table, of_table, each in zip(tables, known, made, strict=True)
+                for table, of_table, each in made
                 for place, grid in enumerate(each)
-                for first in (place == 0 and not table.beside,)
+                for first in (place == 0 and isinstance(table, Table) and not table.beside,)
                 for whole in (broken_rows.joined(headed, grid, checking_text_tables.columns_of(grid, headed)),)
-                if (fit := checking_cells.fit(table, whole) if first else checking_text_tables.fit(grid, whole))
+                if (fit := _fit(table, grid, whole, first=first))
             ]
             if candidates:
                 break
@@ -116,12 +126,13 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
             chosen, said = _chosen(candidates, last)
             last = chosen.table
             found += [*chosen.cells(), *said]
-        elif meant := _captioned(file, [grid for each in made for grid in each]):
+        elif meant := _captioned(file, [grid for *_, each in made for grid in each]):
             about += 1
             columns, theirs = (", ".join(filter(None, each.columns)) for each in (file, meant))
             found.append(Compared(what="columns", file=columns or "nothing", registry=theirs))
     if not about:
-        columns = ", ".join(dict.fromkeys(column for table in tables for column in table.columns)) or "none"
+        of_folds = (column for each in folds for column in fold_grids(each)[0].columns)
+        columns = ", ".join(dict.fromkeys([*(c for table in tables for c in table.columns), *of_folds])) or "none"
         raise RegistryError(
             f"the file has no table with rows and columns of the registry's (its columns are {columns})"
         )
@@ -130,6 +141,13 @@ def check(tables: Sequence[Table], files: Sequence[FileTable]) -> Check:
         unchecked=tuple(each for each in found if each.unchecked),
         other_tables=len(files) - about,
     )
+
+
+def _fit(table: Table | FoldTable, grid: Grid, file: FileTable, *, first: bool) -> int:
+    """How many rows and columns a file's table shares with one of the registry's."""
+    if first and isinstance(table, Table):
+        return checking_cells.fit(table, file)
+    return checking_text_tables.fit(grid, file)
 
 
 def _headed(file: FileTable) -> Iterator[FileTable]:
@@ -146,7 +164,7 @@ def _captioned(file: FileTable, stated: Sequence[Grid]) -> Grid | None:
     return stated[-place] if share >= _SAME_CAPTION else None
 
 
-def _chosen(candidates: Sequence[_Candidate], last: Table | None) -> tuple[_Candidate, list[Compared]]:
+def _chosen(candidates: Sequence[_Candidate], last: Table | FoldTable | None) -> tuple[_Candidate, list[Compared]]:
     """The registry's table that a file's table is about, and the comparison of its caption.
 
     Among several matches the one that contradicts the caption least is chosen, then the table matched before, then the

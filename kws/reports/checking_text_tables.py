@@ -1,4 +1,4 @@
-"""Compares the tables beside Table 1 with the registry's: the report's figures, its claims, the runs of every cell.
+"""Compares tables of text with the registry's: the report's figures, its claims, runs of every cell, tables over folds.
 
 A row of the file is matched with the registry's row that shares most of its cells, so that one cell that differs never
 hides the others.
@@ -6,14 +6,13 @@ hides the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from kws.reports import facts
 from kws.reports.facts import Facts
 from kws.reports.findings import Compared
 from kws.reports.reprints import reprinted
-from kws.reports.table import Table
 from kws.reports.text_tables import Grid
 from kws.reports.tokens import content, normal, tokens
 from kws.reports.written_tables import FileTable, Said
@@ -33,9 +32,9 @@ def fit(grid: Grid, file: FileTable) -> int:
     return shared + rows if rows else 0
 
 
-def rows_and_columns(table: Table, grid: Grid, file: FileTable, known: Facts) -> Iterator[Compared]:
-    """Compare every cell of such a table."""
-    names = {*table.rows, *table.columns, *(row[0] for row in grid.rows)}
+def rows_and_columns(named: Iterable[str], grid: Grid, file: FileTable, known: Facts) -> Iterator[Compared]:
+    """Compare every cell of such a table, in which what is `named` stands for itself."""
+    names = {*named, *(row[0] for row in grid.rows)}
     columns, filled = columns_of(grid, file), _filled(file.rows)
     stated = [[*row] for row in _down(grid.rows)]
     for name, column in zip(file.columns, columns, strict=True):

@@ -12,12 +12,16 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kws.recipe import BEST, FINAL
 from kws.reports.metrics import METRICS
 from kws.reports.table import Table
 from kws.reports.tokens import WORD, Token, content, normal, plain, tokens
+
+if TYPE_CHECKING:
+    from kws.reports.estimates import Estimate
+    from kws.reports.folds import FoldTable
 
 EPOCHS, BATCH, CLIPS, SEEDS, RUNS, FINGERPRINT = "epochs", "minibatch", "clips", "n", "runs", "fingerprint"
 PARAMETERS, LEVEL, PRECISION = "parameters", "confidence", "precision"
@@ -126,6 +130,39 @@ def facts_of(table: Table, tables: Sequence[Table]) -> Facts:
         other_data=frozenset({each.data for each in tables} | {*_SOURCES}) - {table.data},
         metric=table.metric.title,
     )
+
+
+def facts_of_folds(table: FoldTable, tables: Sequence[FoldTable]) -> Facts:
+    """The facts of a table over folds among these tables: of every fold, and of all of them together."""
+    tested = [each for recipe in table.recipes for each in (*recipe.folds.values(), recipe.together) if each]
+    runs = [run for each in tested for run in each.runs]
+    seeds = {str(each.accuracy.n) for each in tested if each.accuracy}
+    shares = [share for each in tested if each.accuracy for share in _shares(each.accuracy)]
+    values = {
+        EPOCHS: {str(run.recipe.epochs) for run in runs} | {str(run.epochs_done) for run in runs if run.ended_by},
+        BATCH: {str(run.recipe.batch_size) for run in runs},
+        CLIPS: {str(each.clips) for each in tested},
+        SEEDS: seeds,
+        RUNS: {str(len({run.id for run in runs}))},
+        FINGERPRINT: {run.data_fingerprint for run in runs},
+        PARAMETERS: {str(run.parameters) for run in runs},
+        LEVEL: {"95"},
+        PRECISION: {run.recipe.precision for run in runs},
+        SELECTION: {run.recipe.selection for run in runs},
+    }
+    return Facts(
+        values={what: frozenset(each) for what, each in values.items()},
+        some=frozenset(seeds if len(seeds) > 1 else ()),
+        known=tuple(each for share in shares for each in (share, 100 * share)),
+        codes=frozenset(run.data_fingerprint for run in runs),
+        data=table.data,
+        other_data=frozenset({each.data for each in tables} | {*_SOURCES}) - {table.data},
+        metric=METRICS["test-accuracy"].title,
+    )
+
+
+def _shares(accuracy: Estimate) -> tuple[float, ...]:
+    return (accuracy.value, *accuracy.proportion_interval())
 
 
 def _walk(made: Any, kind: type) -> Iterator[Any]:
