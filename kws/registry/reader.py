@@ -36,7 +36,10 @@ _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epoch
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
-_JUDGED = "SELECT DISTINCT recipe FROM tests WHERE split_fingerprint = :fingerprint"
+_JUDGED = """
+SELECT DISTINCT recipe, recipe_json FROM tests LEFT JOIN trainings ON id = run_id
+WHERE split_fingerprint = :fingerprint
+"""
 _LOOKED_AT = """
 SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
 WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
@@ -209,11 +212,14 @@ class RegistryReader:
     def recipes_judged(self, split_fingerprint: str, *, apart: Collection[str] = ()) -> int:
         """How many recipes have been evaluated on a split so far, but for those whose cells are `apart`.
 
-        Runs that differ only in their seed, or in what decides bits alone, share one recipe. Purged runs count, too.
+        Runs that differ only in their seed, or in what decides bits alone, share one recipe, and so do the folds of
+        cross-validation: the clips that one of them tests are the validation split of another. Purged runs count, too,
+        their folds apart, since nothing is known of them but a digest.
         """
         with self.reading() as connection:
             judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
-        return len({row["recipe"] for row in judged} - {*apart})
+        folds = {row["recipe"]: cell for row in judged if (cell := serialization.cell_of_folds(row["recipe_json"]))}
+        return len({folds.get(row["recipe"], row["recipe"]) for row in judged if row["recipe"] not in apart})
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""

@@ -32,6 +32,18 @@ def of_recipe(recipe: Recipe) -> dict[str, Any]:
     return {"recipe_json": recipe.text, "recipe_digest": recipe.digest, "cell_digest": recipe.cell}
 
 
+def cell_of_folds(recipe_json: str | None) -> str | None:
+    """What the cells of all folds have in common that a recipe has; None for one without folds, and for one unknown."""
+    if recipe_json is None or '"fold":"' not in recipe_json:  # most recipes, which need no parsing
+        return None
+    recipe = Recipe.from_text(recipe_json)
+    return (
+        None
+        if recipe.fold is None
+        else f"{dataclasses.replace(recipe, fold=None).cell} of {recipe.fold.partition('/')[2]}"
+    )
+
+
 def run(row: Row, *, status: str, tags: tuple[str, ...] = ()) -> Run:
     """A run from its row joined with its data's source; `status` is the actual one, which may differ from the row's."""
     environment = {name: row[name] for name in _ENVIRONMENT}

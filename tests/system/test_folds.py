@@ -176,3 +176,16 @@ def test_what_folds_of_streams_need_is_said(folded, tmp_path):
     assert "is no fold; `kws sweep --folds 5`" in refused("stream", "last", "--folds")
     done = kws("stream", "last", tmp_path / "none.wav", "--target-fa", 0.5, "--noisy", 0)
     assert "After `kws sweep --folds 5`, `kws stream RUN --folds` measures false accepts over all" in done.stderr
+
+
+def test_folds_of_one_recipe_are_one_recipe_that_a_test_split_has_judged(folder, db):
+    runs = [each["run"] for each in sweep(folder, "--folds", 3)]
+    with RegistryReader(db) as registry:
+        prints = [registry.card(registry.run(run).data_fingerprint).split_fingerprints for run in runs]
+        tested = {each["test"] for each in prints}
+        assert tested == {each["validation"] for each in prints}, "a fold's test is another's validation"
+        assert {registry.recipes_judged(each) for each in tested} == {1}
+    assert ok_json("runs", "show", runs[0])["recipes_judged"] == 1
+    assert "this split has now judged 1 recipe" in kws("eval", runs[0]).stderr
+    sweep(folder, "--folds", 3, "--learning-rate", 0.02)
+    assert ok_json("runs", "show", runs[0])["recipes_judged"] == 2
