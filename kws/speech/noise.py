@@ -7,8 +7,9 @@ Decisions:
 - A recipe names the recordings by their place and a digest of their content, as in `dataset@4f2a91c3d0e1`: a run with
   other recordings in the same place is another recipe, and no run is gone on with beside other recordings than it had.
   The digest is over content alone: names and order do not count.
-- Arrays and synthetic speech have no such recordings. Noise that was made up for synthetic speech would say nothing of
-  a microphone, so none is.
+- `builtin` is noise that is made up (see kws.speech.builtin_noise), for clips without recordings of noise beside them.
+  Nobody gets it without asking: `dataset` means recordings of the data set's, or an error that names it.
+- Arrays have no such recordings, and none can be mixed with them. The built-in speech has made-up noise of its own.
 
 Without torch, as for listings: a sweep's recipes are compared with the registry before torch is imported.
 """
@@ -24,14 +25,17 @@ from kws.errors import DataError
 from kws.events import NOISE
 from kws.recipe import Recipe
 from kws.recipe.pinned import place_and_digest
-from kws.speech import digests, synthetic, synthetic_noise
+from kws.speech import builtin_noise, digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
 from kws.speech.decode import SUFFIXES
 from kws.speech.silence import HELD_OUT
 from kws.speech.sources import locate
 
-NONE, DATASET = "none", "dataset"
-_ELSE = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
+NONE, DATASET, BUILTIN = "none", "dataset", "builtin"
+_ELSE = (
+    "take noise that is made up: --noise builtin; or name a folder of recordings of noise, as in --noise "
+    "path/to/noise, or train without: --noise none"
+)
 
 
 def pinned(value: str, data: str) -> str:
@@ -42,7 +46,7 @@ def pinned(value: str, data: str) -> str:
     """
     if value == NONE or place_and_digest(value)[1]:
         return value
-    place = value if value == DATASET else str(Path(value).expanduser().absolute())
+    place = value if value in (DATASET, BUILTIN) else str(Path(value).expanduser().absolute())
     _, digest = _found(place, data)
     return f"{place}@{digest}"
 
@@ -86,7 +90,10 @@ def _found(place: str, data: str) -> tuple[tuple[str, ...], str]:
                 f"noise can be mixed with recordings only, and {source.folder} holds arrays; "
                 "train without: --noise none, or give --data a folder of recordings"
             )
-        folder = source.noise if place == DATASET else Path(place)
+        if place == BUILTIN:
+            folder = builtin_noise.folder(cache_folder())
+        else:
+            folder = source.noise if place == DATASET else Path(place)
     if not folder.is_dir():
         what = f"{folder.parent} has no folder {NOISE}" if place == DATASET else f"there is no folder {place}"
         raise DataError(f"{what}; {_ELSE}")

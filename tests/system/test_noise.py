@@ -17,7 +17,7 @@ from sounds import write_task
 from kws.errors import DataError
 from kws.recipe import KINDS, Recipe
 from kws.registry.reader import RegistryReader
-from kws.speech import noise, synthetic_noise
+from kws.speech import builtin_noise, noise, synthetic_noise
 from kws.sweeps.trainer import Trainer, WorkerConfig, as_task, carry_out
 from kws.training import profile
 
@@ -149,7 +149,10 @@ def test_a_search_draws_among_recipes_with_the_noise_that_is_there(task):
 
 
 def test_data_without_noise_is_refused_in_a_sentence(task, tmp_path):
-    else_ = "name a folder of recordings of noise, as in --noise path/to/noise, or train without: --noise none"
+    else_ = (
+        "take noise that is made up: --noise builtin; or name a folder of recordings of noise, as in --noise "
+        "path/to/noise, or train without: --noise none"
+    )
     shutil.rmtree(task / noise.NOISE)
     about = ["train", *short(task), "--noise"]
     assert refused(*about, "dataset") == f"kws: {task} has no folder _background_noise_; {else_}"
@@ -178,6 +181,43 @@ def test_the_built_in_speech_has_noise_of_four_colours_the_same_everywhere(tmp_p
     assert high == sorted(high, reverse=True) and high[0] > 0.7 and high[-1] < 0.1
     content = hashlib.sha256(b"".join(sound.tobytes() for sound, _ in sounds.values())).hexdigest()[:16]
     assert content == "7f837508b483125e"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A cache with the built-in noise, which takes a second to make."""
+    cache = tmp_path_factory.mktemp("noise")
+    return cache, builtin_noise.folder(cache)
+
+
+def test_built_in_noise_is_the_same_bytes_everywhere_and_differs_in_colour_and_course(made):
+    sounds = {file.stem: soundfile.read(file) for file in sorted(made[1].iterdir())}
+    assert {*sounds} == {"white", "brown", "wind", "hum", "clatter", "murmur"}
+    assert {(rate, len(sound)) for sound, rate in sounds.values()} == {(16_000, 480_000)}
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(made[1].iterdir()))).hexdigest()[:16]
+    assert content == "44f3317e2ebd5034", "another NAME for other bytes"
+    high, swings = {}, {}
+    for name, (sound, _) in sounds.items():
+        assert 0.1 < np.abs(sound).max() < 1
+        power = np.square(np.abs(np.fft.rfft(sound)))
+        high[name] = power[len(power) // 4 :].sum() / power[len(power) // 80 :].sum()  # above 2 kHz, of above 100 Hz
+        loud = 10 * np.log10(np.square(sound.reshape(-1, 1600)).mean(axis=1))  # of tenths of a second
+        swings[name] = loud.std()
+    assert high["brown"] < 0.2 < high["murmur"] < high["white"] and high["hum"] < 0.1
+    assert swings["white"] < 0.5 and min(swings["wind"], swings["murmur"]) > 1 and swings["clatter"] > 3
+
+
+def test_clips_without_recordings_of_noise_are_trained_with_noise_that_is_made_up(task, made, monkeypatch, tmp_path):
+    monkeypatch.setenv("KWS_CACHE", str(made[0]))
+    shutil.rmtree(task / noise.NOISE)
+    (tmp_path / "builtin").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = ok_json("train", *short(task), "--noise", "builtin")["run"]
+    recipe = ok_json("runs", "show", run)["recipe"]
+    assert recipe["noise"] == noise.pinned("builtin", str(task)) == f"builtin@{noise.recordings_in(made[1], '')[1]}"
+    assert ok_json("rerun", run)["same"]
+    assert refused("train", *short(task), "--noise", "dataset").startswith(f"kws: {task} has no folder")
+    assert "holds no recordings" in refused("train", *short(task), "--noise", "./builtin")
 
 
 @pytest.mark.parametrize("option", [["--gain-db", "6"], ["--speed-change", "0.1"]])

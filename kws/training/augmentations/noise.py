@@ -1,8 +1,8 @@
 """Noise: background noise is mixed with a share of the clips, at a drawn signal-to-noise ratio.
 
-The recordings are those of kws.speech.noise, without the two that nothing is trained on, `exercise_bike` and
-`pink_noise`. For each clip a second of them is drawn, each second alike, and scaled so that the clip's mean power over
-that of the noise is the ratio that was drawn.
+The recordings are those of kws.speech.noise: the data set's, a folder's or made-up ones, without the two that nothing
+is trained on, `exercise_bike` and `pink_noise`. For each clip a second of them is drawn, each second alike, and scaled so
+that the clip's mean power over that of the noise is the ratio that was drawn.
 
 Noise is mixed as mel power, before the logarithm, and not as waveforms: features are computed once and cached, and a
 minibatch is then mixed at once as tensors. The powers of two sounds add up but for a cross term, which is 0 on average.
@@ -39,7 +39,7 @@ ORDER = 3
 
 def _place(field: str, value: str) -> None:
     if not value.strip():
-        raise RecipeError(f"`{field}` (={value!r}) must be none, dataset, or a folder of recordings of noise")
+        raise RecipeError(f"`{field}` (={value!r}) must be none, dataset, builtin, or a folder of recordings of noise")
 
 
 def _ratios(text: str) -> tuple[float, ...]:
@@ -66,11 +66,12 @@ class Config:
 
     noise: str = option(
         "none",
-        "Recordings of noise that clips are mixed with at random: `dataset` for the data set's folder "
-        "_background_noise_, or a folder; exercise_bike and pink_noise are never among them.",
+        "Noise that clips are mixed with at random: `dataset` for the recordings in the data set's folder "
+        "_background_noise_, a folder of others (exercise_bike and pink_noise are never among them), or `builtin`: "
+        "three minutes that are made up, of white and brown noise, wind, hum, clatter and a murmur of voices.",
         check=_place,
         absent="none",
-        metavar="none|dataset|FOLDER",
+        metavar="none|dataset|builtin|FOLDER",
     )
     noise_snr: tuple[float, ...] = option(
         (0.0, 20.0),
