@@ -1,8 +1,8 @@
 """Noise: background noise is mixed with a share of the clips, at a drawn signal-to-noise ratio.
 
 The recordings are those of kws.speech.noise: the data set's, a folder's or made-up ones, without the two that nothing
-is trained on, `exercise_bike` and `pink_noise`. For each clip a second of them is drawn, each second alike, and scaled so
-that the clip's mean power over that of the noise is the ratio that was drawn.
+is trained on, `exercise_bike` and `pink_noise`. For each clip a second of them is drawn, each second alike, and scaled
+so that the clip's mean power over that of the noise is the ratio that was drawn.
 
 Noise is mixed as mel power, before the logarithm, and not as waveforms: features are computed once and cached, and a
 minibatch is then mixed at once as tensors. The powers of two sounds add up but for a cross term, which is 0 on average.
