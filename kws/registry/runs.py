@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kws.errors import RegistryError
-from kws.recipe import Recipe, has_rule
+from kws.recipe import Recipe, counted, has_rule
 from kws.registry.environment import Environment
 
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
@@ -105,11 +105,6 @@ def early_stop(run: Run) -> str | None:
         ended = f"ended after epoch {done} of {recipe.epochs}, {counted(recipe.patience, 'epoch')} after its best one"
         return f"{ended}, and did not reach {target}" if target else ended
     return f"did not reach {target} in {counted(done, 'epoch')}" if target else None
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things: "1 epoch", "1,200 epochs"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from kws.recipe import own_options
+from kws.recipe import counted, own_options
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import Run, counted
+from kws.registry.runs import Run
 from kws.reports.metrics import Metric
 
 _MACHINES = 4  # that a note names

@@ -14,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from kws.errors import DataError
+from kws.recipe import counted
 from kws.recipe.partition import Partition
 from kws.speech import tables
 from kws.speech.clips import Clip as Clip
 from kws.speech.clips import Folder as Folder
 from kws.speech.dealing import split_by_shares
-from kws.speech.laid_out import counted, laid_out, split_by
+from kws.speech.laid_out import laid_out, split_by
 from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
 from kws.speech.names import Finder
 from kws.speech.progress import Track, untracked

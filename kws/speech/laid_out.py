@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kws.events import DRAWN_BY_DIGESTS, TEST, TRAIN, VALIDATION
+from kws.recipe import counted
 from kws.recipe.partition import Partition
 from kws.speech import digests
 from kws.speech.clips import Clip, Folder
@@ -201,8 +202,3 @@ def split_by(lists: Mapping[str, object], *, has_speakers: bool, content: str = 
 def some(names: Sequence[str]) -> str:
     """The first few of these names."""
     return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
-
-
-def counted(count: int, what: str) -> str:
-    """So many of these, as "1 clip" or "1,024 clips"."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -10,8 +10,8 @@ from typing import TypeVar
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kws.events import SPLITS, DataCard, EpochEnd, IterationEnd
-from kws.recipe import NETWORK, OPTIMIZER, Recipe, has_rule
-from kws.registry.runs import Run, counted, early_stop
+from kws.recipe import NETWORK, OPTIMIZER, Recipe, counted, has_rule
+from kws.registry.runs import Run, early_stop
 from kws.reports.table import classes_text
 from kws.terminal import console
 from kws.terminal.console import duration, err, percent, training_time
