@@ -134,7 +134,9 @@ def _options(plan: Plan, folder: Folder, units: int) -> dict[str, Any]:
 
     start = plan.pretrained or pretrained.richest(plan.db)
     if start and start != pretrained.NONE:
-        options = pretrained.options_of(start, plan.db) | RECIPE | {"pretrained": start}
+        begun = pretrained.of(start, plan.db)
+        assert begun
+        options = pretrained.options_of(begun) | RECIPE | {"pretrained": start}
     else:
         console.say(
             "note: there is no run to start from, so that the network learns from these clips alone; --from FILE:RUN "

@@ -1,7 +1,7 @@
 """`kws train`: one run from a recipe to the registry."""
 
 import shlex
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from kws.recipe.config import PLACE
 from kws.recipe.presets import beside, name_of, preset, presets
 from kws.registry.location import Location
 from kws.registry.runs import Run
+
+if TYPE_CHECKING:
+    from kws.registry.pretrained import Pretrained
 
 _OF_ANY_RUN = ("resume", "trust_code", "db", "json", "skip_unreadable", "no_test", "settings")
 _OF_A_NEW_RUN = ("name", "note", "preset", "show")
@@ -60,10 +63,10 @@ def train(
     if resume is not None:
         _show(_resume(context, resume), json)
         return
-    start = _options_of(given["pretrained"], db)
+    start = _started_from(given["pretrained"], db)
     chosen = recipe_options.chosen(given, settings, needs=() if start else ("arch", "opt"), context=context)
     if start:
-        chosen = beside(start, chosen)
+        chosen = _beside(start, chosen)
     if show:
         _show_recipe(Recipe.of(**chosen), given, settings, json=json)
         return
@@ -71,17 +74,33 @@ def train(
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
-    about = {"name": name, "note": note, "skip_unreadable": skip_unreadable}
+    about = {"name": name, "note": note, "skip_unreadable": skip_unreadable, "start": start}
     _show(runner.run(recipe, db=db, **about, test=not no_test, reporter=Terminal()), json)  # type: ignore[arg-type]
 
 
-def _options_of(pretrained: str | None, db: Location) -> dict[str, Any]:
-    """The options of the run that the network starts from; none where it starts anew."""
-    if not pretrained:
-        return {}
-    from kws.registry.pretrained import options_of
+def _started_from(value: str | None, db: Location) -> "Pretrained | None":
+    """The run that the network starts from; None where it starts anew."""
+    if not value:
+        return None
+    from kws.registry import pretrained
 
-    return options_of(pretrained, db)
+    return pretrained.of(value, db)
+
+
+def _beside(start: "Pretrained", chosen: dict[str, Any]) -> dict[str, Any]:
+    """The options of the run that the network starts from, beside those chosen; says what is not taken over."""
+    from kws.registry.pretrained import options_of, recordings_of
+    from kws.terminal import console
+
+    made = beside(options_of(start), chosen)
+    for name, place in recordings_of(start).items():
+        if name not in chosen:
+            other = ", or --noise builtin" if name == "noise" else ""
+            console.say(
+                f"note: run {start.run.id} was trained with --{name} {console.visible(place)}, which is not taken "
+                f"over, for it is of other data; add --{name} to do so here{other}"
+            )
+    return made
 
 
 def _show(run: Run, json: bool) -> None:

@@ -34,5 +34,10 @@ __all__ = [
     "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "SHUFFLED", "TASK", "Config", "Kind", "Option",
     "Part", "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "counted", "current_name",
     "dashed", "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option", "option_of",
-    "own_options", "parse", "plain", "sched_getaffinity", "share", "usable_threads", "varying",
+    "own_options", "parse", "plain", "share", "usable_threads", "varying",
 ]  # fmt: skip
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,11 +40,17 @@ class Pretrained:
     run: Run
     weights: bytes
     classes: tuple[str, ...]
+    file: str = ""  # the registry that it is in, absolute, where that is not the one of the new run
 
     @property
     def digest(self) -> str:
         """The beginning of the SHA-256 of its weights."""
         return hashlib.sha256(self.weights).hexdigest()[:_LETTERS]
+
+    @property
+    def name(self) -> str:
+        """What a recipe calls it, with its digest."""
+        return f"{self.file}:{self.run.id}@{self.digest}" if self.file else f"{self.run.id}@{self.digest}"
 
 
 def of(value: str, db: Location) -> Pretrained | None:
@@ -59,9 +65,11 @@ def of(value: str, db: Location) -> Pretrained | None:
     file, _, reference = place.rpartition(":")
     if "://" in file:
         raise RecipeError(f"`pretrained` (={value}) names a run in a registry file, or one of --db")
-    with RegistryReader(Path(file).expanduser() if file else db) as registry:
+    path = Path(file).expanduser() if file else None
+    with RegistryReader(path or db) as registry:
         run = registry.run(reference)
-        found = Pretrained(run, registry.weights(run.id), registry.card(run.data_fingerprint).classes)
+        classes = registry.card(run.data_fingerprint).classes
+        found = Pretrained(run, registry.weights(run.id), classes, str(path.absolute()) if path else "")
     if wanted and found.digest != wanted:
         raise RecipeError(
             f"`pretrained` (={value}) names other weights than run {run.id} has ({found.digest}); name that run anew"
@@ -84,20 +92,16 @@ def pinned(recipes: Iterable[Recipe], db: Location) -> list[Recipe]:
 def _pinned(value: str, db: Location) -> str:
     if value == NONE or place_and_digest(value)[1]:
         return value
-    found, file = of(value, db), value.rpartition(":")[0]
-    assert found
-    before = f"{Path(file).expanduser().absolute()}:" if file else ""
-    return f"{before}{found.run.id}@{found.digest}"
-
-
-def options_of(value: str, db: Location) -> dict[str, Any]:
-    """The options of the recipe of the run that `value` names, but for those of its data, which another has.
-
-    Raises as of() does, and RecipeError for a network of the user's own, whose file must be given.
-    """
     found = of(value, db)
-    if found is None:
-        return {}
+    assert found
+    return found.name
+
+
+def options_of(found: Pretrained) -> dict[str, Any]:
+    """The options of the recipe of such a run, but for those of its data, which another has.
+
+    Raises RecipeError for a network of the user's own, whose file must be given.
+    """
     recipe = found.run.recipe
     if recipe.source:
         raise RecipeError(f"run {found.run.id} has a network of its own, whose code is to be given: --arch FILE.py")
@@ -106,9 +110,8 @@ def options_of(value: str, db: Location) -> dict[str, Any]:
         name: each
         for name, each in recipe.values.items()
         if each is not None
-        and name not in of_others
+        and name not in (*of_others, *recordings_of(found))
         and (BY_OPTION.get(name) or kind_of(name)) is not TASK
-        and not (isinstance(each, str) and place_and_digest(each)[1])
     }
 
 
@@ -131,3 +134,9 @@ def richest(db: Location) -> str | None:
             if recipe.data != SYNTHETIC and (card := registry.card(run.data_fingerprint)).front_end:
                 found.append((len(keywords_of(card.classes)), run.validation_accuracy or 0.0, run.started_at, run.id))
         return next((run for *_, run in sorted(found, reverse=True) if registry.weights_digest(run)), None)
+
+
+def recordings_of(found: Pretrained) -> dict[str, str]:
+    """The options by which such a run was trained with recordings, as noise, that are pinned; by their places."""
+    values = ((name, place_and_digest(each)) for name, each in found.run.recipe.values.items() if isinstance(each, str))
+    return {name: place for name, (place, digest) in values if digest and name != "pretrained"}

@@ -55,11 +55,13 @@ def run(
     skip_unreadable: bool,
     again: Run | None = None,
     test: bool = True,
+    start: Pretrained | None = None,
     reporter: Reporter = SILENT,
 ) -> Run:
     """The finished run of this recipe, trained as a new run; with `again`, as a rerun of that run.
 
-    Without `test` the run is tagged as untested and is not tested at its end, even if somebody resumes it.
+    `start` is the run that the recipe names as `pretrained`, where it was read before. Without `test` the run is tagged
+    as untested and is not tested at its end, even if somebody resumes it.
     """
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
@@ -68,8 +70,9 @@ def run(
     from kws.training import fine_tuning
 
     is_new(db)  # fail early if the registry is not writable
-    (recipe,) = pinning.of_recipes(pretrained.pinned([recipe], db))
-    if start := pretrained.of(recipe.pretrained, db):
+    start = start or pretrained.of(recipe.pretrained, db)
+    (recipe,) = pinning.of_recipes([recipe.changed(pretrained=start.name) if start else recipe])
+    if start:
         fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from commands import ok, ok_json, refused, sql
+from commands import kws, ok, ok_json, refused, sql
 from short import split_of
 from swept import shared_task
 
@@ -170,3 +170,25 @@ def test_looking_at_another_network_draws_none_of_the_runs_random_numbers(traine
     fine_tuning.require_fit(start.run.recipe, start.weights, "run x")
     fine_tuning.head_of(start.run.recipe, 3)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_weights_are_read_once_and_recordings_that_are_not_taken_over_are_said(trained, tmp_path, monkeypatch):
+    from test_noise import add_noise
+
+    from kws.registry.reader import RegistryReader
+
+    db, noise = tmp_path / "noisy.db", add_noise(tmp_path / "noise", "tap")
+    about = ["--threads", "1", "--data", trained.task, "--db", db, "--epochs", "1"]
+    ok("runs", "export", trained.run, db, "--db", trained.db)
+    first = kws("train", "--from", trained.run, "--noise", noise, *about)
+    assert first.exit_code == 0 and "not taken over" not in first.stderr
+    read = []
+    weights_of = RegistryReader.weights
+    monkeypatch.setattr(RegistryReader, "weights", lambda self, run: read.append(run) or weights_of(self, run))
+    again = kws("train", "--from", "last", *about)
+    assert again.exit_code == 0 and len(read) == 1
+    told = f"with --noise {noise}, which is not taken over, for it is of other data; add --noise to do so here"
+    assert told in again.stderr
+    with Registry(db) as registry:
+        run = registry.run("last")
+        assert run.recipe.pretrained.startswith(f"{read[0]}@") and run.recipe.noise == "none"
