@@ -107,7 +107,7 @@ class Manifest:
     digests: bytes  # 32 bytes a clip
     speakers: tuple[str, ...] | None  # None where they are not known
     modified_ns: tuple[int, ...]  # the files' times of modification; 0 where the clip is no file of its own
-    seconds: tuple[float, ...]  # how long each recording is, of which the first second is used; 0 for features
+    seconds: tuple[float, ...]  # how long each recording is, of which one second is used; 0 for features
 
     def digest(self, clip: int) -> bytes:
         """The digest of the clip in that place."""

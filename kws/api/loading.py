@@ -64,6 +64,7 @@ def model_card(registry: RegistryReader, run: Run) -> ModelCard:
         fingerprint=data.fingerprint,
         licence=licence.name if licence else None,
         attribution=licence.attribution if licence else None,
+        align=run.recipe.align,
     )
     found = registry.evaluation(run.id, data.fingerprint, VALIDATION)
     if found is None or not found.logits:

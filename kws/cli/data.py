@@ -34,6 +34,7 @@ def check(
     data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data.")] = None,
     speakers: options.Speakers = None,
     pattern: options.Pattern = None,
+    align: options.Align = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -56,7 +57,8 @@ def check(
     }
     task = Recipe.of(**anything, **chosen).task if chosen else None
     source = sources.locate(options.chosen_data(data), track=console.track)
-    report = checks.check(source, speakers or None, pattern or None, task=task, track=console.track)
+    about: dict[str, Any] = {"align": align or Recipe.align, "task": task, "track": console.track}
+    report = checks.check(source, speakers or None, pattern or None, **about)
     if json:
         console.print_json(report.record())
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kws.cli import options
-from kws.errors import DataError, RegistryError
+from kws.errors import DataError, RecipeError, RegistryError
 from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
 from kws.inference.card import MISS_RATE
 from kws.registry.runs import Run
@@ -51,6 +51,7 @@ def evaluate(
     data: options.DataOfRun = None,
     speakers: options.Speakers = None,
     pattern: options.Pattern = None,
+    align: options.AlignOfRun = None,
     skip_unreadable: options.SkipUnreadable = False,
     misses: options.Misses = MISS_RATE,
     trust_code: options.TrustCode = None,
@@ -79,12 +80,14 @@ def evaluate(
     from kws.reports.scores import Scores
     from kws.terminal import console, screens_evaluation
 
+    if align is not None and data is None:
+        raise RecipeError(f"--align {align} is for other data than the run's own; add --data, or leave it out")
     with Registry(db) as registry:
         found = registry.run(run)
         if data is None:
             answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:
-            recipe = options.recipe_on(found.recipe, data, speakers, pattern)
+            recipe = options.recipe_on(found.recipe, data, speakers, pattern, align)
             answers = _computed(registry, found, split.value, recipe, skip_unreadable, trust_code)
         card, evaluation = answers.card, answers.evaluation
         own = registry.card(found.data_fingerprint)

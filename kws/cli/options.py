@@ -84,6 +84,20 @@ Pattern = Annotated[
         "layout of the folder says what clips are.",
     ),
 ]
+Align = Annotated[
+    Literal["energy", "first"] | None,
+    typer.Option(
+        help="Which second of a longer recording is used: the one with the word, found by energy, or the first. By "
+        f"default {Recipe.align}."
+    ),
+]
+AlignOfRun = Annotated[
+    Literal["energy", "first"] | None,
+    typer.Option(
+        help="Which second of a longer recording is used: the one with the word, found by energy, or the first. By "
+        "default as in the run's training."
+    ),
+]
 Misses = Annotated[
     float,
     typer.Option(
@@ -159,12 +173,16 @@ def chosen_data(data: str | None) -> str:
     return data or os.environ.get("KWS_DATA") or Recipe.data
 
 
-def recipe_on(recipe: Recipe, data: str, speakers: str | None, pattern: str | None = None) -> Recipe:
+def recipe_on(
+    recipe: Recipe, data: str, speakers: str | None, pattern: str | None = None, align: str | None = None
+) -> Recipe:
     """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data.
 
     Recordings are divided as the recipe says, for they may be the run's own at another place; arrays have their splits.
+    Of longer ones that second is used that `align` says, else the recipe.
     """
-    on_data = dataclasses.replace(recipe, data=data, speakers=speakers or None, pattern=pattern or None)
+    named = {"speakers": speakers or None, "pattern": pattern or None, "align": align or recipe.align}
+    on_data = dataclasses.replace(recipe, data=data, **named)  # type: ignore[arg-type]
     if on_data.partition is not None:
         from kws.speech import sources
 

@@ -38,8 +38,9 @@ def predict(
 ) -> None:
     """Print the word in each recording, and its probability.
 
-    Of a recording its first second is heard, as in training: a shorter one is padded with silence. With --windows all
-    of it is searched for a keyword. Any format that training reads will do. RUN may be a file that `kws export` wrote,
+    A second of a recording is heard, as in training: a shorter one is padded with silence, and of a longer one it is
+    the second with the word, or the first where the run was trained on that. With --windows all of it is searched for
+    a keyword. Any format that training reads will do. RUN may be a file that `kws export` wrote,
     which needs onnxruntime alone. What cannot be read is named on stderr, and ends the command with exit code 1.
 
     Example: kws predict last clips/ --json

@@ -22,6 +22,7 @@ from kws.recipe import (
     NETWORK,
     Kind,
     Option,
+    Recipe,
     bases,
     current_name,
     dashed,
@@ -43,7 +44,7 @@ Set = Annotated[
 PRESET = "preset"  # the option whose values are those of a recipe that is known by a name
 # Resolved where the command runs: typed values are not yet a recipe's.
 _HERE: dict[str, Any] = {
-    "data": options.Data, "speakers": options.Speakers, "pattern": options.Pattern,
+    "data": options.Data, "speakers": options.Speakers, "pattern": options.Pattern, "align": options.Align,
     "threads": options.Threads, "device": options.Device,
 }  # fmt: skip
 
@@ -243,6 +244,7 @@ def resolved(given: Mapping[str, Any], *, jobs: int = 1) -> dict[str, Any]:
         "data": options.chosen_data(given.get("data")),
         "speakers": given.get("speakers") or None,
         "pattern": given.get("pattern") or None,
+        "align": given.get("align") or Recipe.align,
         "threads": options.chosen_threads(given.get("threads"), jobs),
         "device": options.chosen_device(given.get("device") or options.AUTO),
     }

@@ -131,7 +131,7 @@ def made_stream(
     Other data may have some of the run's words alone; which are not said, is told.
     """
     from kws.cli import options
-    from kws.recipe import TASK
+    from kws.recipe import ENERGY, TASK
     from kws.recipe.words import read
     from kws.speech.made_streams import MadeStream
     from kws.terminal import console
@@ -145,10 +145,10 @@ def made_stream(
     else:
         task = TASK.part("report").config(**({} if setup is None else {"words": setup.detector.keywords}))
     some_of = () if setup is None or data is None or words is not None else setup.detector.words
-    pattern = None
+    pattern, align = None, ENERGY if run is None else run.recipe.align
     if data is None and run is not None:
         data, speakers, pattern = run.recipe.data, speakers or run.recipe.speakers, run.recipe.pattern
-    about = {"speakers": speakers, "pattern": pattern, "partition": partition, "some_of": some_of}
+    about = {"speakers": speakers, "pattern": pattern, "align": align, "partition": partition, "some_of": some_of}
     stream = MadeStream(options.chosen_data(data), task, mixture, track=console.track, **about)  # type: ignore[arg-type]
     if stream.not_said:
         console.say(f"note: {stream.source} has no clips of {', '.join(stream.not_said)} in its {mixture.split} split, "

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kws.events import keywords_of
+from kws.recipe import FIRST
 
 HOP_MS = 20  # a stream has a probability of each word this often
 # Smoothing was chosen on a stream of all validation clips. At 5 % misses, `best` has 43 false accepts with 20 ms, 14
@@ -33,6 +34,7 @@ class ModelCard:
     thresholds: Mapping[str, float] = field(default_factory=dict)  # a keyword's probability from which on it is heard
     licence: str | None = None  # of that data set
     attribution: str | None = None  # the sentence that names its authors
+    align: str = FIRST  # which second of a longer recording it was trained on, and hears
 
     @property
     def keywords(self) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ import numpy as np
 from kws.errors import ClipError, RecipeError
 from kws.inference.card import COOLDOWN_MS, SMOOTHING_MS
 from kws.inference.detections import Detecting, Detection, Smoothing
-from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES
+from kws.recipe import ENERGY
+from kws.speech import levels
+from kws.speech.decode import SAMPLE_RATE_HZ, SAMPLES, SEARCHED_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,12 +80,17 @@ class Detector:
         return self.card.keywords
 
     def probabilities(self, audio: Floats, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Floats:
-        """The probability of each word (K,) in one clip, of which the first second is heard, as in training.
+        """The probability of each word (K,) in one clip; of a longer one that second is heard that was in training.
 
         Raises ClipError for audio that is empty or not finite.
         """
         clip = np.zeros((1, SAMPLES), np.float32)
-        samples = heard(audio, sample_rate_hz)[:SAMPLES]
+        samples = heard(audio, sample_rate_hz)
+        begin = 0
+        if self.card.align == ENERGY and len(samples) > SAMPLES:
+            searched = samples[: SEARCHED_S * SAMPLE_RATE_HZ]
+            begin = levels.HOP * levels.second_with_word(levels.levels([searched]))
+        samples = samples[begin : begin + SAMPLES]
         clip[0, : len(samples)] = samples
         return self.model.probabilities(clip)[0]
 

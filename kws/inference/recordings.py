@@ -20,7 +20,7 @@ from kws.inference.detections import seconds_at
 from kws.inference.detector import Detector, Prediction, prediction
 from kws.recipe import cores
 from kws.speech import long
-from kws.speech.decode import SUFFIXES, read_waveform
+from kws.speech.decode import SUFFIXES, read_recording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def piped(stream: BinaryIO) -> Iterator[Path]:
 
 
 def predictions(detector: Detector, paths: list[Path]) -> Iterator[Prediction | ClipError]:
-    """For each recording in turn, the word of its first second; or why it cannot be read.
+    """For each recording in turn, the word of the second that the detector's card says; or why it cannot be read.
 
     Every core works on a batch of its own, from reading to probabilities.
     """
@@ -85,15 +85,15 @@ def predictions(detector: Detector, paths: list[Path]) -> Iterator[Prediction | 
 def _batch(detector: Detector, paths: list[Path]) -> list[Prediction | ClipError]:
     import numpy as np
 
-    read = [_waveform(path) for path in paths]
+    read = [_waveform(path, detector.card.align) for path in paths]
     clips = [each for each in read if not isinstance(each, ClipError)]
     rows = iter(detector.model.probabilities(np.stack(clips)) if clips else ())
     return [each if isinstance(each, ClipError) else prediction(detector.words, next(rows)) for each in read]
 
 
-def _waveform(path: Path) -> np.ndarray | ClipError:
+def _waveform(path: Path, align: str) -> np.ndarray | ClipError:
     try:
-        return read_waveform(path)
+        return read_recording(path, align=align).waveform
     except ClipError as error:
         return error
 

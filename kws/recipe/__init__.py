@@ -16,7 +16,7 @@ from kws.recipe.config import (
 )
 from kws.recipe.differences import varying
 from kws.recipe.early_stop import has_rule, last_epoch
-from kws.recipe.own_options import BEST, FINAL, SHUFFLED, own_options
+from kws.recipe.own_options import BEST, ENERGY, FINAL, FIRST, SHUFFLED, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part, dashed
 from kws.recipe.recipe import (
     Recipe,
@@ -31,10 +31,10 @@ from kws.recipe.typed import bases, parse
 from kws.recipe.wording import counted
 
 __all__ = [
-    "BEST", "BY_OPTION", "FINAL", "KINDS", "NETWORK", "OPTIMIZER", "SHUFFLED", "TASK", "Config", "Kind", "Option",
-    "Part", "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "counted", "current_name",
-    "dashed", "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option", "option_of",
-    "own_options", "parse", "plain", "share", "usable_threads", "varying",
+    "BEST", "BY_OPTION", "ENERGY", "FINAL", "FIRST", "KINDS", "NETWORK", "OPTIMIZER", "SHUFFLED", "TASK", "Config",
+    "Kind", "Option", "Part", "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "counted",
+    "current_name", "dashed", "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option",
+    "option_of", "own_options", "parse", "plain", "share", "usable_threads", "varying",
 ]  # fmt: skip
 
 

@@ -13,6 +13,8 @@ FINAL, BEST = "final", "best"  # the last epoch, the report's rule; or the best 
 SELECTIONS = (FINAL, BEST)
 SHUFFLED, BALANCED = "shuffled", "balanced"
 SAMPLINGS = (SHUFFLED, BALANCED)
+ENERGY, FIRST = "energy", "first"  # which second of a longer recording: that with the word, or the first
+ALIGNMENTS = (ENERGY, FIRST)
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -74,6 +76,8 @@ class OwnOptions:
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
     speakers: str | None = option(None, metavar="PATTERN|FILE")  # where clips' speakers are told
     pattern: str | None = option(None, absent=None, role=PLACE, metavar="PATTERN")  # of file names that carry the label
+    # The fingerprint of the data, which is of what is heard, tells apart what it decides.
+    align: str = option(ENERGY, choices=ALIGNMENTS, absent=FIRST, role=PLACE)
     split_shares: str | None = option(
         None,
         "Percentages of training, validation and test clips, by speaker where speakers are known. By default the "

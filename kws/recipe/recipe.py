@@ -135,7 +135,7 @@ class Recipe(OwnOptions):
     @property
     def data_key(self) -> tuple[Any, ...]:
         """What decides which clips a run sees, and their classes: recipes that have it alike share their data."""
-        return self.data, self.speakers, self.pattern, self.split_shares, self.fold, self.task
+        return self.data, self.speakers, self.pattern, self.align, self.split_shares, self.fold, self.task
 
     @cached_property
     def digest(self) -> str:

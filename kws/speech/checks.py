@@ -1,7 +1,7 @@
 """Checks the recordings of a source: what is used, counts, speakers, durations, and clips with problems.
 
-Every clip is read as in training, so all statements are about the second that the network hears: the first second, with
-its channels averaged, at 16 kHz. Definitions:
+Every clip is read as in training, so all statements are about the second that the network hears, of a longer clip the
+one that `align` says, with its channels averaged, at 16 kHz. Definitions:
 
 - short: below one second.
 - silent: that second never reaches -60 dB of full scale.
@@ -9,7 +9,7 @@ its channels averaged, at 16 kHz. Definitions:
 - far beyond full scale: a sample is at least twice full scale, as in files of floats that were meant to be integers.
 - channels cancel: their mean has less than a hundredth of their power, as in stereo from one microphone with one phase
   inverted.
-- late: one of the ten seconds that follow has at least twice the level of the first.
+- late: where the first second is used, one of the ten that follow has at least twice its level.
 - the same sound: the same second, regardless of file names and encodings.
 """
 
@@ -26,7 +26,8 @@ from typing import Any
 
 from kws.errors import ClipError, DataError
 from kws.events import SPLITS
-from kws.recipe import TASK, Config
+from kws.recipe import FIRST, TASK, Config
+from kws.speech import longer
 from kws.speech.classes import Assigned
 from kws.speech.decode import Recording, energies, read_recording
 from kws.speech.folder import Clip, Folder, read_folder
@@ -99,7 +100,7 @@ class Report:
     speakers: dict[str, int] | None  # split -> speakers; None if they are unknown
     seconds: tuple[float, float, float]  # the shortest, the mean and the longest clip
     rates_hz: dict[int, int]  # rate -> clips
-    longer: int  # clips of over a second; only the first second is used
+    longer: int  # clips of over a second; only one second is used
     short: list[str]
     silent: list[str]
     clipped: list[str]
@@ -129,20 +130,21 @@ def check(
     speakers: str | None = None,
     pattern: str | None = None,
     *,
+    align: str = FIRST,
     task: Config | None = None,
     track: Track = untracked,
 ) -> Report:
     """The report on a source, from reading every recording; `speakers` gives their speakers (see kws.speech.speakers).
 
-    `pattern` describes file names that carry the label (see kws/speech/layouts/pattern.py). `task` is the Config of a
-    task whose classes are counted, too. Raises DataError if the source does not hold recordings, or not what the task
-    needs.
+    `pattern` describes file names that carry the label (see kws/speech/layouts/pattern.py), and `align` is which second
+    of longer clips is used. `task` is the Config of a task whose classes are counted, too. Raises DataError if the
+    source does not hold recordings, or not what the task needs.
     """
     if source.is_arrays:
         raise DataError(
             f"{source.folder} holds arrays, not recordings; `kws train --data` checks them as it reads them"
         )
-    folder = read_folder(source.place, speakers, pattern, track=track)
+    folder = read_folder(source.place, speakers, pattern, align=align, track=track)
     of_task = None if task is None else TaskCounts.of(task, assigned(folder, task, track=track))
     used = len({clip.path for clip in folder.clips})
     words = one_word(clip.word for clip in folder.clips)
@@ -170,7 +172,11 @@ def check(
         lists=list(folder.lists),
         elsewhere=folder.splits.elsewhere,
         found=folder.found,
-        said=[*folder.said, *joined((clip.word for clip in folder.clips), mark="/" if folder.by_folder else "")],
+        said=[
+            *folder.said,
+            *joined((clip.word for clip in folder.clips), mark="/" if folder.by_folder else ""),
+            *longer.said(seconds, align),
+        ],
         split_by=folder.split_by,
         one_word=_variants(folder.clips),
         counts=dict(counts),
@@ -235,7 +241,7 @@ def _listen(clip: Clip) -> Sound:
 
     try:
         recording = read_recording(*clip.place)
-        is_whole = clip.at_ms is None and clip.end_ms is None
+        is_whole = clip.at_ms is None and clip.end_ms is None and clip.align == FIRST
         late = is_whole and recording.seconds > SHORT_S and _is_late(energies(Path(clip.path), 1 + _LATER_S))
     except ClipError as error:
         return Sound(error=_reason(str(error).removeprefix(f"{clip.path} ")))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kws.events import DRAWN_BY_NAMES, NOISE
+from kws.recipe import FIRST
 from kws.recipe.partition import Partition
 from kws.speech.digests import Stamp
 from kws.speech.layouts.folder_a_word import TITLE as FOLDER_A_WORD
@@ -31,6 +32,7 @@ class Clip(NamedTuple):
     of: str = ""  # the name of the folder that it lies in, where that is not the data's own
     end_ms: int | None = None  # where it ends in the recording, if before the second's end; silence follows
     content: str = ""  # the digest of its file, and where it is cut, where clips go by that; "" where by their names
+    align: str = FIRST  # which second of a longer one is used (kws.speech.decode)
 
     @property
     def name(self) -> str:
@@ -41,9 +43,9 @@ class Clip(NamedTuple):
         return (self.file_name if self.content else without_ending(f"{self.word}/{self.file_name}")) + self._cut
 
     @property
-    def place(self) -> tuple[Path, int | None, int | None]:
-        """Its file, and where it begins and ends there: what kws.speech.decode.read_recording takes."""
-        return Path(self.path), self.at_ms, self.end_ms
+    def place(self) -> tuple[Path, int | None, int | None, str]:
+        """Its file, where it begins and ends there, and which second is used: what read_recording() takes."""
+        return Path(self.path), self.at_ms, self.end_ms, self.align
 
     @property
     def order(self) -> tuple[str, str, int]:
@@ -98,6 +100,7 @@ class Folder:
     by_folder: bool = True  # whether words are folders
     read: tuple[str, ...] = ()  # files that were read, and are no clips
     partition: Partition | None = None  # what divided its clips into splits, where the data's own did not
+    align: str = FIRST  # which second of longer clips is used
 
     @property
     def has_speakers(self) -> bool:

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from kws.errors import DataError
 from kws.events import ALL, LEFT_OUT, OTHER, SPLITS, DataCard, Manifest
-from kws.recipe import Config
+from kws.recipe import FIRST, Config
 from kws.recipe.partition import Partition
-from kws.speech import lacking, prepare
+from kws.speech import lacking, longer, prepare
 from kws.speech.cache import published
 from kws.speech.folder import UNREADABLE
 from kws.speech.front_end import FRONT_END
@@ -87,6 +87,7 @@ def load(
     *,
     speakers: str | None = None,
     pattern: str | None = None,
+    align: str = FIRST,
     partition: Partition | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
@@ -96,13 +97,14 @@ def load(
     """The data set that `data` names (see kws.speech.sources) with a task's classes, from the cache if it is there.
 
     `task` is a task's Config (kws/speech/tasks). `speakers` gives the clips' speakers (see kws.speech.speakers), and
-    `pattern` describes file names that carry the label. `partition` is other splits than the data's own. `found` is the
-    result of a recent listing; with it, clips are listed again only if the cache lacks those features. `some_of` are
-    the classes of a run that is evaluated on the data, which may lack some of them (see kws.speech.partly).
+    `pattern` describes file names that carry the label. `align` is which second of longer clips is used, and
+    `partition` is other splits than the data's own. `found` is the result of a recent listing; with it, clips are
+    listed again only if the cache lacks those features. `some_of` are the classes of a run that is evaluated on the
+    data, which may lack some of them (see kws.speech.partly).
     Raises DataError if the data cannot be used. An unreadable clip is named in the error, or left out with
     `skip_unreadable`.
     """
-    place = data, task, speakers, pattern
+    place = data, task, speakers, pattern, align
     options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track}
     loaded = _load(*place, found=found, some_of=some_of, **options)  # type: ignore[arg-type]
     if some_of or not left_out_by(task):
@@ -117,6 +119,7 @@ def _load(
     task: Config,
     speakers: str | None,
     pattern: str | None,
+    align: str,
     *,
     partition: Partition | None,
     skip_unreadable: bool,
@@ -130,7 +133,8 @@ def _load(
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
     options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track, "unheard": unheard}
-    listing = list_source(data, task, speakers, pattern, some_of=some_of, **options)  # type: ignore[arg-type]
+    options |= {"align": align, "some_of": some_of}
+    listing = list_source(data, task, speakers, pattern, **options)  # type: ignore[arg-type]
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):
@@ -149,6 +153,7 @@ def _load(
                 "classes": classes,
                 "front_end": {} if source.is_arrays else FRONT_END.describe(),
                 "draw": listing.draw,
+                "longer": sum(longer.counted(manifest.seconds) for manifest in made.manifests.values()),
                 **{name: value for name, value in vars(made).items() if name not in ("classes", "manifests")},
             }
             (temporary / "card.json").write_text(json.dumps(card), encoding="utf-8")
@@ -208,6 +213,7 @@ def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
             modified_ns=tuple(about["modified_ns"]),
             seconds=tuple(about["seconds"]),
         )
+    seconds = [each for manifest in manifests.values() for each in manifest.seconds]
     return Dataset(
         DataCard(
             source=f"{source.name} + {found['tested_on']}" if found.get("tested_on") else source.name,
@@ -226,5 +232,5 @@ def _read(source: Source, found: Mapping[str, Any]) -> Dataset:
         splits,
         card["left_out"],
         found["elsewhere"],
-        found.get("said", ()),
+        [*found.get("said", ()), *longer.said(seconds, found.get("align", FIRST))],
     )

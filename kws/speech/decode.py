@@ -1,8 +1,9 @@
 """Decodes a recording into one second of waveform, which is what the network hears in training, evaluation and checks.
 
-Decisions: channels are averaged. Other rates are resampled to 16 kHz by soxr at its highest quality. A clip longer than
-a second is cut after the first, a shorter one is padded with zeros. Only a little more than a second of a file is read.
-Of a long recording, another second than the first can be read; it counts as a clip of one second.
+Decisions: channels are averaged. Other rates are resampled to 16 kHz by soxr at its highest quality. A shorter clip is
+padded with zeros. Of a longer one the first second is used, of which little more is read; or, aligned by energy, the
+second with the word, for which the first 30 seconds are searched (kws.speech.levels). Of a long recording, the second
+from a given place on can be read, too; it counts as a clip of one second.
 
 libsndfile reads every format. The exception is a WAV file that consists only of a 44-byte header and 16-bit samples at
 16 kHz, like the clips of Speech Commands: it is read here, which gives the same bits in a fifth of the time.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kws.errors import ClipError
+from kws.recipe import ENERGY, FIRST
 from kws.speech import mpeg
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ OTHER_AUDIO = (  # formats that kws does not read
 )
 SAMPLE_RATE_HZ = 16_000
 SAMPLES = 16_000  # S: one second
+SEARCHED_S = 30  # of a recording that is aligned by energy
 _LOUDEST = 1e6  # larger float samples mean a damaged file; the power of 1e17 would overflow
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # the last for a pipe named x.wav
 _MARGIN = 1.02  # reads a little more than a second, so that the resampler's edge falls outside it
@@ -55,6 +58,7 @@ class Recording(NamedTuple):
     samples: np.ndarray  # float32 (n, channels): the second and its margin, as in the file
     rate_hz: int
     seconds: float  # duration of the whole recording
+    begin_ms: int = 0  # where the second begins in it
 
 
 def read_waveform(path: Path) -> np.ndarray:
@@ -65,11 +69,32 @@ def read_waveform(path: Path) -> np.ndarray:
     return read_recording(path).waveform
 
 
-def read_recording(path: Path, at_ms: int | None = None, end_ms: int | None = None) -> Recording:
+def read_recording(path: Path, at_ms: int | None = None, end_ms: int | None = None, align: str = FIRST) -> Recording:
     """The first second of a recording, as from read_waveform(), and its source samples; or the second from `at_ms` on.
 
-    With `end_ms`, what follows that is silence, and the duration is that of the piece. Raises ClipError.
+    With `end_ms`, what follows that is silence, and the duration is that of the piece. Where `align` is ENERGY, it is
+    the second with the word of a recording, or of a piece that has an end, which is longer. Raises ClipError.
     """
+    first = _read_second(path, at_ms, end_ms)
+    if align != ENERGY or first.seconds <= 1:
+        return first
+    within = first.seconds if end_ms is not None else SEARCHED_S
+    later_ms = _before_word_ms(path, first.begin_ms, min(within, SEARCHED_S))
+    if not later_ms:
+        return first
+    found = _read_second(path, first.begin_ms + later_ms, None)
+    return found._replace(seconds=first.seconds)
+
+
+def _before_word_ms(path: Path, begin_ms: int, seconds: float) -> int:
+    """How long after `begin_ms` the second with the word begins, of so many seconds from there on, in 10 ms."""
+    from kws.speech import levels
+
+    found = levels.levels(read_pieces(path, 1, begin_ms, seconds))
+    return levels.HOP_MS * levels.second_with_word(found)
+
+
+def _read_second(path: Path, at_ms: int | None, end_ms: int | None) -> Recording:
     if at_ms is None:
         rate, samples, seconds = _read_pcm16(path) or _read_with_soundfile(path)
     else:
@@ -88,7 +113,7 @@ def read_recording(path: Path, at_ms: int | None = None, end_ms: int | None = No
         mono = soxr.resample(mono, rate, SAMPLE_RATE_HZ, quality="VHQ")
     waveform = np.zeros(SAMPLES, dtype=np.float32)
     waveform[: len(mono)] = mono[:SAMPLES]
-    return Recording(waveform, samples, rate, seconds)
+    return Recording(waveform, samples, rate, seconds, at_ms or 0)
 
 
 def duration_ms(path: Path) -> int:
@@ -118,10 +143,10 @@ def energies(path: Path, seconds: int) -> list[float]:
     return found
 
 
-def read_pieces(path: str | Path, seconds: int) -> Iterator[np.ndarray]:
-    """A whole recording in pieces of so many seconds, the last of which may be shorter: float32 (n,) at 16 kHz.
+def read_pieces(path: str | Path, seconds: int, begin_ms: int = 0, most_s: float | None = None) -> Iterator[np.ndarray]:
+    """A recording in pieces of so many seconds, the last of which may be shorter: float32 (n,) at 16 kHz.
 
-    Raises ClipError as read_waveform() does.
+    It begins at `begin_ms`, and is the whole rest or at most `most_s`. Raises ClipError as read_waveform() does.
     """
     import soundfile
     import soxr
@@ -129,15 +154,19 @@ def read_pieces(path: str | Path, seconds: int) -> Iterator[np.ndarray]:
     empty = True
     with opened(Path(path)) as file:
         rate = file.samplerate
+        left = file.frames if most_s is None else round(most_s * rate)
         while True:
             try:
-                piece = np.concatenate([np.empty(0, np.float32), *mixed_pieces(file, seconds * rate)])
+                if begin_ms and empty:
+                    file.seek(min(begin_ms * rate // 1000, max(file.frames, 0)))
+                wanted = seconds * rate if most_s is None else min(seconds * rate, left)
+                piece = np.concatenate([np.empty(0, np.float32), *mixed_pieces(file, wanted)])
             except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
                 raise unreadable(Path(path), error) from None
             if not len(piece):
                 break
             require_sound(Path(path), piece)
-            empty = False
+            empty, left = False, left - len(piece)
             yield piece if rate == SAMPLE_RATE_HZ else soxr.resample(piece, rate, SAMPLE_RATE_HZ, quality="VHQ")
     if empty:
         raise ClipError(f"{path} holds no samples")

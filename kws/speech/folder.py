@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kws.errors import DataError
-from kws.recipe import counted
+from kws.recipe import FIRST, counted
 from kws.recipe.partition import Partition
 from kws.speech import tables
 from kws.speech.clips import Clip as Clip
@@ -42,13 +42,14 @@ def read_folder(
     pattern: str | None = None,
     *,
     partition: Partition | None = None,
+    align: str = FIRST,
     track: Track = untracked,
 ) -> Folder:
     """Every recording in a folder, or that a manifest names, with its word, split and speaker, and all else by reason.
 
     `speakers` is a pattern or a file that gives the speakers (see kws.speech.speakers), and `pattern` describes file
     names that carry the label (see kws/speech/layouts/pattern.py). With a `partition`, splits are made by its shares,
-    and neither a layout's splits nor lists of clips count.
+    and neither a layout's splits nor lists of clips count. `align` is which second of longer clips is used.
     Raises DataError if the place is missing, neither a folder nor a manifest, unreadable, or without any recordings.
     """
     if speakers and "\0" in speakers:
@@ -60,8 +61,8 @@ def read_folder(
         tree = Tree(place, pattern, None if has_header else told)
         found = recognised(tree)
         if found is not None:
-            return laid_out(tree, found, speakers, told, partition, track)
-        return _read_words(place, speakers, partition, tree)
+            return laid_out(tree, found, speakers, told, partition, align, track)
+        return _read_words(place, speakers, partition, align, tree)
     except OSError as error:
         what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DataError(
@@ -69,7 +70,7 @@ def read_folder(
         ) from None
 
 
-def _read_words(folder: Path, speakers: str | None, partition: Partition | None, tree: Tree) -> Folder:
+def _read_words(folder: Path, speakers: str | None, partition: Partition | None, align: str, tree: Tree) -> Folder:
     """A folder a word. Raises OSError where it cannot be read."""
     lists = read_lists(folder) if partition is None else {}
     walk = Walk(os.fspath(folder))
@@ -82,7 +83,10 @@ def _read_words(folder: Path, speakers: str | None, partition: Partition | None,
     splits = split_by_shares(names, told, partition) if partition else split_clips(names, told, lists, folder)
     each = zip(files, splits.of, each_told, strict=True)
     return Folder(
-        clips=[Clip(one.path, one.word, one.file_name, split, one.stamp, speaker) for one, split, speaker in each],
+        clips=[
+            Clip(one.path, one.word, one.file_name, split, one.stamp, speaker, align=align)
+            for one, split, speaker in each
+        ],
         unused=walk.unused,
         lists=tuple(lists),
         splits=splits,
@@ -91,6 +95,7 @@ def _read_words(folder: Path, speakers: str | None, partition: Partition | None,
         split_by=split_by(lists, has_speakers=told is not None),
         read=(*walk.lists, *read),
         partition=partition,
+        align=align,
     )
 
 

@@ -41,6 +41,7 @@ def laid_out(
     speakers: str | None,
     speakers_at: Path | None,
     partition: Partition | None,
+    align: str,
     track: Track,
 ) -> Folder:
     """The folder that a layout's rows make; `speakers_at` is the file that `speakers` names, if any.
@@ -77,7 +78,7 @@ def laid_out(
         clips=[
             Clip(
                 clip.path, clip.row.word, clip.name, split, clip.stamp, speaker,
-                at_ms=clip.at_ms, end_ms=clip.end_ms, content=content,
+                at_ms=clip.at_ms, end_ms=clip.end_ms, content=content, align=align,
             )
             for clip, split, speaker, content in zip(clips, splits.of, every_speaker, contents, strict=True)
         ],
@@ -93,6 +94,7 @@ def laid_out(
         by_folder=found.by_folder,
         read=tuple(sorted(set(read))),
         partition=partition,
+        align=align,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Listing: what a data source holds now, and the key of its cached features.
 
 The key depends on everything that decides the features: the content of the clips' files, their names, labels, splits
-and speakers, the front end, and the versions of the libraries that decode and transform. Listing 12,000 clips that were
+and speakers, which second of longer ones is used, the front end, and the versions of the libraries that decode and
+transform. Listing 12,000 clips that were
 seen before takes a quarter of a second and does not need torch, so one process can do it for several.
 """
 
@@ -18,9 +19,9 @@ from typing import Any
 
 from kws.errors import DataError
 from kws.events import NOISE, NOT_DRAWN, OTHER, UNKNOWN, keywords_of
-from kws.recipe import TASK, Config, dashed
+from kws.recipe import ENERGY, FIRST, TASK, Config, dashed
 from kws.recipe.partition import Partition
-from kws.speech import digests
+from kws.speech import digests, longer
 from kws.speech.cache import cache_folder
 from kws.speech.classes import Assigned, in_order
 from kws.speech.folder import Clip, Folder, read_folder
@@ -48,12 +49,13 @@ class Listing:
     elsewhere: int = 0  # clips in the lists whose words are not in the folder
     said: tuple[str, ...] = ()  # what the layout is, where it is not a folder a word, and which words were joined
     draw: str = NOT_DRAWN  # how the clips of "other" were chosen
+    align: str = FIRST  # which second of longer clips is used
 
     def found(self) -> dict[str, Any]:
         """What another process needs to load the same data without listing it again, as plain values."""
         tested_on = next((clip.of for clip in self.clips if clip.of), "")
         about = {"key": self.key, "unused": dict(self.unused), "elsewhere": self.elsewhere, "tested_on": tested_on}
-        return about | {"said": list(self.said)}
+        return about | {"said": list(self.said), "align": self.align}
 
 
 def list_source(
@@ -62,6 +64,7 @@ def list_source(
     speakers: str | None = None,
     pattern: str | None = None,
     *,
+    align: str = FIRST,
     partition: Partition | None = None,
     skip_unreadable: bool = False,
     track: Track = untracked,
@@ -70,10 +73,11 @@ def list_source(
 ) -> Listing:
     """The listing of the source that `data` names, with the classes of a task (kws/speech/tasks) by its Config.
 
-    `speakers` gives the speakers (see kws.speech.speakers), `pattern` describes file names that carry the label, and
-    `partition` is other splits than the data's own. With `unheard` it is the listing of the words that the task leaves
-    out (see kws.speech.unheard). `some_of` are the classes of a run of this task, of which the source may have some
-    alone (see kws.speech.partly). Raises DataError if the source cannot be used.
+    `speakers` gives the speakers (see kws.speech.speakers), `pattern` describes file names that carry the label,
+    `align` is which second of longer clips is used, and `partition` is other splits than the data's own. With
+    `unheard` it is the listing of the words that the task leaves out (see kws.speech.unheard). `some_of` are the
+    classes of a run of this task, of which the source may have some alone (see kws.speech.partly). Raises DataError if
+    the source cannot be used.
     """
     source = locate(data, track=track)
     if source.is_arrays:
@@ -92,13 +96,14 @@ def list_source(
                 "own; leave it out"
             )
         return Listing(source, (), (), _key_of_files(source.folder, columns(task, source.folder), track))
-    folder = read_folder(source.place, speakers, pattern, partition=partition, track=track)
+    folder = read_folder(source.place, speakers, pattern, partition=partition, align=align, track=track)
     require_listed(folder, source.folder)
     found = _unheard(folder, task) if unheard else assigned(folder, task, some_of=some_of, track=track)
     held = digests.of_files(source.folder, [(clip.path, clip.stamp) for clip in found.clips], track=track)
-    key = _key_of_clips(found.classes, found.clips, held, skip_unreadable)
+    key = _key_of_clips(found.classes, found.clips, held, skip_unreadable, align)
     unused, said = _unused(folder, found), _said(folder, found.classes)
-    return Listing(source, found.classes, found.clips, key, unused, folder.splits.elsewhere, said, folder.draw)
+    elsewhere = folder.splits.elsewhere
+    return Listing(source, found.classes, found.clips, key, unused, elsewhere, said, folder.draw, align)
 
 
 def assigned(folder: Folder, task: Config, *, some_of: tuple[str, ...] = (), track: Track = untracked) -> Assigned:
@@ -177,7 +182,10 @@ def features_folder(key: str) -> Path:
     return cache_folder() / "features" / key
 
 
-def _key_of_clips(classes: tuple[str, ...], clips: Sequence[Clip], held: Sequence[bytes], skip_unreadable: bool) -> str:
+def _key_of_clips(
+    classes: tuple[str, ...], clips: Sequence[Clip], held: Sequence[bytes], skip_unreadable: bool, align: str
+) -> str:
+    """The key; where only the features for the other `align` are there, and are the same, the key of those."""
     depends = [_FORMAT, classes, skip_unreadable, FRONT_END.describe(), _versions()]
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode())
     for clip, content in zip(clips, held, strict=True):
@@ -186,7 +194,11 @@ def _key_of_clips(classes: tuple[str, ...], clips: Sequence[Clip], held: Sequenc
         if clip.content:
             line += f"{clip.content}\0{clip.end_ms}\0"
         digest.update(line.encode("utf-8", "surrogateescape") + (content or b"unreadable"))
-    return digest.hexdigest()[:32]
+    first = digest.hexdigest()[:32]
+    by_energy = hashlib.sha256(f"{first} {ENERGY}".encode()).hexdigest()[:32]
+    own, other = (first, by_energy) if align == FIRST else (by_energy, first)
+    is_there = features_folder(own).exists()
+    return other if not is_there and longer.has_none(features_folder(other)) else own
 
 
 def _key_of_files(folder: Path, words: tuple[str, ...], track: Track) -> str:

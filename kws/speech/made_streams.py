@@ -29,7 +29,7 @@ import numpy as np
 
 from kws.errors import ClipError, DataError, RecipeError
 from kws.events import NO_KEYWORDS, NO_WORDS, NOISE, SPLITS, keywords_of
-from kws.recipe import Config
+from kws.recipe import FIRST, Config
 from kws.recipe.partition import Partition
 from kws.speech import digests, synthetic, synthetic_noise
 from kws.speech.cache import cache_folder
@@ -98,6 +98,7 @@ class MadeStream:
         *,
         speakers: str | None = None,
         pattern: str | None = None,
+        align: str = FIRST,
         partition: Partition | None = None,
         some_of: tuple[str, ...] = (),
         track: Track = untracked,
@@ -113,7 +114,7 @@ class MadeStream:
         if source.is_arrays:
             raise DataError(f"{source.folder} holds arrays of features; a stream is made of recordings")
         self.source, self._folder = source.name, source.folder
-        folder = read_folder(source.place, speakers, pattern, partition=partition, track=track)
+        folder = read_folder(source.place, speakers, pattern, partition=partition, align=align, track=track)
         require_listed(folder, source.folder)
         found = assigned(folder, task, some_of=some_of, track=track)
         own = [clip for clip in found.clips if clip.split == mixture.split and clip.word != NOISE]
@@ -226,6 +227,9 @@ class MadeStream:
         # Under a name of its own: digests that are kept for the folder are of all its clips, and would be forgotten.
         held = digests.of_files(self._folder / f".stream-{self.mixture.split}", files)
         digest = hashlib.sha256(json.dumps(asdict(self.mixture), sort_keys=True).encode())
+        whole = (Path(clip.path) for clip in clips if clip.align != FIRST and clip.at_ms is None)
+        if any(duration_ms(path) > 1000 for path in whole):
+            digest.update(b"aligned by energy\0")
         for clip, content in zip(clips, held, strict=False):
             word = self.words.get(clip.place, "")
             digest.update(f"{word}\0{clip.name}\0".encode("utf-8", "surrogateescape") + content)

@@ -75,7 +75,7 @@ def beside(folder: Folder, value: str, keywords: Sequence[str], *, track: Track 
 
 def _read(folder: Folder, value: str, track: Track) -> Folder:
     if value == BUILTIN:
-        return read_folder(made(cache_folder(), track=track))
+        return read_folder(made(cache_folder(), track=track), align=folder.align)
     source = locate(value, track=track)
     if source.is_arrays:
         raise DataError(f"`other` (={value}) holds arrays, not recordings; name a folder of recordings, or {BUILTIN}")
@@ -83,7 +83,7 @@ def _read(folder: Folder, value: str, track: Track) -> Folder:
         raise DataError(
             f"`other` (={value}) is the data itself, whose other words are used without it: --other-words other"
         )
-    return read_folder(source.place, track=track)
+    return read_folder(source.place, align=folder.align, track=track)
 
 
 def _divided(there: Folder, partition: Partition) -> Folder:

@@ -14,12 +14,12 @@ from kws.speech import also, noise, spoken
 
 def of_recipes(recipes: Iterable[Recipe]) -> list[Recipe]:
     """The same recipes, with the digests of what they name now. Raises DataError for what is not there."""
-    folders: dict[str, str] = {}
+    folders: dict[tuple[str, str], str] = {}
     made = []
     for recipe in noise.of_recipes(recipes):
-        named = recipe.also or also.NONE
+        named = recipe.also or also.NONE, recipe.align
         if named not in folders:
-            folders[named] = also.pinned(named)
+            folders[named] = also.pinned(*named)
         pinned = {"also": folders[named], "spoken": spoken.pinned(recipe.spoken or spoken.NONE, recipe.task)}
         changed = {name: value for name, value in pinned.items() if value != (getattr(recipe, name) or also.NONE)}
         made.append(recipe.changed(**changed) if changed else recipe)

@@ -101,7 +101,11 @@ class LocalExecutor:
         from kws.speech.listing import list_source
 
         if not {recipe.data, recipe.test_data} & {*sources.names()}:
-            options = {"partition": recipe.partition, "skip_unreadable": self._config.skip_unreadable}
+            options = {
+                "align": recipe.align,
+                "partition": recipe.partition,
+                "skip_unreadable": self._config.skip_unreadable,
+            }
             listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, **options)  # type: ignore[arg-type]
             self._listed[recipe.data_key] = listing.found()
 

@@ -204,6 +204,7 @@ def load(recipe: Recipe, skip_unreadable: bool, **more: Any) -> Dataset:
     options: dict[str, Any] = {
         "speakers": recipe.speakers,
         "pattern": recipe.pattern,
+        "align": recipe.align,
         "partition": recipe.partition,
         "skip_unreadable": skip_unreadable,
     }

@@ -119,7 +119,7 @@ def of(
             "name their folder with --data"
         )
     options: dict[str, Any] = {"partition": recipe.partition, "skip_unreadable": skip_unreadable, "track": track}
-    options["some_of"] = tuple(words) if partly else ()
+    options |= {"align": recipe.align, "some_of": tuple(words) if partly else ()}
     listing = list_source(recipe.data, recipe.task, recipe.speakers, recipe.pattern, **options)
     if listing.source.is_arrays:
         raise DataError(f"{recipe.data} holds arrays, and an export is checked on recordings; name them with --data")

@@ -89,6 +89,7 @@ def metadata(card: ModelCard, form: Form) -> dict[str, str]:
         "data_fingerprint": card.fingerprint,
         "licence": card.licence or "unknown",
         "attribution": card.attribution or "unknown",
+        "align": card.align,
         "form": form.name,
         "made_with": f"kws {kws.__version__}, " + ", ".join(f"{name} {version(name)}" for name in _MAKERS),
     }

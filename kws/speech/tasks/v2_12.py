@@ -101,7 +101,7 @@ def _test_clips(folder: Folder, test_data: str, track: Track) -> tuple[list[Clip
         raise DataError(f"`test_data` (={test_data}) is the folder that is trained on; leave it out, or name another")
     if source.is_arrays:
         raise DataError(f"`test_data` (={test_data}) holds arrays, not recordings; name the official test archive")
-    there = read_folder(source.place)
+    there = read_folder(source.place, align=folder.align)
     wanted = (*WORDS, *NO_WORDS)
     labels = labels_of(sorted({clip.word for clip in there.clips}), wanted)
     if missing := [word for label, word in enumerate(wanted) if label not in labels.values()]:

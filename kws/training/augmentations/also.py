@@ -53,7 +53,7 @@ def prepare(config: Config, recipe: Recipe, loaded: Dataset) -> Pool | None:
 
     augmenting.scale(loaded, "also", config.also)
     other = augmenting.other(loaded, "also", config.also)
-    features = also.features(config.also, loaded, recipe.leave_out or ()).to(recipe.device)
+    features = also.features(config.also, loaded, recipe.leave_out or (), recipe.align).to(recipe.device)
     return Pool(features, torch.full((len(features),), other, device=recipe.device))
 
 
