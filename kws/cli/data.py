@@ -1,14 +1,14 @@
-"""`kws data`: the data sources, and whether what they hold is in order."""
+"""`kws data`: the data sources, whether what they hold is in order, and clips out of a long recording."""
 
 from typing import Annotated, Any
 
 import typer
 
-from kws.cli import options, recipe_options
+from kws.cli import data_cut, options, recipe_options
 from kws.recipe import NETWORK, OPTIMIZER, TASK, Recipe
 
 app = typer.Typer(
-    help="List, check or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+    help="List, check, cut or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
 )
 
 
@@ -84,3 +84,6 @@ def download(
             f"{source!r} is not a source that can be downloaded; choose one of {', '.join(sources.names())}"
         )
     typer.echo(sources.locate(source, track=console.track).folder)
+
+
+app.command("cut")(data_cut.cut)

@@ -87,7 +87,12 @@ def second_with_word(level: np.ndarray) -> int:
     if spare <= 0 or not sums[-1]:
         return 0
     begin = int(np.argmax(sums[SECOND:] - sums[:-SECOND]))
-    within = sums[begin : begin + SECOND + 1] - sums[begin]
-    first = int(np.searchsorted(within, _TAIL * within[-1], side="right")) - 1
-    last = int(np.searchsorted(within, (1 - _TAIL) * within[-1]))
+    first, last = extent(counted[begin : begin + SECOND])
     return min(max(begin + (first + last - SECOND) // 2, 0), spare)
+
+
+def extent(counted: np.ndarray) -> tuple[int, int]:
+    """From which to which frame a word lies, given what each (T,) counts: all but 2 % of that at either end."""
+    sums = np.concatenate([[0.0], counted.astype(np.float64).cumsum()])
+    first = int(np.searchsorted(sums, _TAIL * sums[-1], side="right")) - 1
+    return first, int(np.searchsorted(sums, (1 - _TAIL) * sums[-1]))

@@ -26,7 +26,7 @@ import numpy as np
 from kws.errors import ClipError
 from kws.speech.decode import SAMPLE_RATE_HZ, mixed_pieces, opened, require_sound, unreadable
 
-_PIECE_SECONDS = 10
+PIECE_SECONDS = 10
 _READ = 1 << 16  # bytes of a pipe at once
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _CODES = {
@@ -136,7 +136,7 @@ def _read_file(path: Path, begin_s: float, seconds: float | None) -> Iterator[np
             if begin_s:
                 file.seek(min(round(begin_s * rate), file.frames))
             while left > 0:
-                most = min(_PIECE_SECONDS * rate, left)
+                most = min(PIECE_SECONDS * rate, left)
                 pieces = list(mixed_pieces(file, most))
                 if not pieces:
                     break

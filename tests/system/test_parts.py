@@ -302,7 +302,7 @@ def test_seed_place_and_bits_alone_make_no_other_cell(name):
     about = {"arch": "cnn", "opt": "sgd"}
     if kind := kind_of(name):  # a part that has it
         about[kind.option] = next(iter(kind.takers()[name]))
-    other = {"data": "elsewhere", "test_data": "elsewhere", "device": "cuda", "pattern": "{label}"}
+    other = {"data": "elsewhere", "test_data": "elsewhere", "device": "cuda", "pattern": "{label}", "align": "first"}
     changed = Recipe.of(**about, **{name: other.get(name, 7)})
     assert changed.cell == Recipe.of(**about).cell
     assert (changed.digest == Recipe.of(**about).digest) == (name != "seed")
