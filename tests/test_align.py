@@ -1,9 +1,14 @@
 """Of a clip that is longer than a second, the second with the word is used."""
 
+import json
+
 import numpy as np
 import pytest
 from recordings import RATE_HZ, noise, report, tone, write, write_folder
 
+from kws.inference import recordings
+from kws.inference.card import ModelCard
+from kws.inference.detector import Detector
 from kws.recipe import ENERGY, FIRST, Recipe
 from kws.speech import also, levels, listing, longer
 from kws.speech.dataset import load
@@ -166,3 +171,37 @@ def test_further_clips_are_other_ones_where_another_second_is_used(tmp_path):
     assert also.pinned(str(tmp_path), ENERGY) == also.pinned(str(tmp_path), FIRST)
     write(tmp_path / "b.wav", spoken(before=2, after=1))
     assert also.pinned(str(tmp_path), ENERGY) != also.pinned(str(tmp_path), FIRST)
+
+
+class Heard:
+    """A model that keeps what it is given."""
+
+    def __init__(self, align: str) -> None:
+        self.card = ModelCard(words=("yes", "other"), run="abcdefgh", align=align)
+        self.clips = np.empty(0)
+
+    def probabilities(self, waveforms):
+        self.clips = waveforms
+        return np.full((len(waveforms), 2), 0.5, np.float32)
+
+
+@pytest.mark.parametrize("align", [ENERGY, FIRST])
+def test_a_detector_hears_the_second_that_was_in_training(tmp_path, align):
+    samples = spoken(before=2.2, after=1)
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    wanted = read_recording(path, align=align).waveform
+    for hear in (
+        lambda detector: list(recordings.predictions(detector, [path])),
+        lambda detector: detector.probabilities(samples.astype(np.float32)),
+    ):
+        model = Heard(align)
+        hear(Detector(model))
+        assert np.allclose(model.clips[0], wanted, atol=1e-6)
+
+
+def test_an_exported_file_that_does_not_say_hears_first_seconds():
+    card = Heard(ENERGY).card
+    assert ModelCard.from_json(card.to_json()) == card
+    about = json.loads(card.to_json())
+    del about["align"]
+    assert ModelCard.from_json(json.dumps(about)).align == FIRST

@@ -132,9 +132,9 @@ def _load(
     if found is not None:
         with suppress(*_DAMAGED):
             return _read(locate(data, track=track), found)
-    options = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track, "unheard": unheard}
-    options |= {"align": align, "some_of": some_of}
-    listing = list_source(data, task, speakers, pattern, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"partition": partition, "skip_unreadable": skip_unreadable, "track": track}
+    options |= {"align": align, "unheard": unheard, "some_of": some_of}
+    listing = list_source(data, task, speakers, pattern, **options)
     source, classes, folder = listing.source, listing.classes, features_folder(listing.key)
     if folder.exists():
         with suppress(*_DAMAGED):
