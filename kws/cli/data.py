@@ -4,12 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from kws.cli import data_cut, options, recipe_options
+from kws.cli import data_cut, data_synth, options, recipe_options
 from kws.recipe import NETWORK, OPTIMIZER, TASK, Recipe
 
 app = typer.Typer(
-    help="List, check, cut or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+    help="List, check, cut, make or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
 )
+
+app.command("synth")(data_synth.synth)
 
 
 @app.command("list")

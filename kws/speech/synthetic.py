@@ -88,6 +88,10 @@ No variant is in two splits. Accuracies on it compare recipes; they do not say h
 """
 
 
+class UnsaidError(DataError):
+    """A text in which eSpeak NG finds nothing to say."""
+
+
 class Clip(NamedTuple):
     """One clip to generate: a voice, a word, and the number of the take."""
 
@@ -178,7 +182,18 @@ def waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
 
     random = np.random.default_rng(clip.seed)
     spoken = say(clip, int(random.integers(120, 240)), int(random.integers(20, 81)), int(random.integers(20, 81)))
-    spoken = soxr.resample(spoken, ESPEAK_RATE_HZ, SAMPLE_RATE_HZ)[:SAMPLES]
+    return in_noise(soxr.resample(spoken, ESPEAK_RATE_HZ, SAMPLE_RATE_HZ)[:SAMPLES], random, SNR_DB)
+
+
+def in_noise(
+    spoken: NDArray[np.float32], random: np.random.Generator, snr_db: tuple[float, float]
+) -> NDArray[np.int16]:
+    """A word of at most 1 s at 16 kHz as a clip (S,) of 16 bits: at a random position, in noise as waveform() says.
+
+    `snr_db` is the range of the word's level, while it is spoken, over the noise's.
+    """
+    import numpy as np
+
     spare = SAMPLES - len(spoken)
     start = round(spare / 2 + SHIFT_S * SAMPLE_RATE_HZ * random.uniform(-1.0, 1.0))
     start = min(max(start, 0), spare)
@@ -191,7 +206,7 @@ def waveform(clip: Clip, say: Say) -> NDArray[np.int16]:
     spectrum *= np.maximum(np.arange(len(spectrum)), 50.0) ** (-colour / 2)
     cycles = np.arange(SAMPLES) * (swell_hz / SAMPLE_RATE_HZ)
     noise = np.fft.irfft(spectrum) * (1 + random.uniform(0.0, 1.0) * np.sin(2 * math.pi * cycles + phase))
-    mixed += noise * (10 ** (-random.uniform(*SNR_DB) / 20) / math.sqrt(np.mean(np.square(noise))))
+    mixed += noise * (10 ** (-random.uniform(*snr_db) / 20) / math.sqrt(np.mean(np.square(noise))))
 
     peak = 10 ** (random.uniform(*PEAK_DB) / 20)
     return np.round(mixed * (peak * 32_767 / np.abs(mixed).max())).astype(np.int16)
@@ -235,8 +250,10 @@ def espeak() -> Iterator[tuple[str, Say]]:
                     text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, flags, None, None
                 )
                 spoken = np.frombuffer(b"".join(heard), dtype=np.int16).astype(np.float32)
-                if status or not known or not spoken.any():
-                    raise _unusable(f"the voice {clip.voice!r} does not say {clip.word!r}")
+                if not status and known and not spoken.any():
+                    raise UnsaidError(f"eSpeak NG says nothing for {clip.word!r} in the voice {clip.voice!r}")
+                if status or not known:
+                    raise unusable(f"the voice {clip.voice!r} does not say {clip.word!r}")
                 return spoken
 
             yield library.espeak_Info(None).decode().split()[0], say
@@ -254,15 +271,16 @@ def load_espeak(home: Path) -> ctypes.CDLL:
         (home / "espeak-ng-data").symlink_to(espeakng_loader.get_data_path())
         library = ctypes.CDLL(os.fspath(copy))
     except (ImportError, OSError, RuntimeError) as error:
-        raise _unusable(str(error)) from error
+        raise unusable(str(error)) from error
     library.espeak_Info.restype = ctypes.c_char_p
     library.espeak_ng_InitializePath(os.fsencode(home))
     if library.espeak_ng_Initialize(None) or library.espeak_ng_InitializeOutput(1, 0, None):  # 1: synchronously
-        raise _unusable("it finds no voice data")
+        raise unusable("it finds no voice data")
     return library
 
 
-def _unusable(reason: str) -> DataError:
+def unusable(reason: str) -> DataError:
+    """The error for an eSpeak NG that is not there, or does not work."""
     return DataError(
         f"the data source {NAME!r} needs eSpeak NG, which cannot be used here ({reason}): reinstall it with "
         "`pip install --force-reinstall espeakng-loader`, or name a folder of recordings with --data"
