@@ -18,17 +18,20 @@ def report(
     tag: options.Tags = None,
     data: options.OfData = None,
     since: options.Since = None,
+    names: Annotated[bool, typer.Option("--names", help="Keep the name of your home folder.")] = False,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
     """Write runs as one HTML file, and print its path.
 
     It has Table 1, learning curves, confusion matrices, and each run's recipe, environment and commit. It opens
-    offline, needs nothing beside it, and is the same to the last byte for the same registry.
+    offline, needs nothing beside it, and is the same to the last byte for the same registry. It names no speaker and
+    no clip, and your home folder is ~ in it; names, notes, tags and error texts of runs are as you wrote them.
 
     Example: kws report report.html --where "arch = 'cnn'"
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise PageError(f"`out` (={str(out)!r}) must end in .html, as in `kws report report.html`")
+    from kws.registry.pseudonyms import homeless
     from kws.registry.reader import RegistryReader
     from kws.reports.page import html
     from kws.reports.page.data import overview
@@ -40,7 +43,7 @@ def report(
         chosen = any(option is not None for option in (where, tag, since))
         found = overview(registry, registry.runs(selection), chosen=chosen)
         page = html.report(registry, found)
-    write(out, page)
+    write(out, page if names else homeless(page))
     typer.echo(out)
     if not found.runs:
         typer.echo(f"{db} has no runs that are chosen; `kws train --arch cnn --opt adam` makes one", err=True)

@@ -221,9 +221,16 @@ def purge_runs(
 def export_run(
     run: options.Run,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new registry; it must not be there yet.")],
+    names: Annotated[
+        bool, typer.Option("--names", help="Keep the names of speakers, clips and your home folder.")
+    ] = False,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
     """Copy a run with all that belongs to it into a registry of its own.
+
+    Speakers, and paths of clips but for the word, become pseudonyms, the same in all files: tables, intervals over
+    speakers and folds come out the same. Your home folder becomes ~ in the recipe and commands. Names, notes, tags and
+    error texts of runs are as you wrote them.
 
     Example: kws runs export last best.db
     """
@@ -231,12 +238,17 @@ def export_run(
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import RUNNING
     from kws.registry.transfer import export
+    from kws.terminal import console
 
     with RegistryReader(db) as registry:
         found = registry.run(run)
     if found.status == RUNNING and not found.last_seen:
         raise RegistryError(f"run {found.id} is still running; wait for it, or stop it and try again")
-    export(db, [found.id], file)
+    export(db, [found.id], file, names=names)
+    if not names:
+        console.say(
+            "speakers and clips have pseudonyms, --names keeps their names; names, notes and error texts are as written"
+        )
     typer.echo(file)
 
 

@@ -5,16 +5,17 @@ Each function runs in its caller's transaction.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from kws.events import ALL, SPLITS, TEST, DataCard, Evaluation
-from kws.registry import serialization
+from kws.registry import pseudonyms, serialization
 from kws.registry.protocols import Connection
 from kws.registry.runs import UNTESTED
 
-_HAS_MANIFESTS = "SELECT 1 FROM manifests WHERE data_fingerprint = :fingerprint"
+_MANIFESTS = "SELECT paths FROM manifests WHERE data_fingerprint = :fingerprint"
 _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
 AND predictions = :predictions
@@ -46,7 +47,7 @@ def keep_card(connection: Connection, card: DataCard) -> None:
     """Record a data set if it is new, or correct its row if that was imported from elsewhere with wrong values.
 
     The source's name stays as first recorded, so that the same clips elsewhere do not rename earlier runs. Values that
-    an older registry lacks, above all the manifests, are added.
+    an older registry lacks, above all the manifests, are added; pseudonyms of an imported run make way for names.
     """
     row = serialization.of_card(card)
     known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
@@ -59,9 +60,17 @@ def keep_card(connection: Connection, card: DataCard) -> None:
         same = " AND ".join(f"{column} = :{column}" for column in split)
         if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
             insert(connection, "splits", split, anew="data_fingerprint, split")
-    if card.manifests and not connection.execute(_HAS_MANIFESTS, row).fetchone():
+    if card.manifests and _are_nameless([each["paths"] for each in connection.execute(_MANIFESTS, row).fetchall()]):
         for manifest in serialization.of_manifests(card):
             insert(connection, "manifests", manifest, anew="data_fingerprint, split")
+
+
+def _are_nameless(manifests: list[bytes]) -> bool:
+    """Whether there are none of these columns of paths, or all have pseudonyms, or they are damaged."""
+    try:
+        return all(pseudonyms.are(serialization.paths(each)) for each in manifests)
+    except (zlib.error, ValueError, TypeError):
+        return True
 
 
 def _as_first_recorded(known: serialization.Row) -> dict[str, Any]:

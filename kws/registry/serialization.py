@@ -164,6 +164,11 @@ def manifest(row: Row, clips: int) -> Manifest:
     return made
 
 
+def paths(blob: bytes) -> tuple[str, ...]:
+    """The paths of a split's clips."""
+    return tuple(str(path) for path in _loosen(blob))
+
+
 def speakers(blob: bytes | None, clips: int) -> tuple[str, ...] | None:
     """The speaker of each of a split's clips; None if they are not known."""
     if blob is None:

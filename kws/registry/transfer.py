@@ -11,6 +11,7 @@ run's id and ordered by their natural keys. Every value is hashed with its type,
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry import sources
+from kws.registry import pseudonyms, serialization, sources
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -36,10 +37,13 @@ _SOURCES = "SELECT sha256 FROM sources ORDER BY sha256"
 Rows = list[dict[str, Any]]
 
 
-def export(path: Location, run_ids: Sequence[str], to: Path) -> None:
-    """Create a new registry at `to` that holds these runs. Raises RegistryError if something is already there."""
+def export(path: Location, run_ids: Sequence[str], to: Path, *, names: bool = True) -> None:
+    """Create a new registry at `to` that holds these runs; without `names`, speakers and clips have pseudonyms.
+
+    Raises RegistryError if something is already there.
+    """
     with new_file(to) as temporary:
-        _copy(path, temporary, run_ids)
+        _copy(path, temporary, run_ids, names=names)
 
 
 def take_in(path: Location, source: Location) -> tuple[list[str], list[str]]:
@@ -68,28 +72,35 @@ def _require_sound(registry: RegistryReader, run: Run) -> None:
         registry.weights(run.id)
 
 
-def _copy(source: Location, target: Location, run_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+def _copy(
+    source: Location, target: Location, run_ids: Sequence[str], *, names: bool = True
+) -> tuple[list[str], list[str]]:
     with (
         closing(open_database(source, create=False)) as of,
         closing(open_database(target, create=True)) as to,
         of.reading() as there,
         to.writing() as here,
     ):
-        return copy_runs(there, here, run_ids, source=source)
+        return copy_runs(there, here, run_ids, source=source, names=names)
 
 
 def copy_runs(
-    there: Connection, here: Connection, run_ids: Iterable[str], *, source: Location
+    there: Connection, here: Connection, run_ids: Iterable[str], *, source: Location, names: bool = True
 ) -> tuple[list[str], list[str]]:
-    """Copy runs one by one from one registry into another; returns the ids copied and those already there."""
+    """Copy runs one by one from one registry into another; returns the ids copied and those already there.
+
+    Without `names` they are copied with pseudonyms (kws.registry.pseudonyms).
+    """
     copied, known = [], []
-    names = columns_of(here)
+    columns_here = columns_of(here)
     for run_id in run_ids:
         if here.execute("SELECT 1 FROM trainings WHERE id = :id", {"id": run_id}).fetchone():
             known.append(run_id)
             continue
         try:
-            run, belongings, data = _read(there, run_id, names)
+            run, belongings, data = _read(there, run_id, columns_here)
+            if not names:
+                run, belongings, data = _without_names(run, belongings, data)
         except refusals(IndexError, RegistryError) as error:
             if is_of_the_place(error):
                 raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
@@ -99,7 +110,7 @@ def copy_runs(
         key = _put_run(here, run)
         for table, rows in belongings.items():
             put(here, table, [row | {"run_key": key} for row in rows])
-        put(here, "tests", read_rows(there, "tests", names["tests"], "run_id", run_id))
+        put(here, "tests", read_rows(there, "tests", columns_here["tests"], "run_id", run_id))
         copied.append(run_id)
     return copied, known
 
@@ -135,6 +146,31 @@ def _read(
     if len(data["data"]) < len(needed):
         raise RegistryError(f"run {run_id} was on data that is not in its registry, and cannot be copied")
     return run, belongings, data | {"sources": sources.rows_of(connection, run["recipe_json"])}
+
+
+def _without_names(
+    run: dict[str, Any], belongings: dict[str, Rows], data: dict[str, Rows]
+) -> tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]:
+    """The same rows with pseudonyms. Raises as serialization does for rows that are no data set's."""
+    cards, named = {}, {}
+    for row in data["data"]:
+        at = row["fingerprint"]
+        cards[at] = serialization.card(row, [each for each in data["splits"] if each["data_fingerprint"] == at])
+        named[at] = {
+            each["split"]: serialization.manifest(each, len(cards[at].labels[each["split"]]))
+            for each in data["manifests"]
+            if each["data_fingerprint"] == at
+        }
+    manifests = []
+    own = run["data_fingerprint"]
+    for at, card in cards.items():
+        made = pseudonyms.of(card, named[at], (cards[own], named[own]))
+        if made is not named[at]:
+            manifests += serialization.of_manifests(dataclasses.replace(card, manifests=made))
+        else:
+            manifests += [each for each in data["manifests"] if each["data_fingerprint"] == at]
+    sessions = [pseudonyms.of_session(row) for row in belongings["sessions"]]
+    return pseudonyms.of_run(run), belongings | {"sessions": sessions}, data | {"manifests": manifests}
 
 
 def read_rows(connection: Connection, table: str, names: Sequence[str], where: str, value: Any) -> Rows:

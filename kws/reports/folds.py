@@ -87,9 +87,10 @@ def fold_tables(registry: RegistryReader, runs: Iterable[Run]) -> list[FoldTable
 
 
 def identity(registry: RegistryReader, run: Run) -> str:
-    """The same for runs on the same clips, however these are divided: a digest of the keywords' names and sounds.
+    """The same for runs on the same clips, however these are divided: a digest of the keywords' labels and sounds.
 
-    Clips of other words do not count, since which of them are drawn depends on the splits.
+    Names of files do not count, since an exported run has pseudonyms in place of them, nor do clips of other words,
+    since which of them are drawn depends on the splits.
     """
     card = registry.card(run.data_fingerprint)
     keywords = {card.classes.index(name) for name in keywords_of(card.classes)}
@@ -98,9 +99,8 @@ def identity(registry: RegistryReader, run: Run) -> str:
         manifest = registry.manifest(card.fingerprint, split)
         if manifest is None:
             return card.fingerprint
-        clips = zip(card.labels[split], manifest.paths, manifest.each_digest(), strict=True)
-        found += [f"{label} {path}\0".encode("utf-8", "surrogateescape") + sound
-                  for label, path, sound in clips if label in keywords]  # fmt: skip
+        clips = zip(card.labels[split], manifest.each_digest(), strict=True)
+        found += [bytes([label]) + sound for label, sound in clips if label in keywords]
     return hashlib.sha256(b"".join([repr(card.classes).encode(), *sorted(found)])).hexdigest()
 
 
