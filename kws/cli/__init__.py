@@ -33,6 +33,7 @@ _NAMES = (
         "export",
         "stream",
         "listen",
+        "record",
         "mine",
         "compare",
         "plot",

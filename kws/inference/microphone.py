@@ -108,12 +108,12 @@ def _sounddevice() -> Any:
         import sounddevice
     except ModuleNotFoundError:
         raise DataError(
-            "kws listen needs sounddevice, which is not installed; "
+            "a microphone needs sounddevice, which is not installed; "
             '`python -m pip install -c constraints.txt -e ".[listen]"` brings it'
         ) from None
     except OSError:
         raise DataError(
-            "kws listen needs PortAudio, which is not installed; `apt-get install libportaudio2` brings it"
+            "a microphone needs PortAudio, which is not installed; `apt-get install libportaudio2` brings it"
         ) from None
     return sounddevice
 

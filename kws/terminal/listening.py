@@ -38,9 +38,14 @@ class Line:
 
 def line(level_db: float, word: str, probability: float, lost: int = 0) -> str:
     """The line's text, of at most 80 characters."""
-    full = round(_BAR * min(max((level_db - _QUIETEST_DB) / -_QUIETEST_DB, 0.0), 1.0))
     behind = f"  {lost} blocks lost" if lost else ""
-    return f"{level_db:6.1f} dB |{'#' * full:<{_BAR}}|  {word:<12.12} {100 * probability:5.1f} %{behind}"
+    return f"{level_bar(level_db)}  {word:<12.12} {100 * probability:5.1f} %{behind}"
+
+
+def level_bar(level_db: float) -> str:
+    """How loud it is, as a number and as a bar, of 32 characters."""
+    full = round(_BAR * min(max((level_db - _QUIETEST_DB) / -_QUIETEST_DB, 0.0), 1.0))
+    return f"{level_db:6.1f} dB |{'#' * full:<{_BAR}}|"
 
 
 @contextmanager
