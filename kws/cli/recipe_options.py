@@ -50,11 +50,16 @@ _HERE: dict[str, Any] = {
 
 
 def taking_recipe(
-    style: str, *, of: Sequence[Kind | None] = (*KINDS, None), without: Sequence[str] = ()
+    style: str,
+    *,
+    of: Sequence[Kind | None] = (*KINDS, None),
+    without: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """The command with --preset and the options of a recipe before its own; it gets them as `given`, by their names.
 
-    Those are the options of parts `of` these kinds (None: of the recipe itself), but for those `without`.
+    Those are the options of parts `of` these kinds (None: of the recipe itself), but for those `without`, and `also`
+    these.
     """
 
     def decorate(command: F) -> F:
@@ -65,7 +70,7 @@ def taking_recipe(
         ]
 
         def signature() -> inspect.Signature:
-            every = [*_parameters(style, of, without), *own]
+            every = [*_parameters(style, of, without, also), *own]
             return inspect.Signature([each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in every])
 
         command.signature = signature  # type: ignore[attr-defined]  # kws.cli asks for it, as parts may be added
@@ -74,11 +79,14 @@ def taking_recipe(
     return decorate
 
 
-def _parameters(style: str, of: Sequence[Kind | None], without: Sequence[str]) -> Iterator[inspect.Parameter]:
+def _parameters(
+    style: str, of: Sequence[Kind | None], without: Sequence[str], also: Sequence[str]
+) -> Iterator[inspect.Parameter]:
     if PRESET not in without:
         yield inspect.Parameter(PRESET, inspect.Parameter.KEYWORD_ONLY, annotation=_of_presets(), default=None)
     for name in names():
-        if name in without or (BY_OPTION.get(name) or kind_of(name)) not in of:
+        wanted = name in also or (BY_OPTION.get(name) or kind_of(name)) in of
+        if name in without or not wanted:
             continue
         if name in BY_OPTION:
             if len(BY_OPTION[name].parts) < 2:

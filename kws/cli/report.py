@@ -1,13 +1,11 @@
 """`kws report`: Table 1, curves, confusion matrices and every run in one HTML file."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, pages
 from kws.errors import PageError
 from kws.registry.location import Location
 
@@ -29,8 +27,7 @@ def report(
 
     Example: kws report report.html --where "arch = 'cnn'"
     """
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise PageError(f"`out` (={str(out)!r}) must end in .html, as in `kws report report.html`")
+    pages.require_html(out, "out", "kws report report.html")
     from kws.registry.pseudonyms import homeless
     from kws.registry.reader import RegistryReader
     from kws.reports.page import html
@@ -43,7 +40,7 @@ def report(
         chosen = any(option is not None for option in (where, tag, since))
         found = overview(registry, registry.runs(selection), chosen=chosen)
         page = html.report(registry, found)
-    write(out, page if names else homeless(page))
+    pages.write(out, page if names else homeless(page))
     typer.echo(out)
     if not found.runs:
         typer.echo(f"{db} has no runs that are chosen; `kws train --arch cnn --opt adam` makes one", err=True)
@@ -54,19 +51,3 @@ def _is_same(out: Path, db: Location) -> bool:
         return isinstance(db, Path) and out.samefile(db)
     except OSError:  # there is no such file, or none can be
         return False
-
-
-def write(path: Path, text: str) -> None:
-    """Write the file whole, or leave what was there; raises PageError where it cannot be written."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        new.write_text(text, encoding="utf-8", newline="\n")
-        new.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise PageError(
-            f"{path} cannot be written ({error.strerror or error}); name a file in a folder that can be written"
-        ) from None

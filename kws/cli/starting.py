@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kws.cli.report import write as _write
+from kws.cli.pages import write as _write
 from kws.errors import DataError
 from kws.recipe import Recipe
 from kws.terminal import console

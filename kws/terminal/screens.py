@@ -1,11 +1,11 @@
-"""Prints results on the terminal: Table 1, runs, a network, data, speeds; screens_evaluation prints evaluations.
+"""Prints results on the terminal: Table 1, runs, a network, data sources and speeds.
 
 Text from outside is never interpreted as rich markup, as in kws.terminal.console.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -22,7 +22,6 @@ from kws.terminal.console import out, percent, say, shows_bold, training_time, v
 
 if TYPE_CHECKING:
     from kws.registry.queries import Answer
-    from kws.speech.checks import Report
     from kws.speech.sources import Entry
     from kws.training.layers import Network
     from kws.training.profile import Speed
@@ -242,73 +241,6 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
     console = out()
     console.print(drawn)
     console.print(f"used without --data: {chosen}")
-
-
-def print_check(report: Report) -> None:
-    """Print what a source holds, and the clips that have problems."""
-    from kws.speech import sentences
-
-    console = out()
-    drawn = _counts("word", report.counts, f"{report.source}: {report.folder}")
-    told = report.speakers
-    drawn.add_row("speakers", *("unknown" if told is None else f"{told.get(split, 0):,}" for split in SPLITS), "")
-    console.print(drawn)
-
-    def show(line: str) -> None:
-        console.print(visible(line), soft_wrap=not console.is_terminal)
-
-    for line in (report.found, *report.said):
-        show(line)
-    show(sentences.used(report.used, {reason: len(paths) for reason, paths in report.unused.items()}, report.elsewhere))
-    if no_words := sentences.no_words(report.counts):
-        show(no_words)
-    show(f"splits: by {report.split_by}")
-    shortest, mean, longest = report.seconds
-    rates = ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in report.rates_hz.items()) or "none"
-    show(f"durations: {shortest:.2f} s to {longest:.2f} s, {mean:.2f} s on average; sample rates: {rates}")
-    for reason, paths in report.unused.items():
-        show(_first(f"not used ({reason})", paths))
-    show(f"longer than 1 s (the rest is not heard): {report.longer:,}")
-    for what, names in (
-        ("shorter than 1 s (padded with silence)", report.short),
-        ("louder after the second that is heard", report.late),
-        ("silent as they are heard", report.silent),
-        ("channels that cancel each other", report.channels_cancel),
-        ("clipped", report.clipped),
-        ("far beyond full scale", report.beyond_full_scale),
-        ("the same sound", [" = ".join(names) for names in report.duplicated]),
-        ("THE SAME SOUND IN TWO SPLITS", [" = ".join(names) for names in report.in_two_splits]),
-        ("THE SAME SOUND UNDER TWO WORDS", [" = ".join(names) for names in report.in_two_words]),
-        ("NAMED BY A LIST BUT NOT THERE", report.missing),
-        ("UNREADABLE", [f"{clip} ({why})" for clip, why in report.unreadable.items()]),
-    ):
-        show(_first(what, names))
-    if report.shared_speakers is None:
-        show(f"{sentences.UNKNOWN}; --speakers tells them")
-    else:
-        show(_first("SPEAKERS IN TWO SPLITS", report.shared_speakers))
-    if report.task is None:
-        return
-    console.print(_counts("class", report.task.counts, report.task.title))
-    for reason, clips in report.task.not_used.items():
-        show(f"{reason}: {clips:,}")
-    show(_first("CLASSES WITHOUT CLIPS IN A SPLIT", report.task.lacking))
-
-
-def _counts(what: str, counts: Mapping[str, Mapping[str, int]], title: str) -> Table:
-    """Clips of each word or class, by split, and their sums."""
-    drawn = table_of(what, *SPLITS, "total", title=title)
-    for name, of in counts.items():
-        drawn.add_row(Text(visible(name)), *(f"{of[split]:,}" for split in SPLITS), f"{sum(of.values()):,}")
-    drawn.add_section()
-    totals = [sum(of[split] for of in counts.values()) for split in SPLITS]
-    drawn.add_row("total", *(f"{total:,}" for total in totals), f"{sum(totals):,}")
-    return drawn
-
-
-def _first(what: str, names: Sequence[str]) -> str:
-    """The number of names, and the first few of them."""
-    return f"{what}: {len(names):,}" + (f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else "")
 
 
 def table_of(*columns: str, title: str = "", header: bool = True) -> Table:

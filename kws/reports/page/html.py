@@ -68,9 +68,9 @@ def live_run(of: Detail, state: str) -> str:
 
 def file_policy() -> str:
     """The content security policy of the file, which identifies its style and its scripts by SHA-256."""
-    scripts = " ".join(_digest(static(name)) for name in SCRIPTS)
+    scripts = " ".join(digest(static(name)) for name in SCRIPTS)
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {_digest(static('page.css'))}; img-src data:; "
+        f"default-src 'none'; script-src {scripts}; style-src {digest(static('page.css'))}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -87,17 +87,19 @@ def embed(value: Any) -> Markup:
     return Markup("".join(_ESCAPED.get(letter, letter) for letter in text))  # noqa: S704 - escaped just here
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """A style or script as the content security policy identifies it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def render(template: str, **values: Any) -> str:
     """A template with these values, everything escaped."""
-    return _environment().get_template(template).render(**values)
+    return environment().get_template(template).render(**values)
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The environment of all templates."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
