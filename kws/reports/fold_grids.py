@@ -66,7 +66,7 @@ def caption(table: FoldTable) -> str:
 
 
 def _notes(table: FoldTable) -> list[str]:
-    found = []
+    found = [*table.leaks]
     for each in table.recipes:
         missing = [fold for fold in range(1, table.count + 1) if fold not in each.folds]
         if missing:

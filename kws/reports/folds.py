@@ -23,7 +23,7 @@ from kws.events import SPLITS, TEST, DataCard, keywords_of, people
 from kws.recipe import Recipe
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import labels
+from kws.reports import labels, leaks
 from kws.reports.cells import Clips
 from kws.reports.predictions import Predictions
 
@@ -59,6 +59,7 @@ class FoldTable:
     classes: tuple[str, ...]
     count: int
     recipes: tuple[Folded, ...]
+    leaks: tuple[str, ...] = ()  # the note of clips that are in two splits of a fold
 
 
 def without_fold(recipe: Recipe) -> Recipe:
@@ -115,6 +116,7 @@ def _table(answers: Predictions, runs: list[Run], count: int) -> FoldTable:
         classes=answers.registry.card(runs[0].data_fingerprint).classes,
         count=count,
         recipes=tuple(_folded(answers, name, latest, count) for name, latest in by_recipe.items()),
+        leaks=leaks.notes(answers.registry, (run.data_fingerprint for run in runs)),
     )
 
 

@@ -22,7 +22,7 @@ from kws.events import NO_WORDS, NOT_DRAWN, OTHER, TEST, TRAIN, UNKNOWN, DataCar
 from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports import caveats, labels
+from kws.reports import caveats, labels, leaks
 from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
@@ -140,6 +140,7 @@ def table_of(
         cells=tuple(cells),
         tested=tested,
         notes=(
+            *leaks.notes(answers.registry, [own.fingerprint]),
             *caveats.notes(used, {place: len(found) for place, found in values.items()}),
             *caveats.of_metric(answers.registry, metric, used),
             *caveats.left_out(metric, [run for seeds in by_cell.values() for run in seeds.values()], used),
