@@ -25,7 +25,9 @@ def steps(report: Report) -> list[Step]:
 
 def _failing(report: Report) -> Iterator[Step]:
     if count := len(report.unreadable):
-        yield _step("unreadable", count, "Repair or delete {} that cannot be read; --skip-unreadable goes on without.")
+        yield _step(
+            "unreadable", count, "Repair or delete {} that cannot be read; kws train --skip-unreadable goes on."
+        )
     if count := len(report.missing):
         yield Step(what="missing", count=count, step=f"Put {_counted(count)} of the lists there, or delete the lines.")
     if report.task and (lacking := report.task.lacking):
@@ -51,7 +53,11 @@ def _meaningless(report: Report) -> Iterator[Step]:
         what = "1 recording that is" if count == 1 else f"{count:,} recordings that are"
         yield Step(what="word_leaks", count=count, step=f"Delete the wrong copies of {what} under two words.")
     if report.labels and (count := len(report.labels.wrong)):
-        yield _step("wrong_labels", count, f"Listen to {{}} that run {report.labels.run} contradicts: --html FILE.")
+        yield _step(
+            "wrong_labels",
+            count,
+            f"Listen to {{}} whose labels run {report.labels.run} contradicts (--html plays them).",
+        )
 
 
 def _sounds(report: Report) -> Iterator[Step]:

@@ -44,8 +44,9 @@ def check(
     """The report on a source, from reading every recording; `speakers` gives their speakers (see kws.speech.speakers).
 
     `pattern` describes file names that carry the label (see kws/speech/layouts/pattern.py), `align` is which second of
-    longer clips is used, and `partition` is other splits than the data's own. `task` is the Config of a task whose classes are counted, and `judge` a network that says
-    which labels it contradicts. Raises DataError if the source does not hold recordings, or not what the task needs.
+    longer clips is used, and `partition` is other splits than the data's own. `task` is the Config of a task whose
+    classes are counted, and `judge` a network that says which labels it contradicts. Raises DataError if the source
+    does not hold recordings, or not what the task needs.
     """
     if source.is_arrays:
         raise DataError(

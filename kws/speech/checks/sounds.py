@@ -124,8 +124,9 @@ def _listen(clip: Clip) -> tuple[Sound, np.ndarray]:
     used = np.abs(recording.samples[: recording.rate_hz])
     waveform = recording.waveform
     length = min(max(round(len(recording.samples) * SAMPLE_RATE_HZ / recording.rate_hz), 1), SAMPLES)
-    pieces = _pieces(waveform[:length])
-    floor = decibels(float(np.quantile(pieces, 0.1)))
+    pieces = np.sort(_pieces(waveform[:length]))
+    tenth = len(pieces) // 10
+    floor, level = decibels(float(pieces[tenth])), decibels(float(pieces[-1 - tenth]))
     return (
         Sound(
             seconds=recording.seconds,
@@ -137,7 +138,7 @@ def _listen(clip: Clip) -> tuple[Sound, np.ndarray]:
             clipped_share=float((used >= 32767 / 32768).mean()),
             cancels=_cancels(recording),
             late=late,
-            cut_off=_cut_off(waveform[:length], decibels(float(np.quantile(pieces, 0.9))), floor),
+            cut_off=_cut_off(waveform[:length], level, floor),
             digest=hashlib.sha256(waveform.data).digest(),
         ),
         waveform,
