@@ -65,11 +65,8 @@ def print_check(report: Report) -> None:
             show(_first(what, names))
     if report.shared_speakers is None:
         show(f"{sentences.UNKNOWN}; --speakers tells them")
-    for confound in report.confounds[:_NAMED]:
-        show(
-            f"TOLD BY ITS {confound.what.upper()}: {confound.word}: {confound.here}, other words {confound.others}; "
-            "a network could tell it by that"
-        )
+    for line in _confounds(report):
+        show(line)
     if nothing := [_SHORT.get(what, what.lower()) for what, names in found.items() if not names]:
         show(f"none: {', '.join(nothing)}")
     if report.labels is not None:
@@ -99,17 +96,30 @@ def _sounds(report: Report) -> Iterator[str]:
         yield f"quietest: {report.quietest[0]}; loudest: {report.loudest[0]}"
 
 
+def _confounds(report: Report) -> Iterator[str]:
+    """A line for each word that is told by how it was recorded."""
+    by_word: dict[str, list[str]] = {}
+    for each in report.confounds:
+        by_word.setdefault(each.word, []).append(f"{each.what} {each.here} (others {each.others})")
+    for word, differs in [*by_word.items()][:_NAMED]:
+        yield f"TOLD BY ITS RECORDING, NOT THE WORD: {word}: {', '.join(differs)}"
+    if (more := len(by_word) - _NAMED) > 0:
+        yield f"and {more} more words, which --json lists"
+
+
 def _spread(spread: Spread, unit: str, digits: int = 0) -> str:
     least, p5, median, p95, most = (
         f"{value:.{digits}f}" for value in (spread.least, spread.p5, spread.median, spread.p95, spread.most)
     )
+    if least == most:
+        return f"all {median} {unit}"
     return f"{median} {unit} typically, 90 % from {p5} to {p95}, all from {least} to {most}"
 
 
 def _found(report: Report) -> dict[str, Sequence[str]]:
     """What may be wrong with clips, the gravest last, with the names of those that are."""
     near = [pair for pair in report.near_duplicates if pair.crosses_splits]
-    other = [pair for pair in report.near_duplicates if not pair.crosses_splits]
+    other = [pair for pair in report.near_duplicates if pair.crosses_words]
     found: dict[str, Sequence[str]] = {
         "shorter than 1 s (padded with silence)": report.short,
         "louder after the second that is heard": report.late,
@@ -138,7 +148,7 @@ def _pair(pair: Pair) -> str:
 
 def _print_labels(labels: Judged, show: Callable[[str], None]) -> None:
     told = f"run {labels.run} hears another word in {labels.contradicted:,} of {labels.clips:,} clips of its words"
-    show(f"{told}, in {len(labels.wrong):,} of them with 90 % or more{':' if labels.wrong else ''}")
+    show(f"{told}; it is ten times as likely as the label in {len(labels.wrong):,}{':' if labels.wrong else ''}")
     for each in labels.wrong[:_WRONG]:
         show(f"- {_contradiction(each)}")
     if (more := len(labels.wrong) - _WRONG) > 0:

@@ -61,7 +61,7 @@ def _meaningless(report: Report) -> Iterator[Step]:
 
 
 def _sounds(report: Report) -> Iterator[Step]:
-    if count := len({*report.silent, *report.channels_cancel}):
+    if count := len({*report.silent, *report.channels_cancel} - {*report.late}):
         yield _step("silent", count, "Delete or record again {} in which nothing, or too little, is heard.")
     if count := len(report.late):
         yield _step("late", count, "Cut {} so that the word is in the second that is heard.")

@@ -142,7 +142,8 @@ def check(
 
 
 def _divided_by(partition: Partition, folder: Folder) -> str:
-    return f"{partition.told}, {'by speaker' if folder.has_speakers else 'by the clips, for speakers are unknown'}"
+    shares = partition.told.replace("split ", "the shares ")
+    return f"{shares} and {'speakers' if folder.has_speakers else 'the clips, for speakers are unknown'}"
 
 
 def _speakers(folder: Folder) -> dict[str, int] | None:

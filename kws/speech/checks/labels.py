@@ -3,8 +3,9 @@
 Decisions:
 - Only clips of words that the network was trained to tell apart are judged. What it makes of other words says nothing
   about their labels.
-- A label is suspect where the network gives another class 90 % or more. A network that is right on most other clips and
-  so sure is often right here, too; it is wrong as well, so each one should be listened to.
+- A label is suspect where the network takes another class for ten times as likely or more. It is a ratio, since a
+  temperature from few validation clips keeps all probabilities low. A network that is right on most other clips is
+  often right here, too; it is wrong as well, so each one should be listened to.
 - Clips that it was trained on, by the digests of their sounds, are marked: a network learns even wrong labels by heart,
   so it finds fewer of them there, and that it agrees says little.
 """
@@ -22,7 +23,7 @@ from kws.speech.names import labels_of
 if TYPE_CHECKING:
     import numpy as np
 
-SURE = 0.9
+TIMES = 10  # as likely as the label
 _BATCH = 64
 
 
@@ -118,7 +119,7 @@ class Judging:
             self._clips += 1
             self._trained_on += known
             self._contradicted += best != label
-            if best != label and probabilities[best] >= SURE:
+            if best != label and probabilities[best] >= TIMES * probabilities[label]:
                 self._wrong.append(
                     Contradiction(
                         clip=heard.clip.name,

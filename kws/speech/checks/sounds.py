@@ -9,9 +9,9 @@ Definitions, all about the second that is heard:
 - channels cancel: their mean has less than a hundredth of their power, as in stereo from one microphone with one phase
   inverted.
 - late: where the first second is used, one of the ten that follow has at least twice its level.
-- cut off: the first or the last 30 ms of the sound are within 6 dB of the word's level, and the word is 15 dB above the
-  floor. The word's level is what a tenth of all pieces of 30 ms exceed, the floor what nine tenths do. Of a recording
-  below a second, its own end counts.
+- cut off: the first or the last 30 ms of the sound are within 6 dB of the word's level, from there to the loudest piece
+  no piece is 15 dB below it, and the word is 15 dB above the floor. The word's level is what a tenth of all pieces of
+  30 ms exceed, the floor what nine tenths do. Of a recording below a second, its own end counts.
 """
 
 from __future__ import annotations
@@ -124,9 +124,9 @@ def _listen(clip: Clip) -> tuple[Sound, np.ndarray]:
     used = np.abs(recording.samples[: recording.rate_hz])
     waveform = recording.waveform
     length = min(max(round(len(recording.samples) * SAMPLE_RATE_HZ / recording.rate_hz), 1), SAMPLES)
-    pieces = np.sort(_pieces(waveform[:length]))
-    tenth = len(pieces) // 10
-    floor, level = decibels(float(pieces[tenth])), decibels(float(pieces[-1 - tenth]))
+    pieces = _pieces(waveform[:length])
+    tenth, ordered = len(pieces) // 10, np.sort(pieces)
+    floor, level = decibels(float(ordered[tenth])), decibels(float(ordered[-1 - tenth]))
     return (
         Sound(
             seconds=recording.seconds,
@@ -138,7 +138,7 @@ def _listen(clip: Clip) -> tuple[Sound, np.ndarray]:
             clipped_share=float((used >= 32767 / 32768).mean()),
             cancels=_cancels(recording),
             late=late,
-            cut_off=_cut_off(waveform[:length], level, floor),
+            cut_off=_cut_off(waveform[:length], pieces, level, floor),
             digest=hashlib.sha256(waveform.data).digest(),
         ),
         waveform,
@@ -153,17 +153,19 @@ def _pieces(samples: np.ndarray) -> np.ndarray:
     return np.square(whole.reshape(-1, min(_PIECE, len(whole))), dtype=np.float64).mean(axis=1)
 
 
-def _cut_off(samples: np.ndarray, level_db: float, floor_db: float) -> tuple[str, ...]:
-    """At which ends of the sound (n,) the word runs into the border."""
+def _cut_off(samples: np.ndarray, pieces: np.ndarray, level_db: float, floor_db: float) -> tuple[str, ...]:
+    """At which ends of the sound (n,) the word runs into the border; `pieces` are its mean squares."""
     import numpy as np
 
     if level_db - floor_db < _CONTRAST_DB or level_db < decibels(SILENT_PEAK**2):
         return ()
-    borders = ((BEGINNING, samples[:_PIECE]), (END, samples[-_PIECE:]))
+    loudest = int(pieces.argmax())
+    borders = ((BEGINNING, samples[:_PIECE], pieces[: loudest + 1]), (END, samples[-_PIECE:], pieces[loudest:]))
     return tuple(
         name
-        for name, piece in borders
-        if decibels(float(np.square(piece, dtype=np.float64).mean())) > level_db - _BORDER_DB
+        for name, border, between in borders
+        if decibels(float(np.square(border, dtype=np.float64).mean())) > level_db - _BORDER_DB
+        and decibels(float(between.min())) > level_db - _CONTRAST_DB
     )
 
 
