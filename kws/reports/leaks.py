@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import counted
+from kws.recipe import counted
 
 _SILENCE = hashlib.sha256(bytes(4 * 16_000)).digest()  # 16,000 samples of float32
 _PAIRS = ((TEST, TRAIN), (TEST, VALIDATION), (VALIDATION, TRAIN))

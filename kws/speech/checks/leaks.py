@@ -11,10 +11,11 @@ each clip the three nearest ones of another split or word. A candidate is a copy
 
 - the phase transform of the cross-correlation (Knapp and Carter, 1976), whose frequencies all count the same, has a
   peak of 0.4 or more, where 1 is the same sound. So neither a hum nor a vowel of the same pitch is a copy.
-- at that shift, the correlation of the samples that both have is 0.8 or more. So neither is noise of one device.
+- at that shift, the correlation of the samples that both have is 0.92 or more. So neither is noise of one device.
 
-Two takes of a word by one speaker have 0.1 and 0.3. Clips in one split and under one word are not compared: a word that
-is there twice is no leak.
+Two takes of a word by one speaker mostly have 0.1 and 0.3, and of 11,916 clips of Speech Commands no two that are not
+the same sound have 0.4 and 0.9. Clips in one split and under one word are not compared: a word that is there twice is
+no leak.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from kws.speech.clips import Clip
 if TYPE_CHECKING:
     import numpy as np
 
-PEAK, CORRELATION = 0.4, 0.8
+PEAK, CORRELATION = 0.4, 0.92
 _ALIKE = 0.86  # least cosine of the outlines of candidates, less their mean
 _NEAREST = 3  # candidates a clip
 _FEW = 64  # clips of which all pairs are correlated: their mean outline says little
