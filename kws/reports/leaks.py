@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION
-from kws.registry.reader import RegistryReader
 from kws.recipe import counted
+from kws.registry.reader import RegistryReader
 
 _SILENCE = hashlib.sha256(bytes(4 * 16_000)).digest()  # 16,000 samples of float32
 _PAIRS = ((TEST, TRAIN), (TEST, VALIDATION), (VALIDATION, TRAIN))
