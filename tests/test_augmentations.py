@@ -266,7 +266,7 @@ def test_with_all_of_them_a_training_goes_on_to_the_same_bits(hiss, tmp_path):
     [
         ("gain_db", "61", "`gain_db` (=61.0) must be from 0 to 60 dB"),
         ("speed_change", "1", "`speed_change` (=1.0) must be at least 0 and below 1"),
-        ("noise", " ", "`noise` (='') must be none, dataset, or a folder of recordings of noise"),
+        ("noise", " ", "`noise` (='') must be none, dataset, builtin, or a folder of recordings of noise"),
         ("noise_snr", "loud", "`noise_snr` (='loud') must be two numbers of dB, as in --noise-snr 0,20"),
         ("noise_snr", "20:0", "`noise_snr` (=20,0) must be the least dB and the most, from -100 to 100, as in 0,20"),
         ("noise_snr", "5", "`noise_snr` (=5) must be the least dB and the most, from -100 to 100, as in 0,20"),

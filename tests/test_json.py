@@ -20,7 +20,7 @@ BASICS = {
 EVALUATION = BASICS | {
     *("detection", "calibration", "most_confident_errors", "trained_on"),
     *("clips_offered", "left_out", "left_out_is_known"),
-    *("stored", "recipes_judged", "front_end_doubt", "unheard"),
+    *("stored", "recipes_judged", "front_end_doubt", "unheard", "not_tested"),
 }
 KEYS = {
     ("train", "--resume", "cut"): RUN,
@@ -42,10 +42,11 @@ KEYS = {
     ("sweep", "--preset", "table1", "--dry-run"): {"schema", "dry_run", "runs"},
     ("data", "list"): {"schema", "sources"},
     ("data", "check", "task"): {
-        *("schema", "source", "folder", "counts", "speakers", "seconds", "short", "silent", "clipped", "duplicated"),
+        *("schema", "source", "folder", "counts", "speakers", "durations", "short", "silent", "clipped", "duplicated"),
         *("missing", "unreadable", "shared_speakers", "unusable", "files", "used", "unused", "lists", "elsewhere"),
         *("one_word", "rates_hz", "longer", "beyond_full_scale", "channels_cancel", "late", "in_two_splits"),
-        *("in_two_words", "task", "found", "said", "split_by"),
+        *("in_two_words", "task", "found", "said", "split_by", "word_speakers", "level_dbfs", "peak_dbfs", "quietest"),
+        *("loudest", "cut_off", "near_duplicates", "overlaps", "confounds", "labels", "first"),
     },
     ("summary", "--arch", "cnn"): {
         *("schema", "arch", "title", "input_size", "layers", "parameters", "multiply_accumulates"),
@@ -81,5 +82,5 @@ def test_a_command_that_prints_json_prints_these_keys(place, monkeypatch, comman
     result = kws(*arguments, *([] if "--format" in command else ["--json"]))
     printed = json.loads(result.stdout)
     is_first = command[0] in ("summary", "db") or command[:2] == ("data", "list")  # others have changed since 0.1.0
-    assert printed["schema"] == (1 if is_first else 2)
+    assert printed["schema"] == (3 if command[:2] == ("data", "check") else 1 if is_first else 2)
     assert set(printed) == KEYS[command]
