@@ -5,6 +5,14 @@ training. There are six, each half a minute: white and brown noise; wind, which 
 hum of the mains with its harmonics; a clatter of things that ring when they are struck; and a murmur of voices that say
 vowels and hisses but no word.
 
+What it gives, on the validation clips of Speech Commands (preset `small`, 15 epochs, one seed, --noise-snr 5,25,
+--noise-share 0.5), alone and mixed with the data set's own recordings, which only the first network had heard:
+
+    validation accuracy, %      alone   at 20 dB   at 10 dB   at 5 dB   at 0 dB
+    --noise dataset             97.5    95.7       95.0       93.4      87.4
+    --noise builtin             96.9    95.6       93.5       90.7      84.5
+    --noise none                97.0    94.3       82.0       72.4      62.7
+
 Decisions:
 - Whole numbers alone are used, drawn by Python's own generator from a seed that is the recording's name, so that no
   library's rounding counts. Files are written by Python's own module.
