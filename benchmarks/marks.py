@@ -82,6 +82,15 @@ TABLES = (
             *(f"kws/cli/{name}.py" for name in ("export", "options", "predict", "stream", "streaming")),
         ),
     ),
+    _benchmarks(
+        "few_clips",
+        *("few_clips", "livekit_embedding"),
+        measures=(
+            *_TRAINING,
+            *(f"kws/speech/{name}.py" for name in ("builtin_noise", "negatives", "spoken", "synthetic")),
+            *("kws/cli/starting.py", "kws/inference/calibration.py", "kws/recipe/presets/best.toml"),
+        ),
+    ),
     Table(
         page="docs/scale.md",
         results="benchmarks/results/writers.json",

@@ -43,7 +43,7 @@ def test_every_results_file_has_its_table_and_what_it_measures_is_there():
 
 def test_a_table_of_the_benchmarks_is_measured_by_its_groups_modules():
     by_name = {Path(table.page).stem: table for table in TABLES if table.page.startswith("benchmarks")}
-    assert by_name.keys() == groups.TABLES.keys()
+    assert by_name.keys() == groups.TABLES.keys() | {"few_clips"}  # which needs real clips, and is a module of its own
     for name, of in groups.TABLES.items():
         modules = {groups.GROUPS[group].__module__.replace(".", "/") + ".py" for group in of}
         assert modules <= set(by_name[name].measures)

@@ -2,14 +2,15 @@
 
 Decisions:
 - The file comes first, and the folds that say how well it will do after it: who stops then has a file that listens.
-- The recipe is that of the run to start from, with RECIPE in place of its length and rates. It was chosen on
-  validation clips of words that the network had not heard (see benchmarks/few_clips.py).
+- The recipe is that of the run to start from, with RECIPE in place of its rates, and as many epochs as make STEPS
+  steps. Both were chosen on validation clips of words that the network had not heard (see benchmarks/few_clips.py).
 - Splits that the data gives are used. Else clips are dealt by speaker, or by clip where speakers are unknown, with more
   of them for training where there are many.
 """
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ import typer
 
 from kws.cli.pages import write as _write
 from kws.errors import DataError
-from kws.recipe import Recipe
+from kws.events import TRAIN
+from kws.recipe import Recipe, counted
 from kws.terminal import console
 
 if TYPE_CHECKING:
@@ -32,16 +34,19 @@ if TYPE_CHECKING:
 
 RECIPE: dict[str, Any] = {
     "sampling": "balanced",
-    "epochs": 30,
-    "head_epochs": 6,
     "batch_size": 64,
     "learning_rate": 0.01,
+    "spoken": "synthetic",
+    "spoken_share": 0.3,
+    "noise": "builtin",
 }
+STEPS, HEAD = 320, 0.2  # of the optimizer; the share of them in which the last layer alone is trained
 FROM_NOTHING = "best"  # the preset where there is no run to start from
 _LEAST = 3  # clips of a word, or speakers
 _MANY = 20
 _SPLITS = "60/20/20", "80/10/10"
 _OF_DATA = ("task", "words", "other", "data", "speakers", "pattern", "split_shares", "pretrained")
+_MORE = ("few_clips", "few_speakers")  # what the folds say better
 _OF_A_MACHINE = ("threads", "device", "micro_batch_size")
 
 
@@ -74,6 +79,7 @@ def run(plan: Plan, *, json: bool) -> None:
     steps: list[str] = []
     folder, units = _look(plan)
     options = _options(plan, folder, units)
+    wrong = _check(plan, options)
     trained = _train(plan, options, steps)
     agreement = _export(plan, trained, steps)
     console.say(f"{plan.out}: written, and agrees with run {trained.id} on {agreement.compared:,} clips")
@@ -82,7 +88,7 @@ def run(plan: Plan, *, json: bool) -> None:
     if folds >= _LEAST:
         with stoppable():
             found = _fold(plan, options, folds, steps)
-    _tell(plan, trained, found, steps, json=json)
+    _tell(plan, trained, found, wrong, steps, json=json)
 
 
 def _look(plan: Plan) -> tuple[Folder, int]:
@@ -109,22 +115,35 @@ def _look(plan: Plan) -> tuple[Folder, int]:
             voices.setdefault(labels[clip.word], set()).add(str(clip.speaker))
     parts = []
     for label, word in enumerate(plan.words):
-        of = f" of {_counted(len(voices[label]), 'speaker')}" if folder.has_speakers and label in voices else ""
-        parts.append(f"{word} {_counted(clips[label], 'clip')}{of}")
+        of = f" of {counted(len(voices[label]), 'speaker')}" if folder.has_speakers and label in voices else ""
+        parts.append(f"{word} {counted(clips[label], 'clip')}{of}")
     console.say(console.visible(", ".join(parts)))
     units = [len(voices.get(k, ())) if folder.has_speakers else clips[k] for k in range(len(plan.words))]
     few = min(range(len(units)), key=lambda k: units[k])
     if units[few] < _LEAST:
         what = "speakers" if folder.has_speakers else "clips"
         raise DataError(
-            f"{plan.words[few]!r} has {_counted(units[few], what[:-1])} in {plan.data}, and {_LEAST} are needed, to "
+            f"{plan.words[few]!r} has {counted(units[few], what[:-1])} in {plan.data}, and {_LEAST} are needed, to "
             f"train, to choose a threshold and to test: record {_LEAST - units[few]} more, or say where they are"
         )
     return folder, units[few]
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _check(plan: Plan, options: dict[str, Any]) -> list[str]:
+    """What is wrong with the recordings, as `kws data check` says it."""
+    from kws.recipe.partition import partition_of
+    from kws.speech.checks.checking import check
+    from kws.speech.sources import locate
+
+    source = locate(plan.data)
+    partition = partition_of(options.get("split_shares"), None)
+    report = check(source, plan.speakers, plan.pattern, align=Recipe.align, partition=partition, track=console.track)
+    lines = [step.step for step in report.first if step.what not in _MORE]
+    for line in lines:
+        console.say(console.visible(f"check: {line}"))
+    if lines:
+        console.say(f"check: `kws data check {shlex.quote(plan.data)} --html suspects.html` shows which clips")
+    return lines
 
 
 def _options(plan: Plan, folder: Folder, units: int) -> dict[str, Any]:
@@ -142,13 +161,26 @@ def _options(plan: Plan, folder: Folder, units: int) -> dict[str, Any]:
             "note: there is no run to start from, so that the network learns from these clips alone; --from FILE:RUN "
             "names one of another registry"
         )
-        options = {**preset(FROM_NOTHING).options, "noise": "none"} | RECIPE
-        del options["head_epochs"]
+        options = {**preset(FROM_NOTHING).options} | RECIPE
     options |= {"task": "words", "words": plan.words, "other": plan.other, "data": plan.data}
     options |= {"speakers": plan.speakers, "pattern": plan.pattern}
     if folder.split_by != "the layout" and not folder.lists:
         options["split_shares"] = _SPLITS[units >= _MANY]
+    options["epochs"] = _epochs(plan, folder)
+    if "pretrained" in options:
+        options["head_epochs"] = max(round(HEAD * options["epochs"]), 1)
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _epochs(plan: Plan, folder: Folder) -> int:
+    """As many epochs of the training clips as make STEPS steps."""
+    from kws.speech import negatives
+    from kws.speech.tasks.words import MOST
+
+    both = negatives.beside(folder, plan.other, plan.words, track=console.track)
+    own = sum(clip.split == TRAIN for clip in folder.clips)
+    others = sum(clip.split == TRAIN for clip in both.clips) - own
+    return max(math.ceil(STEPS * RECIPE["batch_size"] / (own + min(others, MOST))), 5)
 
 
 def _recipe(options: dict[str, Any], **more: Any) -> Recipe:
@@ -162,7 +194,7 @@ def _train(plan: Plan, options: dict[str, Any], steps: list[str]) -> Run:
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
-    recipe = _recipe(options)
+    recipe = _recipe(options, threads=1)  # so few clips are as soon learned by one, whatever else the cores do
     _say_command(steps, ["train", *_typed(recipe)])
     return runner.run(
         recipe,
@@ -184,7 +216,7 @@ def _typed(recipe: Recipe) -> list[str]:
     """What is typed to train a recipe; what `kws train --from` takes over from the other run is left out."""
     left_out = {*_OF_A_MACHINE, "seed"}
     if recipe.pretrained != "none":
-        left_out |= {*recipe.values} - {*RECIPE, *_OF_DATA}
+        left_out |= {*recipe.values} - {*RECIPE, *_OF_DATA, "epochs", "head_epochs"}
     return recipe.arguments(without=[*left_out])
 
 
@@ -216,7 +248,7 @@ def _fold(plan: Plan, options: dict[str, Any], folds: int, steps: list[str]) -> 
 
     options = {name: value for name, value in options.items() if name != "split_shares"}
     jobs = min(cores(), folds)
-    recipe = _recipe(options, threads=max(cores() // jobs, 1))
+    recipe = _recipe(options, threads=1)
     arguments = recipe.arguments(without=[*_OF_A_MACHINE, "seed"])
     _say_command(steps, ["sweep", "--folds", str(folds), *arguments])
     axes = {name: [value] for name, value in recipe.values.items() if value is not None and name != "micro_batch_size"}
@@ -228,13 +260,13 @@ def _fold(plan: Plan, options: dict[str, Any], folds: int, steps: list[str]) -> 
         return own_words.of_folds(registry, [registry.by_id(run) for run in runs])
 
 
-def _tell(plan: Plan, trained: Run, found: OwnWords | None, steps: list[str], *, json: bool) -> None:
+def _tell(plan: Plan, trained: Run, found: OwnWords | None, wrong: list[str], steps: list[str], *, json: bool) -> None:
     from kws.reports import own_words
     from kws.reports.page.own_words import page
     from kws.speech.negatives import BUILTIN
     from kws.terminal import screens_own_words
 
-    lines = own_words.advice(found, builtin=plan.other == BUILTIN) if found else []
+    lines = wrong + (own_words.advice(found, builtin=plan.other == BUILTIN) if found else [])
     if found:
         _write(plan.html, page(trained, plan.out, found, lines, steps))
     if json:
