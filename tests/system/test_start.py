@@ -63,7 +63,7 @@ def test_from_five_clips_a_word_to_a_file_and_a_page(own, others, quick, tmp_pat
     sweep = told["commands"][-1].split(" ")[1:]
     again = ok_json(*sweep, "--threads", 1, "--jobs", 1, "--dry-run")["runs"]
     assert [each["status"] for each in again] == ["finished"] * 3
-    assert trained.recipe.split_shares == "60/20/20"
+    assert trained.recipe.split_shares == "80/10/10"
 
 
 def test_it_starts_from_the_run_that_tells_the_most_words_apart(own, others, quick, tmp_path, db):
