@@ -87,7 +87,7 @@ def figures(heard=10, clips=10, accepted=0, others=1000, speakers=12, taken_for=
         (figures(speakers=1), False, "Record 9 more people: one person speaks"),
         (figures(speakers=4), False, "Record 6 more people: 4 people speak"),
         (figures(accepted=30), False, "Add clips of what is taken for a keyword (lamb (30 of 40))"),
-        (figures(), True, "Give --other a folder of recordings of people"),
+        (figures(), True, "Give --other a folder of recordings of people who say other words"),
         (figures(heard=6), False, "Record more of 'lamp': 6 of 10 clips were heard"),
         (figures(heard=6, taken_for={"heater": 3}), False, "3 of 10 clips of 'lamp' were taken for 'heater'"),
         (figures(), False, "with 10, the share that is heard is known only to within 28 points"),

@@ -20,12 +20,14 @@ def start(
         typer.Option(metavar="FILE", help="The file that listens. By default the words' names with .onnx."),
     ] = None,
     other: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="builtin|FOLDER",
-            help="What is no keyword: synthetic speech and noise, or better, recordings of people who say other words.",
+            help="Recordings of people who say other words. By default Speech Commands where it was downloaded, else "
+            "synthetic speech, which is for trying out alone.",
+            show_default=False,
         ),
-    ] = "builtin",
+    ] = None,
     pretrained: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +78,7 @@ def start(
         data=data,
         out=file,
         html=html or file.with_suffix(".html"),
-        other=other,
+        other=other or starting.other_words(),
         pretrained=pretrained,
         folds=_USUAL if folds is None else folds,
         as_many=folds is None,

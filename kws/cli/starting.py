@@ -44,6 +44,7 @@ STEPS, HEAD = 640, 0.2  # of the optimizer; the share of them in which the last 
 FROM_NOTHING = "best"  # the preset where there is no run to start from
 _LEAST = 3  # clips of a word, or speakers
 _SPLIT = "80/10/10"
+_OF_PEOPLE = ("mini-speech-commands", "speech-commands")
 _OF_DATA = ("task", "words", "other", "data", "speakers", "pattern", "split_shares", "pretrained")
 _MORE = ("few_clips", "few_speakers")  # what the folds say better
 _OF_A_MACHINE = ("threads", "device", "micro_batch_size")
@@ -65,6 +66,22 @@ class Plan:
     pattern: str | None
     skip_unreadable: bool
     db: Location
+
+
+def other_words() -> str:
+    """Speech Commands where it was downloaded, a part of it or all, else the built-in negatives; said."""
+    from kws.speech.negatives import BUILTIN
+    from kws.speech.sources import is_here
+
+    found = next((name for name in _OF_PEOPLE if is_here(name)), BUILTIN)
+    if found == BUILTIN:
+        console.say(
+            "note: what is no keyword is synthetic speech alone, which is for trying out: people's other words will be "
+            "taken for yours; --other FOLDER, or `kws data download mini-speech-commands`, has people say other words"
+        )
+    else:
+        console.say(f"what is no keyword: {found}, which was downloaded (--other says otherwise)")
+    return found
 
 
 def run(plan: Plan, *, json: bool) -> None:
@@ -242,6 +259,7 @@ def _fold(plan: Plan, options: dict[str, Any], folds: int, steps: list[str]) -> 
     from kws.recipe.partition import folds as each_fold
     from kws.registry.reader import RegistryReader
     from kws.reports import own_words
+    from kws.speech import negatives
     from kws.sweeps import executors
     from kws.sweeps.trainer import WorkerConfig
 
@@ -256,7 +274,8 @@ def _fold(plan: Plan, options: dict[str, Any], folds: int, steps: list[str]) -> 
     executor = executors.choose(config, jobs, axes, ray=False, address=None)
     runs = sweeping.run([axes], executor, plan.db, new=False, retry=True, fail_fast=True, json=False)
     with RegistryReader(plan.db) as registry:
-        return own_words.of_folds(registry, [registry.by_id(run) for run in runs])
+        builtin = plan.other == negatives.BUILTIN
+        return own_words.of_folds(registry, [registry.by_id(run) for run in runs], builtin=builtin)
 
 
 def _tell(plan: Plan, trained: Run, found: OwnWords | None, wrong: list[str], steps: list[str], *, json: bool) -> None:

@@ -6,9 +6,9 @@ Decisions:
 - A clip is heard as a keyword where that is the likeliest one and its probability is at its threshold or above. A clip
   of another word that is heard as any keyword is a false accept.
 - Shares have Wilson's intervals over clips. With few clips these are wide, and that is the point of showing them.
-- Advice follows from the counts alone, the most helpful first: without several speakers nothing is known of others, so
-  that they come first; then false accepts, where negatives were synthetic alone; then words that are missed or taken
-  for each other; then more clips, where intervals are wide.
+- Advice follows from the counts alone, the most helpful first: where what is no keyword was synthetic alone, a detector
+  takes half of all speech for its words, so that this comes first; then speakers, without whom nothing is known of
+  other voices; then false accepts; then words that are missed or taken for each other; then more clips.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class OwnWords:
         }
 
 
-def of_folds(registry: RegistryReader, runs: Sequence[Run]) -> OwnWords:
-    """The figures of the finished runs of all folds of one recipe.
+def of_folds(registry: RegistryReader, runs: Sequence[Run], *, builtin: bool = False) -> OwnWords:
+    """The figures of the finished runs of all folds of one recipe; `builtin` says that other words are synthetic.
 
     Raises RegistryError where their answers are not recorded.
     """
@@ -121,7 +121,7 @@ def of_folds(registry: RegistryReader, runs: Sequence[Run]) -> OwnWords:
         folds=len(runs),
         words=tuple(_heard(word, said[word], heard, keywords) for word in keywords),
         others=Heard(
-            name="other words and noise",
+            name="synthetic speech and noise" if builtin else "other words",
             clips=sum(clips for _, clips in counts.values()),
             heard=sum(taken for taken, _ in counts.values()),
             taken_for={},
@@ -166,6 +166,12 @@ def word_of(path: str) -> str:
 def advice(found: OwnWords, *, builtin: bool) -> list[str]:
     """What would help most, the most important first; `builtin` says that all negatives are synthetic."""
     lines = []
+    if builtin:
+        lines.append(
+            "Give --other a folder of recordings of people who say other words, or `kws data download "
+            "mini-speech-commands`, which is then taken: without any, half of the words that people say may be taken "
+            "for yours (docs/own_words.md), which the synthetic speech here cannot show."
+        )
     if found.speakers is None:
         lines.append(
             "Say who speaks, and record several people: these figures are for the voices that are in the clips, and "
@@ -181,11 +187,6 @@ def advice(found: OwnWords, *, builtin: bool) -> list[str]:
     if found.others.share > _TOO_MANY:
         worst = ", ".join(f"{word} ({taken} of {clips})" for word, (taken, clips) in _first(found.accepted))
         lines.append(f"Add clips of what is taken for a keyword ({worst}) to the folder of --other.")
-    if builtin:
-        lines.append(
-            "Give --other a folder of recordings of people who say other words: the clips of other words here are "
-            "synthetic, so that false accepts on real speech are likely to be more frequent than shown."
-        )
     for word in sorted(found.words, key=lambda each: each.share):
         for other, clips in sorted(word.taken_for.items(), key=lambda each: -each[1]):
             lines.append(

@@ -94,5 +94,5 @@ def test_what_cannot_be(own, tmp_path):
     assert "'lamp' has 2 clips" in few
     assert "record 1 more" in few
     assert "must be 0, or 3 and more" in said("lamp", "--folds", 2)
-    assert "does not exist" in refused("start", "--words", "lamp,heater", "--data", tmp_path / "none")
+    assert "does not exist" in refused("start", "--words", "lamp,heater", "--data", tmp_path / "none", "--other", own)
     assert not out.exists()
