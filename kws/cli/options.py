@@ -176,8 +176,9 @@ def chosen_data(data: str | None) -> str:
 def recipe_on(
     recipe: Recipe, data: str, speakers: str | None, pattern: str | None = None, align: str | None = None
 ) -> Recipe:
-    """The recipe on the data that --data names, whose test split then is its own, unless it is the recipe's data.
+    """The recipe on the data that --data names, which then is all that is used, unless it is the recipe's data.
 
+    Neither the test split nor other words come from elsewhere.
     Recordings are divided as the recipe says, for they may be the run's own at another place; arrays have their splits.
     Of longer ones that second is used that `align` says, else the recipe.
     """
@@ -188,7 +189,8 @@ def recipe_on(
 
         if sources.locate(data).is_arrays:
             on_data = dataclasses.replace(on_data, split_shares=None, fold=None)
-    return on_data if data == recipe.data or recipe.test_data is None else on_data.changed(test_data=None)
+    elsewhere = {name: None for name in ("test_data", "other") if getattr(recipe, name) is not None}
+    return on_data.changed(**elsewhere) if elsewhere and data != recipe.data else on_data
 
 
 TrustCode = Annotated[

@@ -77,6 +77,9 @@ def test_it_starts_from_the_run_that_tells_the_most_words_apart(own, others, qui
         assert registry.by_id(told["run"]).recipe.pretrained.startswith(best)
     assert told["figures"] is None
     assert told["page"] is None
+    other = write(tmp_path / "new" / "lamp" / "0.wav", noise(99, seconds=0.3)).parents[1]
+    evaluated = ok_json("eval", told["run"], "--data", other, "--split", "all")
+    assert (evaluated["clips"], evaluated["not_tested"]) == (1, ["heater", "other"])
 
 
 def test_what_cannot_be(own, tmp_path):
