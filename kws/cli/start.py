@@ -55,7 +55,7 @@ def start(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """Make a detector of your own words: check, train, export, and say how well it will do.
+    """From recordings of your own words to a file that listens.
 
     A network that was trained on other words learns yours from a few recordings of each, ten if there are no more,
     beside speech and noise that is none of them. What comes out is an ONNX file that runs without kws, checked as by
