@@ -285,6 +285,7 @@ def test_two_values_of_an_option_of_today_never_share_a_cell(name):
         "split_shares": "70/15/15",
         "fold": "2/5",
         "pretrained": "bcdfghjk@0123456789ab",
+        "sampling": "balanced",
     }
     changed = Recipe.of(**about, **{name: (others | {"depth": 14}).get(name, other)})
     assert changed.cell != usual.cell
@@ -303,7 +304,7 @@ def test_seed_place_and_bits_alone_make_no_other_cell(name):
     if kind := kind_of(name):  # a part that has it
         about[kind.option] = next(iter(kind.takers()[name]))
     other = {"data": "elsewhere", "test_data": "elsewhere", "device": "cuda", "pattern": "{label}", "align": "first"}
-    changed = Recipe.of(**about, **{name: other.get(name, 7)})
+    changed = Recipe.of(**about, **{name: (other | {"other": "elsewhere"}).get(name, 7)})
     assert changed.cell == Recipe.of(**about).cell
     assert (changed.digest == Recipe.of(**about).digest) == (name != "seed")
 
