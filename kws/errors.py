@@ -66,3 +66,14 @@ class ModelError(KwsError):
 
 class DivergedError(KwsError):
     """The training or validation loss is no longer a finite number."""
+
+
+def needs(what: str, *packages: str) -> str:
+    """The sentence for what needs optional packages that are not installed.
+
+    It names the packages, and no extra of kws: what is called kws on the package index is another project.
+    """
+    are = "is" if len(packages) == 1 else "are"
+    return (
+        f"{what} needs {' and '.join(packages)}, which {are} not installed: python -m pip install {' '.join(packages)}"
+    )

@@ -138,7 +138,7 @@ def test_answers_whose_outputs_were_not_kept_are_shown_as_far_as_they_go(db, tmp
 def test_what_is_not_recorded_names_what_is(db, tmp_path, options):
     copy = left_alone(db, tmp_path, "DELETE FROM evaluations WHERE split != 'test'")
     said = refused("eval", "last", *options, "--db", copy)
-    assert "has no weights" in said
+    assert "is finished, but its weights were not kept" in said
     assert "; its answers on the test split are recorded: `kws eval " in said
     sql(copy, "DELETE FROM logits", "DELETE FROM evaluations")
     assert "are recorded" not in refused("eval", "last", *options, "--db", copy)

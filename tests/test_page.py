@@ -365,5 +365,7 @@ def test_without_the_extra_ui_says_what_brings_it(db, missing):
     program = f"import sys; sys.modules[{missing!r}] = None; from kws.cli import app; app(['ui', '--port', '0'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"kws: kws ui needs {missing}, which is not installed; `python -m pip install")
+    assert done.stderr.startswith(
+        f"kws: kws ui needs {missing}, which is not installed: python -m pip install {missing}"
+    )
     assert done.stderr.count("\n") == 1

@@ -587,7 +587,9 @@ def test_what_should_be_equal_and_is_not_is_noted():
     assert only_table(run(), run(1, git_dirty=True)).notes == (
         "1 of 2 runs were made by code that differs from its commit",
     )
-    assert only_table(run(git_commit=None), run(1, git_commit=None)).notes == ("no run knows the commit that made it",)
+    assert only_table(run(git_commit=None), run(1, git_commit=None)).notes == (
+        "no commit is recorded for these runs (kws was not run from a git checkout)",
+    )
     assert only_table(make_run(threads=1), make_run(arch="fc", threads=2)).notes == (
         "runs differ in numbers of threads: 1, 2",
     )

@@ -81,6 +81,17 @@ class _Commands(TyperGroup):
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs | {"commands": _Modules()})
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named; where there is none, the error says which was meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            from kws.cli import meant
+
+            if args and (found := meant.command(args[0], _NAMES)):
+                error.message = f"kws has no command {args[0]!r}. Did you mean kws {found}?"
+            raise
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -96,11 +107,7 @@ class _Commands(TyperGroup):
         except KwsError as error:
             code = _say(str(error), error.exit_code)
         except typer.TyperException as error:
-            context = getattr(error, "ctx", None)
-            message = error.format_message().replace("Value error, ", "")
-            if not message.startswith("Usage: ") and context is not None:
-                message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
-            code = _say(message, error.exit_code)
+            code = _say(_mistake(error), error.exit_code)
         except OSError as error:
             if not isinstance(error.filename, str | bytes):
                 raise
@@ -116,6 +123,19 @@ class _Commands(TyperGroup):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _mistake(error: Any) -> str:
+    """What to say of a mistake in the command line: what was meant, or where help is."""
+    from kws.cli import meant
+
+    context = getattr(error, "ctx", None)
+    if told := meant.sentence(error):
+        return told
+    message = str(error.format_message()).replace("Value error, ", "").removeprefix("Invalid value: ")
+    if message.startswith("Usage: ") or context is None or message.endswith("?"):
+        return message
+    return f"{message.rstrip('.')}; see `{context.command_path} --help`"
 
 
 def _say(message: str, code: int) -> int:

@@ -106,13 +106,10 @@ def require_packages() -> None:
     """Raise ModelError where the optional packages are missing."""
     from importlib.util import find_spec
 
-    from kws.errors import ModelError
+    from kws.errors import ModelError, needs
 
     if missing := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
-        raise ModelError(
-            f"`kws export` needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
-            'pip install "kws[onnx]" brings what it needs'
-        )
+        raise ModelError(needs("kws export", *missing))
 
 
 def _record(agreement: Agreement, measured: list[Measured]) -> dict[str, Any]:

@@ -229,8 +229,15 @@ def chosen(
         found = preset(given[PRESET]).beside(found)
     for name in needs:
         if name not in found:
-            raise typer.BadParameter(f"Missing option '--{name}'", ctx=context)
+            raise typer.BadParameter(needed(name, context), ctx=context)
     return found
+
+
+def needed(name: str, context: Any) -> str:
+    """What to say where the option of a network or an optimizer is missing."""
+    kind = BY_OPTION[name]
+    some = f"{', '.join(kind.parts)}{', or a file with a network' if kind is NETWORK else ''}"
+    return f"{context.command.name if context else 'this'} needs --{name}: {some}; or --preset, which has one"
 
 
 def typed(

@@ -62,7 +62,7 @@ def tune(
     start = preset(given.pop("preset")) if given.get("preset") else None
     typed = recipe_options.typed(given, settings)
     if start is None and "arch" not in typed:
-        raise typer.BadParameter("Missing option '--arch'", ctx=context)
+        raise typer.BadParameter(recipe_options.needed("arch", context), ctx=context)
     if _LEVELLING in typed:
         raise RecipeError(
             f"`until` (={typed[_LEVELLING]}) would end all good trials at one accuracy, and none would be the best; "

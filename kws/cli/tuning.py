@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kws.errors import KwsError, RecipeError
+from kws.errors import KwsError, RecipeError, needs
 from kws.recipe import BY_OPTION, Recipe, kind_of, names, option_of
 from kws.recipe.parts import refusal
 from kws.registry.location import Location
@@ -51,7 +51,7 @@ def run(
     try:
         from kws.sweeps.search import Search
     except ImportError:
-        raise KwsError('kws tune needs Optuna, which is not installed: pip install "kws[tune]"') from None
+        raise KwsError(needs("kws tune", "optuna")) from None
     is_new(db)  # fail early if the registry is not writable
     space = _space(arch, opts, ranges, fixed, only_given=only_given)
     if only_given and not space.searched:

@@ -22,16 +22,14 @@ def ui(
 
     Example: kws ui --port 8530
     """
-    from kws.errors import PageError
+    from kws.errors import PageError, needs
     from kws.registry.reader import RegistryReader
 
     try:
         from kws.reports.page import serving
     except ModuleNotFoundError as error:
-        raise PageError(
-            f"kws ui needs {(error.name or '').partition('.')[0]}, which is not installed; "
-            '`python -m pip install -c constraints.txt -e ".[page]"` brings it'
-        ) from None
+        missing = (error.name or "").partition(".")[0]
+        raise PageError(needs("kws ui", missing)) from None
     with RegistryReader(db):
         pass  # what is not a registry is refused before the server starts
     with serving.listening(port) as listener:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kws.errors import DataError
+from kws.errors import DataError, needs
 from kws.inference.card import HOP_MS
 from kws.speech.decode import SAMPLE_RATE_HZ
 
@@ -107,10 +107,7 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ModuleNotFoundError:
-        raise DataError(
-            "a microphone needs sounddevice, which is not installed; "
-            '`python -m pip install -c constraints.txt -e ".[listen]"` brings it'
-        ) from None
+        raise DataError(needs("a microphone", "sounddevice")) from None
     except OSError:
         raise DataError(
             "a microphone needs PortAudio, which is not installed; `apt-get install libportaudio2` brings it"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kws.errors import ModelError
+from kws.errors import ModelError, needs
 from kws.inference.card import ModelCard
 from kws.inference.detections import HOP_SAMPLES
 from kws.speech.decode import SAMPLES
@@ -115,7 +115,7 @@ def _session(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise ModelError('this needs onnxruntime, which is not installed; pip install "kws[onnx]" brings it') from None
+        raise ModelError(needs("an exported file", "onnxruntime")) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _NO_MESSAGES

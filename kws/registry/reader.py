@@ -22,7 +22,7 @@ from kws.registry import serialization, sources
 from kws.registry.location import Location
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection
-from kws.registry.runs import LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
+from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
 _ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
@@ -46,6 +46,7 @@ WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :spli
 """
 _LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
+_WITH_WEIGHTS = "SELECT id FROM trainings JOIN weights ON run_key = key WHERE deleted_at IS NULL ORDER BY key DESC"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
 _RUNNING = """
 SELECT key, id, host, boot, pid, process_started, heartbeat_at, session FROM trainings
@@ -251,14 +252,23 @@ class RegistryReader:
         with self.reading() as connection:
             row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
             if row is None:
-                raise RegistryError(
-                    f"run {run_id} has no weights in {self.path}: it did not finish, or they were left out"
-                )
+                raise RegistryError(self._without_weights(connection, run_id))
             if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
                 raise RegistryError(
                     f"the weights of run {run_id} in {self.path} are damaged: their SHA-256 does not match"
                 )
             return row["safetensors"]
+
+    def _without_weights(self, connection: Connection, run_id: str) -> str:
+        """Why a run has no weights, and which runs have theirs."""
+        status = connection.execute("SELECT status FROM trainings WHERE id = :id", {"id": run_id}).fetchone()["status"]
+        if status != FINISHED:
+            return f"run {run_id} has no weights in {self.path}, for it is not finished"
+        with_weights = [str(row["id"]) for row in connection.execute(_WITH_WEIGHTS)]
+        have = f"{len(with_weights):,} {'run has its' if len(with_weights) == 1 else 'runs have their'} own"
+        some = ", ".join(with_weights[:5]) + (" ..." if len(with_weights) > 5 else "")
+        there = f"{have}: {some}" if with_weights else "nor were any other run's"
+        return f"run {run_id} is finished, but its weights were not kept in {self.path}; {there}"
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """The checkpoint to resume a run from; None if it must start over. Raises RegistryError if it is damaged."""

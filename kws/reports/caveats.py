@@ -44,7 +44,7 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
         found.append(f"{dirty} of {len(runs)} runs were made by code that differs from its commit")
     unknown = sum(run.environment.git_commit is None for run in runs)
     if unknown == len(runs) and runs:
-        found.append("no run knows the commit that made it")
+        found.append("no commit is recorded for these runs (kws was not run from a git checkout)")
     return tuple(found)
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from kws.errors import KwsError
+from kws.errors import KwsError, needs
 from kws.registry.runs import FAILED
 from kws.sweeps.trainer import DIED, REFUSED, Result, Task, Trainer, WorkerConfig, carry_out
 from kws.terminal import console, streams
@@ -56,7 +56,7 @@ class RayExecutor:
         try:
             import ray
         except ImportError:
-            raise KwsError('--engine ray needs Ray, which is not installed: pip install "kws[ray]"') from None
+            raise KwsError(needs("--engine ray", "ray")) from None
         self._ray, self._config, self._address = ray, config, address
         self._most, self._threads, self._cuda = jobs, threads, cuda
         self._tasks: dict[ObjectRef, Task] = {}

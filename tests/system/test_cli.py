@@ -287,10 +287,10 @@ def test_an_address_in_the_environment_is_for_sweeps_by_ray_alone(monkeypatch):
     [
         (["train", "--arch", "rnn", "--opt", "adam"], "'rnn' is not one of 'fc', 'cnn'"),
         (["train", "--arch", "fc", "--opt", "lion"], "'lion' is not one of 'sgd', 'adam'"),
-        (["train", "--opt", "adam"], "Missing option '--arch'"),
+        (["train", "--opt", "adam"], "train needs --arch: "),
         (["train", "--arch", "fc", "--opt", "adam", "--epochs", "many"], "--epochs"),
         (["frobnicate"], "No such command 'frobnicate'"),
-        (["compare", "--colour"], "No such option"),
+        (["compare", "--qqq"], "has no option --qqq"),
         (["compare", "--format", "word"], "--format"),
     ],
 )

@@ -161,7 +161,7 @@ def test_only_a_finished_run_with_weights_and_its_own_clips_can_be_tested(task, 
     assert f"does not hold the clips that run {run_id}" in kws("test", run_id, "--data", other).stderr
     assert dump(db()) == before
     sql(db(), "DELETE FROM weights")
-    assert f"run {run_id} has no weights" in refused("test", run_id)
+    assert f"run {run_id} is finished, but its weights were not kept" in refused("test", run_id)
 
 
 def test_its_clips_may_lie_elsewhere(task, tmp_path):
