@@ -303,7 +303,7 @@ def test_a_table_is_made_of_the_runs_that_were_chosen(db):
     assert cells("--where", "test_accuracy > 0.8") == cells("--data", "clips") == [first]
     assert cells("--tag", "draft") == cells("--since", "2026-03-01T18:00Z") == [second]
     assert cells("--where", "1 = 0") == []
-    assert "no finished runs that these options choose" in kws("compare", "--tag", "nothing").stderr
+    assert "has 2 finished runs, and none matches --tag nothing" in kws("compare", "--tag", "nothing").stderr
 
 
 def test_a_list_of_none_does_not_say_that_there_are_no_runs(db, tmp_path):

@@ -145,6 +145,7 @@ def compare(
 
     with RegistryReader(db) as registry:
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
+        there = sum(run.status == FINISHED for run in registry.runs()) if not chosen else 0
         for name in (rows, columns):
             _require_known(name, chosen)
         shown = metrics.metric(metric.value, target=target, misses=misses)
@@ -199,9 +200,10 @@ def compare(
     if not found and any(run.status == FINISHED for run in chosen) and not awaiting:
         typer.echo(f"{db} has no finished run whose {metric.value} is known; try another --metric", err=True)
     elif not found and not awaiting:
-        asked = any(option is not None for option in (where, tag, data, since))
-        what = "no finished runs that these options choose" if asked else "no finished runs yet"
-        typer.echo(f"{db} has {what}; `kws train --arch cnn --opt adam` makes one", err=True)
+        what = "no finished runs yet; `kws train --arch cnn --opt adam` makes one"
+        if there:
+            what = options.none_matches(there, "finished run", where=where, tags=tag, data=data, since=since)
+        typer.echo(f"{db} has {what}", err=True)
     if strict and any(table.notes for table in found):
         raise typer.Exit(1)
 

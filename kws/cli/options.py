@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kws.errors import DataError, RecipeError, RegistryError
-from kws.recipe import Recipe, cores, every_option, usable_threads
+from kws.recipe import Recipe, cores, counted, every_option, usable_threads
 from kws.registry.ids import beginning_with
 from kws.registry.location import Location, locate
 from kws.registry.runs import STATUSES
@@ -215,6 +217,16 @@ OfData = Annotated[str | None, typer.Option(metavar="SOURCE", help="Only runs on
 Since = Annotated[
     str | None, typer.Option(metavar="TIME", help="Only runs started since: a date, or an age as in 12h or 7d.")
 ]
+
+
+def none_matches(there: int, what: str, *, where: str | None, tags: list[str] | None, data: str | None,
+                 since: str | None, others: Sequence[str] = ()) -> str:  # fmt: skip
+    """The sentence for a choice of runs that no run fits: how many there are, and what was asked for."""
+    asked = [*others, *(f"--tag {tag}" for tag in tags or ())]
+    asked += [
+        f"--{name} {shlex.quote(each)}" for name, each in (("where", where), ("data", data), ("since", since)) if each
+    ]
+    return f"{counted(there, what)}, and none matches {' '.join(asked)}"
 
 
 def selection(

@@ -42,10 +42,17 @@ def list_runs(
     )
     with RegistryReader(db) as registry:
         found = registry.runs(selection)
+        there = len(registry.runs()) if not found and selection != ALL_RUNS else 0
     if json:
         console.print_json({"schema": json_output.SCHEMA, "runs": [json_output.run_record(run) for run in found]})
-    else:
-        screens.print_runs(found, chosen=selection != ALL_RUNS)
+        return
+    screens.print_runs(found)
+    if there:
+        others = [*(["--deleted"] if deleted else []), *([f"--status {status.value}"] if status else [])]
+        about = {"where": where, "tags": tag, "data": data, "since": since, "others": others}
+        console.say(console.visible(f"{db} has {options.none_matches(there, 'run', **about)}"))  # type: ignore[arg-type]
+    elif not found:
+        console.say("no runs yet; `kws train --arch cnn --opt adam` makes one")
 
 
 @app.command("show")

@@ -18,7 +18,7 @@ from kws.reports.coverage import of_classes
 from kws.reports.labels import data_of
 from kws.reports.table import Table as Table1
 from kws.reports.text_tables import Grid, grids
-from kws.terminal.console import out, percent, say, shows_bold, training_time, visible
+from kws.terminal.console import out, percent, shows_bold, training_time, visible
 
 if TYPE_CHECKING:
     from kws.registry.queries import Answer
@@ -65,7 +65,7 @@ def _bold(text: str, *, shown: bool) -> Text:
     return Text(text, style="bold") if shown else Text(f"**{text}**")
 
 
-def print_runs(runs: list[Run], *, chosen: bool) -> None:
+def print_runs(runs: list[Run]) -> None:
     """Print one line per run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
     rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
     rows.extend(
@@ -87,10 +87,6 @@ def print_runs(runs: list[Run], *, chosen: bool) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
-    if not runs and chosen:
-        say("no runs that these options choose")
-    elif not runs:
-        say("no runs yet; `kws train --arch cnn --opt adam` makes one")
 
 
 def print_run(
