@@ -263,7 +263,7 @@ class RegistryReader:
         """Why a run has no weights, and which runs have theirs."""
         status = connection.execute("SELECT status FROM trainings WHERE id = :id", {"id": run_id}).fetchone()["status"]
         if status != FINISHED:
-            return f"run {run_id} has no weights in {self.path}, for it is not finished"
+            return f"run {run_id} has no weights in {self.path}, for it did not finish"
         with_weights = [str(row["id"]) for row in connection.execute(_WITH_WEIGHTS)]
         have = f"{len(with_weights):,} {'run has its' if len(with_weights) == 1 else 'runs have their'} own"
         some = ", ".join(with_weights[:5]) + (" ..." if len(with_weights) > 5 else "")
