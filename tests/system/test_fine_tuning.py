@@ -156,7 +156,7 @@ def test_what_cannot_be_started_from_is_refused(trained, arguments, message):
 def test_a_run_without_weights_cannot_be_started_from(trained, tmp_path):
     ok("runs", "export", trained.run, tmp_path / "bare.db", "--db", trained.db)
     sql(tmp_path / "bare.db", "DELETE FROM weights")
-    assert "no weights" in refused(
+    assert "its weights were not kept" in refused(
         "train", "--from", f"{tmp_path / 'bare.db'}:{trained.run}", "--db", tmp_path / "x.db"
     )
 

@@ -250,5 +250,5 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_recorded(des
 
 def test_without_sounddevice_the_sentence_says_how_to_install_it(desk, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    assert ".[listen]" in refused("record", *WORDS, "--out", tmp_path)
+    assert "python -m pip install sounddevice" in refused("record", *WORDS, "--out", tmp_path)
     assert json.dumps(list(map(str, tmp_path.iterdir()))) == "[]"
