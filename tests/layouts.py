@@ -137,7 +137,7 @@ def unaccounted(place: Path, read: Folder) -> set[str]:
     folders = {path for paths in read.unused.values() for path in paths}
     assert not used & counted, "a clip is not among those that are not used"
     assert len(counted) == sum(len(paths) for why, paths in read.unused.items() if why not in NO_FILES), "counted once"
-    followed = {os.path.realpath(Path(place, each)) for each in used | counted}
+    followed = {os.path.realpath(Path(place, each)) for each in used | counted | folders}
     return {
         name
         for name in found - used - counted - {*read.read} - folders
