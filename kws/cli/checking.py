@@ -40,12 +40,8 @@ def judge(run: str, db: Any, trust_code: str | None) -> Judge:
 
 def require_page(path: Path) -> None:
     """Raise PageError for a file that is no page by its name or cannot be there, before the clips are read."""
-    from kws.errors import PageError
-
     pages.require_html(path, "html", "kws data check clips --html suspects.html")
-    if path.is_dir() or not path.parent.is_dir():
-        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise PageError(f"{path} cannot be written ({what}); name a file in a folder that can be written")
+    pages.require_place(path)
 
 
 def write_page(report: Report, path: Path) -> None:

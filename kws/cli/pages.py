@@ -15,6 +15,13 @@ def require_html(path: Path, option: str, example: str) -> None:
         raise PageError(f"`{option}` (={str(path)!r}) must end in .html, as in `{example}`")
 
 
+def require_place(path: Path) -> None:
+    """Raise PageError where no file can be, before the work that it would show."""
+    if path.is_dir() or not path.parent.is_dir():
+        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise PageError(f"{path} cannot be written ({what}); name a file in a folder that can be written")
+
+
 def write(path: Path, text: str) -> None:
     """Write the file whole, or leave what was there; raises PageError where it cannot be written."""
     new = path.with_name(f".{path.name}.{os.getpid()}")

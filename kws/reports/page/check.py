@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from kws.events import SPLITS
-from kws.reports.page.html import digest, environment, static
+from kws.reports.page.html import digest, render, static
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,8 @@ def page(
     """The whole page."""
     style = "".join(map(static, _STYLES))
     brightest = max((float(each.features.max()) for group in groups for row in group.rows for each in row), default=0)
-    return environment().get_template("check.html").render(
+    return render(
+        "check.html",
         source=_written(source),
         folder=_written(folder),
         first=[*map(_written, first)],

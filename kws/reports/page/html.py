@@ -94,11 +94,11 @@ def digest(text: str) -> str:
 
 def render(template: str, **values: Any) -> str:
     """A template with these values, everything escaped."""
-    return environment().get_template(template).render(**values)
+    return _environment().get_template(template).render(**values)
 
 
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """The environment of all templates."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
