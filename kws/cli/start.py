@@ -72,6 +72,8 @@ def start(
     check("words", chosen)
     if folds is not None and folds and folds < _LEAST:
         raise typer.BadParameter(f"--folds {folds} must be 0, or {_LEAST} and more")
+    if out is not None and out.suffix.lower() in (".html", ".htm"):
+        raise typer.BadParameter(f"--out {out} is the file that listens; --html names the page")
     file = out or Path("-".join(chosen).replace("/", "-") + ".onnx")
     plan = starting.Plan(
         words=chosen,

@@ -11,6 +11,7 @@ Decisions:
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kws.cli.pages import write as _write
+from kws.cli import options as shared
+from kws.cli import pages
 from kws.errors import DataError
 from kws.events import TRAIN
 from kws.recipe import Recipe, counted
@@ -92,6 +94,8 @@ def run(plan: Plan, *, json: bool) -> None:
 
     require_packages()
     require_writable(plan.out)
+    pages.require_html(plan.html, "html", "kws start --words lamp,heater --data clips --html lamp.html")
+    pages.require_place(plan.html)
     steps: list[str] = []
     folder, units = _look(plan)
     options = _options(plan, folder)
@@ -211,7 +215,7 @@ def _train(plan: Plan, options: dict[str, Any], steps: list[str]) -> Run:
     from kws.training import runner
 
     recipe = _recipe(options, threads=1)  # so few clips are as soon learned by one, whatever else the cores do
-    _say_command(steps, ["train", *_typed(recipe)])
+    _say_command(plan, steps, ["train", *_typed(recipe)])
     return runner.run(
         recipe,
         db=plan.db,
@@ -222,8 +226,11 @@ def _train(plan: Plan, options: dict[str, Any], steps: list[str]) -> Run:
     )
 
 
-def _say_command(steps: list[str], arguments: list[str]) -> None:
-    """Show a command that does the next step, and keep it for the page."""
+def _say_command(plan: Plan, steps: list[str], arguments: list[str]) -> None:
+    """Show a command that does the next step on the same registry, and keep it for the page."""
+    arguments = [*arguments, *(["--skip-unreadable"] if plan.skip_unreadable else [])]
+    if str(plan.db) != os.environ.get("KWS_DB", str(shared.DEFAULT_DB)):
+        arguments += ["--db", str(plan.db)]
     steps.append(shlex.join(["kws", *arguments]))
     console.say(console.visible(f"$ {steps[-1]}"))
 
@@ -243,7 +250,7 @@ def _export(plan: Plan, trained: Run, steps: list[str]) -> Agreement:
     from kws.inference.export.forms import Form
     from kws.registry.reader import RegistryReader
 
-    _say_command(steps, ["export", trained.id, "--out", str(plan.out)])
+    _say_command(plan, steps, ["export", trained.id, "--out", str(plan.out)])
     with RegistryReader(plan.db) as registry:
         model = network_model(registry, trained)
     there = clips.of(
@@ -267,7 +274,7 @@ def _fold(plan: Plan, options: dict[str, Any], folds: int, steps: list[str]) -> 
     jobs = min(cores(), folds)
     recipe = _recipe(options, threads=1)
     arguments = recipe.arguments(without=[*_OF_A_MACHINE, "seed"])
-    _say_command(steps, ["sweep", "--folds", str(folds), *arguments])
+    _say_command(plan, steps, ["sweep", "--folds", str(folds), *arguments])
     axes = {name: [value] for name, value in recipe.values.items() if value is not None and name != "micro_batch_size"}
     axes |= {"fold": each_fold(folds)}
     config = WorkerConfig.here(plan.db, skip_unreadable=plan.skip_unreadable, retry=True, test=True)
@@ -286,7 +293,7 @@ def _tell(plan: Plan, trained: Run, found: OwnWords | None, wrong: list[str], st
 
     lines = wrong + (own_words.advice(found, builtin=plan.other == BUILTIN) if found else [])
     if found:
-        _write(plan.html, page(trained, plan.out, found, lines, steps))
+        pages.write(plan.html, page(trained, plan.out, found, lines, steps))
     if json:
         about = {"schema": 1, "run": trained.id, "file": str(plan.out), "page": str(plan.html) if found else None}
         about |= {"figures": found.record() if found else None, "advice": lines, "commands": steps}

@@ -66,6 +66,15 @@ def test_from_five_clips_a_word_to_a_file_and_a_page(own, others, quick, tmp_pat
     assert trained.recipe.split_shares == "80/10/10"
 
 
+def test_the_commands_that_are_shown_name_the_registry_and_what_is_skipped(own, others, quick, tmp_path):
+    elsewhere = tmp_path / "elsewhere.db"
+    told = ok_json("start", "--words", "lamp,heater", "--data", own, "--other", others, "--out", tmp_path / "m.onnx",
+                   "--folds", 0, "--db", elsewhere, "--skip-unreadable")  # fmt: skip
+    assert all(command.endswith(f"--skip-unreadable --db {elsewhere}") for command in told["commands"])
+    export = told["commands"][1].split(" ")[1:]
+    assert ok_json(*export)["run"] == told["run"]
+
+
 def test_it_starts_from_the_run_that_tells_the_most_words_apart(own, others, quick, tmp_path, db):
     data = write_folder(tmp_path / "many", dict.fromkeys(("yes", "no", "up", "go"), (3, 2, 2)), seconds=0.1)
     common = ("--arch", "ds_cnn", "--filters", 4, "--opt", "adam", "--epochs", 1, "--task", "words", "--data", data)
@@ -97,5 +106,8 @@ def test_what_cannot_be(own, tmp_path):
     assert "'lamp' has 2 clips" in few
     assert "record 1 more" in few
     assert "must be 0, or 3 and more" in said("lamp", "--folds", 2)
+    assert "there is no folder" in said("lamp,heater", "--html", tmp_path / "none" / "page.html")
+    assert "must end in .html" in said("lamp,heater", "--html", tmp_path / "page.txt")
+    assert "is the file that listens" in said("lamp,heater", "--out", tmp_path / "m.html")
     assert "does not exist" in refused("start", "--words", "lamp,heater", "--data", tmp_path / "none", "--other", own)
     assert not out.exists()
