@@ -142,9 +142,11 @@ def _look(plan: Plan) -> tuple[Folder, int]:
     few = min(range(len(units)), key=lambda k: units[k])
     if units[few] < _LEAST:
         what = "speakers" if folder.has_speakers else "clips"
+        there = ", ".join(sorted({clip.word for clip in folder.clips}))
         raise DataError(
             f"{plan.words[few]!r} has {counted(units[few], what[:-1])} in {plan.data}, and {_LEAST} are needed, to "
-            f"train, to choose a threshold and to test: record {_LEAST - units[few]} more, or say where they are"
+            f"train, to choose a threshold and to test: record {_LEAST - units[few]} more, "
+            f"or name other --words (there are {there})"
         )
     return folder, units[few]
 
