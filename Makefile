@@ -2,16 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test test-system test-servers check bench torture torture-quick readme clean
+.PHONY: install train test test-system test-servers check bench torture torture-quick readme site clean
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@echo "installing kws and its packages into .venv: a few minutes"
+	@(while sleep 1; do printf .; done) & dots=$$!; trap 'kill $$dots; echo' EXIT; \
+	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
 
+# The table that came with the registry is there at once; the training's own, on other data, follows below it.
 train: .venv/installed
+	$(BIN)/kws compare
 	$(BIN)/kws train --arch cnn --opt adam --epochs 50
 	$(BIN)/kws compare
 
@@ -58,5 +61,10 @@ readme: .venv/installed
 	KWS_DB=experiments.db $(BIN)/kws plot --kind time --where "not softmax_before_loss" --target 0.97 --out docs/time.png
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md $(wildcard docs/*.md)
 
+# The documentation as pages that open from the folder site/; a link that leads nowhere is an error.
+site: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,site]"
+	$(BIN)/zensical build --strict
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf site .venv .pytest_cache .mypy_cache .ruff_cache

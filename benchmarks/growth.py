@@ -19,7 +19,7 @@ from benchmarks.report import Row
 from benchmarks.steps import make_recipe
 from benchmarks.workspace import Workspace
 
-FIGURE = Path(__file__).parent / "results" / "growth.png"
+FIGURE = Path(__file__).parent.parent / "docs" / "growth.png"
 _ARCHS = ("cnn", "fc")
 _LINEAR = 1.25  # as long a piece of work at the large end as at the small one, but for this factor
 Curve = dict[int, Samples]

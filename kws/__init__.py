@@ -1,6 +1,6 @@
 """kws: keyword spotting experiments that can be trusted, every run in one SQLite file.
 
-For Python programs, kws.open(registry) gives DataFrames and kws.load(registry, run) a detector; see docs/python.md.
+For Python programs, kws.open(registry) gives DataFrames and kws.load(registry, run) a detector; see docs/notebook.md.
 """
 
 import importlib

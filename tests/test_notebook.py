@@ -1,4 +1,4 @@
-"""docs/notebook.ipynb and the examples of docs/python.md run, and say what they promise."""
+"""docs/notebook.ipynb and the examples of docs/notebook.md run, and say what they promise."""
 
 import ast
 import json
@@ -41,7 +41,7 @@ def test_the_notebook_runs_on_the_registry_that_ships(monkeypatch):
 
 def test_the_examples_of_the_page_run(monkeypatch):
     monkeypatch.chdir(ROOT)
-    first, second = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
+    first, second = re.findall(r"```python\n(.*?)```", (DOCS / "notebook.md").read_text(), re.DOTALL)
     samples = np.zeros(48_000, np.float32)
     names = {"samples": samples, "pieces": [samples]}
     exec(first.replace('"last")  #', '"dpghnmcw")  #'), names)
