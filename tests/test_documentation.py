@@ -10,7 +10,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def anchors(page):
-    """What a page's headings are called in a link: lower case, dashes for spaces, and nothing but letters and digits."""
+    """What a page's headings are called in a link: lower case, with dashes for spaces, without punctuation."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 

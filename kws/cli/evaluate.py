@@ -153,7 +153,7 @@ def _unheard(
     """
     from kws.registry.trust import admit
     from kws.reports import unheard
-    from kws.terminal import console
+    from kws.terminal import console, loading
     from kws.training import runner
 
     if not run.recipe.leave_out or split == ALL:
@@ -164,6 +164,7 @@ def _unheard(
         blob = registry.weights(run.id)
         admit(registry, run, trust_code)
         if registry.is_writable():
+            loading.pytorch()
             loaded = runner.load(run.recipe, skip_unreadable, track=console.track)
             answer = functools.partial(runner.evaluate, run.recipe, blob, classes=len(loaded.card.classes))
             runner.test_unheard(registry, run.id, loaded, answer, test=not run.awaits_test)
@@ -201,7 +202,7 @@ def _computed(
     """
     from kws.registry.trust import admit
     from kws.reports import front_ends
-    from kws.terminal import console
+    from kws.terminal import console, loading
     from kws.training import runner
 
     card = registry.card(run.data_fingerprint)
@@ -211,6 +212,7 @@ def _computed(
         raise RegistryError(f"{error}{_there_is(registry, run, card)}") from None
     admit(registry, run, trust_code)
     some_of = () if recipe is run.recipe else card.classes
+    loading.pytorch()
     loaded = runner.load(recipe, skip_unreadable, track=console.track, some_of=some_of)
     for line in loaded.said:
         console.say(console.visible(line))

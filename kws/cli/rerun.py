@@ -33,7 +33,7 @@ def rerun(
     from kws.registry.trust import admit
     from kws.reports import json_output
     from kws.reports.reproducibility import compare
-    from kws.terminal import console
+    from kws.terminal import console, loading
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
@@ -44,6 +44,7 @@ def rerun(
         admit(registry, first, trust_code)
     recipe = replace(first.recipe, data=data or first.recipe.data)
     about: dict[str, Any] = {"name": first.name, "note": note, "skip_unreadable": skip_unreadable}
+    loading.pytorch()
     again = runner.run(recipe, db=db, **about, again=first, test=not first.awaits_test, reporter=Terminal())
     with RegistryReader(db) as registry:
         result = compare(registry, first, again)

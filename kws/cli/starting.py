@@ -213,9 +213,11 @@ def _recipe(options: dict[str, Any], **more: Any) -> Recipe:
 
 
 def _train(plan: Plan, options: dict[str, Any], steps: list[str]) -> Run:
+    from kws.terminal import loading
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
+    loading.pytorch()
     recipe = _recipe(options, threads=1)  # so few clips are as soon learned by one, whatever else the cores do
     _say_command(plan, steps, ["train", *_typed(recipe)])
     return runner.run(

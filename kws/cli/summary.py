@@ -23,10 +23,12 @@ def summary(
 
     Example: kws summary --arch cnn
     """
-    from kws.terminal import console, screens
-    from kws.training.layers import of_recipe
+    from kws.terminal import console, loading, screens
 
     recipe = Recipe.of(**_ANY | recipe_options.chosen(given, settings, needs=("arch",), context=context))
+    loading.pytorch()
+    from kws.training.layers import of_recipe
+
     classes = len(TASK.part(recipe.task.NAME).load().classes(recipe.task))
     chosen = of_recipe(recipe, classes=classes)
     others = [of_recipe(Recipe.of(**_ANY, arch=name), classes=classes) for name in NETWORK.parts if name != recipe.arch]

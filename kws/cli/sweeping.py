@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from kws.recipe import Recipe, has_rule
-from kws.registry import pretrained
+from kws.registry import pretrained, tracked
 from kws.registry.location import Location
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
@@ -65,6 +65,8 @@ def run(
             status, timed = _look(executor, recipes, None if new else db, retry=retry)
             seconds = status.estimate(executor.jobs, timed, retry=retry)
             _show(status, executor.jobs, executor.where, seconds)
+            if (told := tracked.note(db)) and status.left(retry=retry):
+                console.say(console.visible(told))
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)
             waiting = _Waiting()
             with SweepProgress(len(scheduler.plan), db, status.tell, seconds) as shown:

@@ -71,9 +71,11 @@ def train(
         _show_recipe(Recipe.of(**chosen), given, settings, json=json)
         return
     recipe = Recipe.of(**(chosen | recipe_options.resolved(chosen)))
+    from kws.terminal import loading
     from kws.terminal.progress import Terminal
     from kws.training import runner
 
+    loading.pytorch()
     about = {"name": name, "note": note, "skip_unreadable": skip_unreadable, "start": start}
     _show(runner.run(recipe, db=db, **about, test=not no_test, reporter=Terminal()), json)  # type: ignore[arg-type]
 

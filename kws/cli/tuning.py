@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kws.errors import KwsError, RecipeError, needs
 from kws.recipe import BY_OPTION, Recipe, kind_of, names, option_of
 from kws.recipe.parts import refusal
+from kws.registry import tracked
 from kws.registry.location import Location
 from kws.registry.opening import is_new
 from kws.registry.reader import RegistryReader
@@ -53,6 +54,8 @@ def run(
     except ImportError:
         raise KwsError(needs("kws tune", "optuna")) from None
     is_new(db)  # fail early if the registry is not writable
+    if told := tracked.note(db):
+        console.say(console.visible(told))
     space = _space(arch, opts, ranges, fixed, only_given=only_given)
     if only_given and not space.searched:
         raise RecipeError("there is nothing to search; give a range beside --preset, as in --learning-rate 0.001:0.01")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from kws.errors import DataError, KwsError, RecipeError, RegistryError
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
-from kws.registry import pretrained
+from kws.registry import pretrained, tracked
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
 from kws.registry.process import HEARTBEAT_SECONDS
@@ -70,6 +70,8 @@ def run(
     from kws.training import fine_tuning
 
     is_new(db)  # fail early if the registry is not writable
+    if told := tracked.note(db):
+        reporter.say(told)
     start = start or pretrained.of(recipe.pretrained, db)
     (recipe,) = pinning.of_recipes([recipe.changed(pretrained=start.name) if start else recipe])
     if start:
