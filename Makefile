@@ -1,57 +1,58 @@
 # `make train` and `make test` set everything up themselves; `make check` is what CI runs beside the tests.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 .PHONY: install train test test-system test-servers check bench torture torture-quick readme site clean
 
-install: .venv/installed
+install: $(VENV)/installed
 
-.venv/installed: pyproject.toml constraints.txt
-	@echo "installing kws and its packages into .venv: a few minutes"
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "installing kws and its packages into $(VENV): a few minutes"
 	@(while sleep 1; do printf .; done) & dots=$$!; trap 'kill $$dots; echo' EXIT; \
-	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
 
 # The table that came with the registry is there at once; the training's own, on other data, follows below it.
-train: .venv/installed
+train: $(VENV)/installed
 	$(BIN)/kws compare
 	$(BIN)/kws train --arch cnn --opt adam --epochs 50
 	$(BIN)/kws compare
 
-test: .venv/installed
+test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
 # Four minutes: kws as a program, in terminals, pipes and a browser, with signals, on the real clips; and all that it says.
-test-system: .venv/installed
+test-system: $(VENV)/installed
 	$(BIN)/python -m pytest tests/system
 
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
 ON_SERVERS := registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
 PROGRAMS_ON_SERVERS := rerun transfer maintenance untested
-test-servers: .venv/installed
+test-servers: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest tests/servers/test_sweep.py
 	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) $(PROGRAMS_ON_SERVERS:%=tests/system/test_%.py) tests/servers
 
-check: .venv/installed
+check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Some twenty minutes on a quiet machine; the peers come with an extra of their own.
-bench: .venv/installed
+bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
 
 # Two minutes: small numbers, to try all that `make torture` does.
-torture-quick: .venv/installed
+torture-quick: $(VENV)/installed
 	$(BIN)/python -m tests.stress --quick
 
 # Some half an hour: kills, registries that are replaced, many writers at once, full disks, ten thousand generated cases.
-torture: .venv/installed
+torture: $(VENV)/installed
 	$(BIN)/python -m tests.stress
 
-readme: .venv/installed
+readme: $(VENV)/installed
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema(), end='')" > kws/registry/schema.sql
 	$(BIN)/python -c "from kws.registry.tables import schema; print(schema('postgresql'), end='')" > kws/registry/schema_postgresql.sql
 	$(BIN)/python -c "from kws.cli import app; app(['--help'], prog_name='kws')" > kws/cli/help.txt
@@ -62,9 +63,9 @@ readme: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog -r README.md $(wildcard docs/*.md)
 
 # The documentation as pages that open from the folder site/; a link that leads nowhere is an error.
-site: .venv/installed
+site: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,site]"
 	$(BIN)/zensical build --strict
 
 clean:
-	rm -rf site .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf site .venv .venv-* .pytest_cache .mypy_cache .ruff_cache

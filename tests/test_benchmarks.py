@@ -71,3 +71,24 @@ def test_compare_is_not_timed_where_nothing_is_compared(timed, group, tmp_path):
     with pytest.raises(CellError, match="`kws compare` has nothing to compare in "):
         group.measure(workspace)
     assert commands == []
+
+
+def test_the_readmes_sentences_are_those_of_the_results(tmp_path, monkeypatch):
+    from benchmarks import shown
+
+    def row(what, against, ratio):
+        return {"what": what, "against": against, "ratio": {"median": ratio}, "ours": {"median": 0.25}}
+
+    rows = [
+        row("cnn training step, fp32, batch 1,024", "plain PyTorch", 3.14),
+        row("clips to features", "librosa, clip by clip", 5.0),
+        row("`kws compare` over 1,000 runs of 50 epochs", "MLflow, the best of each by query", 8.26),
+    ]
+    (tmp_path / "latest.json").write_text(json.dumps({"rows": rows}))
+    monkeypatch.setattr(shown, "_RESULTS", tmp_path)
+    told = shown.speed()
+    assert "3.1 times as fast as in a plain PyTorch loop" in told
+    assert "1,000 runs takes 0.25 s, 8.3 times as fast" in told
+    (tmp_path / "latest.json").write_text(json.dumps({"rows": rows[1:]}))
+    with pytest.raises(LookupError, match="no row 'cnn training step"):
+        shown.speed()
