@@ -19,9 +19,9 @@ from kws.reports.estimates import (
     of_cell,
     of_difference,
     of_means,
-    quantile,
     told_from_best,
 )
+from kws.reports.student import quantile
 
 
 def crossed(seed: int, n: int, speakers: int, *, spread: float = 0.05):
@@ -38,13 +38,6 @@ def sample(right, clusters, seeds=None) -> Sample:
 
 
 # Cells
-
-
-@pytest.mark.parametrize("confidence", [0.6, 0.95, 0.9875])
-@pytest.mark.parametrize("freedom", [1.0, 1.5, 2.0, 7.3, 224.0, math.inf])
-def test_quantiles_are_scipys(confidence, freedom):
-    theirs = stats.norm.ppf if math.isinf(freedom) else lambda share: stats.t.ppf(share, freedom)
-    assert quantile(confidence, freedom) == pytest.approx(theirs((1 + confidence) / 2), rel=1e-9)
 
 
 def test_seeds_alone_have_students_interval():

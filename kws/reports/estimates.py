@@ -17,7 +17,7 @@ Decisions:
 - One seed says nothing about retraining. If another cell of the comparison has several seeds, its variance of seeds is
   used instead. Otherwise the interval is over clips alone, and whatever shows it says so.
 - Proportions have Wilson's interval (JASA 22, 1927) with the effective number of clips, so that no end leaves [0, 1].
-- Quantiles come from scipy.special, which imports in a tenth of the time of scipy.stats.
+- Student's distribution is that of kws.reports.student, since scipy's is slow to import.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.reports import student
 from kws.reports.statistics import CONFIDENCE
 
 Floats = NDArray[np.float64]
@@ -106,7 +107,7 @@ class Estimate:
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """The ends of the symmetric interval."""
-        half = quantile(confidence, self.freedom) * self.standard_error
+        half = student.quantile(confidence, self.freedom) * self.standard_error
         return self.value - half, self.value + half
 
     def proportion_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -116,7 +117,7 @@ class Estimate:
         clips = float(self.clips or 1)  # what predictions that are all alike prove, for any number of seeds
         if self.varies and own > _FEW:
             clips = min(own / self.variance, self.n * clips)
-        t = quantile(confidence, self.freedom)
+        t = student.quantile(confidence, self.freedom)
         centre = (share + t * t / (2 * clips)) / (1 + t * t / clips)
         half = t / (1 + t * t / clips) * math.sqrt(own / clips + t * t / (4 * clips * clips))
         return (max(centre - half, 0.0) if share > 0 else 0.0), (min(centre + half, 1.0) if share < 1 else 1.0)
@@ -126,12 +127,10 @@ class Estimate:
 
         1 if nothing is known about its error.
         """
-        from scipy.special import stdtr
-
         distance = abs(self.value - value)
         if distance < _FEW or not (self.clusters > 1 or self.seed_freedom):
             return 1.0
-        return float(2 * stdtr(min(self.freedom, freedom), -distance / self.standard_error)) if self.varies else 0.0
+        return 2 * student.above(distance / self.standard_error, min(self.freedom, freedom)) if self.varies else 0.0
 
     def p_of_tie(self) -> float:
         """The p of no difference, for levels of a fraction of a percent."""
@@ -139,8 +138,8 @@ class Estimate:
 
     def detectable(self, confidence: float = CONFIDENCE) -> float:
         """The difference that as many seeds and clips would have found with 80 % power."""
-        found = quantile(2 * POWER - 1, self.freedom)
-        return (quantile(confidence, self.freedom) + found) * self.standard_error
+        found = student.quantile(2 * POWER - 1, self.freedom)
+        return (student.quantile(confidence, self.freedom) + found) * self.standard_error
 
     def seeds_to_tell(self, distance: float, confidence: float = CONFIDENCE) -> int | None:
         """How many seeds per cell would find a difference of `distance` with 80 % power; None if no number would."""
@@ -165,14 +164,6 @@ class Estimate:
             middle = (few + many) // 2
             few, many = (few, middle) if finds(middle) else (middle, many)
         return many
-
-
-def quantile(confidence: float, freedom: float) -> float:
-    """The t such that Student's distribution lies within [-t, t] with probability `confidence`."""
-    from scipy.special import ndtri, stdtrit
-
-    upper = (1 + confidence) / 2
-    return float(ndtri(upper) if math.isinf(freedom) else stdtrit(freedom, upper))
 
 
 def clusters_of(clips: int, speakers: Sequence[str] | None, digests: Sequence[bytes] | None) -> NDArray[np.int64]:
@@ -278,8 +269,9 @@ def told_from_best(means: Mapping[T, float], differences: Mapping[tuple[T, T], E
     tables, whichever looked best (the model confidence set of Hansen, Lunde and Nason, Econometrica 79, 2011).
     """
     left, found, largest = set(means), {}, 0.0
+    of_pairs = {pair: each.p_of_tie() for pair, each in differences.items()}
     while len(left) > 1:
-        pairs = {pair: each.p_of_tie() for pair, each in differences.items() if set(pair) <= left}
+        pairs = {pair: p for pair, p in of_pairs.items() if left.issuperset(pair)}
         pair, p = min(pairs.items(), key=lambda each: (each[1], -abs(differences[each[0]].value)))
         _, other = sorted(pair, key=lambda each: -means[each])
         largest = max(largest, min(1.0, p * len(pairs)))
@@ -290,10 +282,9 @@ def told_from_best(means: Mapping[T, float], differences: Mapping[tuple[T, T], E
 
 def largest_of(count: int) -> float:
     """The expected largest of `count` independent standard normal numbers."""
-    from scipy.special import ndtr
-
     x = np.linspace(-9.0, 9.0, 6_001)
-    return float(np.trapezoid(x * count * ndtr(x) ** (count - 1) * np.exp(-x * x / 2) / math.sqrt(2 * math.pi), x))
+    below = np.array([student.normal_below(each) for each in x.tolist()])
+    return float(np.trapezoid(x * count * below ** (count - 1) * np.exp(-x * x / 2) / math.sqrt(2 * math.pi), x))
 
 
 def _of_clips(influences: Floats | None) -> tuple[float, float, int]:
