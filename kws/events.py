@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
@@ -147,7 +148,7 @@ class DataCard:
         text = json.dumps([self.classes, splits, dict(self.front_end)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The whole data set's fingerprint."""
         text = json.dumps([self.classes, dict(self.split_fingerprints), dict(self.front_end)], sort_keys=True)

@@ -24,6 +24,7 @@ from typing import Any
 from kws.errors import RecipeError
 from kws.recipe.config import NEVER, Config, Option, options, plain
 
+_BASE = "_Config"  # what ours is called where a part's Config is defined
 _LIGHT = ("dataclasses", "typing", "math", "unicodedata", "kws.recipe", "kws.errors")  # which a Config may use
 
 
@@ -86,8 +87,12 @@ class Part:
         """The class of its Config; one without options where its file has none."""
         if "Config" not in self._named:
             return _no_options(self.name)
-        scope: dict[str, Any] = {"__name__": __name__}
-        module = ast.Module([*self._imports(), *self._needed("Config")], type_ignores=[])
+        scope: dict[str, Any] = {"__name__": __name__, _BASE: Config}
+        *needed, declared = self._needed("Config")
+        # Made a child of ours as it is defined: to make it a dataclass first, and a child then, takes twice the time.
+        base = ast.copy_location(ast.Name(_BASE, ast.Load()), declared)
+        child = ast.ClassDef("Config", [base], [], declared.body, [])  # type: ignore[attr-defined]
+        module = ast.Module([*self._imports(), *needed, ast.copy_location(child, declared)], type_ignores=[])
         exec(compile(module, str(self.file), "exec", dont_inherit=True), scope)  # noqa: S102 - a part of kws
         return _checked(self.name, scope["Config"], scope)
 
@@ -157,11 +162,19 @@ class Kind:
     several: bool = False
     of_columns: bool = False  # whether what is unusual is told in a table's columns of optimizers, else in its rows
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # asked for with every run that is read
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where its parts' files lie."""
+        package = sys.modules.get(self.package) or importlib.import_module(self.package)
+        return tuple(package.__path__)
+
     @property
     def shipped(self) -> dict[str, Part]:
         """Every part of kws by its name, in the order of tables."""
-        package = sys.modules.get(self.package) or importlib.import_module(self.package)
-        return _parts(self, tuple(package.__path__))
+        return _parts(self, self.folders)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -258,13 +271,13 @@ def _parts(kind: Kind, path: tuple[str, ...]) -> dict[str, Part]:
 @cache
 def _no_options(name: str) -> Any:
     """The class of the Config of a part that has no options."""
-    return _checked(name, dataclasses.make_dataclass("Config", [], frozen=True), {})
+    return _checked(name, type("Config", (Config,), {"__doc__": "No options."}), {})
 
 
-def _checked(name: str, given: type, scope: Mapping[str, Any]) -> Any:
-    """The Config that a part's file defines, as a child of ours."""
-    both = type("Config", (Config, given), {"NAME": name, "NAMESPACE": scope})
-    return dataclass(frozen=True, kw_only=True)(both)
+def _checked(name: str, config: Any, scope: Mapping[str, Any]) -> Any:
+    """The Config of the part of that name, as a frozen dataclass, from its class, a child of ours."""
+    config.NAME, config.NAMESPACE = name, scope
+    return dataclass(frozen=True, kw_only=True)(config)
 
 
 NETWORK = Kind("network", "arch", "kws.architectures")

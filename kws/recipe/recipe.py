@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
@@ -24,6 +25,9 @@ from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least
 from kws.recipe.own_options import OwnOptions, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
+_FIELDS = {kind.name for kind in KINDS}
+_SEED_IN_JSON = f',"{SEED}":'  # nowhere within a text, where a quotation mark is escaped
+_DIGITS = re.compile("(?:0|[1-9][0-9]*)(?=[,}])")
 MOST_THREADS = 4096  # above that, a process may not get the memory for them
 
 
@@ -81,7 +85,9 @@ class Recipe(OwnOptions):
         return cls(**made, **own)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in _known().names:
+        if name.startswith("_") or name in _FIELDS:
+            raise AttributeError(name)
+        if name not in self.values and name not in _known().names:
             raise AttributeError(name)
         return self.values.get(name)
 
@@ -116,8 +122,25 @@ class Recipe(OwnOptions):
     def from_text(cls, text: str) -> Recipe:
         """The recipe in a registry's JSON; see Part.of_json for keys that are missing or not known.
 
-        Raises RecipeError, or ValueError, TypeError or LookupError where it is none.
+        A registry has many seeds of few recipes, so what they have in common is read once. Raises RecipeError, or
+        ValueError, TypeError or LookupError where it is none.
         """
+        before, mark, rest = text.partition(_SEED_IN_JSON)
+        seed = _DIGITS.match(rest)
+        if not mark or seed is None or _SEED_IN_JSON in rest:
+            return cls._from_text(text)
+        same = _of_any_seed(cls, f"{before}{mark}0{rest[seed.end() :]}", _parts_now())
+        return same._with_seed(int(seed[0]))
+
+    def _with_seed(self, seed: int) -> Recipe:
+        """The same with another seed. Raises RecipeError where that is none."""
+        _seed_option().require(seed)
+        same = object.__new__(type(self))
+        vars(same).update(vars(self), seed=seed, values=self.values | {SEED: seed})
+        return same
+
+    @classmethod
+    def _from_text(cls, text: str) -> Recipe:
         found, now = json.loads(text), _parts_now()
         parts = {kind.name: _part_of_json(kind, canonical(found.pop(kind.name, {})), now) for kind in KINDS}
         own = {each.name: each.from_json(found.pop(each.name, each.absent)) for each in own_options()}
@@ -215,9 +238,23 @@ def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
     return (*known, *(kind.of_json({"name": name, **rest}) for name, rest in values.items()))
 
 
+@cache
+def _seed_option() -> Option:
+    return next(each for each in own_options() if each.role == SEED)
+
+
+@lru_cache(1024)
+def _of_any_seed(recipe: type[Recipe], text: str, _: Any) -> Recipe:
+    """The recipe in this JSON, and what is computed of it that is the same for all seeds."""
+    made = recipe._from_text(text)
+    made.values, made.cell  # noqa: B018 - computed here, and kept
+    return made
+
+
 def read_anew() -> None:
     """Read again what JSON says, for a network of the user's own may be called otherwise now."""
     _part_of_json.cache_clear()
+    _of_any_seed.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -242,7 +279,7 @@ class _Known:
 
 def _parts_now() -> tuple[Any, ...]:
     """What is another value where parts were added."""
-    return (*(id(kind.shipped) for kind in KINDS), *OWN.values())
+    return (*(kind.folders for kind in KINDS), *OWN.values())
 
 
 def _known() -> _Known:
@@ -250,7 +287,7 @@ def _known() -> _Known:
 
 
 @lru_cache(8)
-def _known_of(_: tuple[int, ...]) -> _Known:
+def _known_of(_: tuple[Any, ...]) -> _Known:
     found: dict[str, Option] = {}
     kinds: dict[str, Kind | None] = {}
     order: list[str] = []

@@ -17,9 +17,11 @@ from datetime import datetime
 from typing import Self
 
 from kws.errors import RecipeError, RegistryError, UnknownRunError
-from kws.events import TEST, DataCard, Evaluation, Manifest
+from kws.events import TEST, DataCard, Evaluation
+from kws.recipe import Recipe
 from kws.registry import serialization, sources
 from kws.registry.location import Location
+from kws.registry.manifests import ManifestReader
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
@@ -55,15 +57,10 @@ WHERE status = 'running' ORDER BY key
 """
 _UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecipeError)
 _DATA = "SELECT * FROM data WHERE fingerprint = :fingerprint"
-_MANIFEST = "SELECT * FROM manifests WHERE data_fingerprint = :fingerprint AND split = :split"
-_SPEAKERS = """
-SELECT speakers, clips FROM manifests JOIN splits USING (data_fingerprint, split)
-WHERE data_fingerprint = :fingerprint AND split = :split
-"""
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
-class RegistryReader:
+class RegistryReader(ManifestReader):
     """A registry opened for reading. Raises RegistryError if it cannot be used; see kws.registry.protocols."""
 
     def __init__(self, path: Location, *, create: bool = False) -> None:
@@ -92,6 +89,15 @@ class RegistryReader:
                     with self._naming(row["id"]):
                         found.append(_run(row, sightings, tuple(sorted(tags.get(key, ())))))
         return [run for run in found if selection.takes(run)]
+
+    def recipes(self) -> list[Recipe]:
+        """The recipe of every run, deleted ones among them, oldest first; nothing else of a run is read."""
+        found = []
+        with self.reading() as connection:
+            for row in connection.execute("SELECT id, recipe_json FROM trainings ORDER BY key"):
+                with self._naming(row["id"]):
+                    found.append(Recipe.from_text(row["recipe_json"]))
+        return found
 
     def by_id(self, run_id: str) -> Run:
         """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError if there is none."""
@@ -198,6 +204,13 @@ class RegistryReader:
             found = serialization.evaluation(row, _card(connection, fingerprint))
             return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
 
+    def answers(self, run_id: str, card: DataCard, split: str) -> Evaluation | None:
+        """A run's evaluation on one split of the data set with that card, without logits; None if there is none."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": card.fingerprint, "split": split}
+            row = connection.execute(_EVALUATION, about).fetchone()
+            return serialization.evaluation(row, card) if row else None
+
     def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
         """When a run's evaluation on one split of a data set was recorded."""
         with self.reading() as connection:
@@ -233,19 +246,6 @@ class RegistryReader:
         """The card of a data set. Raises RegistryError if the registry does not have it."""
         with self.reading() as connection:
             return _card(connection, fingerprint)
-
-    def manifest(self, fingerprint: str, split: str) -> Manifest | None:
-        """The manifest (every clip) of one split of a data set; None if an older registry does not have it."""
-        with self.reading() as connection:
-            about = {"fingerprint": fingerprint, "split": split}
-            row = connection.execute(_MANIFEST, about).fetchone()
-            return serialization.manifest(row, len(_card(connection, fingerprint).labels[split])) if row else None
-
-    def speakers(self, fingerprint: str, split: str) -> tuple[str, ...] | None:
-        """The speaker of each clip of one split, in the order of its labels; None if they are not known."""
-        with self.reading() as connection:
-            row = connection.execute(_SPEAKERS, {"fingerprint": fingerprint, "split": split}).fetchone()
-            return serialization.speakers(row["speakers"], row["clips"]) if row else None
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file. Raises RegistryError if there are none, or they are damaged."""

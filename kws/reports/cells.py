@@ -74,9 +74,8 @@ class Clips:
     @classmethod
     def of(cls, registry: RegistryReader, card: DataCard) -> tuple[Clips, int | None]:
         """The clips of a data set, and its number of speakers; None if the speakers are unknown."""
-        manifest = registry.manifest(card.fingerprint, TEST)
-        speakers = manifest.speakers if manifest else None
-        digests = manifest.each_digest() if manifest else None
+        speakers = registry.speakers(card.fingerprint, TEST)
+        digests = registry.digests(card.fingerprint, TEST)
         known = None if speakers is None else len(people(speakers))
         return cls.grouped(len(card.labels[TEST]), speakers, digests), known
 

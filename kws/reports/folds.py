@@ -97,10 +97,10 @@ def identity(registry: RegistryReader, run: Run) -> str:
     keywords = {card.classes.index(name) for name in keywords_of(card.classes)}
     found = []
     for split in SPLITS:
-        manifest = registry.manifest(card.fingerprint, split)
-        if manifest is None:
+        sounds = registry.digests(card.fingerprint, split)
+        if sounds is None:
             return card.fingerprint
-        clips = zip(card.labels[split], manifest.each_digest(), strict=True)
+        clips = zip(card.labels[split], sounds, strict=True)
         found += [bytes([label]) + sound for label, sound in clips if label in keywords]
     return hashlib.sha256(b"".join([repr(card.classes).encode(), *sorted(found)])).hexdigest()
 

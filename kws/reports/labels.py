@@ -29,7 +29,7 @@ def command(recipe: Recipe) -> str:
 def texts(recipes: Iterable[Recipe]) -> Texts:
     """How the numbers of recipes shown together are written, by option: no two numbers look the same."""
     found: dict[str, set[float]] = {}
-    for recipe in dict.fromkeys(recipes):
+    for recipe in recipes:
         for name, value in recipe.values.items():
             if isinstance(value, float):
                 found.setdefault(name, set()).add(value)
@@ -199,13 +199,16 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
         first, *rest = about
         return f"{first} ({', '.join(rest)})" if rest else first
 
-    found = {id(run): (title(run, rows, is_column=False), title(run, columns, is_column=True)) for run in runs}
+    first = {_alike(run, rows, columns): run for run in runs}
+    found = {
+        alike: (title(run, rows, is_column=False), title(run, columns, is_column=True)) for alike, run in first.items()
+    }
     cells: dict[tuple[str, str], set[str]] = {}
-    for run in runs:
-        cells.setdefault(found[id(run)], set()).add(run.recipe.cell)
+    for alike, run in first.items():
+        cells.setdefault(found[alike], set()).add(run.recipe.cell)
 
     def place(run: Run) -> tuple[str, str]:
-        row, column = found[id(run)]
+        row, column = found[_alike(run, rows, columns)]
         return (row, column) if len(cells[row, column]) == 1 else (f"{row} [{run.recipe.cell[:8]}]", column)
 
     return place
@@ -225,6 +228,24 @@ def _name(run: Run, field: str, numbers: Texts) -> str:
         return told(field, value, numbers)
     text = numbers.get(field, {}).get(value) if isinstance(value, float) else None
     return f"{field.replace('_', ' ')} {text or plain(value)}"
+
+
+def _alike(run: Run, rows: str, columns: str) -> tuple[Any, ...]:
+    """What is the same for runs of one place in a table: they differ in seed, place and bits, if those are not shown."""
+    return run.recipe.cell, run.parameters, run.recipe.values.get(rows), run.recipe.values.get(columns)
+
+
+def orders(rows: str, columns: str) -> Callable[[Run], tuple[Any, Any]]:
+    """A function that gives the sort keys of the row and the column of a run."""
+    found: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    def order_of(run: Run) -> tuple[Any, Any]:
+        alike = _alike(run, rows, columns)
+        if alike not in found:
+            found[alike] = order(run, rows), order(run, columns)
+        return found[alike]
+
+    return order_of
 
 
 def order(run: Run, field: str) -> tuple[Any, ...]:

@@ -37,10 +37,10 @@ def shared(registry: RegistryReader, fingerprint: str) -> dict[tuple[str, str], 
     """How many clips of a split have the sound of a clip of another split, where any has; empty without manifests."""
     digests = {}
     for split in SPLITS:
-        manifest = registry.manifest(fingerprint, split)
-        if manifest is None:
+        sounds = registry.digests(fingerprint, split)
+        if sounds is None:
             return {}
-        digests[split] = manifest.each_digest()
+        digests[split] = sounds
     found = {}
     for split, other in _PAIRS:
         there = {*digests[other]} - {_SILENCE}

@@ -19,19 +19,21 @@ class Predictions:
     def __init__(self, registry: RegistryReader) -> None:
         self.registry = registry
         self._known: dict[str, tuple[DataCard, Evaluation] | None] = {}
+        self._cards: dict[str, DataCard] = {}
 
     def of(self, run: Run) -> tuple[DataCard, Evaluation] | None:
         """A run's evaluation on the test split of its own data, with that data's card; None if there is none."""
         if run.id not in self._known:
-            self._known[run.id] = next(
-                (
-                    (card, evaluation)
-                    for card, evaluation in self.registry.evaluations(run.id)
-                    if card.fingerprint == run.data_fingerprint and evaluation.split == TEST
-                ),
-                None,
-            )
+            card = self.card(run.data_fingerprint)
+            evaluation = self.registry.answers(run.id, card, TEST)
+            self._known[run.id] = None if evaluation is None else (card, evaluation)
         return self._known[run.id]
+
+    def card(self, fingerprint: str) -> DataCard:
+        """The card of a data set, which many runs share. Raises RegistryError if the registry does not have it."""
+        if fingerprint not in self._cards:
+            self._cards[fingerprint] = self.registry.card(fingerprint)
+        return self._cards[fingerprint]
 
     def right(self, run: Run) -> NDArray[np.float64] | None:
         """1 for each clip (N,) of the test split that a run predicted correctly, else 0."""

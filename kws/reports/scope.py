@@ -19,7 +19,6 @@ from kws.recipe import KINDS, NETWORK, OPTIMIZER, TASK, Recipe, own_options
 from kws.recipe.parts import AUGMENTATION
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.registry.selection import Selection
 from kws.reports.reference import REPORTED
 
 _PARTS = {NETWORK: {arch for arch, _, _ in REPORTED}, OPTIMIZER: {opt for _, opt, _ in REPORTED}}
@@ -48,14 +47,20 @@ class Scope:
 def of_the_report(registry: RegistryReader, runs: Iterable[Run]) -> Scope:
     """The runs that Table 1 is about: the report's, or where none of them is finished and tested, all."""
     runs = tuple(runs)
-    own = {run.id: run for run in runs if is_of_the_report(run.recipe)}
+    of_cells: dict[str, bool] = {}  # there are many seeds of few cells
+
+    def is_own(recipe: Recipe) -> bool:
+        if recipe.cell not in of_cells:
+            of_cells[recipe.cell] = is_of_the_report(recipe)
+        return of_cells[recipe.cell]
+
+    own = {run.id: run for run in runs if is_own(run.recipe)}
     if not any(map(_is_tested, own.values())):
         return Scope(runs=runs)
-    every = (*registry.runs(), *registry.runs(Selection(deleted=True)))
     return Scope(
         runs=tuple(own.values()),
         others=tuple(run for run in runs if run.id not in own and _is_tested(run)),
-        apart=frozenset(run.recipe.cell for run in every if not is_of_the_report(run.recipe)),
+        apart=frozenset(recipe.cell for recipe in registry.recipes() if not is_own(recipe)),
     )
 
 

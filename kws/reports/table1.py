@@ -61,7 +61,7 @@ def tables(
             group,
             metric,
             labels.titles(group, rows, columns),
-            lambda run: (labels.order(run, rows), labels.order(run, columns)),
+            labels.orders(rows, columns),
             conditions=dict(zip(equal, key[2:], strict=True)),
             test=test,
             apart=apart,
@@ -106,7 +106,7 @@ def table_of(
     values = {place: found for place, found in values.items() if found}
     from kws.reports.estimates import told_from_best
 
-    card = own = answers.registry.card(runs[0].data_fingerprint)
+    card = own = answers.card(runs[0].data_fingerprint)
     if metric.clips_of and (first := _first(by_cell, values)):
         card = metric.clips_of(answers.registry, first) or own
     clips, speakers = Clips.of(answers.registry, card)
@@ -159,10 +159,10 @@ def _others(registry: RegistryReader, card: DataCard) -> Others | None:
         return None
     words, elsewhere = {}, card.source.partition(" + ")[2]
     for split in (TRAIN, TEST):
-        manifest = registry.manifest(card.fingerprint, split)
-        if manifest is None:
+        paths = registry.paths(card.fingerprint, split)
+        if paths is None:
             return None
-        clips = zip(manifest.paths, card.labels[split], strict=True)
+        clips = zip(paths, card.labels[split], strict=True)
         words[split] = {path.removeprefix(f"{elsewhere}/").split("/")[0] for path, of in clips if of == label}
     if words[TRAIN].union(words[TEST]).intersection(NO_WORDS):
         return None

@@ -55,7 +55,7 @@ class Stub:
     """As much of a registry as the table asks for."""
 
     def __init__(self):
-        self.runs, self.cards, self.answers = [], {}, {}
+        self.runs, self.cards, self.recorded = [], {}, {}
 
     def add(self, world, fold, seed, recipe=None, **about):
         card, mine = world.card(fold)
@@ -70,7 +70,7 @@ class Stub:
         predictions = bytes(label if ok else 1 - label for label, ok in zip(labels, right, strict=True))
         answer = dataclasses.replace(make_evaluation(card), predictions=predictions, labels=labels)
         self.runs.append(run)
-        self.cards[card.fingerprint], self.answers[run.id] = card, [(card, answer)]
+        self.cards[card.fingerprint], self.recorded[run.id] = card, answer
         return run
 
     def card(self, fingerprint):
@@ -79,8 +79,11 @@ class Stub:
     def manifest(self, fingerprint, split):
         return self.cards[fingerprint].manifests[split]
 
-    def evaluations(self, run):
-        return self.answers[run]
+    def digests(self, fingerprint, split):
+        return self.manifest(fingerprint, split).each_digest()
+
+    def answers(self, run, card, split):
+        return self.recorded[run]
 
 
 def world(seed=0, clips=60, speakers=9, seeds=2, **about):
