@@ -16,7 +16,6 @@ from typer.core import TyperGroup
 
 import kws
 from kws.errors import KwsError
-from kws.recipe import own
 from kws.registry.location import mask
 from kws.training.stopping import Stopped, exit_code
 
@@ -119,7 +118,8 @@ class _Commands(TyperGroup):
         except typer.Abort as abort:
             code = _say("stopped", exit_code(abort.__cause__))
         finally:
-            own.forget()  # what one command was asked to run, the next one was not
+            if own := sys.modules.get("kws.recipe.own"):
+                own.forget()  # what one command was asked to run, the next one was not
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)

@@ -18,6 +18,7 @@ from kws.reports.table import Table
 
 if TYPE_CHECKING:
     from kws.reports.folds import FoldTable
+    from kws.reports.text_tables import Grid
 
 
 class Format(StrEnum):
@@ -137,10 +138,7 @@ def compare(
         raise RecipeError(f"--leaderboard is a table of its own; leave out --{min(others)}")
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
-    from kws.reports import formats, metrics, scope, turns
-    from kws.reports.fold_grids import fold_grids
-    from kws.reports.folds import fold_tables
-    from kws.reports.leaderboard import leaderboards
+    from kws.reports import metrics, scope
     from kws.reports.table1 import tables
 
     with RegistryReader(db) as registry:
@@ -150,10 +148,14 @@ def compare(
             _require_known(name, chosen)
         shown = metrics.metric(metric.value, target=target, misses=misses)
         folded: list[FoldTable] = []
-        if metric is TEST_ACCURACY and not leaderboard:
+        if metric is TEST_ACCURACY and not leaderboard and any(run.recipe.fold is not None for run in chosen):
+            from kws.reports.folds import fold_tables
+
             folded = fold_tables(registry, chosen)
             chosen = [run for run in chosen if run.recipe.fold is None]
         of = scope.Scope(runs=tuple(chosen))
+        if leaderboard or check is not None:
+            from kws.reports.leaderboard import leaderboards
         if leaderboard:
             found = leaderboards(registry, chosen, metric=shown, test=test or check is not None)
         else:
@@ -180,12 +182,20 @@ def compare(
     if format is Format.TABLE:
         from kws.terminal import screens
 
-        more = [grid for table in folded for grid in fold_grids(table, with_runs=runs)]
+        more: list[Grid] = []
+        if folded:
+            from kws.reports.fold_grids import fold_grids
+
+            more = [grid for table in folded for grid in fold_grids(table, with_runs=runs)]
         screens.print_tables(found, with_runs=runs, more=more)
         if metric.value == metrics.UNHEARD:
+            from kws.reports import turns
+
             for line in turns.over_groups(found):
                 typer.echo(line)
     else:
+        from kws.reports import formats
+
         typer.echo(formats.FORMATS[format.value](found, with_runs=runs, folds=folded), nl=False)
         if folded and format is Format.CSV:
             typer.echo("note: the table over folds is not in CSV; --format json has all of it", err=True)

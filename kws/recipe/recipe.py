@@ -129,7 +129,7 @@ class Recipe(OwnOptions):
         seed = _DIGITS.match(rest)
         if not mark or seed is None or _SEED_IN_JSON in rest:
             return cls._from_text(text)
-        same = _of_any_seed(cls, f"{before}{mark}0{rest[seed.end() :]}", _parts_now())
+        same = _of_any_seed(f"{before}{mark}0{rest[seed.end() :]}", _parts_now())
         return same._with_seed(int(seed[0]))
 
     def _with_seed(self, seed: int) -> Recipe:
@@ -244,9 +244,9 @@ def _seed_option() -> Option:
 
 
 @lru_cache(1024)
-def _of_any_seed(recipe: type[Recipe], text: str, _: Any) -> Recipe:
+def _of_any_seed(text: str, _: Any) -> Recipe:
     """The recipe in this JSON, and what is computed of it that is the same for all seeds."""
-    made = recipe._from_text(text)
+    made = Recipe._from_text(text)
     made.values, made.cell  # noqa: B018 - computed here, and kept
     return made
 

@@ -57,7 +57,7 @@ class ManifestReader:
 
 def _row(connection: Connection, columns: str, fingerprint: str, split: str) -> Any:
     about = {"fingerprint": fingerprint, "split": split}
-    return connection.execute(f"SELECT {columns}, clips {_FROM}", about).fetchone()  # noqa: S608 - our names
+    return connection.execute(f"SELECT {columns}, clips {_FROM}", about).fetchone()
 
 
 def _whole(found: Any, row: Any, split: str) -> Any:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kws.errors import RegistryError
-from kws.registry import view
 from kws.registry.protocols import Connection
-from kws.registry.queries import is_of_the_place, only_reading, reason, refusals, was_stopped
 from kws.registry.runs import Run
 
 _AGO = re.compile(r"(\d+)\s*(min|h|d|w)")
@@ -49,6 +47,9 @@ class Selection:
         """
         if self.where is None:
             return None
+        from kws.registry import view
+        from kws.registry.queries import is_of_the_place, only_reading, reason, refusals, was_stopped
+
         told = ", ".join(f"({key}, '{status}')" for key, status in statuses.items()) or "(-1, '')"
         columns = dict(view.select(connection))
         own = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
-from kws.registry import files, view
-from kws.registry.binding import Beat, Binding, ReplacedError
+from kws.registry import files
 from kws.registry.failures import failure
 from kws.registry.files import is_writable, open_file, primary, real_path
 from kws.registry.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from kws.registry.binding import Beat, Binding
     from kws.registry.protocols import Connection
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header marks it as a kws registry
@@ -105,6 +105,8 @@ class Database:
 
     def hold(self, run: str, session: int) -> None:
         """Start recording a run: until release(), this file and no other must be at the path."""
+        from kws.registry.binding import Binding
+
         self._bindings[run] = Binding(run, session, self._anchor)
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
@@ -136,6 +138,8 @@ class Database:
             try:
                 self._open(create=False)
             except RegistryError as error:  # e.g. another process still has the previous file open
+                from kws.registry.binding import ReplacedError
+
                 raise ReplacedError(f"{self.path} was replaced while the run was recorded in it ({error})") from None
             binding.looked = ()
         self._connection.trust()
@@ -270,6 +274,8 @@ class Database:
             if self._is_bare():
                 for statement in SCHEMA.read_text(encoding="utf-8").split(";"):
                     connection.execute(statement)
+                from kws.registry import view
+
                 view.create(connection)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

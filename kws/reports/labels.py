@@ -14,7 +14,6 @@ from typing import Any
 
 from kws.recipe import BY_OPTION, NETWORK, OPTIMIZER, TASK, Recipe, every_option, kind_of, own_options, plain, varying
 from kws.recipe.config import PLACE
-from kws.recipe.presets import name_of, presets, with_any_noise
 from kws.registry.runs import Run
 from kws.reports import digits
 
@@ -101,6 +100,8 @@ def of_parts(recipe: Recipe) -> str:
 
 def of_plan(plan: Sequence[Recipe]) -> Callable[[Recipe], str]:
     """A function that labels the runs of a plan: by preset, or network, optimizer and what else differs, and seed."""
+    from kws.recipe.presets import name_of
+
     alike: dict[tuple[str, str], list[Recipe]] = {}
     for each in plan:
         alike.setdefault((each.arch, each.opt), []).append(each)
@@ -120,6 +121,8 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
     A recipe that has a preset's network and optimizer is called by it, as in "best with epochs 5", unless its values
     differ from the defaults in fewer. No two cells share a label.
     """
+    from kws.recipe.presets import name_of, presets, with_any_noise
+
     numbers = texts([*recipes, *(each.recipe for each in presets().values())])
 
     def tell(recipe: Recipe, named: Iterable[str]) -> list[str]:
@@ -231,7 +234,7 @@ def _name(run: Run, field: str, numbers: Texts) -> str:
 
 
 def _alike(run: Run, rows: str, columns: str) -> tuple[Any, ...]:
-    """What is the same for runs of one place in a table: they differ in seed, place and bits, if those are not shown."""
+    """What is the same for runs of one place in a table, which differ in their seeds, say."""
     return run.recipe.cell, run.parameters, run.recipe.values.get(rows), run.recipe.values.get(columns)
 
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from kws.inference.card import MISS_RATE
 from kws.registry.runs import Curve, Run
-from kws.reports import unheard
-from kws.reports.classes import ClassReport
 from kws.reports.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -115,6 +113,8 @@ def _f1(answers: Predictions, run: Run) -> float | None:
     found = answers.of(run)
     if found is None:
         return None
+    from kws.reports.classes import ClassReport
+
     card, evaluation = found
     return statistics.fmean(score.f1 or 0.0 for score in ClassReport.of(evaluation, card.classes).scores)
 
@@ -160,6 +160,8 @@ def _unheard_accepts(misses: float) -> Metric:
     """The share of clips of words never heard in training that are taken for a keyword."""
 
     def accepted(answers: Predictions, run: Run) -> Floats | None:
+        from kws.reports import unheard
+
         found = unheard.of(answers.registry, run, miss_rate=misses)
         return None if found is None else found.accepted.astype(float)
 
@@ -171,12 +173,17 @@ def _unheard_accepts(misses: float) -> Metric:
         found = accepted(answers, run)
         return None if found is None else _of_mean(found, clusters)
 
+    def clips_of(registry: RegistryReader, run: Run) -> DataCard | None:
+        from kws.reports import unheard
+
+        return unheard.card_of(registry, run)
+
     return Metric(
         name=UNHEARD,
         title=f"Clips of words never heard in training that are taken for a keyword at {100 * misses:g} % misses",
         of=of,
         influences=influences,
-        clips_of=unheard.card_of,
+        clips_of=clips_of,
         more_is_better=False,
         percent=True,
     )

@@ -14,15 +14,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from kws.terminal.visible import visible as visible
 from kws.terminal.visible import visible_part as visible_part
@@ -85,7 +76,9 @@ def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") 
         console.print(f"{what} ({size}) ...", soft_wrap=True)
         yield from items
         return
-    done: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    done = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     with Progress(TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(what, total=total)
         for item in items:
