@@ -34,7 +34,6 @@ def list_runs(
     """
     from kws.registry.reader import RegistryReader
     from kws.registry.selection import ALL_RUNS
-    from kws.reports import json_output
     from kws.terminal import console, screens
 
     selection = options.selection(
@@ -44,6 +43,8 @@ def list_runs(
         found = registry.runs(selection)
         there = len(registry.runs()) if not found and selection != ALL_RUNS else 0
     if json:
+        from kws.reports import json_output
+
         console.print_json({"schema": json_output.SCHEMA, "runs": [json_output.run_record(run) for run in found]})
         return
     screens.print_runs(found)

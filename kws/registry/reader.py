@@ -19,7 +19,7 @@ from typing import Self
 from kws.errors import RecipeError, RegistryError, UnknownRunError
 from kws.events import TEST, DataCard, Evaluation
 from kws.recipe import Recipe
-from kws.registry import serialization, sources
+from kws.registry import serialization
 from kws.registry.location import Location
 from kws.registry.manifests import ManifestReader
 from kws.registry.opening import open_database
@@ -138,6 +138,8 @@ class RegistryReader(ManifestReader):
 
         Raises RegistryError if the text is missing or does not have the SHA-256 that the recipe names.
         """
+        from kws.registry import sources
+
         with self.reading() as connection:
             row = connection.execute(_RUN, {"key": self._key(connection, run_id)}).fetchone()
             try:

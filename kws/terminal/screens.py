@@ -14,14 +14,13 @@ from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described, early_stop, total_of
-from kws.reports.coverage import of_classes
 from kws.reports.labels import data_of
-from kws.reports.table import Table as Table1
-from kws.reports.text_tables import Grid, grids
 from kws.terminal.console import out, percent, shows_bold, training_time, visible
 
 if TYPE_CHECKING:
     from kws.registry.queries import Answer
+    from kws.reports.table import Table as Table1
+    from kws.reports.text_tables import Grid
     from kws.speech.sources import Entry
     from kws.training.layers import Network
     from kws.training.profile import Speed
@@ -39,6 +38,8 @@ def loss_text(evaluation: Evaluation) -> str:
 
 def print_tables(tables: list[Table1], *, with_runs: bool, more: Iterable[Grid] = ()) -> None:
     """Print Table 1 of each data set, with the best values in bold, the other requested tables, and `more` after."""
+    from kws.reports.text_tables import grids
+
     console = out()
     if not console.is_terminal:
         console.width = _ANY_WIDTH
@@ -93,6 +94,8 @@ def print_run(
     run: Run, card: DataCard, evaluations: list[tuple[DataCard, Evaluation]], epochs: list[Epoch], *, judged: int
 ) -> None:
     """Print everything about one run; `judged` is how many recipes its test split has judged."""
+    from kws.reports.coverage import of_classes
+
     console = out()
     facts = table_of("", "", title=f"Run {run.id}", header=False)
     rows = {"status": described(run) + (f": {run.error}" if run.error else ""), "name": run.name, "note": run.note}
