@@ -91,14 +91,14 @@ def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
     }
 
 
-def epoch(row: Row) -> Epoch:
-    """An epoch from its row."""
+def epoch(row: Row, *, iterations: bool = True) -> Epoch:
+    """An epoch from its row, with its iterations or without."""
     return _typed(
         Epoch(
             **{name: row[name] for name in _EPOCH},
             seconds=row["milliseconds"] / 1000,
-            iteration_losses=_unpack(row["iteration_losses"]),
-            iteration_accuracies=_unpack(row["iteration_accuracies"]),
+            iteration_losses=_unpack(row["iteration_losses"]) if iterations else (),
+            iteration_accuracies=_unpack(row["iteration_accuracies"]) if iterations else (),
         )
     )
 
@@ -291,10 +291,11 @@ def _typed(made: T) -> T:
     kind: Any = type(made)
     for name, types, of in _plain_fields(kind):
         value = getattr(made, name)
-        held = [(each, of) for each in value] if isinstance(value, tuple) and of else []
-        for each, allowed in [(value, types), *held]:
-            if not isinstance(each, allowed):
-                raise TypeError(f"its {name} is, or holds something, of the type {type(each).__name__}")
+        wrong = [] if isinstance(value, types) else [value]
+        if of and isinstance(value, tuple):
+            wrong += [each for each in value if not isinstance(each, of)]
+        if wrong:
+            raise TypeError(f"its {name} is, or holds something, of the type {type(wrong[0]).__name__}")
     return made
 
 

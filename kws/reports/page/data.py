@@ -156,7 +156,7 @@ def _pooled(seeds: tuple[int, ...]) -> str:
 
 def curves(registry: RegistryReader, run: Run) -> dict[str, Any]:
     """A run's curves, one value per epoch: accuracies as fractions, losses in nats, None for what is not finite."""
-    epochs = registry.epochs(run.id)
+    epochs = registry.epochs(run.id, iterations=False)
     values = {name: [_finite(getattr(epoch, name)) for epoch in epochs] for name in _CURVES}
     return {"name": called(run), "epochs": [epoch.epoch for epoch in epochs], **values}
 

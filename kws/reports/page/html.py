@@ -37,7 +37,7 @@ LIVE_POLICY = (
     "form-action 'none'; frame-ancestors 'none'"
 )
 _HERE = Path(__file__).parent
-_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def report(registry: RegistryReader, of: Overview) -> str:
@@ -84,7 +84,7 @@ def static(name: str) -> str:
 def embed(value: Any) -> Markup:
     """A value as JSON that is safe inside a script element: ASCII, without <, > and &."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return Markup("".join(_ESCAPED.get(letter, letter) for letter in text))  # noqa: S704 - escaped just here
+    return Markup(text.translate(_ESCAPED))  # noqa: S704 - escaped just here
 
 
 def digest(text: str) -> str:
