@@ -13,7 +13,7 @@ from places import ROOT
 
 sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
-from benchmarks import comparing, growth, ledger  # noqa: E402 - the repository's root is not where tests are looked for
+from benchmarks import comparing, growth, ledger, startup  # noqa: E402 - the repository's root is not where tests are looked for
 from benchmarks.measure import CellError  # noqa: E402
 
 
@@ -92,3 +92,18 @@ def test_the_readmes_sentences_are_those_of_the_results(tmp_path, monkeypatch):
     (tmp_path / "latest.json").write_text(json.dumps({"rows": rows[1:]}))
     with pytest.raises(LookupError, match="no row 'cnn training step"):
         shown.speed()
+
+
+def test_start_up_times_commands_that_answer(monkeypatch, registry, tmp_path):
+    typed = []
+    monkeypatch.setattr(startup, "wall", lambda command: typed.append(command[1:]) or 1.0)
+    monkeypatch.setattr(startup, "kws_program", lambda: ["kws"])
+    cells = startup.commands(tmp_path, registry)
+    assert {*startup._MOST_SECONDS, *startup._MOST_TIMES, startup._PASS, startup._TORCH} == {*cells}
+    for name, cell in cells.items():
+        if name != "ui":  # which tests/system/test_first_page.py starts
+            assert cell() == 1.0
+    for command in typed:
+        if command[0] not in ("-c", "summary"):
+            assert ok(*command)
+    assert "</html>" in (tmp_path / "report.html").read_text()

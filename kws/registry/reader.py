@@ -155,7 +155,7 @@ class RegistryReader(ManifestReader):
         return [digest for digest in found if digest.startswith(prefix)]
 
     def epochs(self, run_id: str, *, iterations: bool = True) -> list[Epoch]:
-        """A run's epochs in order; without `iterations` those of each are left out, which takes a quarter of the time."""
+        """A run's epochs in order; without `iterations` those are left out, which is four times as fast."""
         with self.reading() as connection:
             found = connection.execute(_EPOCHS, {"key": self._key(connection, run_id)})
             return [serialization.epoch(row, iterations=iterations) for row in found]
