@@ -16,6 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from kws.errors import RecipeError
+from kws.recipe.wording import suggestion
 
 MOST = 2**31 - 1  # of a number of things
 SEED, PLACE = "seed", "place"
@@ -53,6 +54,7 @@ class Option:
     search: str = ""  # the range that `kws tune` searches by default
     log: bool = False  # whether a search draws it by powers of ten
     hidden: bool = False  # left to --set
+    section: str = ""  # of a command's help, where it is not that of its kind of part
 
     def require(self, value: Any) -> None:
         """Raise RecipeError for a value that this option cannot have."""
@@ -67,7 +69,8 @@ class Option:
         if any(isinstance(each, str) and "\0" in each for each in items):
             raise RecipeError(f"`{self.name}` (={value!r}) may not hold a NUL character")
         if self.choices and value not in self.choices:
-            raise RecipeError(f"`{self.name}` (={value}) must be one of {', '.join(self.choices)}")
+            near = suggestion(str(value), self.choices)
+            raise RecipeError(f"`{self.name}` (={value}) must be one of {', '.join(self.choices)}{near}")
         if self.check:
             self.check(self.name, value)
         for each in items:

@@ -23,6 +23,7 @@ from typing import Any
 
 from kws.errors import RecipeError
 from kws.recipe.config import NEVER, Config, Option, options, plain
+from kws.recipe.wording import suggestion
 
 _BASE = "_Config"  # what ours is called where a part's Config is defined
 _LIGHT = ("dataclasses", "typing", "math", "unicodedata", "kws.recipe", "kws.errors")  # which a Config may use
@@ -186,7 +187,8 @@ class Kind:
         """The part by that name, whose underscores may be dashes. Raises RecipeError where there is none."""
         found = self.parts.get(name) or self.parts.get(name.replace("-", "_"))
         if found is None:
-            raise RecipeError(f"`{self.option}` (={name}) must be one of {', '.join(self.dashed)}")
+            near = suggestion(name, self.dashed)
+            raise RecipeError(f"`{self.option}` (={name}) must be one of {', '.join(self.dashed)}{near}")
         return found
 
     @property

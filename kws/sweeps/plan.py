@@ -17,6 +17,7 @@ from kws.errors import RecipeError
 from kws.recipe import BY_OPTION, Recipe, bases, current_name, every_option, kind_of, parse
 from kws.recipe.parts import refusal
 from kws.recipe.presets import presets
+from kws.recipe.wording import suggestion
 
 T = TypeVar("T")
 MOST = 100_000
@@ -32,7 +33,8 @@ def values(field: str, text: str, kind: Callable[[str], T], choices: Sequence[st
     for part in parts:
         if not part or (choices and part not in choices):
             about = f"one or several of {', '.join(choices)}" if choices else "values"
-            raise RecipeError(f"`{field}` (={text!r}) must be {about} with a comma between them")
+            near = suggestion(part, choices)
+            raise RecipeError(f"`{field}` (={text!r}) must be {about} with a comma between them{near}")
     try:
         made = [kind(part) for part in parts]
     except ValueError:

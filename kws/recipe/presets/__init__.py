@@ -21,6 +21,7 @@ from kws.errors import RecipeError
 from kws.recipe.parts import BY_OPTION, NETWORK, TASK
 from kws.recipe.pinned import place_and_digest
 from kws.recipe.recipe import Recipe, option_of
+from kws.recipe.wording import suggestion
 
 _HERE = Path(__file__).parent
 
@@ -77,7 +78,7 @@ def presets() -> dict[str, Preset]:
 def preset(name: str) -> Preset:
     """The preset of that name. Raises RecipeError, naming all, where there is none."""
     if name not in presets():
-        raise RecipeError(f"`preset` (={name}) must be one of {', '.join(presets())}")
+        raise RecipeError(f"`preset` (={name}) must be one of {', '.join(presets())}{suggestion(name, presets())}")
     return presets()[name]
 
 
