@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import kws
-from kws.terminal import streams
+from kws.terminal import colours, streams
 
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
@@ -21,8 +21,8 @@ def main() -> None:
 
 
 def _run() -> None:
-    if sys.argv[1:] == ["--help"] and "_KWS_COMPLETE" not in os.environ:
-        sys.stdout.write(HELP.read_text(encoding="utf-8"))
+    if sys.argv[1:] in (["--help"], ["-h"]) and "_KWS_COMPLETE" not in os.environ:
+        sys.stdout.write(colours.page(HELP.read_text(encoding="utf-8"), sys.stdout))
         return
     gc.set_threshold(kws.ALLOCATIONS)
     try:

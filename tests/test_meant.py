@@ -21,8 +21,26 @@ from kws.errors import needs
         (["runs", "list", "--filter", "x"], "kws runs list has no option --filter. Did you mean --where?"),
         (["ls"], "kws has no command 'ls'. Did you mean kws runs list?"),
         (["evaluate", "last"], "Did you mean kws eval?"),
-        (["onnx"], "Did you mean kws export or runs export?"),
+        (["onnx"], "Did you mean kws export?"),
         (["trian"], "Did you mean kws train?"),
+        (["Compare"], "Did you mean kws compare?"),
+        (["save"], "Did you mean kws export (a network, as a file that runs without kws) or kws runs export (a run, "),
+        (["doctor"], "Did you mean kws data check (recordings) or kws db doctor (the registry)?"),
+        (["show"], "Did you mean kws runs show?"),
+        (["runs", "ls"], "kws runs has no command 'ls'. Did you mean kws runs list?"),
+        (["runs", "rm", "last"], "Did you mean kws runs delete?"),
+        (["runs", "exprot"], "Did you mean kws runs export?"),
+        (["runs", "predict"], "Did you mean kws predict?"),
+        (["db", "vacuum"], "Did you mean kws runs purge?"),
+        (["db", "list"], "Did you mean kws runs list (runs) or kws data list (data)?"),
+        (["data", "verify"], "Did you mean kws data check?"),
+        (["train", "--opt", "AdamW"], "'AdamW' is not one of 'sgd', 'adam', 'adamw', 'muon'; did you mean adamw?"),
+        (["train", "--arch", "resnet"], "did you mean tc-resnet or bc-resnet?"),
+        (["train", "--arch", "CNN"], "did you mean cnn?"),
+        (["train", "--task", "V2_35"], "did you mean v2-35?"),
+        (["train", "--preset", "bset"], "did you mean best?"),
+        (["compare", "--metric", "accuracy"], "did you mean test-accuracy or validation-accuracy?"),
+        (["compare", "--format", "LaTeX"], "did you mean latex?"),
         (["train", "--opt", "adam"], "train needs --arch: fc, cnn, "),
         (["train", "--arch", "cnn"], "train needs --opt: sgd, adam, "),
         (["tune", "--opt", "adam"], "tune needs --arch: fc, cnn, "),
@@ -30,6 +48,25 @@ from kws.errors import needs
 )
 def test_what_was_meant_is_said(arguments, told):
     assert told in refused(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["sweep", "--arch", "cnn,xyz", "--opt", "adam"], "with a comma between them"),
+        (["sweep", "--arch", "cnn,resnet", "--opt", "adam"], "; did you mean tc-resnet or bc-resnet?"),
+        (["sweep", "--arch", "Fc,cnn", "--opt", "adam"], "with a comma between them; did you mean fc?"),
+        (["sweep", "--preset", "bst"], "; did you mean best?"),
+        (["train", "--preset", "best", "--set", "opt=AdamW"], "; did you mean adamw?"),
+        (["train", "--preset", "best", "--set", "selection=Best"], "; did you mean best?"),
+    ],
+)
+def test_what_was_meant_by_a_value_of_a_recipe_is_said(arguments, told):
+    assert refused(*arguments, "--db", "none.db").endswith(told)
+
+
+def test_a_command_that_is_near_none_leads_to_the_help():
+    assert refused("xyzzy", code=2).endswith("kws has no command 'xyzzy'; see `kws --help`")
 
 
 def test_an_option_that_is_near_none_leads_to_the_help():

@@ -12,38 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import kws
+from kws.cli.commands import Group, using
 from kws.errors import KwsError
 from kws.registry.location import mask
+from kws.terminal import colours
 from kws.training.stopping import Stopped, exit_code
 
-_NAMES = (
-    *(
-        "start",
-        "train",
-        "sweep",
-        "tune",
-        "rerun",
-        "test",
-        "eval",
-        "predict",
-        "export",
-        "stream",
-        "listen",
-        "record",
-        "mine",
-        "compare",
-        "plot",
-        "watch",
-        "report",
-        "ui",
-        "summary",
-        "bench",
-    ),
-    *("runs", "db", "data"),
-)
+_SECTIONS = {  # of the list of commands
+    "First steps": ("start", "train", "compare", "ui"),
+    "Train more": ("sweep", "tune", "rerun", "test", "watch"),
+    "Look at results": ("eval", "plot", "report", "summary", "bench"),
+    "Detect words": ("export", "predict", "listen", "stream"),
+    "Look after data and runs": ("record", "mine", "data", "runs", "db"),
+}
+_NAMES = tuple(name for names in _SECTIONS.values() for name in names)
 _FILES = {"eval": "evaluate"}  # where a command's module and function are not called as it is
 _Command = Any  # Typer does not tell its type
 
@@ -60,7 +44,7 @@ class _Modules(Mapping[str, _Command]):
         if commands is None:
             commands = typer.Typer(rich_markup_mode=None, add_completion=False)
             commands.command(name)(getattr(module, file))
-        for each in commands.registered_commands:
+        for each in using(commands).registered_commands:
             if signature := getattr(each.callback, "signature", None):  # of a recipe's options; parts may be added
                 each.callback.__signature__ = signature()  # type: ignore[union-attr]
         made = typer.main.get_command(commands)
@@ -74,22 +58,26 @@ class _Modules(Mapping[str, _Command]):
         return len(_NAMES)
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """The commands, with every error said in one line on stderr."""
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs | {"commands": _Modules()})
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is named; where there is none, the error says which was meant."""
-        try:
-            return super().resolve_command(ctx, args)
-        except typer.TyperException as error:
-            from kws.cli import meant
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        """The list of commands by section, those of a group after what it is for."""
+        every = {name: self.commands[name] for name in _NAMES}
+        width = max(map(len, every))
+        for section, names in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{name:<{width}}", _short(every[name])) for name in names])
 
-            if args and (found := meant.command(args[0], _NAMES)):
-                error.message = f"kws has no command {args[0]!r}. Did you mean kws {found}?"
-            raise
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; Ctrl-C is said where the command does not say it itself."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise typer.Abort from stop
 
     def main(
         self,
@@ -125,6 +113,12 @@ class _Commands(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+def _short(command: Any) -> str:
+    """What a command does, in a line; of a group, its commands as well."""
+    told = str(command.get_short_help_str(limit=80))
+    return f"{told}: {', '.join(command.commands)}." if isinstance(command, Group) else told
+
+
 def _mistake(error: Any) -> str:
     """What to say of a mistake in the command line: what was meant, or where help is."""
     from kws.cli import meant
@@ -141,7 +135,8 @@ def _mistake(error: Any) -> str:
 def _say(message: str, code: int) -> int:
     """Print one line on stderr, the line breaks in names and paths escaped, no password; returns the exit code."""
     message = mask(message)
-    text = message if message.startswith("Usage: ") else "kws: " + " ".join(message.split())
+    is_page = message.startswith("Usage: ")
+    text = colours.page(message, sys.stderr) if is_page else "kws: " + " ".join(message.split())
     print(text, file=sys.stderr)  # noqa: T201 - before display, and rich with it, is wanted
     return code
 

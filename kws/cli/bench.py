@@ -17,7 +17,7 @@ def bench(
     json: options.Json = False,
     **given: Any,
 ) -> None:
-    """Measure training speed on this machine, in each precision.
+    """Measure training speed here, in each precision.
 
     Shows clips a second, operations a second, their share of the processor's peak, which is the fastest of several
     products of matrices with as many threads, and which precision to choose.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, sections
 from kws.errors import RecipeError
 from kws.inference.card import MISS_RATE
 from kws.recipe import NETWORK, OPTIMIZER, current_name, names
@@ -97,7 +97,7 @@ def compare(
     paper: Annotated[
         bool, typer.Option("--paper", help="Set the report's figures beside these, and judge its claims.")
     ] = False,
-    runs: Annotated[bool, typer.Option("--runs", help="List the runs of every cell, and their commits.")] = False,
+    runs: Annotated[bool, sections.output("--runs", help="List the runs of every cell, and their commits.")] = False,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -108,13 +108,13 @@ def compare(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option(
+        sections.output(
             "--strict", help="End with exit code 1 where a table has notes, or --check finds what it cannot check."
         ),
     ] = False,
-    format: Annotated[Format, typer.Option(help="For the terminal, a README, a paper, a spreadsheet, a program.")] = (  # noqa: A002
-        Format.TABLE
-    ),
+    format: Annotated[  # noqa: A002
+        Format, sections.output(help="For the terminal, a README, a paper, a spreadsheet, a program.")
+    ] = Format.TABLE,
     where: options.Where = None,
     tag: options.Tags = None,
     data: options.OfData = None,

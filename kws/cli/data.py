@@ -5,15 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from kws.cli import data_cut, data_synth, options, recipe_options
+from kws.cli import data_cut, data_synth, options, recipe_options, sections
 from kws.recipe import NETWORK, OPTIMIZER, TASK, Recipe
 
 app = typer.Typer(
-    help="List, check, cut, make or download data.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+    help="List, check, cut, make or download data.",
+    short_help="Recordings",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
 )
 _PARTITION = ("split_shares", "fold")  # options of a recipe that divide the data into splits
-
-app.command("synth")(data_synth.synth)
 
 
 @app.command("list")
@@ -49,7 +51,7 @@ def check(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(
+        sections.output(
             metavar="OUT.html", help="Write a page with the waveform, spectrogram and sound of each suspect, too."
         ),
     ] = None,
@@ -58,7 +60,7 @@ def check(
     json: options.Json = False,
     **given: Any,
 ) -> None:
-    """Count clips, name those that are not in order, and say what to do first.
+    """Count clips, name those not in order, say what to do.
 
     Counts are a word and split, with speakers, rates, durations and levels, and files that are not used, by reason.
     With a task, they are a class and split as well. Clips are read as training reads them, and told to be silent,
@@ -125,3 +127,4 @@ def download(
 
 
 app.command("cut")(data_cut.cut)
+app.command("synth")(data_synth.synth)

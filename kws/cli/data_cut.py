@@ -24,7 +24,8 @@ def cut(
         typer.Option(metavar="FILE", help="The words in the order in which they are said, one in each line."),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the clips are written, in a folder for each word.")
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Where the clips are written, in a folder for each word."),
     ] = Path("clips"),
     least: Annotated[
         float, typer.Option(min=0.02, max=1, callback=options.number, help="The shortest word, in seconds.")

@@ -19,7 +19,7 @@ def synth(
         str, typer.Option(metavar="CODE|list", help="As in de or pt-br; `list` lists those that there are.")
     ] = "en",
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A new folder. By default synthetic-LANGUAGE.")
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="A new folder. By default synthetic-LANGUAGE.")
     ] = None,
     voices: Annotated[
         int | None, typer.Option(min=1, help="So many voices. By default 100, or all that the language has.")

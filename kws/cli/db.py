@@ -21,6 +21,7 @@ class Weights(StrEnum):
 
 app = typer.Typer(
     help="Look after the registry, copy it, and ask it anything.",
+    short_help="The registry as a whole",
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
@@ -103,7 +104,9 @@ def backup(
     ] = Weights.ALL,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
-    """Copy the registry as it is now, while runs write; smaller without weights, for sharing.
+    """Copy the registry as it is now, while runs write.
+
+    Without weights, or with the best alone, the copy is smaller, for sharing.
 
     Example: kws db backup copy.db --weights best
     """
@@ -123,11 +126,11 @@ def copy(
     ],
     json: options.Json = False,
 ) -> None:
-    """Copy a whole registry, from a file to a server or back, and prove it.
+    """Copy a whole registry to another place, and prove it.
 
-    Both are a file or a URL. Everything is copied, in one transaction: deleted runs, weights, checkpoints, logits,
-    tags, notes. Runs that TO has already stay as they are. Then both are read anew, and a digest of every table is
-    compared; the exit code is 1 where one differs.
+    Both are a file or a server's URL. Everything is copied, in one transaction: deleted runs, weights, checkpoints,
+    logits, tags, notes. Runs that TO has already stay as they are. Then both are read anew, and a digest of every table
+    is compared; the exit code is 1 where one differs.
 
     Example: kws db copy experiments.db postgresql+psycopg://me@server/kws
     """

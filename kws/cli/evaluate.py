@@ -79,6 +79,7 @@ def evaluate(
     from kws.reports.classes import ClassReport
     from kws.reports.scores import Scores
     from kws.terminal import console, screens_evaluation
+    from kws.terminal.quiet import insist
 
     if align is not None and data is None:
         raise RecipeError(f"--align {align} is for other data than the run's own; add --data, or leave it out")
@@ -102,7 +103,7 @@ def evaluate(
         console.say(f"note: this is other data than run {found.id}'s own ({found.data_source})")
     if answers.doubt:
         source = console.visible(card.source)
-        console.say(f"WARNING: {source} does not look like features of run {found.id}'s front end: {answers.doubt}")
+        insist(f"WARNING: {source} does not look like features of run {found.id}'s front end: {answers.doubt}")
     report = ClassReport.of(evaluation, card.classes)
     scores = Scores.of(evaluation, card.classes) if evaluation.logits else None
     names = _names(answers, split.value)

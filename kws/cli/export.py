@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, sections
 
 if TYPE_CHECKING:
     from kws.inference.export.checking import Agreement
@@ -21,7 +21,7 @@ _ONNX = Format("onnx")
 
 def export(
     run: options.Run,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write.")] = None,
+    out: Annotated[Path | None, sections.output("--out", "-o", metavar="FILE", help="The file to write.")] = None,
     file_format: Annotated[Format, typer.Option("--format", help="The file's format.")] = _ONNX,
     int8: Annotated[bool, typer.Option("--int8", help="Weights and activations of the network in 8 bits.")] = False,
     streaming: Annotated[

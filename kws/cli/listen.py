@@ -32,7 +32,7 @@ def listen(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """Print the keywords that a microphone hears, as they are said.
+    """Print keywords as a microphone hears them.
 
     A line below them shows how loud it is and the most probable keyword now. What is heard is not kept. It needs the
     extra `listen`. With --json each detection is an object on a line of its own.

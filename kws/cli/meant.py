@@ -1,11 +1,16 @@
-"""What was meant by an option or a command that does not exist: by its meaning elsewhere, else by its letters."""
+"""What was meant by an option, command or value that there is not: by its meaning elsewhere, else by its letters."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
+from kws.recipe.wording import suggestion
+
+GROUPS = ("runs", "db", "data")
 _OPTIONS = {
     "--learning-rate": ("--lr", "--rate", "--learningrate", "--step-size"),
     "--batch-size": ("--bs", "--batch", "--batchsize", "--minibatch", "--minibatch-size", "--mb"),
@@ -15,38 +20,78 @@ _OPTIONS = {
     "--data": ("--dataset", "--data-dir", "--data-folder", "--data-path", "--folder", "--input", "--clips"),
     "--words": ("--keywords", "--labels", "--classes", "--targets", "--wake-words"),
     "--weight-decay": ("--wd", "--decay", "--l2"),
-    "--out": ("--output", "-o", "--save", "--save-as", "--outfile", "--output-file", "--destination"),
+    "--out": ("--output", "--save", "--save-as", "--outfile", "--output-file", "--destination"),
     "--device": ("--gpu", "--cuda", "--accelerator"),
     "--jobs": ("--workers", "--num-workers", "--parallel", "--processes"),
     "--threads": ("--num-threads", "--cores", "--cpus"),
-    "--seed": ("--random-seed", "--random-state"),
-    "--seeds": ("--num-seeds", "--repeats", "--runs"),
+    "--seed": ("--random-seed", "--random-state", "--seeds"),
+    "--seeds": ("--num-seeds", "--repeats", "--runs", "--seed"),
     "--folds": ("--cv", "--cross-validation", "--k-fold", "--n-folds"),
     "--from": ("--pretrained", "--checkpoint", "--weights", "--finetune", "--fine-tune", "--init"),
     "--resume": ("--continue", "--restart"),
+    "--patience": ("--early-stopping", "--early-stop"),
     "--db": ("--database", "--registry", "--sqlite"),
     "--json": ("--as-json", "--format-json"),
+    "--quiet": ("--silent", "--no-progress"),
     "--where": ("--filter", "--query"),
+    "--limit": ("--most", "--head", "--top", "-n"),
+    "--sort": ("--order-by", "--sort-by", "--order"),
     "--int8": ("--quantize", "--quantise", "--quantized"),
     "--threshold": ("--thresholds", "--cutoff"),
     "--html": ("--page", "--report"),
+    "--dry-run": ("--plan", "--show", "--preview"),
+    "--show": ("--dry-run", "--plan", "--preview"),
 }
+_AFTER_THE_COMMAND = ("-q", "--quiet", "--json", "--db", "-o", "--out", "--data")
 _COMMANDS = {
-    "runs list": ("ls", "list", "history", "experiments"),
-    "runs show": ("show", "info", "describe"),
-    "eval": ("evaluate", "score", "validate"),
+    "runs list": ("ls", "history", "experiments"),
+    "runs show": ("describe", "cat", "get"),
+    "runs delete": ("rm", "remove", "del"),
+    "runs restore": ("undelete", "undo"),
+    "runs purge": ("clean", "gc", "prune", "vacuum"),
+    "runs note": ("annotate", "comment", "rename"),
+    "runs tag": ("label", "untag"),
+    "runs diff": ("difference",),
+    "db info": ("status", "stats", "size", "version"),
+    "db doctor": ("fsck", "repair", "fix", "verify", "integrity"),
+    "db backup": ("dump", "snapshot"),
+    "db copy": ("migrate", "push", "sync", "merge"),
+    "db query": ("sql", "select", "ask"),
+    "eval": ("evaluate", "score", "validate", "accuracy"),
     "predict": ("infer", "inference", "classify", "run"),
-    "compare": ("table", "table1", "leaderboard"),
-    "export or runs export": ("onnx", "convert", "save"),
+    "compare": ("table", "table1", "leaderboard", "results"),
+    "export": ("onnx", "convert", "save", "quantize", "deploy"),
+    "runs export": ("save", "share"),
+    "runs import": ("load",),
     "listen": ("mic", "microphone", "detect"),
-    "data check": ("check", "doctor", "validate-data"),
-    "data download": ("download", "fetch"),
-    "data synth": ("synth", "synthesize", "synthesise", "tts"),
-    "data cut": ("cut", "segment"),
-    "sweep": ("grid", "search"),
-    "tune": ("optimize", "optimise", "hyperparameters"),
+    "stream": ("detect",),
+    "data check": ("doctor", "verify", "validate", "validate-data"),
+    "data download": ("fetch", "get", "pull"),
+    "data synth": ("synthesize", "synthesise", "tts", "generate"),
+    "data cut": ("segment", "split"),
+    "data list": ("datasets", "sources"),
+    "train": ("fit", "resume", "run"),
+    "sweep": ("grid", "search", "multirun"),
+    "tune": ("optimize", "optimise", "hyperparameters", "optuna"),
     "start": ("init", "new", "quickstart"),
-    "ui": ("dashboard", "serve", "web"),
+    "ui": ("dashboard", "serve", "web", "tensorboard"),
+    "plot": ("figure", "graph", "draw", "curves"),
+    "watch": ("monitor", "follow", "progress"),
+    "summary": ("model", "layers", "params"),
+    "bench": ("benchmark", "speed"),
+    "rerun": ("reproduce", "repeat"),
+}
+_WHAT = {  # said where several are named
+    "export": "a network, as a file that runs without kws",
+    "runs export": "a run, as a registry of its own",
+    "compare": "Table 1",
+    "runs diff": "two runs",
+    "data check": "recordings",
+    "db doctor": "the registry",
+    "runs list": "runs",
+    "data list": "data",
+    "runs show": "a run",
+    "db info": "the registry",
 }
 
 
@@ -57,20 +102,46 @@ def option(name: str, there: Iterable[str]) -> str | None:
     return meant[0] if meant else next(iter(get_close_matches(name, known, 1, 0.6)), None)
 
 
-def command(name: str, there: Iterable[str]) -> str | None:
-    """The command that an unknown one stands for; None where none is near."""
-    meant = [each for each, others in _COMMANDS.items() if name in others]
-    return meant[0] if meant else next(iter(get_close_matches(name, [*there], 1, 0.6)), None)
+def command(name: str, root: Any, group: str | None = None) -> str | None:
+    """The commands that an unknown one, of a group or of none, stands for, as typed; None where none is near.
+
+    A command of the same group comes first, by its meaning or by its letters; then one of another group.
+    """
+    name = name.casefold()
+    every = [*root.commands, *(f"{each} {inner}" for each in GROUPS for inner in root.commands[each].commands)]
+    found = [each for each, others in _COMMANDS.items() if name in others]
+    found += [each for each in every if each.split()[-1] == name and each not in found]
+    inside = [each for each in found if group in GROUPS and each.startswith(f"{group} ")]
+    if not inside:
+        inside = _alike(name, [each for each in every if each.startswith(f"{group} ")] if group in GROUPS else [])
+    found = inside or found or _alike(name, every)
+    told = [f"kws {each} ({_WHAT[each]})" if len(found) > 1 and each in _WHAT else f"kws {each}" for each in found]
+    return " or ".join(told) or None
+
+
+def _alike(name: str, commands: Iterable[str]) -> list[str]:
+    """The commands whose last words have nearly the letters of a name."""
+    by_word: dict[str, list[str]] = {}
+    for each in commands:
+        by_word.setdefault(each.split()[-1], []).append(each)
+    return by_word[found[0]] if (found := get_close_matches(name, by_word, 1, 0.6)) else []
 
 
 def sentence(error: Any) -> str | None:
-    """What to say of an option or a command that does not exist; None of any other mistake."""
+    """What to say of an option that does not exist, or a value that an option cannot have; None of other mistakes."""
     context = getattr(error, "ctx", None)
     if context is None:
         return None
     if (name := getattr(error, "option_name", None)) and hasattr(error, "possibilities"):
         flags = [flag for each in context.command.params for flag in (*each.opts, *each.secondary_opts)]
-        found = option(name, [flag for flag in flags if flag.startswith("-")])
         of = f"{context.command_path} has no option {name}"
+        if context.parent is None and name in _AFTER_THE_COMMAND:
+            return f"{of} here; write it after the command, as in kws train ... {name}"
+        found = option(name, [flag for flag in flags if flag.startswith("-")])
         return f"{of}. Did you mean {found}?" if found else f"{of}; see `{context.command_path} --help`"
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
+    given = re.match(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\") is not one of ", error.message)
+    if choices and given:
+        near = suggestion(ast.literal_eval(given[1]), [str(getattr(each, "value", each)) for each in choices])
+        return f"{error.format_message().removesuffix('.')}{near}" if near else None
     return None

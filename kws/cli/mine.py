@@ -22,7 +22,9 @@ SCHEMA = 1
 def mine(
     run: options.RunOrFile,
     recording: Annotated[Path, typer.Argument(metavar="RECORDING", help="A recording of any length.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the clips are written; new or empty.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the clips are written; new or empty.")
+    ],
     most: Annotated[int | None, typer.Option(min=1, help="So many clips at most. By default all.")] = None,
     labels: Annotated[
         Path | None,

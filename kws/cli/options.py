@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from kws.cli import sections
 from kws.errors import DataError, RecipeError, RegistryError
 from kws.recipe import Recipe, cores, counted, every_option, usable_threads
 from kws.registry.ids import beginning_with
@@ -52,7 +53,7 @@ def number(value: float | None) -> float | None:
 # Typer knows no unions; kws.registry.location.Location is what a command gets.
 Db = Annotated[
     Any,
-    typer.Option(
+    sections.registry(
         "--db",
         envvar="KWS_DB",
         metavar="REGISTRY",
@@ -60,19 +61,18 @@ Db = Annotated[
         help="The registry: a file, or postgresql+psycopg://USER@HOST/DATABASE.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Json = Annotated[bool, sections.output("--json", help="Print JSON on stdout.")]
 _SOURCE = "A folder of recordings or of the course's arrays, a manifest, or a source that `kws data list` names; "
 Data = Annotated[
-    str | None,
-    typer.Option(metavar="SOURCE", help=f"{_SOURCE}else $KWS_DATA, else the built-in synthetic speech."),
+    str | None, sections.data(metavar="SOURCE", help=f"{_SOURCE}else $KWS_DATA, else the built-in synthetic speech.")
 ]
-DataOfRun = Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{_SOURCE}else the run's own.")]
+DataOfRun = Annotated[str | None, sections.data(metavar="SOURCE", help=f"{_SOURCE}else the run's own.")]
 SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Go on without recordings that cannot be read.")
+    bool, sections.data("--skip-unreadable", help="Go on without recordings that cannot be read.")
 ]
 Speakers = Annotated[
     str | None,
-    typer.Option(
+    sections.data(
         metavar="PATTERN|FILE",
         help="Who speaks in each clip: a pattern of its path below its word's folder, as {speaker}_{n} or "
         "{speaker}/{n}, or a file of paths and speakers. By default as Speech Commands names clips, else unknown.",
@@ -80,7 +80,7 @@ Speakers = Annotated[
 ]
 Pattern = Annotated[
     str | None,
-    typer.Option(
+    sections.data(
         metavar="PATTERN",
         help="Where file names carry the label: how, as {label}_{speaker}_{n}; {split} is read, too. By default the "
         "layout of the folder says what clips are.",
@@ -88,14 +88,14 @@ Pattern = Annotated[
 ]
 Align = Annotated[
     Literal["energy", "first"] | None,
-    typer.Option(
+    sections.data(
         help="Which second of a longer recording is used: the one with the word, found by energy, or the first. By "
         f"default {Recipe.align}."
     ),
 ]
 AlignOfRun = Annotated[
     Literal["energy", "first"] | None,
-    typer.Option(
+    sections.data(
         help="Which second of a longer recording is used: the one with the word, found by energy, or the first. By "
         "default as in the run's training."
     ),
@@ -111,13 +111,16 @@ Misses = Annotated[
 ]
 AUTO = "auto"
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"] | None, typer.Option(help="By default `auto`, which takes a GPU where there is one.")
+    Literal["auto", "cpu", "cuda"] | None,
+    sections.training(help="By default `auto`, which takes a GPU where there is one."),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(help="Processor threads of a run. By default all cores, shared by the runs that are trained at once."),
+    sections.training(
+        help="Processor threads of a run. By default all cores, shared by the runs that are trained at once."
+    ),
 ]
-SeveralData = Annotated[list[str] | None, typer.Option(metavar="SOURCE", help="As for `kws train`; may be repeated.")]
+SeveralData = Annotated[list[str] | None, sections.data(metavar="SOURCE", help="As for `kws train`; may be repeated.")]
 
 
 def chosen_threads(threads: int | None, jobs: int = 1) -> int:
@@ -197,7 +200,7 @@ def recipe_on(
 
 TrustCode = Annotated[
     str | None,
-    typer.Option(
+    sections.registry(
         metavar="DIGEST",
         help="Run the code of the run's own network, which is in the registry: its SHA-256, or its first 8 letters or "
         "more, or `all`. `kws runs show RUN --source` shows the code. Asked each time, for your own registry, too; not "
@@ -208,14 +211,14 @@ TrustCode = Annotated[
 
 Where = Annotated[
     str | None,
-    typer.Option(
+    sections.registry(
         metavar="SQL", help="Only runs for which this is true, as in \"arch = 'cnn' and test_accuracy > 0.9\"."
     ),
 ]
-Tags = Annotated[list[str] | None, typer.Option(metavar="TAG", help="Only runs with this tag; may be repeated.")]
-OfData = Annotated[str | None, typer.Option(metavar="SOURCE", help="Only runs on this data.")]
+Tags = Annotated[list[str] | None, sections.registry(metavar="TAG", help="Only runs with this tag; may be repeated.")]
+OfData = Annotated[str | None, sections.registry(metavar="SOURCE", help="Only runs on this data.")]
 Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Only runs started since: a date, or an age as in 12h or 7d.")
+    str | None, sections.registry(metavar="TIME", help="Only runs started since: a date, or an age as in 12h or 7d.")
 ]
 
 

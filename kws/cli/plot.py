@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, sections
 from kws.reports.figures import KINDS
 
 Kind = StrEnum("Kind", {name: name for name in KINDS})  # type: ignore[misc]
@@ -28,7 +28,9 @@ def plot(
     style: Annotated[Style, typer.Option(help="With a title, or one column of a paper wide.")] = Style.SCREEN,
     out: Annotated[
         Path | None,
-        typer.Option(
+        sections.output(
+            "--out",
+            "-o",
             metavar="FILE",
             help="PNG, SVG or PDF by the file's ending; by default KIND-RUN.png, or KIND.png; of many RUNs, "
             "KIND-N-runs-DIGEST.png.",

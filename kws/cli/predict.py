@@ -10,6 +10,7 @@ import typer
 
 from kws.cli import options
 from kws.errors import ClipError, DataError
+from kws.terminal.quiet import insist
 from kws.terminal.visible import visible_part  # without what kws.terminal.console imports
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _show(detector: Detector, found: Iterator[tuple[str, Path, Prediction | Clip
             failed += 1
             message = str(answer).replace(str(path), name)
             records.append({"file": name, "error": message})
-            typer.echo(f"kws: {visible_part(message)}", err=True)
+            insist(f"kws: {visible_part(message)}")
             continue
         records.append({"file": name} | {key: value for key, value in vars(answer).items() if value is not None})
         if not as_json:

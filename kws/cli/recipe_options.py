@@ -14,12 +14,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, sections
 from kws.errors import RecipeError
 from kws.recipe import (
     BY_OPTION,
     KINDS,
     NETWORK,
+    TASK,
     Kind,
     Option,
     Recipe,
@@ -33,13 +34,15 @@ from kws.recipe import (
     parse,
     plain,
 )
+from kws.recipe.parts import AUGMENTATION
 from kws.recipe.presets import preset, presets
+from kws.recipe.wording import suggestion
 
 F = TypeVar("F", bound=Callable[..., Any])
 ONE, SEVERAL, RANGE = "one", "several", "range"
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any option of a recipe by its name; may be repeated."),
+    sections.recipe("--set", metavar="NAME=VALUE", help="Any option of a recipe by its name; may be repeated."),
 ]
 PRESET = "preset"  # the option whose values are those of a recipe that is known by a name
 # Resolved where the command runs: typed values are not yet a recipe's.
@@ -104,7 +107,7 @@ def _parameters(
 
 def _of_presets() -> Any:
     help_text = "Start from a recipe that has a name; options beside it override its values."
-    return Annotated[Literal[tuple(presets())] | None, typer.Option(help=help_text)]
+    return Annotated[Literal[tuple(presets())] | None, sections.recipe(help=help_text)]
 
 
 def _of_kind(kind: Kind, style: str) -> Any:
@@ -114,7 +117,7 @@ def _of_kind(kind: Kind, style: str) -> Any:
         several = style == SEVERAL
         help_text = "The network, or several with a comma between them" if several else "The network"
         help_text = f"{help_text}; a file is a network of your own, whose code runs."
-        file = typer.Option(
+        file = sections.recipe(
             metavar=f"[{names}|FILE.py]",
             callback=None if several else _network,  # a plan says which of several is none
             autocompletion=_complete_network,
@@ -125,13 +128,28 @@ def _of_kind(kind: Kind, style: str) -> Any:
     if style == ONE:
         option = typer.Option(
             parser=_part_of(kind),
+            rich_help_panel=_section(kind.option),
             metavar=f"[{'|'.join(kind.dashed)}]",
             help=f"The {kind.name}{by_default}.",
             autocompletion=lambda incomplete: [name for name in kind.dashed if name.startswith(incomplete)],
         )
         return Annotated[Any | None, option]
     help_text = f"The {kind.name}, or several with a comma between them{by_default}."
-    return Annotated[str | None, typer.Option(help=help_text, show_default=False)]
+    return Annotated[
+        str | None, typer.Option(help=help_text, show_default=False, rich_help_panel=_section(kind.option))
+    ]
+
+
+def _section(name: str) -> str:
+    """The section of a recipe's option: that which it declares, or that of its kind of part."""
+    kind = BY_OPTION.get(name) or kind_of(name)
+    if kind is None:
+        return every_option()[name].section or sections.RECIPE
+    if kind in (AUGMENTATION, TASK):
+        return sections.DATA if kind == TASK else sections.AUGMENTATION
+    if name in BY_OPTION or len(kind.takers()[name]) == len(kind.parts):
+        return sections.RECIPE
+    return sections.ONE_NETWORK if kind == NETWORK else sections.ONE_OPTIMIZER
 
 
 def _part_of(kind: Kind) -> Callable[[str], str]:
@@ -141,7 +159,8 @@ def _part_of(kind: Kind) -> Callable[[str], str]:
         try:
             return kind.part(text).name
         except RecipeError:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, kind.dashed))}.") from None
+            near = suggestion(text, kind.dashed)
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, kind.dashed))}{near}") from None
 
     return read
 
@@ -149,19 +168,21 @@ def _part_of(kind: Kind) -> Callable[[str], str]:
 def _of_option(option: Option, style: str) -> Any:
     told = f"{option.help} {_defaults(option, style)}".strip()
     flags = [*(option.flags or [f"--{option.dashed}"]), *([f"--{option.old}"] if option.old else [])]
+    about: dict[str, Any] = {
+        "metavar": option.metavar, "help": told, "show_default": False, "rich_help_panel": _section(option.name),
+    }  # fmt: skip
     if style == ONE and option.base is bool:
         if option.default:
             flags = [f"{flags[0]}/--no-{option.dashed}"]
-        return Annotated[bool | None, typer.Option(*flags, help=told, show_default=False)]
-    metavar = option.metavar
+        return Annotated[bool | None, typer.Option(*flags, **about | {"metavar": None})]
     if style == ONE:
         kind: Any = option.base if bases(option.name) == [option.base] and option.base is not tuple else str
         if option.choices:
             kind = Literal[option.choices]
-        return Annotated[kind | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
+        return Annotated[kind | None, typer.Option(*flags, **about)]
     if style == SEVERAL and option.base is tuple:
-        return Annotated[list[str] | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
-    return Annotated[str | None, typer.Option(*flags, metavar=metavar, help=told, show_default=False)]
+        return Annotated[list[str] | None, typer.Option(*flags, **about)]
+    return Annotated[str | None, typer.Option(*flags, **about)]
 
 
 def _network(context: typer.Context, text: str | None) -> str | None:
@@ -187,7 +208,8 @@ def _known_or_file(text: str) -> str:
         return NETWORK.part(text).name
     except RecipeError:
         choices = ", ".join(map(repr, NETWORK.dashed))
-        raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py") from None
+        near = suggestion(text, NETWORK.dashed)
+        raise typer.BadParameter(f"{text!r} is not one of {choices}, nor a file that ends in .py{near}") from None
 
 
 def _split(text: str) -> list[str]:
@@ -205,7 +227,7 @@ def _defaults(option: Option, style: str) -> str:
         return "" if option.default is None else f"By default {plain(option.default)}."
     else:
         takers = kind.takers()[option.name]
-        found = {part: plain(each.default) for part, each in takers.items() if each.default is not None}
+        found = {part: plain(each.default) for part, each in takers.items() if each.default not in (None, ())}
         values = found if len(set(found.values())) > 1 else {"": next(iter(found.values()))} if found else {}
     by_default = ", ".join(f"{value} for {dashed(part)}" if part else value for part, value in values.items())
     is_for_all = kind is None or kind.several or len(takers) == len(kind.parts)

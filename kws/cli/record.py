@@ -26,9 +26,9 @@ _KEYS = "Enter: another word, r: redo the last, q: stop"
 
 def record(
     words: Annotated[str, typer.Option(metavar="WORD,WORD,...", help="What is said, as in lamp,heater.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where takes are written, and go on.")] = Path(
-        "recordings"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where takes are written, and go on.")
+    ] = Path("recordings"),
     takes: Annotated[int, typer.Option(min=1, help="Takes of each word in this session.")] = 10,
     session: Annotated[
         str | None,

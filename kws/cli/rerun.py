@@ -35,6 +35,7 @@ def rerun(
     from kws.reports.reproducibility import compare
     from kws.terminal import console, loading
     from kws.terminal.progress import Terminal
+    from kws.terminal.quiet import insist
     from kws.training import runner
 
     with RegistryReader(db) as registry:
@@ -51,6 +52,6 @@ def rerun(
     if json:
         console.print_json({"schema": json_output.SCHEMA, **result.record()})
     else:
-        console.say(result.sentence)
+        insist(result.sentence)
     if not result.same:
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from kws.registry.runs import STATUSES, Run
 
 app = typer.Typer(
     help="List, show, compare, annotate, delete and move runs.",
+    short_help="Runs of the registry",
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
@@ -65,7 +66,7 @@ def show_run(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """Show all of one run: recipe, data, environment, evaluations and epochs.
+    """Show all of one run: recipe, data, figures, epochs.
 
     It says how many recipes the run's test split has judged so far, too: the best of many looks better than it is.
 
@@ -116,7 +117,7 @@ def _print_source(run: Run, source: str | None, *, as_json: bool) -> None:
 def diff_runs(
     first: options.Run, second: options.Run, db: options.Db = options.DEFAULT_DB, json: options.Json = False
 ) -> None:
-    """Show what differs between two runs: recipes, environments and figures side by side.
+    """Show what differs between two runs, side by side.
 
     Example: kws runs diff bcdf ghjk
     """
@@ -173,7 +174,7 @@ def note_run(
 
 @app.command("delete")
 def delete_runs(runs: options.Runs, db: options.Db = options.DEFAULT_DB) -> None:
-    """Take runs out of every table, until they are restored or purged.
+    """Take runs out of every table; restore brings them back.
 
     Example: kws runs delete bcdf
     """
@@ -234,7 +235,7 @@ def export_run(
     ] = False,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
-    """Copy a run with all that belongs to it into a registry of its own.
+    """Copy a run, with all it has, to a registry of its own.
 
     Speakers, and paths of clips but for the word, become pseudonyms, the same in all files: tables, intervals over
     speakers and folds come out the same. Your home folder becomes ~ in the recipe and commands. Names, notes, tags and
@@ -272,7 +273,7 @@ def import_runs(
     ],
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
-    """Copy every run of another registry into this one; their ids stay.
+    """Copy another registry's runs into this one; ids stay.
 
     Example: kws runs import best.db
     """

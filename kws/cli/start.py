@@ -7,21 +7,23 @@ from typing import Annotated
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, sections
 
 _LEAST, _USUAL = 3, 5  # folds
 
 
 def start(
     words: Annotated[str, typer.Option(metavar="WORD,...", help="The keywords, by the names of their recordings.")],
-    data: Annotated[str, typer.Option(metavar="FOLDER", help="The recordings, in any layout that `kws train` reads.")],
+    data: Annotated[str, sections.data(metavar="FOLDER", help="The recordings, in any layout that `kws train` reads.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The file that listens. By default the words' names with .onnx."),
+        sections.output(
+            "--out", "-o", metavar="FILE", help="The file that listens. By default the words' names with .onnx."
+        ),
     ] = None,
     other: Annotated[
         str | None,
-        typer.Option(
+        sections.data(
             metavar="builtin|FOLDER",
             help="Recordings of people who say other words. By default Speech Commands where it was downloaded, else "
             "synthetic speech, which is for trying out alone.",
@@ -30,7 +32,7 @@ def start(
     ] = None,
     pretrained: Annotated[
         str | None,
-        typer.Option(
+        sections.training(
             "--from",
             metavar="none|RUN|FILE:RUN",
             help="The run to start from. By default the one of --db that tells the most words of recordings apart.",
@@ -39,7 +41,7 @@ def start(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(
+        sections.training(
             metavar="N",
             help=f"Parts of the clips that are tested in turn; 0 leaves that out. By default {_USUAL}, or as many as "
             "there are speakers or clips of each word.",
@@ -47,7 +49,7 @@ def start(
         ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The page. By default beside the file that listens.")
+        Path | None, sections.output(metavar="FILE", help="The page. By default beside the file that listens.")
     ] = None,
     speakers: options.Speakers = None,
     pattern: options.Pattern = None,

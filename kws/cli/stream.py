@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kws.cli import options
+from kws.cli import options, sections
 from kws.errors import RecipeError
 from kws.inference.card import COOLDOWN_MS, SMOOTHING_MS
 
@@ -48,7 +48,7 @@ Recording = Annotated[
 ]
 Thresholds = Annotated[
     list[str] | None,
-    typer.Option(
+    sections.detection(
         "--threshold",
         metavar="P|WORD=P",
         help="The averaged probability from which on a keyword is heard, for all or for one; may be repeated. By "
@@ -56,10 +56,12 @@ Thresholds = Annotated[
     ),
 ]
 Smoothing = Annotated[
-    int, typer.Option(min=20, max=1000, help="Probabilities are averaged over so long; longer hears less of clicks.")
+    int,
+    sections.detection(min=20, max=1000, help="Probabilities are averaged over so long; longer hears less of clicks."),
 ]
 Cooldown = Annotated[
-    int, typer.Option(min=0, max=60_000, help="After a detection there is none for so long, as an application needs.")
+    int,
+    sections.detection(min=0, max=60_000, help="After a detection there is none for so long, as an application needs."),
 ]
 Raw = Annotated[
     int | None,
@@ -79,50 +81,54 @@ def stream(
         Path | None, typer.Option(metavar="FILE", help="When the keywords are said, as JSON: what is missed then?")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --labels: draw the trade-off, as PNG, SVG or PDF.")
+        Path | None, sections.output(metavar="FILE", help="With --labels: draw the trade-off, as PNG, SVG or PDF.")
     ] = None,
     target_fa: Annotated[
         float | None,
-        typer.Option(callback=options.number, help="Choose the threshold for so many false accepts an hour."),
+        sections.detection(callback=options.number, help="Choose the threshold for so many false accepts an hour."),
     ] = None,
     validation: Annotated[
         str | None,
-        typer.Option(metavar="RECORDING", help="For --target-fa: the stream to choose on; else one is made."),
+        sections.detection(metavar="RECORDING", help="For --target-fa: the stream to choose on; else one is made."),
     ] = None,
-    validation_labels: Annotated[Path | None, typer.Option(metavar="FILE", help="The labels of --validation.")] = None,
+    validation_labels: Annotated[
+        Path | None, sections.detection(metavar="FILE", help="The labels of --validation.")
+    ] = None,
     make: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.wav", help="Make a labelled stream, of RUN's data unless --data is given."),
+        sections.made_streams(metavar="FILE.wav", help="Make a labelled stream, of RUN's data unless --data is given."),
     ] = None,
     split: Annotated[
-        Split, typer.Option(help="For --make: whose clips and noise; train is for mining.")
+        Split, sections.made_streams(help="For --make: whose clips and noise; train is for mining.")
     ] = Split.VALIDATION,
-    data: Annotated[str | None, typer.Option(metavar="SOURCE", help="For made streams, as for `kws train`.")] = None,
+    data: Annotated[
+        str | None, sections.made_streams(metavar="SOURCE", help="For made streams, as for `kws train`.")
+    ] = None,
     speakers: options.Speakers = None,
     words: Annotated[
-        str | None, typer.Option(metavar="WORD,...", help="For --make: the keywords. By default those of RUN.")
+        str | None, sections.made_streams(metavar="WORD,...", help="For --make: the keywords. By default those of RUN.")
     ] = None,
     others: Annotated[
         Others | None,
-        typer.Option(help="For --make: other words that the task drew, or all; for --target-fa always all."),
+        sections.made_streams(help="For --make: other words that the task drew, or all; for --target-fa always all."),
     ] = None,
-    keywords: Annotated[bool, typer.Option(help="For --make: whether keywords are said.")] = True,
+    keywords: Annotated[bool, sections.made_streams(help="For --make: whether keywords are said.")] = True,
     speech: Annotated[
-        float, typer.Option(help="For made streams: the share of time that clips take, as where it is used.")
+        float, sections.made_streams(help="For made streams: the share of time that clips take, as where it is used.")
     ] = 0.5,
-    noisy: Annotated[float, typer.Option(help="For made streams: the share of clips that have noise.")] = 0.5,
+    noisy: Annotated[float, sections.made_streams(help="For made streams: the share of clips that have noise.")] = 0.5,
     snr: Annotated[
-        str, typer.Option(metavar="DB,DB", help="For made streams: between which speech is louder than noise.")
+        str, sections.made_streams(metavar="DB,DB", help="For made streams: between which speech is louder than noise.")
     ] = "5,20",
     minutes: Annotated[
-        float | None, typer.Option(help="For made streams: how long at most. By default all clips.")
+        float | None, sections.made_streams(help="For made streams: how long at most. By default all clips.")
     ] = None,
     whole_noise: Annotated[
-        bool, typer.Option("--whole-noise", help="For made streams: noise recordings follow, whole.")
+        bool, sections.made_streams("--whole-noise", help="For made streams: noise recordings follow, whole.")
     ] = False,
     folds: Annotated[
         bool,
-        typer.Option(
+        sections.made_streams(
             "--folds",
             help="Of a run of `kws sweep --folds`: hear every clip of the data by the network of the fold that tests "
             "it, in streams that are made.",
@@ -132,10 +138,10 @@ def stream(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
     json_lines: Annotated[
-        bool, typer.Option("--json-lines", help="Print each detection as a line of JSON, as it comes.")
+        bool, sections.output("--json-lines", help="Print each detection as a line of JSON, as it comes.")
     ] = False,
 ) -> None:
-    """Detect words in a long recording, or in what a pipe brings.
+    """Detect words in a long recording, or in a pipe.
 
     Prints time, word and probability of each detection as it comes. With --labels it says instead how many words were
     missed and how many false accepts there were an hour, at the thresholds and over all of them. --target-fa first

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kws.cli import options, recipe_options
+from kws.cli import options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import at_least, cores, every_option, parse
 from kws.recipe.partition import folds as each_fold
@@ -25,7 +25,7 @@ def sweep(
     context: typer.Context,
     seeds: Annotated[
         str | None,
-        typer.Option(
+        sections.recipe(
             help=f"How many, from 0 on; or which, as in 3,7. By default 1; {planning.SEEDS} for --preset "
             "table1 and leaderboard.",
             show_default=False,
@@ -33,7 +33,7 @@ def sweep(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
+        sections.recipe(
             metavar="NAME,...",
             help=f"Recipes that have a name, one or several of {', '.join(presets())}; table1: the cells of the "
             "report's table; leaderboard: all of these. Options beside it override their values.",
@@ -42,7 +42,7 @@ def sweep(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(
+        sections.data(
             metavar="N",
             help="Every fold of so many in turn (see --fold), so that each clip is tested once, by networks that never "
             "heard its speaker.",
@@ -52,25 +52,26 @@ def sweep(
     settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
     jobs: Annotated[
-        int | None, typer.Option(help="Runs at once. By default as many as fit into the cores.", show_default=False)
+        int | None,
+        sections.training(help="Runs at once. By default as many as fit into the cores.", show_default=False),
     ] = None,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="Who trains: processes of this machine, or a Ray cluster.")
+        Literal["local", "ray"], sections.training(help="Who trains: processes of this machine, or a Ray cluster.")
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option(
+        sections.training(
             envvar="RAY_ADDRESS",
             metavar="HOST:PORT",
             help="The Ray cluster's, or `auto`; without one, Ray is started on this machine.",
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Train runs that failed before, too.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    dry_run: Annotated[bool, sections.output("--dry-run", help="Show the plan and stop.")] = False,
+    retry: Annotated[bool, sections.training("--retry", help="Train runs that failed before, too.")] = False,
+    fail_fast: Annotated[bool, sections.training("--fail-fast", help="Stop at the first run that fails.")] = False,
     no_test: Annotated[
-        bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests a run later, once.")
+        bool, sections.training("--no-test", help="Leave the test split alone; `kws test` tests a run later, once.")
     ] = False,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,

@@ -22,6 +22,7 @@ from kws.sweeps.status import Kind, PlanStatus
 from kws.sweeps.trainer import as_task
 from kws.terminal import console
 from kws.terminal.console import duration, visible
+from kws.terminal.quiet import insist
 from kws.training.stopping import Stopped, stoppable
 
 _TELL_SECONDS = 30.0  # between two words about the same run
@@ -83,7 +84,7 @@ def run(
                         break
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
-        console.say("the sweep was interrupted; the same command goes on with it")
+        insist("the sweep was interrupted; the same command goes on with it")
     _tell_untested(db, [*(run.id for run in status.found if run), *(e.result.get("run") for e in ended.values())])
     failed = _failed_before(status, retry) + [e for e in ended.values() if e.result["status"] == FAILED]
     _tell_failed(failed, status.tell)
@@ -161,7 +162,7 @@ def _failed_before(status: PlanStatus, retry: bool) -> list[Ended]:
 
 def _tell_failed(failed: list[Ended], tell: Callable[[Recipe], str]) -> None:
     for each in failed:
-        console.say(visible(f"failed: {named(each, tell)}: {each.result['error']}"))
+        insist(visible(f"failed: {named(each, tell)}: {each.result['error']}"))
     if any(each.result.get("before") for each in failed):
         console.say("runs that failed before were left alone; --retry trains them again")
     elif failed:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kws.cli import options, recipe_options
+from kws.cli import options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import Recipe, every_option, own_options, plain
 from kws.recipe.config import PLACE
@@ -27,16 +27,16 @@ def train(
     settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
     no_test: Annotated[
-        bool, typer.Option("--no-test", help="Leave the test split alone; `kws test` tests the run later, once.")
+        bool, sections.training("--no-test", help="Leave the test split alone; `kws test` tests the run later, once.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
-    note: Annotated[str | None, typer.Option(help="A note to keep with the run.")] = None,
+    name: Annotated[str | None, sections.registry(help="A name for the run.")] = None,
+    note: Annotated[str | None, sections.registry(help="A note to keep with the run.")] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Show the recipe and the command that has all of it, and train nothing.")
+        bool, sections.output("--show", help="Show the recipe and the command that has all of it, and train nothing.")
     ] = False,
     resume: Annotated[
         str | None,
-        typer.Option(
+        sections.training(
             metavar="RUN",
             help="Go on with a run that was cut off, from its last checkpoint; --epochs may be raised.",
             autocompletion=options.complete_run,

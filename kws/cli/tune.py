@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kws.cli import options, recipe_options
+from kws.cli import options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, cores, own_options
 from kws.recipe.presets import Preset, for_networks, preset
@@ -21,23 +21,24 @@ def tune(
     trials: Annotated[int, typer.Option(help="Trials in all, those that are there already among them.")] = 50,
     epochs: Annotated[
         int | None,
-        typer.Option(
+        sections.recipe(
             help="Passes over the training split, of a trial that is not given up. By default "
             f"{_EPOCHS}, or the preset's.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of every run, and of the search.")] = Recipe.seed,
+    seed: Annotated[int, sections.recipe(help="Of every run, and of the search.")] = Recipe.seed,
     settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
     random: Annotated[bool, typer.Option("--random", help="Random search instead of TPE.")] = False,
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that are below the median.")] = True,
     jobs: Annotated[
-        int | None, typer.Option(help="Trials at once. By default as many as fit into the cores.", show_default=False)
+        int | None,
+        sections.training(help="Trials at once. By default as many as fit into the cores.", show_default=False),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="The search's name: its runs have the tag tune-NAME. By default made of its options."),
+        sections.registry(help="The search's name: its runs have the tag tune-NAME. By default made of its options."),
     ] = None,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,

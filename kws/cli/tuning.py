@@ -24,6 +24,7 @@ from kws.sweeps.scheduler import result_of
 from kws.sweeps.trainer import WorkerConfig
 from kws.terminal import console
 from kws.terminal.console import percent, visible
+from kws.terminal.quiet import insist
 from kws.training.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run(
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
             Trials(executor, search, db, tag, fingerprint).until(trials)
     except KeyboardInterrupt as stop:
-        console.say("the search was interrupted; the same command goes on with it")
+        insist("the search was interrupted; the same command goes on with it")
         raise Stopped(stop) from None
     _tell(db, tag, space, fingerprint, json=json)
 
@@ -146,11 +147,11 @@ def _tell(db: Location, tag: str, space: Space, fingerprint: str, *, json: bool)
     ended = ", ".join(f"{counts[each]} {each}" for each in _ENDS if counts[each])
     if best is None:
         raise KwsError(f"no trial was finished ({ended}); look at `kws runs list --tag {tag}`, or search elsewhere")
-    console.say(
+    insist(
         f"best of {len(runs)} trials ({ended}): run {best.id}, "
         f"validation accuracy {percent(scores[best.id])}, {visible(labels.of_trial(best.recipe))}"
     )
-    console.say(f"next: {_command(best.recipe)}")
+    insist(f"next: {_command(best.recipe)}")
 
 
 def _command(recipe: Recipe) -> str:

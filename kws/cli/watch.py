@@ -21,7 +21,7 @@ def watch(
     ] = None,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
-    """Watch runs while they train: progress, time left, curves.
+    """Watch runs train: progress, time left, curves.
 
     It ends when the given runs have ended; without any it goes on, and shows new runs too, until Ctrl-C or until
     nobody sees it any more. Where stdout is no terminal, it prints a line for each new epoch.

@@ -41,12 +41,14 @@ class OwnOptions:
         "An epoch has each clip once, shuffled; or as many clips, drawn so that each class comes equally often.",
         choices=SAMPLINGS,
         absent=SHUFFLED,
+        section="Training",
     )
     precision: str = option(
         "fp32",
         "bf16 is faster where the processor has AMX or AVX512-BF16; `kws bench` tells.",
         choices=PRECISIONS,
         condition=True,
+        section="Training",
     )  # of the activations and gradients in training; weights are always fp32
     selection: str = option(
         FINAL,
@@ -54,12 +56,23 @@ class OwnOptions:
         choices=SELECTIONS,
         condition=True,
         flags=("--select",),
+        section="Training",
     )
     until: float | None = option(
-        None, "End after the first epoch with this validation accuracy.", absent=None, check=share, condition=True
+        None,
+        "End after the first epoch with this validation accuracy.",
+        absent=None,
+        check=share,
+        condition=True,
+        section="Training",
     )
     patience: int | None = option(
-        None, "End after as many epochs without a better validation accuracy.", absent=None, check=count, condition=True
+        None,
+        "End after as many epochs without a better validation accuracy.",
+        absent=None,
+        check=count,
+        condition=True,
+        section="Training",
     )
     pretrained: str = option(
         "none",
@@ -68,9 +81,14 @@ class OwnOptions:
         absent="none",
         flags=("--from",),
         metavar="none|RUN|FILE:RUN",
+        section="Training",
     )
     head_epochs: int = option(
-        0, "Epochs at the beginning in which the last layer alone is trained, for --from.", check=not_negative, absent=0
+        0,
+        "Epochs at the beginning in which the last layer alone is trained, for --from.",
+        check=not_negative,
+        absent=0,
+        section="Training",
     )
     seed: int = option(0, "Decides the first weights and the shuffling.", check=_seed, role=SEED)
     data: str = option("synthetic", role=PLACE)  # as given: a source's name or a folder
@@ -88,6 +106,7 @@ class OwnOptions:
         label="split",
         flags=("--split",),
         metavar="TRAIN/VALIDATION/TEST",
+        section="Data",
     )
     fold: str | None = option(
         None,
@@ -96,6 +115,7 @@ class OwnOptions:
         check=check_fold,
         condition=True,
         metavar="K/N",
+        section="Data",
     )
     threads: int = option(1, check=count, bits="numbers of threads")
     micro_batch_size: int = option(

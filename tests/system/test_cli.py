@@ -289,7 +289,7 @@ def test_an_address_in_the_environment_is_for_sweeps_by_ray_alone(monkeypatch):
         (["train", "--arch", "fc", "--opt", "lion"], "'lion' is not one of 'sgd', 'adam'"),
         (["train", "--opt", "adam"], "train needs --arch: "),
         (["train", "--arch", "fc", "--opt", "adam", "--epochs", "many"], "--epochs"),
-        (["frobnicate"], "No such command 'frobnicate'"),
+        (["frobnicate"], "has no command 'frobnicate'"),
         (["compare", "--qqq"], "has no option --qqq"),
         (["compare", "--format", "word"], "--format"),
     ],
