@@ -349,3 +349,28 @@ def test_a_clip_in_both_lists_is_refused(folder, tmp_path):
     write_lists(tmp_path, {"validation": ["yes/a.wav"], "test": ["yes/a.wav"]})
     with pytest.raises(DataError, match="yes/a"):
         list_clips(tmp_path)
+
+
+def test_a_words_own_folder_leads_to_the_one_above(folder, monkeypatch):
+    """Given for the folder of all words, as a newcomer does who wants one word."""
+    with pytest.raises(
+        DataError, match="if it is the folder of a word, as down beside it may be, name the f"
+    ) as caught:
+        list_clips(folder / "yes")
+    assert f"name the folder above: --data {folder}; " in str(caught.value)
+    monkeypatch.chdir(folder / "yes")
+    with pytest.raises(DataError, match=r"name the folder above: --data \.\.; "):
+        list_clips(Path())
+
+
+def test_a_words_folder_that_has_a_folder_a_speaker_leads_to_the_one_above(tmp_path):
+    for speaker in ("anna", "bob"):
+        touch(tmp_path / "my clips" / "yes" / speaker / "1.wav")
+    with pytest.raises(DataError, match=r"it is called like a word: name the folder above: --data '.*/my clips'$"):
+        draw_classes(list_clips(tmp_path / "my clips" / "yes"), WORDS, tmp_path / "my clips" / "yes")
+
+
+def test_recordings_without_folders_are_told_the_simplest_layout(tmp_path):
+    touch(tmp_path / "flat" / "1.wav")
+    with pytest.raises(DataError, match=r"simplest is a folder a word, as .*flat/yes/1.wav"):
+        list_clips(tmp_path / "flat")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kws.cli import options
+from kws.cli import last, options
 from kws.errors import DataError, RecipeError, RegistryError
 from kws.events import ALL, SPLITS, TEST, TRAIN, DataCard, Evaluation, Manifest
 from kws.inference.card import MISS_RATE
@@ -84,7 +84,7 @@ def evaluate(
     if align is not None and data is None:
         raise RecipeError(f"--align {align} is for other data than the run's own; add --data, or leave it out")
     with Registry(db) as registry:
-        found = registry.run(run)
+        found = last.run_of(registry, run, last.finished if data is None else last.weights)
         if data is None:
             answers = _recorded(registry, found, split.value, skip_unreadable, trust_code)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kws.cli import options, sections
+from kws.cli import last, options, sections
 
 if TYPE_CHECKING:
     from kws.inference.export.checking import Agreement
@@ -61,7 +61,7 @@ def export(
         raise typer.BadParameter("--check FILE knows the file's form; leave out --int8 and --streaming")
     require_packages()
     with RegistryReader(db) as registry:
-        found = registry.run(run)
+        found = last.run_of(registry, run, last.weights)
         if found.awaits_test:
             raise RegistryError(f"run {found.id} is not tested, and an export looks at its test; `kws test {found.id}`")
         from kws.api.loading import network_model

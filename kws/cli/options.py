@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kws.cli import sections
+from kws.cli import last, sections
 from kws.errors import DataError, RecipeError, RegistryError
 from kws.recipe import Recipe, cores, counted, every_option, usable_threads
 from kws.registry.ids import beginning_with
@@ -272,5 +272,5 @@ def detector(run: str, db: Any, trust_code: str | None) -> "tuple[Detector, Reco
     keep_freed_memory()
     torch.set_num_threads(1)  # clips are few and short: threads that share one wait for each other
     with RegistryReader(db) as registry:
-        found = registry.run(run)
+        found = last.run_of(registry, run, last.weights)
         return Detector(network_model(registry, found, trust_code)), found

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from kws.cli import options, sections
+from kws.cli import last, options, sections
 from kws.reports.figures import KINDS
 
 Kind = StrEnum("Kind", {name: name for name in KINDS})  # type: ignore[misc]
 CURVES = Kind("curves")
+_NEEDS = {"curves": last.epochs, "confusion": last.tested, "det": last.tested}  # of `last`
 _NAMED = 4  # runs whose ids stand in a file's name
 
 
@@ -75,7 +76,8 @@ def plot(
         )
     with RegistryReader(db) as registry:
         if runs:
-            named = {run.id: run for run in map(registry.run, dict.fromkeys(runs))}
+            need = _NEEDS.get(kind.value, last.finished)
+            named = {run.id: run for run in (last.run_of(registry, each, need) for each in dict.fromkeys(runs))}
         else:
             selection = options.selection(where=where, tags=tag, data=data, since=since)
             every = registry.runs(selection)

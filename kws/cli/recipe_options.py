@@ -20,6 +20,7 @@ from kws.recipe import (
     BY_OPTION,
     KINDS,
     NETWORK,
+    OPTIMIZER,
     TASK,
     Kind,
     Option,
@@ -44,6 +45,7 @@ Set = Annotated[
     list[str] | None,
     sections.recipe("--set", metavar="NAME=VALUE", help="Any option of a recipe by its name; may be repeated."),
 ]
+SEARCHED = "adam"  # the optimizer of a search that names none
 PRESET = "preset"  # the option whose values are those of a recipe that is known by a name
 # Resolved where the command runs: typed values are not yet a recipe's.
 _HERE: dict[str, Any] = {
@@ -112,6 +114,8 @@ def _of_presets() -> Any:
 
 def _of_kind(kind: Kind, style: str) -> Any:
     by_default = f", by default {kind.default}" if kind.default else ""
+    if kind == OPTIMIZER and style == RANGE:
+        by_default = f"; by default {SEARCHED} alone, so that a search needs no more than a network"
     if kind == NETWORK:
         names = "|".join(map(dashed, kind.shipped))
         several = style == SEVERAL

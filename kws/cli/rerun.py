@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kws.cli import options
+from kws.cli import last, options
 
 
 def rerun(
@@ -39,7 +39,7 @@ def rerun(
     from kws.training import runner
 
     with RegistryReader(db) as registry:
-        first = registry.run(run)
+        first = last.run_of(registry, run, last.finished)
         if first.status != FINISHED:
             raise RegistryError(f"run {first.id} is {first.status}; only a finished run can be trained again")
         admit(registry, first, trust_code)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kws.cli import stream_making, streaming
+from kws.cli import last, stream_making, streaming
 from kws.errors import RecipeError
 from kws.events import TEST
 
@@ -46,7 +46,7 @@ def measure(
     from kws.terminal import console, screens_stream
 
     with RegistryReader(db) as registry:
-        runs = stream_folds.runs_of_all_folds(registry, registry.run(reference))
+        runs = stream_folds.runs_of_all_folds(registry, last.run_of(registry, reference, last.fold))
         known = all(registry.speakers(run.data_fingerprint, TEST) is not None for run in runs)
     found = [_heard(run.id, db, trust_code, windows, thresholds, mixture) for run in runs]
     points, curves = stream_folds.pooled_points(found), stream_folds.pooled_curves(found)

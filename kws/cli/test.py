@@ -2,7 +2,7 @@
 
 import typer
 
-from kws.cli import options
+from kws.cli import last, options
 
 
 def test(
@@ -34,7 +34,7 @@ def test(
     from kws.training import runner
 
     with Registry(db) as registry:
-        found = registry.run(run)
+        found = last.run_of(registry, run, last.finished)
         if found.status != FINISHED:
             raise RegistryError(
                 f"run {found.id} is {found.status}; only a finished run can be tested, and "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kws.cli import options, recipe_options, sections
+from kws.cli import last, options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import Recipe, every_option, own_options, plain
 from kws.recipe.config import PLACE
@@ -138,7 +138,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
 
     given = {name: value for name, value in context.params.items() if options.was_typed(context, name)}
     with RegistryReader(given.get("db", context.params["db"])) as registry:
-        run = registry.run(reference)
+        run = last.run_of(registry, reference, last.cut_off) if "epochs" not in given else registry.run(reference)
     for name in (each for each in _OF_A_NEW_RUN if each in given):
         raise RecipeError(f"--{name} is for a new run; run {run.id} has its own")
     of_recipe = {name: value for name, value in given.items() if name not in _OF_ANY_RUN}

@@ -23,7 +23,8 @@ def tune(
         int | None,
         sections.recipe(
             help="Passes over the training split, of a trial that is not given up. By default "
-            f"{_EPOCHS}, or the preset's.",
+            f"{_EPOCHS}, or the preset's: fewer than the {Recipe.epochs} of `kws train`, for trials are compared with "
+            "one another alone.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +54,8 @@ def tune(
 
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
     given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and type it again: it
-    goes on. It ends with the command that trains the best recipe with other seeds, which are tested.
+    goes on. It ends with the command that trains the best recipe with other seeds, which are tested. There is no
+    --until, at which all good trials would end alike; --patience ends one that gets no better.
 
     Example: kws tune --arch cnn --trials 50
     """
@@ -73,7 +75,7 @@ def tune(
     at_least("jobs", jobs, 1)
     here = recipe_options.resolved(typed, jobs=jobs)
     ranges = {name: text for name, text in typed.items() if name not in here}
-    usual = {"opt": "adam", "epochs": _EPOCHS} | (_values(start) if start else {})
+    usual = {"opt": recipe_options.SEARCHED, "epochs": _EPOCHS} | (_values(start) if start else {})
     if "arch" in usual and "arch" in ranges:
         usual = for_networks(usual, (ranges["arch"],))
     from kws.cli import tuning

@@ -264,13 +264,19 @@ class RegistryReader(ManifestReader):
     def _without_weights(self, connection: Connection, run_id: str) -> str:
         """Why a run has no weights, and which runs have theirs."""
         status = connection.execute("SELECT status FROM trainings WHERE id = :id", {"id": run_id}).fetchone()["status"]
-        if status != FINISHED:
-            return f"run {run_id} has no weights in {self.path}, for it did not finish"
         with_weights = [str(row["id"]) for row in connection.execute(_WITH_WEIGHTS)]
         have = f"{len(with_weights):,} {'run has its' if len(with_weights) == 1 else 'runs have their'} own"
         some = ", ".join(with_weights[:5]) + (" ..." if len(with_weights) > 5 else "")
+        if status != FINISHED:
+            there = f"; {have}: {some}" if with_weights else ""
+            return f"run {run_id} has no weights in {self.path}, for it did not finish{there}"
         there = f"{have}: {some}" if with_weights else "nor were any other run's"
         return f"run {run_id} is finished, but its weights were not kept in {self.path}; {there}"
+
+    def with_weights(self) -> frozenset[str]:
+        """The runs whose weights are there, by id."""
+        with self.reading() as connection:
+            return frozenset(str(row["id"]) for row in connection.execute(_WITH_WEIGHTS))
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """The checkpoint to resume a run from; None if it must start over. Raises RegistryError if it is damaged."""

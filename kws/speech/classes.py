@@ -22,6 +22,7 @@ from kws.events import NO_WORDS, OTHER, SPLITS, UNKNOWN
 from kws.speech import silence as noise
 from kws.speech.folder import Clip, Folder
 from kws.speech.names import labels_of, without_ending
+from kws.speech.recognise import folder_above
 from kws.speech.splits import LISTS
 from kws.speech.unheard import kept_apart
 
@@ -77,9 +78,8 @@ def assign(
     clips, place = folder.clips, folder.place
     labels = labels_of(sorted({clip.word for clip in clips}), words)
     if missing := [word for label, word in enumerate(words) if label not in labels.values()]:
-        raise DataError(
-            f"{place} has no recordings of {_listed(missing)}; {where_words_are(clips, words) or otherwise}"
-        )
+        hint = _above(place, words) or where_words_are(clips, words) or otherwise
+        raise DataError(f"{place} has no recordings of {_listed(missing)}; {hint}")
     classes = (*words, *(name for name in (rest, silence) if name))
     used = [clip.labelled(labels[clip.word]) for clip in clips if clip.word in labels]
     counts = Counter(clip.split for clip in used)
@@ -114,7 +114,8 @@ def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], place: Path) -> 
     labels = labels_of(there, words)
     for label, word in enumerate(words):
         if label not in labels.values():
-            hint = where_words_are(clips, words) or f"it has {', '.join(there)}; choose among them with --words"
+            hint = _above(place, words) or where_words_are(clips, words)
+            hint = hint or f"it has {', '.join(there)}; choose among them with --words"
             raise DataError(f"{place} has no recordings of {word!r}; {hint}")
     others = [clip for clip in clips if clip.word not in labels]
     classes = (*words, OTHER) if others else words
@@ -154,6 +155,13 @@ def _alone(place: Path, word: str) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return ", ".join(map(repr, words[:-1])) + " and " * (len(words) > 1) + repr(words[-1])
+
+
+def _above(place: Path, words: tuple[str, ...]) -> str:
+    """Advice for a word's own folder; "" for one that is not called like a word."""
+    if not labels_of([place.resolve().name], words):
+        return ""
+    return f"it is called like a word: name the folder above: --data {folder_above(place)}"
 
 
 def where_words_are(clips: Sequence[Clip], words: tuple[str, ...]) -> str:

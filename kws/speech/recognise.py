@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import os
 import pkgutil
+import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 
 from kws.errors import DataError
@@ -18,6 +23,7 @@ from kws.speech.tree import Tree, ending_of, is_recording
 
 _NEAREST = 3
 _NAMED = 3  # of what was seen
+_LOOKED_AT = 100  # files and folders, to tell what a folder is
 
 
 def known() -> list[ModuleType]:
@@ -44,13 +50,45 @@ def recognised(tree: Tree) -> Found | None:
 def unknown(tree: Tree) -> DataError:
     """What is said of a folder without recordings in any layout: what was seen, and the layouts nearest to that."""
     seen = Seen(tree)
+    alone = not tree.is_manifest and not seen.folders and 0 < seen.flat == len(tree.top)
+    if alone and (words := words_beside(tree.folder)):
+        return DataError(
+            f"{tree.place} has recordings, but no folders of words; if it is the folder of a word, as {words[0]} "
+            f"beside it may be, name the folder above: --data {folder_above(tree.place)}; else docs/data.md has every "
+            "layout that is known"
+        )
     near = sorted(known(), key=lambda layout: -layout.likeness(seen))[:_NEAREST]
     examples = "; ".join(f"({place}) {layout.TITLE}: {layout.EXAMPLE}" for place, layout in enumerate(near, start=1))
+    simplest = f"simplest is a folder a word, as {tree.place / 'yes' / '1.wav'}; " if seen.flat else ""
     what = "names no recordings" if tree.is_manifest else "has no recordings (.wav, .flac, .ogg, .mp3 ...)"
     return DataError(
-        f"{tree.place} {what} in a layout that is known; seen: {seen.told()}; the nearest layouts are {examples}; "
+        f"{tree.place} {what} in a layout that is known; seen: {seen.told()}; {simplest}the nearest layouts are "
+        f"{examples}; "
         "docs/data.md has all of them, and `kws data list` shows what can be used without a folder"
     )
+
+
+def folder_above(place: Path) -> str:
+    """The folder that a folder is in, as it is typed after --data."""
+    above = place.parent if place.name not in ("", "..") else place / ".."
+    return shlex.quote(str(above))
+
+
+def words_beside(folder: Path) -> list[str]:
+    """The names of folders beside a folder that have recordings at their top, where half of all or more have.
+
+    Hidden folders, and those whose names begin with "_", are no words.
+    """
+    here, words, others = folder.resolve(), [], 0
+    with suppress(OSError):
+        beside = sorted(each for each in here.parent.iterdir() if not each.name.startswith((".", "_")))
+        for each in itertools.islice(beside, _LOOKED_AT):
+            if each.is_dir() and each != here:
+                with os.scandir(each) as entries:
+                    has_any = any(is_recording(entry.name) for entry in itertools.islice(entries, _LOOKED_AT))
+                words += [each.name] if has_any else []
+                others += not has_any
+    return words if len(words) >= others else []
 
 
 @dataclass(frozen=True)

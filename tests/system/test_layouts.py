@@ -370,12 +370,14 @@ def test_names_that_do_not_fit_the_pattern_are_counted(tmp_path):
     ],
 )  # fmt: skip
 def test_a_folder_in_no_layout_is_told_what_was_seen_and_the_nearest_layouts(tmp_path, files, seen, first):
+    given = tmp_path / "given"  # beside which there is nothing
+    given.mkdir()
     for name in files:
-        touch(tmp_path / name, b"x,y\n1,2\n")
+        touch(given / name, b"x,y\n1,2\n")
     if any("train/" in name for name in files):
-        (tmp_path / "train" / "1.wave").rename(tmp_path / "train" / "1.doc")
+        (given / "train" / "1.wave").rename(given / "train" / "1.doc")
     with pytest.raises(DataError) as caught:
-        read_folder(tmp_path)
+        read_folder(given)
     said = str(caught.value)
     assert seen in said and f"the nearest layouts are (1) {first}" in said and "(3) " in said and "(4)" not in said
 
