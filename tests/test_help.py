@@ -9,7 +9,7 @@ import sys
 import pytest
 from commands import PROGRAM, kws, ok, refused
 from places import ROOT
-from typer._click import Context
+from typer import Context
 
 from kws.cli import sections
 from kws.cli.commands import by_section

@@ -20,14 +20,14 @@ from kws.registry.location import mask
 from kws.terminal import colours
 from kws.training.stopping import Stopped, exit_code
 
-_SECTIONS = {  # of the list of commands
+SECTIONS = {  # of the list of commands
     "First steps": ("start", "train", "compare", "ui"),
     "Train more": ("sweep", "tune", "rerun", "test", "watch"),
     "Look at results": ("eval", "plot", "report", "summary", "bench"),
     "Detect words": ("export", "predict", "listen", "stream"),
     "Look after data and runs": ("record", "mine", "data", "runs", "db"),
 }
-_NAMES = tuple(name for names in _SECTIONS.values() for name in names)
+_NAMES = tuple(name for names in SECTIONS.values() for name in names)
 _FILES = {"eval": "evaluate"}  # where a command's module and function are not called as it is
 _Command = Any  # Typer does not tell its type
 
@@ -68,7 +68,7 @@ class _Commands(Group):
         """The list of commands by section, those of a group after what it is for."""
         every = {name: self.commands[name] for name in _NAMES}
         width = max(map(len, every))
-        for section, names in _SECTIONS.items():
+        for section, names in SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl([(f"{name:<{width}}", _short(every[name])) for name in names])
 

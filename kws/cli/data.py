@@ -37,7 +37,7 @@ def list_sources(json: options.Json = False) -> None:
 @app.command("check")
 @recipe_options.taking_recipe(recipe_options.ONE, of=(TASK,), also=_PARTITION)
 def check(
-    data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data.")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="As for --data of `kws train`.")] = None,
     speakers: options.Speakers = None,
     pattern: options.Pattern = None,
     align: options.Align = None,
