@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from commands import refused
+from places import ROOT
 
+from kws.cli import export
 from kws.errors import needs
 
 
@@ -48,6 +52,47 @@ from kws.errors import needs
 )
 def test_what_was_meant_is_said(arguments, told):
     assert told in refused(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["predict"], "kws predict needs RUN: a run's id, any unambiguous beginning of it, or `last`; or a file"),
+        (["predict", "last"], "kws predict needs FILE...: recordings, folders of them, or - for one on stdin; as in "),
+        (["start"], "kws start needs --words: the keywords, by the names of their recordings; as in `kws start --wo"),
+        (["mine", "last", "x.wav"], "kws mine needs --out: where the clips are written; new or empty; as in `kws mine"),
+        (["train", "cnn"], "kws train takes no 'cnn' alone. Did you mean --arch cnn?"),
+        (["train", "best"], "Did you mean --preset best?"),
+        (["compare", "last"], "kws compare takes options, and no 'last'; see `kws compare --help`"),
+        (["report", "x.html", "y"], "kws report takes OUT.html, and 'y' is more; see `kws report --help`"),
+        (["train", "--arch", "cnn", "--epochs"], "kws: --epochs needs a value after it"),
+        (["train", "--epochs", "1.5"], "kws: --epochs (=1.5) must be a whole number; see `kws train --help`"),
+        (["train", "--label-smoothing", "many"], "kws: --label-smoothing (=many) must be a number; see"),
+        (["ui", "--port", "x"], "kws: --port (=x) must be a whole number; see"),
+        (["export", "last"], "kws: kws export needs --out FILE, to write a file, or --check FILE, to compare one"),
+    ],
+)
+def test_what_is_missing_or_too_much_or_no_number_is_said(arguments, told):
+    assert told in refused(*arguments, code=2)
+
+
+def test_what_was_given_in_the_wrong_place_is_said():
+    Path("clip.wav").write_bytes(b"")
+    assert refused("predict", "clip.wav", "last").endswith("RUN comes first, as in `kws predict last clip.wav`")
+    assert refused("train", "--preset", "best", "--set", "lr=1").endswith("`lr`; did you mean learning_rate?")
+    rows = refused("compare", "--rows", "archi", "--db", ROOT / "experiments.db", code=2)
+    assert rows.endswith("there is no option `archi`; did you mean arch?")
+    assert "sweep needs --arch: fc, cnn, " in refused("sweep", "--opt", "adam")
+    to = refused("export", "dpghnmcw", "--out", "best.db", "--db", ROOT / "experiments.db")
+    assert to.endswith("or copy the run by `kws runs export dpghnmcw best.db`")
+
+
+def test_ctrl_c_is_said_by_every_command(monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "require_packages", stop)
+    assert refused("export", "last", "--out", "x.onnx", code=130) == "kws: stopped"
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,13 @@ def network_model(registry: RegistryReader, run: Run, trust_code: str | None = N
     if not data.front_end:
         raise DataError(
             f"run {run.id} was trained on arrays of features; how they were made of sound is not known, "
-            "so that it cannot hear recordings"
+            "so that it cannot hear recordings; train one on a folder of recordings for that"
         )
     if dict(data.front_end) != FRONT_END.describe():
-        raise DataError(f"the features of run {run.id} were made in another way than this kws makes them")
+        raise DataError(
+            f"the features of run {run.id} were made in another way than this kws makes them; use the kws that "
+            "made it, or train its recipe anew"
+        )
     blob = registry.weights(run.id)
     admit(registry, run, trust_code)
     recipe = run.recipe.changed(device="cpu") if run.recipe.device != "cpu" else run.recipe

@@ -7,6 +7,7 @@ import typer
 
 from kws.cli import data_cut, data_synth, options, recipe_options, sections
 from kws.recipe import NETWORK, OPTIMIZER, TASK, Recipe
+from kws.recipe.wording import suggestion
 
 app = typer.Typer(
     help="List, check, cut, make or download data.",
@@ -122,6 +123,7 @@ def download(
     if source not in sources.names():
         raise DataError(
             f"{source!r} is not a source that can be downloaded; choose one of {', '.join(sources.names())}"
+            f"{suggestion(source, sources.names())}"
         )
     typer.echo(sources.locate(source, track=console.track).folder)
 

@@ -44,7 +44,7 @@ def synth(
         _print_languages(languages.every_language(), as_json=json)
         return
     if words is None:
-        raise DataError("`words` is missing; say what is to be said, as in --words lamp,heater")
+        raise DataError("kws data synth needs --words: what is to be said, as in --words lamp,heater")
     said = word_folders.read(words)
     spoken = languages.language(language)
     accents = languages.accents(spoken)

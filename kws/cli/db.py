@@ -170,7 +170,7 @@ def copy(
 
 @app.command("query")
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SELECT", help="The tables are in the README.")],
+    sql: Annotated[str, typer.Argument(metavar="SELECT", help="SQL over the tables that docs/registry.md shows.")],
     json: options.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10_000,

@@ -189,7 +189,7 @@ def _require_tested(run: Run, split: str) -> None:
     """Raise RegistryError for a look at the test split of a run's own data that is to be its test."""
     if run.awaits_test and split in (TEST, ALL):
         raise RegistryError(
-            f"run {run.id} is not tested; `kws test {run.id}` does it, once, and --split validation looks at others"
+            f"run {run.id} is not tested; `kws test {run.id}` does it, once; --split validation looks at other clips"
         )
 
 
@@ -246,7 +246,7 @@ def _require_alike(run: Run, card: DataCard, loaded: Dataset) -> None:
     if loaded.card.classes != card.classes:
         raise DataError(
             f"run {run.id} tells apart {', '.join(card.classes)}, but {loaded.card.source} has "
-            f"{', '.join(loaded.card.classes)}"
+            f"{', '.join(loaded.card.classes)}; give --data that has the run's classes"
         )
     if differing := front_ends.differing(card, loaded.card):
         raise DataError(

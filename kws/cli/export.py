@@ -56,14 +56,24 @@ def export(
 
     del file_format  # there is one
     if (out is None) == (check is None):
-        raise typer.BadParameter("give --out FILE to write one, or --check FILE to compare one that is there")
+        raise typer.BadParameter(
+            "kws export needs --out FILE, to write a file, or --check FILE, to compare one that is there"
+        )
     if check is not None and (int8 or streaming):
         raise typer.BadParameter("--check FILE knows the file's form; leave out --int8 and --streaming")
+    if out and out.suffix in (".db", ".sqlite"):
+        raise RegistryError(
+            f"`out` (={out}) is called as a registry is, and kws export writes a network; name a file that ends in "
+            f".onnx, or copy the run by `kws runs export {run} {out}`"
+        )
     require_packages()
     with RegistryReader(db) as registry:
         found = last.run_of(registry, run, last.weights)
         if found.awaits_test:
-            raise RegistryError(f"run {found.id} is not tested, and an export looks at its test; `kws test {found.id}`")
+            raise RegistryError(
+                f"run {found.id} is not tested, and an exported file is checked on its test clips; test it first: "
+                f"`kws test {found.id}`"
+            )
         from kws.api.loading import network_model
 
         model = network_model(registry, found, trust_code)

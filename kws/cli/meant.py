@@ -42,6 +42,10 @@ _OPTIONS = {
     "--dry-run": ("--plan", "--show", "--preview"),
     "--show": ("--dry-run", "--plan", "--preview"),
 }
+_TOO_MUCH = "Got unexpected extra argument(s)"
+_NUMBERS = {
+    "int": "a whole number", "int range": "a whole number", "float": "a number", "float range": "a number",
+}  # fmt: skip
 _AFTER_THE_COMMAND = ("-q", "--quiet", "--json", "--db", "-o", "--out", "--data")
 _COMMANDS = {
     "runs list": ("ls", "history", "experiments"),
@@ -128,20 +132,65 @@ def _alike(name: str, commands: Iterable[str]) -> list[str]:
 
 
 def sentence(error: Any) -> str | None:
-    """What to say of an option that does not exist, or a value that an option cannot have; None of other mistakes."""
+    """What to say of a mistake in the command line in our own words; None where the parser's will do.
+
+    Those are an option or a value that there is not, and what is missing, is too much, or is no number.
+    """
     context = getattr(error, "ctx", None)
     if context is None:
+        name = getattr(error, "option_name", None)
+        return f"{name} needs a value after it" if name and "requires an argument" in str(error.message) else None
+    message, param = str(error.message), getattr(error, "param", None)
+    if name := getattr(error, "option_name", None):
+        return _no_option(name, context) if hasattr(error, "possibilities") else None
+    if hasattr(error, "param_type"):  # what is missing
+        return _needs(context, param) if param else None
+    if message.startswith(_TOO_MUCH):
+        return _too_much(message.removeprefix(_TOO_MUCH).strip("() "), context)
+    if param is None:
         return None
-    if (name := getattr(error, "option_name", None)) and hasattr(error, "possibilities"):
-        flags = [flag for each in context.command.params for flag in (*each.opts, *each.secondary_opts)]
-        of = f"{context.command_path} has no option {name}"
-        if context.parent is None and name in _AFTER_THE_COMMAND:
-            return f"{of} here; write it after the command, as in kws train ... {name}"
-        found = option(name, [flag for flag in flags if flag.startswith("-")])
-        return f"{of}. Did you mean {found}?" if found else f"{of}; see `{context.command_path} --help`"
-    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
-    given = re.match(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\") is not one of ", error.message)
-    if choices and given:
-        near = suggestion(ast.literal_eval(given[1]), [str(getattr(each, "value", each)) for each in choices])
-        return f"{error.format_message().removesuffix('.')}{near}" if near else None
-    return None
+    said = re.match(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\") is not (?:a valid ([a-z ]+)\.?$|one of )", message)
+    if said is None:
+        return None
+    given = ast.literal_eval(said[1])
+    if said[2] in _NUMBERS and param.opts:
+        return f"{param.opts[0]} (={given}) must be {_NUMBERS[said[2]]}; see `{context.command_path} --help`"
+    choices = [str(getattr(each, "value", each)) for each in getattr(param.type, "choices", ())]
+    near = suggestion(given, choices)
+    return f"{error.format_message().removesuffix('.')}{near}" if near else None
+
+
+def _no_option(name: str, context: Any) -> str:
+    of = f"{context.command_path} has no option {name}"
+    if context.parent is None and name in _AFTER_THE_COMMAND:
+        return f"{of} here; write it after the command, as in kws train ... {name}"
+    flags = [flag for each in context.command.params for flag in (*each.opts, *each.secondary_opts)]
+    found = option(name, [flag for flag in flags if flag.startswith("-")])
+    return f"{of}. Did you mean {found}?" if found else f"{of}; see `{context.command_path} --help`"
+
+
+def _needs(context: Any, param: Any) -> str:
+    """What is missing, with what its help says of it, and the command's example."""
+    name = param.human_readable_name if param.param_type_name == "argument" else param.opts[0]
+    told = re.split(r"\. |\.$", param.help or "")[0]
+    what = told if re.match("[A-Z]{2}", told) else told[:1].lower() + told[1:]
+    example = re.search("Example: (.*)", context.command.help or "")
+    where = f"; as in `{example[1]}`" if example else ""
+    return f"{context.command_path} needs {name}{': ' if what else ''}{what}{where}"
+
+
+def _too_much(given: str, context: Any) -> str:
+    """What to say of an argument that a command does not take, as of a network without --arch before it."""
+    from kws.recipe import BY_OPTION
+    from kws.recipe.presets import presets
+
+    there = {each.name: each.opts[0] for each in context.command.params}
+    values = {name: [*kind.shipped, *kind.dashed] for name, kind in BY_OPTION.items()} | {"preset": [*presets()]}
+    for name, names in values.items():
+        if given in names and name in there:
+            return f"{context.command_path} takes no {given!r} alone. Did you mean {there[name]} {given}?"
+    arguments = [each.human_readable_name for each in context.command.params if each.param_type_name == "argument"]
+    takes = (
+        f"takes {' and '.join(arguments)}, and {given!r} is more" if arguments else f"takes options, and no {given!r}"
+    )
+    return f"{context.command_path} {takes}; see `{context.command_path} --help`"

@@ -105,7 +105,7 @@ def _require_free(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"`out` (={folder}) cannot be made ({error.strerror})") from None
+        raise DataError(f"`out` (={folder}) cannot be made ({error.strerror}); name another folder") from None
 
 
 def _write(folder: Path, recording: Path, worst: list[Detection]) -> list[dict[str, Any]]:

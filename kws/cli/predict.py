@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +17,6 @@ from kws.terminal.visible import visible_part  # without what kws.terminal.conso
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from kws.inference.detector import Detector, Prediction
 
@@ -51,7 +52,9 @@ def predict(
     with ExitStack() as stack:
         stdin = getattr(sys.stdin, "buffer", None)
         if recordings.PIPE in files and (len(files) > 1 or stdin is None):
-            raise DataError("- is one recording on stdin, alone")
+            raise DataError("- is one recording on stdin, alone: name it without other files, and pipe a recording")
+        if not run.lower().endswith(".onnx") and Path(run).is_file():
+            raise DataError(f"{run} is a file, and RUN comes first, as in `kws predict last {shlex.quote(run)}`")
         paths = [stack.enter_context(recordings.piped(stdin))] if stdin and files == [recordings.PIPE] else None
         listed = paths or recordings.files_of(files)
         names = ["stdin"] if paths else [str(path) for path in listed]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from kws.cli import options, sections
+from kws.cli import meant, options, sections
 from kws.errors import RecipeError
 from kws.recipe import (
     BY_OPTION,
@@ -261,9 +261,14 @@ def chosen(
 
 def needed(name: str, context: Any) -> str:
     """What to say where the option of a network or an optimizer is missing."""
+    return f"{context.command.name if context else 'this'} {lacking(name)}"
+
+
+def lacking(name: str) -> str:
+    """What to say of a command that needs a network or an optimizer, but for its name."""
     kind = BY_OPTION[name]
-    some = f"{', '.join(kind.parts)}{', or a file with a network' if kind is NETWORK else ''}"
-    return f"{context.command.name if context else 'this'} needs --{name}: {some}; or --preset, which has one"
+    some = f"{', '.join(kind.dashed)}{', or a file with a network' if kind is NETWORK else ''}"
+    return f"needs --{name}: {some}; or --preset, which has one"
 
 
 def typed(
@@ -322,6 +327,18 @@ def _value(name: str, value: Any) -> Any:
     return parse(name, value) if is_text else value
 
 
+def _named(name: str) -> str:
+    """The name that an option has now. Raises RecipeError where there is none, naming what was meant."""
+    try:
+        return current_name(name)
+    except RecipeError:
+        found = meant.option(f"--{name.replace('_', '-')}", [f"--{each.replace('_', '-')}" for each in names()])
+        if found is None:
+            raise
+        near = found.removeprefix("--").replace("-", "_")
+        raise RecipeError(f"there is no option `{name}`; did you mean {near}?") from None
+
+
 def settings_of(settings: Iterable[str] | None, given: Mapping[str, Any]) -> dict[str, str]:
     """What --set says, by name. Raises RecipeError for what is no NAME=VALUE, or was given as an option, too."""
     found: dict[str, str] = {}
@@ -329,7 +346,7 @@ def settings_of(settings: Iterable[str] | None, given: Mapping[str, Any]) -> dic
         name, equals, text = each.partition("=")
         if not equals:
             raise RecipeError(f"--set {each!r} must be NAME=VALUE, as in --set learning_rate=0.1")
-        name = current_name(name.strip())
+        name = _named(name.strip())
         if given.get(name) is not None or name in found:
             raise RecipeError(f"`{name}` is given twice; leave out one of both")
         found[name] = text

@@ -41,7 +41,10 @@ def rerun(
     with RegistryReader(db) as registry:
         first = last.run_of(registry, run, last.finished)
         if first.status != FINISHED:
-            raise RegistryError(f"run {first.id} is {first.status}; only a finished run can be trained again")
+            raise RegistryError(
+                f"run {first.id} is {first.status}; only a finished run can be trained again, and "
+                f"`kws train --resume {first.id}` goes on with one that was cut off"
+            )
         admit(registry, first, trust_code)
     recipe = replace(first.recipe, data=data or first.recipe.data)
     about: dict[str, Any] = {"name": first.name, "note": note, "skip_unreadable": skip_unreadable}

@@ -51,7 +51,9 @@ def set_up(run: str, db: Any, trust_code: str | None, smoothing_ms: int, cooldow
     """The detector of a run, or in an exported file. Raises RegistryError, DataError."""
     detector, found = options.detector(run, db, trust_code)
     if not detector.keywords:
-        raise RegistryError(f"run {detector.card.run} has no keywords, only {', '.join(detector.words)}")
+        raise RegistryError(
+            f"run {detector.card.run} has no keywords to detect, only {', '.join(detector.words)}; name another run"
+        )
     return DetectorSetup(detector, found, smoothing_ms, cooldown_ms)
 
 

@@ -155,7 +155,7 @@ def _axes(
     given = {name: value for name, value in typed.items() if name not in here}
     for name in ("arch", "opt"):
         if name not in preset and name not in given:
-            raise RecipeError(f"--{name} is missing; name one or several, or take --preset table1")
+            raise RecipeError(f"sweep {recipe_options.lacking(name)}, as table1 has several")
     if "arch" in preset and "arch" in given:
         preset = for_networks(preset, planning.several("arch", given["arch"]))
     found: dict[str, list[Any]] = {}

@@ -45,7 +45,7 @@ def files_of(names: Iterable[str]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            raise DataError(f"there is no file {name}")
+            raise DataError(f"there is no file {name}; name recordings, or folders of them")
     return found
 
 

@@ -70,7 +70,10 @@ class StreamLabels:
                 "labels of this recording"
             )
         if seconds is not None and self.windows and (last := max(w.stop for w in self.windows)) > seconds + 0.1:
-            raise DataError(f"{self.path} has a word until {last:.2f} s, but {name} ends after {seconds:.2f} s")
+            raise DataError(
+                f"{self.path} has a word until {last:.2f} s, but {name} ends after {seconds:.2f} s; give the labels of "
+                "this recording"
+            )
 
 
 def read_labels(path: Path, keywords: Sequence[str]) -> StreamLabels:

@@ -24,6 +24,7 @@ from kws.recipe.canonical import canonical, identity, told
 from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least
 from kws.recipe.own_options import OwnOptions, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
+from kws.recipe.wording import suggestion
 
 _FIELDS = {kind.name for kind in KINDS}
 _SEED_IN_JSON = f',"{SEED}":'  # nowhere within a text, where a quotation mark is escaped
@@ -273,7 +274,8 @@ class _Known:
         if name in self.options or name in BY_OPTION:
             return name
         if name not in self.old:
-            raise RecipeError(f"there is no option `{name}`; a recipe has {', '.join(self.names)}")
+            told = suggestion(name, self.names) or f"; a recipe has {', '.join(self.names)}"
+            raise RecipeError(f"there is no option `{name}`{told}")
         return self.old[name]
 
 

@@ -150,7 +150,10 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, repo
     DataError if the clips are not its own.
     """
     if not registry.is_writable():
-        raise RegistryError(f"{registry.path} cannot be written, and a test that is not recorded is none")
+        raise RegistryError(
+            f"{registry.path} cannot be written, and a test has to be recorded; `kws db backup FILE` makes a copy that "
+            "can be"
+        )
     blob = registry.weights(run.id)
     loaded = load(replace(run.recipe, data=data), skip_unreadable, track=reporter.track)
     if loaded.card.fingerprint != run.data_fingerprint:

@@ -179,7 +179,7 @@ def test_in_a_registry_that_cannot_be_written_nothing_is_tested(task, monkeypatc
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and real(path, mode))
     before = state(db())
-    assert "cannot be written, and a test that is not recorded is none" in refused("test", run_id)
+    assert "cannot be written, and a test has to be recorded" in refused("test", run_id)
     assert state(db()) == before
 
 
