@@ -246,8 +246,8 @@ def test_a_run_with_a_strange_id_can_be_opened(ask, db):
 
 def test_the_list_is_the_newest_runs_and_finds_all(ask, monkeypatch):
     monkeypatch.setattr("kws.reports.page.html.LISTED", 1)
-    assert re.findall(r"data-run=.*?<td><bdi>(\w+)</bdi></td>", ask("/").text) == ["cnn"]
-    assert re.findall(r"data-run=.*?<td><bdi>(\w+)</bdi></td>", ask("/?show=SGD+fc").text) == ["fc"]
+    assert re.findall(r"data-run=.*?<small>(\w+) ", ask("/").text) == ["cnn"]
+    assert re.findall(r"data-run=.*?<small>(\w+) ", ask("/?show=SGD+fc").text) == ["fc"]
     assert "1 of 2 runs" in ask("/").text
     assert "data-run" not in ask("/?show=nothing").text
 

@@ -113,8 +113,8 @@ class Scores:
         """The probability of each prediction (N,)."""
         return self.probabilities[np.arange(len(self.answers)), self.answers]
 
-    def detection(self, k: int) -> Detection:
-        """The detection of class k against all others."""
+    def detection(self, k: int, *, resampled: bool = True) -> Detection:
+        """The detection of class k against all others; without intervals, which take most of the time, on request."""
         score = self.logits[:, k] - np.logaddexp.reduce(np.delete(self.logits, k, axis=1), axis=1)
         order = np.argsort(-score, kind="stable")
         thresholds = score[order]
@@ -135,10 +135,9 @@ class Scores:
         false_accepts, misses = rates(np.ones((1, len(order))))
         turns = np.diff(false_accepts[0], 2), np.diff(misses[0], 2)
         corners = np.concatenate([[True], (np.abs(turns) > 1e-12).any(axis=0), [True]])
-        resampled = [
-            (_equal_error(*of), _area(*of)) for of in map(rates, _resamples(len(order), kept=3 * len(ends) + 1))
-        ]
-        equal_errors, areas = (np.concatenate(each) for each in zip(*resampled, strict=True))
+        weights = _resamples(len(order), kept=3 * len(ends) + 1) if resampled else iter(())
+        found = [(_equal_error(*of), _area(*of)) for of in map(rates, weights)] or [(np.empty(0), np.empty(0))]
+        equal_errors, areas = (np.concatenate(each) for each in zip(*found, strict=True))
         return Detection(
             name=self.classes[k],
             thresholds=np.append(np.inf, thresholds[ends])[corners],

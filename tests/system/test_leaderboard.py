@@ -329,11 +329,14 @@ def test_the_page_has_table_1_as_it_is_without_them_and_then_the_leaderboard(bes
     for place in beside:
         ok("report", tmp_path / "page.html", "--db", place)
         pages.append((tmp_path / "page.html").read_text(encoding="utf-8"))
-    first = [re.findall(r'<table class="results">.*?</table>', page, re.DOTALL) for page in pages]
-    assert [len(found) for found in first] == [1, 2]
-    assert first[0][0] == first[1][0]
-    assert "<b>Leaderboard on clips.</b>" in first[1][1]
-    assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', first[1][1]) == [
+    first, boards = (
+        [re.findall(rf'<table class="{name}">.*?</table>', page, re.DOTALL) for page in pages]
+        for name in ("results", "board")
+    )
+    assert [len(found) for found in (*first, *boards)] == [1, 1, 1, 1]
+    assert first[0] == first[1] and boards[0] != boards[1]
+    assert "<b>Leaderboard on clips.</b>" in boards[1][0]
+    assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', boards[1][0]) == [
         cell["row"]
         for table in json.loads(ok("compare", "--leaderboard", "--format", "json", "--db", beside[1]))["tables"]
         for cell in table["cells"]

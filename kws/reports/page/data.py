@@ -1,12 +1,13 @@
 """What the page shows, as plain values from the registry; nothing here depends on HTML.
 
 Decisions:
-- Table 1 is that of kws.reports.table1 with its test, so the page and `kws compare` cannot differ. Where it leaves out
-  runs of other recipes, a leaderboard of all follows it.
+- Table 1 is that of kws.reports.table1 with its test, so the page and `kws compare` cannot differ. A leaderboard of all
+  recipes follows where there are several, as `kws compare --leaderboard` prints it.
 - Runs of folds are in the table over folds, as in `kws compare`: each fold, and the answers on all clips pooled. A
   table for each fold, whose test clips are a part of the data, would say less and look like more.
 - Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
-- A confusion matrix is of the run's own test split. The page's script pools runs by adding their counts.
+- A confusion matrix is of the run's own test split. The page's script pools runs by adding their counts. In a run's box
+  it stands beside the trade-off on the same clips.
 - JSON has no infinities: a loss that is not finite is null there, and a gap in its curve.
 - The report's figures and its judged claims are beside each table that is about its networks under its conditions. They
   need the test, too, and come with it.
@@ -16,13 +17,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from kws.events import SPLITS, TEST, DataCard, Evaluation
-from kws.recipe import NETWORK, OPTIMIZER, plain
+from kws.recipe import plain
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import RUNNING, Curve, Run, described, early_stop
 from kws.reports import labels
@@ -32,6 +35,9 @@ from kws.reports.fold_grids import fold_grids
 from kws.reports.folds import Folded, FoldTable, fold_tables
 from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS
+from kws.reports.page import data_sets, detector, names
+from kws.reports.page.data_sets import DataSet
+from kws.reports.page.detector import Detector
 from kws.reports.reference import Paper
 from kws.reports.scope import Scope, of_the_report
 from kws.reports.table import Table
@@ -47,18 +53,54 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """The page's head: tables of each data set, leaderboards, tables over folds, and the runs (oldest first)."""
+    """The page's head: tables of each data set, leaderboards, tables over folds, and the runs (oldest first).
+
+    `data_sets` are those of the finished runs, by fingerprint.
+    """
 
     tables: tuple[Table, ...]
     runs: tuple[Run, ...]
     leaderboards: tuple[Table, ...] = ()
     folds: tuple[FoldTable, ...] = ()
+    data_sets: Mapping[str, DataSet] = field(default_factory=dict)
 
-    @property
-    def grids(self) -> tuple[Grid, ...]:
-        """The leaderboards, then the tables over folds, as text."""
-        boards = [grid for table in self.leaderboards for grid in grids(table)]
-        return (*boards, *(grid for table in self.folds for grid in fold_grids(table)))
+    @cached_property
+    def recipes(self) -> names.Names:
+        """What each run's recipe is called, by run id; see kws.reports.page.names."""
+        return names.recipes(self.runs)
+
+    def called(self, run: Run) -> str:
+        """The label of one of the runs in a legend."""
+        return names.called(run, self.recipes[run.id])
+
+    def listed(self, words: str = "", most: int | None = None) -> tuple[Run, ...]:
+        """The runs whose line in the list contains all these words, newest first; at most `most` of them."""
+        wanted = words.casefold().split()
+        found = (run for run in reversed(self.runs) if not wanted or all(word in self._line(run) for word in wanted))
+        return tuple(islice(found, most))
+
+    def _line(self, run: Run) -> str:
+        recipe, data = run.recipe, labels.data_of(run)
+        about = [run.id, run.status, recipe.arch, recipe.opt, str(recipe.seed), data, run.started_at]
+        return " ".join([*about, self.recipes[run.id], run.name or "", *run.tags]).casefold()
+
+    @cached_property
+    def boards(self) -> tuple[Grid, ...]:
+        """The leaderboards as text; their titles tell data of one name apart, by what the runs are called."""
+        titles = [f"Leaderboard on {labels.data_of(table.runs[0])}" for table in self.leaderboards]
+        alike = Counter(titles)
+        return tuple(
+            dataclasses.replace(
+                grid, title=title if alike[title] == 1 else f"{title}, fingerprint {table.data_fingerprint[:12]}"
+            )
+            for table, title in zip(self.leaderboards, titles, strict=True)
+            for grid in grids(table)
+        )
+
+    @cached_property
+    def fold_grids(self) -> tuple[Grid, ...]:
+        """The tables over folds as text."""
+        return tuple(grid for table in self.folds for grid in fold_grids(table))
 
     @property
     def papers(self) -> tuple[Paper, ...]:
@@ -67,14 +109,37 @@ class Overview:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answers:
+    """A run's answers on one split of a data set, and the detector that they show."""
+
+    card: DataCard
+    evaluation: Evaluation
+    report: ClassReport
+    detector: Detector | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Detail:
-    """Everything about one run: facts under headings, the command to train it again, its scored predictions."""
+    """Everything about one run: facts under headings, the command to train it again, its scored predictions.
+
+    `warnings` are sentences about its data and its code.
+    """
 
     run: Run
+    recipe: str  # what its recipe is called
     card: DataCard
     facts: dict[str, Facts]
     command: str
-    answers: tuple[tuple[DataCard, Evaluation, ClassReport], ...]
+    answers: tuple[Answers, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def confusion(self) -> dict[str, Any] | None:
+        """The confusion matrix on its own test split; None before it was tested."""
+        for each in self.answers:
+            if each.card.fingerprint == self.run.data_fingerprint and each.evaluation.split == TEST:
+                return _matrix(each.card, each.report)
+        return None
 
 
 def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True, chosen: bool = False) -> Overview:
@@ -86,58 +151,55 @@ def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True
     whole = tuple(run for run in every if run.recipe.fold is None)
     of = Scope(runs=whole) if chosen else of_the_report(registry, whole)
     found = tables(registry, of.runs, test=test, apart=of.apart)
-    boards = leaderboards(registry, whole, test=test) if of.others else []
+    boards = [table for table in leaderboards(registry, whole, test=test) if of.others or len(table.cells) > 1]
     if test:
         found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
     folds = tuple(fold_tables(registry, every))
-    return Overview(tables=tuple(found), runs=every, leaderboards=tuple(boards), folds=folds)
-
-
-def listed(runs: Iterable[Run], words: str = "", most: int | None = None) -> tuple[Run, ...]:
-    """The runs whose line in the list contains all these words, newest first; at most `most` of them."""
-    wanted = words.casefold().split()
-    newest_first = reversed(tuple(runs))
-    found = (run for run in newest_first if all(word in _line(run) for word in wanted)) if wanted else newest_first
-    return tuple(islice(found, most))
-
-
-def _line(run: Run) -> str:
-    about = (
-        run.id,
-        run.status,
-        run.recipe.arch,
-        run.recipe.opt,
-        str(run.recipe.seed),
-        labels.data_of(run),
-        run.started_at,
+    return Overview(
+        tables=tuple(found),
+        runs=every,
+        leaderboards=tuple(boards),
+        folds=folds,
+        data_sets=data_sets.of_runs(registry, every),
     )
-    return " ".join([*about, run.name or "", *run.tags]).casefold()
-
-
-def called(run: Run) -> str:
-    """The label of a run in a legend."""
-    about = [NETWORK.title(run.recipe.arch), OPTIMIZER.title(run.recipe.opt), f"seed {run.recipe.seed}"]
-    return f"{', '.join(about + ([run.name] if run.name else []))} [{run.id}]"
 
 
 def choices(of: Overview) -> dict[str, Any]:
     """The values for the page's script: the runs of each cell, and the runs whose curves are drawn at first.
 
     Those are the runs in training, then the first run of each cell. The runs of all folds are one cell, whose confusion
-    matrix is that of all clips.
+    matrix is that of all clips. No two cells share a label: where tables are of several data sets, it names them.
     """
-    named = [(f"{cell.row}, {cell.column}", cell) for table in of.tables for cell in table.cells]
-    known = {cell.runs for _, cell in named}
-    named += [(cell.row, cell) for table in of.leaderboards for cell in table.cells if cell.runs not in known]
-    cells = [{"label": f"{name}: {_pooled(cell.seeds)}", "runs": list(cell.runs)} for name, cell in named]
-    cells += [
-        {"label": f"{each.name}: {_folds(each, table.count)}", "runs": _runs(each)}
-        for table in of.folds
-        for each in table.recipes
+    found = [*_of_tables(of)]
+    taken = Counter(name for _, name, _, _ in found)
+    cells = [
+        {"group": group, "label": name if taken[name] == 1 else f"{name}, {data or group}", "runs": runs}
+        for group, name, data, runs in found
     ]
     training = [run.id for run in reversed(of.runs) if run.status == RUNNING]
-    drawn = dict.fromkeys([*training, *(cell["runs"][0] for cell in cells)])
+    drawn = dict.fromkeys([*training, *(runs[0] for *_, runs in found)])
     return {"cells": cells, "drawn": list(drawn)[:DRAWN]}
+
+
+def _of_tables(of: Overview) -> Iterator[tuple[str, str, str, list[str]]]:
+    """The table of each cell, its label, its data, and its runs."""
+    known = set()
+    for number, table in enumerate(of.tables, 1):
+        for cell in table.cells:
+            known.add(cell.runs)
+            label = f"{cell.row}, {cell.column}: {_pooled(cell.seeds)}"
+            yield f"Table {number}", label, _data_of(table), list(cell.runs)
+    for table, grid in zip(of.leaderboards, of.boards, strict=True):
+        for cell in table.cells:
+            if cell.runs not in known:
+                yield grid.title, f"{cell.row}: {_pooled(cell.seeds)}", _data_of(table), list(cell.runs)
+    for folds in of.folds:
+        for each in folds.recipes:
+            yield f"Folds of {folds.data}", f"{each.name}: {_folds(each, folds.count)}", "", _runs(each)
+
+
+def _data_of(table: Table) -> str:
+    return f"on {labels.data_of(table.runs[0])} [{table.data_fingerprint[:8]}]"
 
 
 def _folds(of: Folded, count: int) -> str:
@@ -154,11 +216,11 @@ def _pooled(seeds: tuple[int, ...]) -> str:
     return f"{len(seeds)} seeds pooled" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def curves(registry: RegistryReader, run: Run) -> dict[str, Any]:
+def curves(registry: RegistryReader, run: Run, name: str) -> dict[str, Any]:
     """A run's curves, one value per epoch: accuracies as fractions, losses in nats, None for what is not finite."""
     epochs = registry.epochs(run.id, iterations=False)
-    values = {name: [_finite(getattr(epoch, name)) for epoch in epochs] for name in _CURVES}
-    return {"name": called(run), "epochs": [epoch.epoch for epoch in epochs], **values}
+    values = {of: [_finite(getattr(epoch, of)) for epoch in epochs] for of in _CURVES}
+    return {"name": name, "epochs": [epoch.epoch for epoch in epochs], **values}
 
 
 def _finite(value: float) -> float | None:
@@ -167,24 +229,47 @@ def _finite(value: float) -> float | None:
 
 def confusion(registry: RegistryReader, run: Run) -> dict[str, Any] | None:
     """A run's confusion matrix on its own test split, one row per true class; None before it was tested."""
-    for card, evaluation in registry.evaluations(run.id):
-        if card.fingerprint == run.data_fingerprint and evaluation.split == TEST:
-            counts = ClassReport.of(evaluation, card.classes).confusion
-            return {"name": called(run), "classes": list(card.classes), "counts": [list(row) for row in counts]}
-    return None
-
-
-def detail(registry: RegistryReader, run: Run) -> Detail:
-    """Everything about one run."""
+    evaluation = registry.evaluation(run.id, run.data_fingerprint, TEST)
+    if evaluation is None:
+        return None
     card = registry.card(run.data_fingerprint)
-    answers = tuple((on, each, ClassReport.of(each, on.classes)) for on, each in registry.evaluations(run.id))
+    return _matrix(card, ClassReport.of(evaluation, card.classes))
+
+
+def _matrix(card: DataCard, report: ClassReport) -> dict[str, Any]:
+    return {"classes": list(card.classes), "counts": [list(row) for row in report.confusion]}
+
+
+def detail(registry: RegistryReader, run: Run, of: Overview) -> Detail:
+    """Everything about one of the overview's runs."""
+    known = of.data_sets.get(run.data_fingerprint)
+    if known is None:  # of a run that has not finished
+        known = data_sets.of(registry, run.data_fingerprint, labels.data_of(run))
+    evaluations = registry.evaluations(run.id)
+    detectors = detector.by_split(registry, run, evaluations)
     return Detail(
         run=run,
-        card=card,
-        facts=_facts(run, card, registry.curve(run.id)),
+        recipe=of.recipes[run.id],
+        card=known.card,
+        facts=_facts(run, known.card, registry.curve(run.id)),
         command=labels.command(run.recipe),
-        answers=answers,
+        answers=tuple(
+            Answers(
+                card=card,
+                evaluation=each,
+                report=ClassReport.of(each, card.classes),
+                detector=detectors.get((card.fingerprint, each.split)),
+            )
+            for card, each in evaluations
+        ),
+        warnings=(*known.warnings, *_of_code(run)),
     )
+
+
+def _of_code(run: Run) -> tuple[str, ...]:
+    if not run.environment.git_dirty:
+        return ()
+    return ("It was made by code that differs from its commit, so nobody else has that code.",)
 
 
 def _facts(run: Run, card: DataCard, curve: Curve) -> dict[str, Facts]:
@@ -194,8 +279,8 @@ def _facts(run: Run, card: DataCard, curve: Curve) -> dict[str, Facts]:
         "note": run.note,
         "tags": ", ".join(run.tags) or None,
         "the recipe of": run.rerun_of,
-        "started": run.started_at,
-        "ended": run.ended_at,
+        "started": time_text(run.started_at),
+        "ended": None if run.ended_at is None else time_text(run.ended_at),
         "training": _SECONDS(run.seconds),
         "processor": None if (spent := curve.all_processor_seconds) is None else _SECONDS(spent),
         "epochs": f"{run.epochs_done} of {run.recipe.epochs}",
@@ -210,7 +295,9 @@ def _facts(run: Run, card: DataCard, curve: Curve) -> dict[str, Facts]:
     }
     data = {"source": card.source, "fingerprint": card.fingerprint, "classes": ", ".join(card.classes)}
     for split in SPLITS:
-        counts = ", ".join(f"{name} {count:,}" for name, count in zip(card.classes, card.counts[split], strict=True))
+        counts = ", ".join(
+            f"{name}\u00a0{count:,}" for name, count in zip(card.classes, card.counts[split], strict=True)
+        )
         data[f"{split} clips"] = counts
     data |= {_words(name): plain(value) for name, value in card.front_end.items()}
     return {
@@ -221,8 +308,13 @@ def _facts(run: Run, card: DataCard, curve: Curve) -> dict[str, Facts]:
     }
 
 
+def time_text(at: str) -> str:
+    """A time of the registry, which is in UTC, as a fact has it."""
+    return f"{at[:19].replace('T', ' ')} UTC"
+
+
 def _given(facts: dict[str, Any]) -> Facts:
-    return [(_words(name), _said(value)) for name, value in facts.items() if value is not None]
+    return [(_words(name), _said(value)) for name, value in facts.items() if value not in (None, ())]
 
 
 def _said(value: Any) -> str:

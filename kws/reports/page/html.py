@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,42 +23,54 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from kws.events import SPLITS
+from kws.recipe import counted
 from kws.registry.reader import RegistryReader
 from kws.reports.coverage import of_classes
 from kws.reports.labels import data_of
 from kws.reports.metrics import METRICS
-from kws.reports.page.data import Detail, Overview, choices, confusion, curves, detail, listed
+from kws.reports.page.data import Detail, Overview, choices, curves, detail
 
 STATIC = {"page.css": "text/css", "chart.js": "text/javascript", "page.js": "text/javascript"}
 LISTED = 100  # most runs in the live page's list: a browser takes a second to lay out a thousand rows
 POLL_MS = 2000  # interval at which the live page asks for changes
+_MANY = 100  # false accepts an hour, from which on a tenth of one says nothing
 SCRIPTS = ("chart.js", "page.js")
 LIVE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
 _HERE = Path(__file__).parent
+_WHOLE = re.compile(r"[0-9a-f]{12,}|[0-9][0-9.,]* [a-z%]+|[0-9-]{10} [0-9:]+ UTC")  # never broken over lines
 _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def report(registry: RegistryReader, of: Overview) -> str:
     """The whole page in one file, with every run's curves, confusion matrix and facts."""
+    details = [detail(registry, run, of) for run in reversed(of.runs)]
     values = {
         **choices(of),
-        "curves": {run.id: curves(registry, run) for run in of.runs},
-        "confusions": {run.id: confusion(registry, run) for run in of.runs},
+        "curves": {run.id: curves(registry, run, of.called(run)) for run in of.runs},
+        "confusions": {each.run.id: each.confusion for each in reversed(details)},
     }
-    details = [detail(registry, run) for run in reversed(of.runs)]
+    ticks = dict.fromkeys(answers.detector.ticks for each in details for answers in each.answers if answers.detector)
     return render(
-        "overview.html", overview=of, listed=listed(of.runs), words="", details=details, data=values, live=False
+        "overview.html",
+        overview=of,
+        listed=of.listed(),
+        words="",
+        details=details,
+        axes={each: f"axes-{number}" for number, each in enumerate(ticks)},
+        data=values,
+        live=False,
     )
 
 
 def live_overview(of: Overview, state: str, words: str = "") -> str:
     """The live page; it lists the newest runs with these words, and fetches curves and matrices on demand."""
     values = {**choices(of), "state": state, "live": POLL_MS}
-    found = listed(of.runs, words, LISTED)
-    return render("overview.html", overview=of, listed=found, words=words, details=[], data=values, live=True)
+    found = of.listed(words, LISTED)
+    return render("overview.html", overview=of, listed=found, words=words, details=[], axes={}, data=values, live=True)
 
 
 def live_run(of: Detail, state: str) -> str:
@@ -108,11 +121,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["counted"] = counted
     environment.filters["data_of"] = data_of
     environment.filters["embed"] = embed
     environment.filters["percent"] = lambda value: "-" if value is None else METRICS["test-accuracy"].text(value)
     environment.filters["of_classes"] = of_classes
+    environment.filters["is_whole"] = lambda text: _WHOLE.fullmatch(text) is not None
+    environment.filters["per_hour"] = lambda rate: f"{rate:,.1f}" if rate < _MANY else f"{rate:,.0f}"
     environment.globals.update(
-        policy=file_policy(), scripts=SCRIPTS, static=lambda name: Markup(static(name))  # noqa: S704 - our own files
+        policy=file_policy(), scripts=SCRIPTS, splits=SPLITS, static=lambda name: Markup(static(name))  # noqa: S704 - our own files
     )  # fmt: skip
     return environment

@@ -73,27 +73,24 @@ class Live:
 
         Raises UnknownRunError if no run has exactly this id.
         """
-        state, _ = self.now()
-        for run in self._runs([run_id]):
+        state, of = self.now()
+        for run in _runs(of, [run_id]):
             with RegistryReader(self.path) as registry:
-                return html.live_run(detail(registry, run), state)
+                return html.live_run(detail(registry, run, of), state)
         raise UnknownRunError(f"there is no run {run_id!r} in {self.path}; the list of all runs is at /")
 
     def curves(self, ids: Iterable[str]) -> dict[str, Any]:
         """The curves of those of these runs that exist, by id."""
-        runs = self._runs(ids)
+        _, of = self.now()
+        runs = _runs(of, ids)
         with RegistryReader(self.path) as registry:
-            return {run.id: curves(registry, run) for run in runs}
+            return {run.id: curves(registry, run, of.called(run)) for run in runs}
 
     def confusions(self, ids: Iterable[str]) -> dict[str, Any]:
         """The confusion matrices of those of these runs that exist, by id; None for a run that was not tested."""
-        runs = self._runs(ids)
+        runs = _runs(self.now()[1], ids)
         with RegistryReader(self.path) as registry:
             return {run.id: confusion(registry, run) for run in runs}
-
-    def _runs(self, ids: Iterable[str]) -> list[Run]:
-        by_id = {run.id: run for run in self.now()[1].runs}
-        return [by_id[run_id] for run_id in dict.fromkeys(ids) if run_id in by_id]
 
     def _look(self, registry: RegistryReader) -> None:
         runs = tuple(registry.runs())
@@ -105,6 +102,11 @@ class Live:
 
     def _is_training(self) -> bool:
         return self._overview is not None and any(run.status == RUNNING for run in self._overview.runs)
+
+
+def _runs(of: Overview, ids: Iterable[str]) -> list[Run]:
+    by_id = {run.id: run for run in of.runs}
+    return [by_id[run_id] for run_id in dict.fromkeys(ids) if run_id in by_id]
 
 
 def _stamp(path: Location) -> Stamp:

@@ -74,10 +74,15 @@
   function offer() {
     const select = find("whose");
     if (!select) return;
-    const before = select.value, options = data.cells.map((cell) => [JSON.stringify(cell.runs), cell.label]);
-    for (const id of drawn) options.push([JSON.stringify([id]), known.curves[id]?.name ?? id]);
-    select.replaceChildren(...options.map(([value, label]) => tag("option", label, { value })));
-    if (options.some(([value]) => value === before)) select.value = before;
+    const before = select.value, options = data.cells.map((cell) => [cell.group, JSON.stringify(cell.runs), cell.label]);
+    for (const id of drawn) options.push(["Runs drawn below", JSON.stringify([id]), known.curves[id]?.name ?? id]);
+    const groups = new Map();
+    for (const [group, value, label] of options) {
+      if (!groups.has(group)) groups.set(group, tag("optgroup", "", { label: group }));
+      groups.get(group).append(tag("option", label, { value }));
+    }
+    select.replaceChildren(...groups.values());
+    if (options.some(([, value]) => value === before)) select.value = before;
     drawMatrix();
   }
 
@@ -129,14 +134,15 @@
     }
   }
 
+  // A run's box opens in sight, and the keyboard goes on from it, however often the same run is chosen.
   function openNamed() {
     let id = "";
     try { id = decodeURIComponent(location.hash.slice(1)); } catch { return; }
     const named = document.getElementById(id);
-    if (named?.matches("details")) {
-      named.open = true;
-      named.scrollIntoView();
-    }
+    if (!named?.matches("details")) return;
+    named.open = true;
+    named.querySelector("summary").focus({ preventScroll: true });
+    named.scrollIntoView({ block: "start" });
   }
 
   // What has changed, where the page is live
@@ -227,6 +233,9 @@
     choose(event.target.checked ? [...drawn, id] : drawn.filter((each) => each !== id));
   });
   window.addEventListener("hashchange", openNamed);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("a")?.hash === location.hash) openNamed(); // of which no hashchange tells
+  });
   remember();
   tick();
   drawCurves().then(offer);
