@@ -7,47 +7,30 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from chromium import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, Window, served
+from chromium import window as opened
 from commands import ok
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_run, start, train
 
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 from kws.reports.metrics import METRICS
-from kws.reports.page import serving
-from kws.reports.page.live import Live
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api",
-    reason='Playwright is not installed; `python -m pip install -c constraints.txt -e ".[dev,browser]"` brings it',
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no Chromium here; `apt-get install chromium` brings it"
-)
+sync_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 HOSTILE = '</script><img src=x onerror="window.broken=1"><script>window.broken=1;alert(1)</script>'
 CARD = make_card(clips=60)
 
 
 @pytest.fixture(scope="module")
-def window() -> Iterator[tuple[Any, list[str]]]:
-    """A window of one Chromium for all tests, and what its console says; a dialogue that opens is said there, too."""
-    said: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: (said.append("a dialogue"), dialog.dismiss()))
-        yield page, said
-        browser.close()
+def window() -> Iterator[Window]:
+    """A window of one Chromium for all tests; a test fails where its console has a word."""
+    with opened() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +55,6 @@ def made_once(tmp_path_factory) -> Path:
     return folder
 
 
-@contextmanager
-def served(db: Path) -> Iterator[str]:
-    """Where the registry is served; the page asks ten times as often as it does elsewhere."""
-    live = Live(db)
-    with serving.listening(0) as listener:
-        server = serving.server(live)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("kws.reports.page.html.POLL_MS", 200)
-            thread.start()
-            yield serving.address(listener)
-            server.should_exit = server.force_exit = True
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def db(made_once) -> Path:
     return made_once / "experiments.db"
@@ -101,7 +69,7 @@ def address(db) -> Iterator[str]:
 @pytest.fixture
 def visit(window):
     """Open an address; the test fails where the console has a word, or a dialogue opens."""
-    page, said = window
+    page = window.page
 
     def visited(address: str, width: int = 1400):
         page.set_viewport_size({"width": width, "height": 900})
@@ -111,7 +79,7 @@ def visit(window):
 
     yield visited
     page.goto("about:blank")
-    assert said == []
+    assert window.said == []
 
 
 def file_of(made_once: Path) -> str:
@@ -188,6 +156,23 @@ def test_a_run_can_be_opened(visit, made_once, address, db):
         command.wait_for()
         assert "kws train --arch fc --opt sgd" in command.text_content()
         assert page.get_by_text(run.data_fingerprint).locator("visible=true").count()
+
+
+def test_a_chosen_run_opens_in_sight_and_the_keyboard_goes_on_from_it(visit, made_once, db):
+    with RegistryReader(db) as registry:
+        run = registry.runs()[2]
+    page = visit(file_of(made_once), 400)
+    for _ in range(2):
+        page.locator("#rows").get_by_role("link", name=run.id).press("Enter")
+        summary = page.locator(f"#run-{run.id} summary")
+        sync_api.expect(summary).to_be_focused()
+        assert 0 <= summary.bounding_box()["y"] < 100
+        assert page.evaluate("document.querySelectorAll('details[open]').length") == 1
+        assert page.evaluate("scrollX") == 0
+        matrix, chart = (page.locator(f"#run-{run.id} {part}").first for part in ("table.confusion", "figure.det"))
+        facts = page.locator(f"#run-{run.id} .facts").bounding_box()["y"]
+        assert matrix.bounding_box()["y"] < chart.bounding_box()["y"] < facts
+        page.evaluate("scrollTo(0, 0)")
 
 
 def test_curves_can_be_chosen_read_and_enlarged(visit, address):

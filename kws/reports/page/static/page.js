@@ -137,12 +137,13 @@
   // A run's box opens in sight, and the keyboard goes on from it, however often the same run is chosen.
   function openNamed() {
     let id = "";
-    try { id = decodeURIComponent(location.hash.slice(1)); } catch { return; }
+    try { id = decodeURIComponent(location.hash.slice(1)); } catch { return false; }
     const named = document.getElementById(id);
-    if (!named?.matches("details")) return;
+    if (!named?.matches("details")) return false;
     named.open = true;
     named.querySelector("summary").focus({ preventScroll: true });
     named.scrollIntoView({ block: "start" });
+    return true;
   }
 
   // What has changed, where the page is live
@@ -234,7 +235,8 @@
   });
   window.addEventListener("hashchange", openNamed);
   document.addEventListener("click", (event) => {
-    if (event.target.closest("a")?.hash === location.hash) openNamed(); // of which no hashchange tells
+    // No hashchange tells that the same run is chosen again, and the browser would take the focus away.
+    if (event.target.closest("a")?.hash === location.hash && openNamed()) event.preventDefault();
   });
   remember();
   tick();
