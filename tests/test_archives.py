@@ -43,8 +43,8 @@ def tar_of(members: dict[str, bytes], *special: tarfile.TarInfo) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-        for info in special:
-            tar.addfile(info)
+        for info in special:  # a header alone, even of a size whose bytes do not follow; addfile refuses that since 3.13
+            tar.fileobj.write(info.tobuf(tar.format, tar.encoding, tar.errors))
     return buffer.getvalue()
 
 
