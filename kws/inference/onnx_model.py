@@ -129,7 +129,7 @@ def _session(path: Path) -> Any:
 def _card(path: Path, metadata: dict[str, str]) -> ModelCard:
     """The card in a file's metadata. Raises ModelError."""
     if CARD_KEY not in metadata:
-        raise ModelError(f"{path} is an ONNX model, but not one that `kws export` wrote, whose words it would say")
+        raise ModelError(f"{path} is an ONNX model, but not one that `kws export` wrote: it does not say its words")
     try:
         return ModelCard.from_json(metadata[CARD_KEY])
     except (ValueError, TypeError, KeyError):
