@@ -26,7 +26,9 @@ class Style(StrEnum):
 def plot(
     runs: options.RunsOrAll = None,
     kind: Annotated[Kind, typer.Option(help="What is drawn.")] = CURVES,
-    style: Annotated[Style, typer.Option(help="With a title, or one column of a paper wide.")] = Style.SCREEN,
+    style: Annotated[
+        Style, typer.Option(help="With a title; or one column of a paper wide, with its caption on stderr.")
+    ] = Style.SCREEN,
     out: Annotated[
         Path | None,
         sections.output(
@@ -88,6 +90,10 @@ def plot(
     path = out or Path(f"{_name(kind.value, list(named) if runs else [])}.png")
     drawing.save(drawn, path, drawing.STYLES[style.value])
     typer.echo(path)
+    if style is Style.PAPER:
+        from kws.terminal import console
+
+        console.say(f"caption: {drawing.caption(drawn)}")
 
 
 def _name(kind: str, runs: list[str]) -> str:

@@ -17,6 +17,7 @@ from kws.recipe.config import PLACE
 from kws.registry.runs import Run
 from kws.reports import digits
 
+_LONG = 60  # letters of a label that a figure has hardly room for
 Texts = Mapping[str, Mapping[float, str]]  # how numbers are written, by option
 
 
@@ -143,6 +144,16 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
     found = {cell: called(recipe) for cell, recipe in {recipe.cell: recipe for recipe in recipes}.items()}
     taken = Counter(found.values())
     return lambda recipe: label if taken[label := found[recipe.cell]] == 1 else f"{label} [{recipe.cell[:8]}]"
+
+
+def of_few_runs(runs: Sequence[Run], **how: Any) -> list[str]:
+    """The label of each run as of_runs() has it; where recipes differ in too much, by preset and seed."""
+    found = of_runs(runs, **how)
+    if max(map(len, found), default=0) <= _LONG:
+        return found
+    called = of_cells([run.recipe for run in runs])
+    shorter = [f"{called(run.recipe)}, seed {run.recipe.seed}" for run in runs]
+    return shorter if len(set(shorter)) == len(set(found)) and sum(map(len, shorter)) < sum(map(len, found)) else found
 
 
 def _differing(recipe: Recipe, other: Recipe) -> list[str]:

@@ -1,21 +1,24 @@
 """Draws the confusion matrix of one run on its own test split, or the sum over several seeds of one recipe.
 
 Rows are true classes, columns predicted classes. A cell states its number of clips and their share of the row; the
-larger the share, the darker the cell. If there are too many classes to read that, a colour bar explains the shades.
+larger the share, the darker the cell. With more classes, the figure is higher and a cell states its number of clips
+alone, if there are any. If there are too many classes to read that, a colour bar explains the shades.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kws.errors import RegistryError
 from kws.events import TEST, Evaluation
+from kws.recipe.presets import name_of
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
-from kws.reports import groups
+from kws.reports import groups, labels
 from kws.reports.cells import Cell
 from kws.reports.classes import ClassReport
 from kws.reports.drawing import Style, explain, panels, plain
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANY = False
-_READABLE = 4.5  # points of the smallest text that is drawn
+_READABLE = 0.75  # of the style's smaller letters: the smallest that are drawn in a paper
+_AROUND = 1.2  # inches of the figure's width for the names of classes
+_WIDE = 0.62  # heights of a letter that it is wide
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
@@ -39,38 +44,53 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     classes = registry.card(table.data_fingerprint).classes
     reports = [ClassReport.of(_answers(registry, run), classes) for run in runs if run.id in cell.runs]
     counts = np.array([report.confusion for report in reports]).sum(axis=0)
-    drawing, (axes,) = panels(style, 1)
+    k = len(classes)
+    readable = style.small * (1 if style.titled else _READABLE)
+    both = "100.0 %", f"{counts.max():,}"  # the longest texts
+    height = style.alone
+    room = 72 * min(height - 0.8, style.width - _AROUND) / k  # width of a cell in points
+    if _letters(room, both) < readable:
+        height = style.width - _AROUND + 0.8
+        room = 72 * (style.width - _AROUND) / k
+    shares = _letters(room, both) >= readable
+    letters = min(style.points, _letters(room, both if shares else both[1:]))
+    drawing, (axes,) = panels(style, 1, height=height)
     clips = counts.sum(axis=1, keepdims=True)
     percent = np.divide(100 * counts, clips, out=np.full(counts.shape, np.nan), where=clips > 0)
     image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    k = len(classes)
-    room = 72 * 0.62 * min(style.alone) / k  # width of a cell in points
-    letters = min(style.points, room / 3.8)
-    side = min(style.points, max(0.8 * room, _READABLE))
+    side = max(min(style.points, 0.8 * room), readable)
     named = range(0, k, math.ceil(side / room))  # with very many classes, only some
     names = [plain(classes[i]) for i in named]
     names = [name if len(name) <= 16 else f"{name[:13]}..." for name in names]
-    upright = len(names) * max(map(len, names)) > 8 * style.alone[0]
+    upright = max(map(len, names)) * _WIDE * side > 0.9 * room * named.step
     axes.set_xticks(named, names, rotation=90 if upright else 0, fontsize=side)
     axes.set_yticks(named, names, fontsize=side)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.spines[:].set_visible(False)
-    if letters >= _READABLE:
-        _write(axes, counts, percent, letters)
+    if letters >= readable:
+        _write(axes, counts, percent, letters, shares=shares)
     else:
         drawing.colorbar(image, ax=axes, label="of the row (%)", shrink=0.8)
     explain(drawing, style, _about(table, cell, counts, runs))
     return drawing
 
 
-def _write(axes: Axes, counts: NDArray[np.int64], percent: NDArray[np.float64], letters: float) -> None:
-    """Write each cell's count and, below it, its share of the row; a row without clips has no shares."""
+def _letters(room: float, texts: Sequence[str]) -> float:
+    """The size in points of letters with which these texts fit into a cell of so many points, one below another."""
+    return min(0.9 * room / (_WIDE * max(map(len, texts))), room / (1.5 * len(texts)))
+
+
+def _write(
+    axes: Axes, counts: NDArray[np.int64], percent: NDArray[np.float64], letters: float, *, shares: bool
+) -> None:
+    """Write each cell's count and, with `shares`, below it its share of the row; a row without clips has no shares."""
     for (i, j), count in np.ndenumerate(counts):
         share = percent[i, j]
-        text = f"{count:,}" if np.isnan(share) else f"{count:,}\n{share:.1f} %"
-        axes.text(j, i, text, ha="center", va="center", fontsize=letters, color="white" if share > 55 else "black")
+        text = f"{count:,}" if np.isnan(share) or not shares else f"{count:,}\n{share:.1f} %"
+        if shares or count:
+            axes.text(j, i, text, ha="center", va="center", fontsize=letters, color="white" if share > 55 else "black")
 
 
 def _answers(registry: RegistryReader, run: Run) -> Evaluation:
@@ -85,7 +105,9 @@ def _about(table: Table, cell: Cell, counts: NDArray[np.int64], runs: list[Run])
     right = 100 * counts.trace() / max(counts.sum(), 1)
     seeds = ", ".join(map(str, cell.seeds))
     which = f"seed {seeds}" if cell.n == 1 else f"sum over {cell.n} seeds ({seeds})"
+    preset = name_of(runs[0].recipe)
+    what = f"{preset} ({labels.of_parts(runs[0].recipe)})" if preset else f"{cell.row}, {cell.column}"
     return (
-        f"{cell.row}, {cell.column}, on {groups.conditions(table)}: {which}, {counts.sum():,} answers, "
+        f"{what}, on {groups.conditions(table)}: {which}, {counts.sum():,} answers, "
         f"{right:.2f} % right{f' [run {runs[0].id}]' if cell.n == 1 else ''}"
     )

@@ -1,15 +1,17 @@
-"""Draws how fast runs converge: the epochs to reach a validation accuracy, over that accuracy, one line per cell.
+"""Draws how fast runs converge: each validation accuracy over the epochs needed to reach it, one line per cell.
 
 Decisions:
 - A run reaches an accuracy in the first epoch whose validation accuracy is at least that.
 - A line is the median over the seeds; its band is from the fastest seed to the slowest. It ends at the last accuracy
   that every seed reaches: beyond it, the median would cover only the lucky seeds.
 - Accuracies are in steps of 0.1 percentage points, from the lowest that any run has after its first epoch.
-- Optimizers differ in colour and dash, networks in their markers.
+- A line's name stands beside the panel, without the number of parameters where names differ without it. Very many lines
+  have a legend below the panel.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +20,10 @@ from matplotlib.ticker import MaxNLocator
 
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
-from kws.reports import groups
-from kws.reports.drawing import MARKERS, PLAIN_LOOKS, Style, explain, look, panels, plain
+from kws.reports import groups, line_labels
+from kws.reports.drawing import Style, accuracy_from, explain, look, panels, plain
+from kws.reports.line_labels import End
+from kws.reports.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 MANY = True
 _STEPS = 1000  # from accuracy 0 to 1
+_PARAMETERS = r" \(\d+ params\)$"
 
 
 def epochs_to(curves: NDArray[np.float64], accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -39,7 +44,7 @@ def epochs_to(curves: NDArray[np.float64], accuracies: NDArray[np.float64]) -> N
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
-    """The largest group of these runs that may share a figure: epochs over validation accuracy in percent.
+    """The largest group of these runs that may share a figure: validation accuracy in percent over epochs.
 
     Raises RegistryError if there is no such group, or if a run lacks epochs.
     """
@@ -47,31 +52,47 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     table = group.table
     curves = [groups.validation_accuracies(registry, cell) for cell in table.cells]
     lowest = min(int(_STEPS * each[:, 0].min()) for each in curves)
-    drawing, (axes,) = panels(style, 1)
-    handles = []
-    for cell, of_cell in zip(table.cells, curves, strict=True):
+    names = _names(table)
+    direct = len(names) <= line_labels.MOST
+    needed = line_labels.height_for(names, style, style.beside)
+    drawing, (axes,) = panels(style, 1, height=max(style.alone, needed) if direct else None)
+    handles, ends = [], []
+    for number, (cell, of_cell) in enumerate(zip(table.cells, curves, strict=True)):
         accuracies = np.arange(lowest, _STEPS + 1) / _STEPS
         accuracies = accuracies[accuracies <= np.nanmax(of_cell, axis=1).min()]
         epochs = epochs_to(of_cell, accuracies)
-        column, row = table.columns.index(cell.column), table.rows.index(cell.row)
-        line = {
-            **look(column),
-            "linewidth": 1.6 * style.line,
-            "marker": MARKERS[row % len(MARKERS)],
-            "markersize": 5 * style.line**0.5,
-            "markerfacecolor": ("white", look(column)["color"], "black")[column // PLAIN_LOOKS % 3],
-            "label": plain(f"{cell.row}, {cell.column}"),
-        }
+        line = {**look(number), "linewidth": 1.8 * style.line, "markersize": 5 * style.line**0.5}
         if cell.n > 1:
-            axes.fill_between(
-                100 * accuracies, epochs.min(axis=0), epochs.max(axis=0), color=line["color"], alpha=0.15, linewidth=0
+            axes.fill_betweenx(
+                100 * accuracies, epochs.min(axis=0), epochs.max(axis=0), color=line["color"], alpha=0.12, linewidth=0
             )
-        few = (0.04 * row, 0.12)  # shares of the panel's diagonal, so that the markers of two networks alternate
-        axes.plot(100 * accuracies, np.median(epochs, axis=0), **line | {"markevery": few})
-        handles.append(Line2D([], [], **line))
-    axes.set(xlabel="validation accuracy (%)", ylabel="epochs to reach it")
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+        median = np.median(epochs, axis=0)
+        axes.plot(median, 100 * accuracies, **line)
+        ends.append(
+            End(
+                x=median[-1],
+                y=100 * accuracies[-1],
+                name=names[number],
+                color=line["color"],
+                linestyle=line["linestyle"],
+            )
+        )
+        handles.append(Line2D([], [], **line, label=plain(names[number])))
+    axes.set(xlabel="epochs to reach it", ylabel="validation accuracy (%)")
+    axes.set_xlim(left=0, right=max(curve.shape[1] for curve in curves))
+    last = [end.y for end in ends]
+    bottom = accuracy_from(last, 100 * lowest / _STEPS)
+    axes.set_ylim(bottom, max(last) + 0.06 * max(max(last) - bottom, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
     spread = ": median, and from the fastest to the slowest seed" if any(cell.n > 1 for cell in table.cells) else ""
-    explain(drawing, style, f"Epochs to reach an accuracy on {group.about}{spread}", handles)
+    about = f"Epochs to reach an accuracy on {group.about}{spread}"
+    explain(drawing, style, about, () if direct else handles)
+    if direct:
+        line_labels.beside_lines(axes, ends, style, style.beside)
     return drawing
+
+
+def _names(table: Table) -> list[str]:
+    """The name of each cell, without the number of parameters where no two are the same then."""
+    short = [f"{re.sub(_PARAMETERS, '', cell.row)}, {cell.column}" for cell in table.cells]
+    return short if len({*short}) == len(short) else [f"{cell.row}, {cell.column}" for cell in table.cells]

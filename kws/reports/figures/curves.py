@@ -1,4 +1,4 @@
-"""Draws the report's figure: accuracy and loss over the training iteration, side by side; stacked in a paper.
+"""Draws the report's figure: accuracy and loss over the training iteration, side by side; in a paper one below another.
 
 Training is drawn per iteration, thin. Validation is drawn per epoch, at its last iteration, with markers if there are
 few.
@@ -6,37 +6,39 @@ few.
 Decisions:
 - One run: training and validation differ in colour. Several runs: each keeps its colour and dash, and its training is
   pale.
-- With many runs, the seeds of one recipe share a look and a line of the legend. A legend with more than a few lines is
-  below the panels.
+- A few runs have a legend, which is below the panels, where it hides no curve. More have their names beside each panel,
+  which are then one below another. Very many have a legend; there the seeds of one recipe share a look and a line.
 - A panel has runs of one data set. The loss of runs with a softmax before cross-entropy is a different quantity from
   that of runs without, so it has a panel of its own beside theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Epoch, Run
-from kws.reports import labels
+from kws.reports import labels, line_labels
 from kws.reports.drawing import COLOURS, LOOKS, Style, explain, label_outer, look, panels, plain, wrapped
+from kws.reports.line_labels import End
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Curves = Mapping[str, list[Epoch]]  # by the runs' ids
 MANY = False
 _ITERATIONS = {"accuracy": "iteration_accuracies", "loss": "iteration_losses"}
 _MOST_DATA = 8  # most data sets in one figure
-_MOST_INSIDE = 4  # most runs whose names are inside the panels
-_LONG_NAME = 48  # letters of a name that would hide curves there
+_FEW = 4  # most lines of a legend on screen that is not very long
+_HIGHEST = 5.0  # inches of a panel with names beside it
 _MOST_ALONE = 12  # most runs with a look of their own; with more, the seeds of a recipe share one
 
 
@@ -72,24 +74,32 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             )
     rows = _rows(runs)
     called = _names(runs)
-    columns = max(map(len, rows)) if style.titled else 1
-    cells = [each for row in rows for each in (row + [None] * (columns - len(row)) if style.titled else row)]
-    drawing, found = panels(style, len(cells), columns=columns, sharex=not style.titled)
-    drawn = [(axes, panel) for axes, panel in zip(found, cells, strict=True) if panel]
     looks = {name: number for number, name in enumerate(dict.fromkeys(called))}
-    pale = 0.35 if len(runs) <= _MOST_ALONE else 0.15
+    needed = line_labels.height_for([*looks], style, style.beside)
+    direct = style.titled and _FEW < len(looks) <= line_labels.MOST and needed <= _HIGHEST
+    together = style.titled and not direct  # the panels of one data set, side by side
+    columns = min(style.columns, max(map(len, rows))) if together else 1
+    cells = [each for row in rows for each in (row + [None] * (-len(row) % columns))]
+    height = max(style.panel, needed) if direct else None
+    drawing, found = panels(style, len(cells), columns=columns, height=height, sharex=not together)
+    drawn = [(axes, panel) for axes, panel in zip(found, cells, strict=True) if panel]
+    pale = 0.35 if len(runs) <= _FEW else 0.15
     for axes, panel in drawn:
         for run, name in zip(runs, called, strict=True):
             if panel.has(run):
                 number = None if len(runs) == 1 else looks[name]
                 _draw(axes, curves[run.id], panel.quantity, style, number=number, name=plain(name), pale=pale)
-        _finish(axes, panel, style, titled=style.titled or len(drawn) > 2)
+        _finish(axes, panel, style, columns, titled=len(drawn) > 2)
     for axes in set(found) - {axes for axes, _ in drawn}:
         axes.set_axis_off()
-    if not style.titled:
+    if not together:
         label_outer([axes for axes, _ in drawn])
     folded = len({(run.data_fingerprint, name) for run, name in zip(runs, called, strict=True)}) < len(runs)
-    _explain(drawing, style, _about(runs, len(looks) if folded else None), len(runs), drawn, looks)
+    about = _about(runs, len(looks) if folded else None)
+    explain(drawing, style, about, () if direct else _handles(drawn, len(runs), style, looks), columns=4)
+    if direct:
+        for axes, panel in drawn:
+            line_labels.beside_lines(axes, _ends(panel, runs, called, curves, looks), style, style.beside)
     return drawing
 
 
@@ -120,7 +130,7 @@ def _rows(runs: Sequence[Run]) -> list[list[_Panel | None]]:
 
 def _names(runs: list[Run]) -> list[str]:
     """The label of each run; with many runs, seeds of one recipe share a label if that gives fewer labels."""
-    alone = labels.of_runs(runs, panel=lambda run: run.data_fingerprint)
+    alone = labels.of_few_runs(runs, panel=lambda run: run.data_fingerprint)
     together = labels.of_runs(runs, without=("seed",))
     called = together if len(set(alone)) > _MOST_ALONE and len(set(together)) < len(set(alone)) else alone
     if len(set(called)) > LOOKS:
@@ -131,37 +141,47 @@ def _names(runs: list[Run]) -> list[str]:
     return called
 
 
-def _finish(axes: Axes, panel: _Panel, style: Style, *, titled: bool) -> None:
-    title = wrapped(panel.title, style, style.panel[0] - 0.5) if titled else ""
-    unit = wrapped(panel.unit, style, 0.8 * style.panel[1])
+def _finish(axes: Axes, panel: _Panel, style: Style, columns: int, *, titled: bool) -> None:
+    title = wrapped(panel.title, style, style.width / columns - 0.5) if titled else ""
+    unit = wrapped(panel.unit, style, 0.8 * style.panel)
     axes.set(title=title, xlabel="training iteration", ylabel=unit)
     axes.margins(x=0.01)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=(1, 2, 5, 10)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if panel.quantity == "loss":
         axes.set_ylim(bottom=0)
 
 
-def _explain(
-    drawing: Figure, style: Style, about: str, runs: int, drawn: Sequence[tuple[Axes, _Panel]], looks: dict[str, int]
-) -> None:
-    """Say what is shown, and which line is which: inside the panels if that hides nothing, else below them."""
-    one_set = len({panel.fingerprint for _, panel in drawn}) == 1
-    inside = one_set and runs <= _MOST_INSIDE and max(map(len, looks)) <= _LONG_NAME
-    if style.titled and (runs == 1 or inside):
-        explain(drawing, style, about)
-        for axes, panel in drawn:
-            axes.legend(loc="lower right" if panel.quantity == "accuracy" else "upper right", frameon=False)
-        return
+def _handles(
+    drawn: Sequence[tuple[Axes, _Panel]], runs: int, style: Style, looks: Mapping[str, int]
+) -> Sequence[Artist]:
+    """The legend's lines: of one run training and validation, of several a line a name."""
     if runs == 1:
-        handles: list[Artist] = [line for line in drawn[0][0].lines if not str(line.get_label()).startswith("_")]
-    else:
-        sizes = {"linewidth": 1.8 * style.line, "markersize": 4 * style.line}
-        handles = [Line2D([], [], **look(number) | sizes, label=plain(name)) for name, number in looks.items()]
-    explain(drawing, style, about, handles, columns=4)
+        return [line for line in drawn[0][0].lines if not str(line.get_label()).startswith("_")]
+    sizes = {"linewidth": 1.8 * style.line, "markersize": 4 * style.line}
+    return [Line2D([], [], **look(number) | sizes, label=plain(name)) for name, number in looks.items()]
+
+
+def _ends(
+    panel: _Panel, runs: Sequence[Run], called: Sequence[str], curves: Curves, looks: Mapping[str, int]
+) -> list[End]:
+    """Where the lines of a panel end, one a name: that of the last run that has it."""
+    ends = {}
+    for run, name in zip(runs, called, strict=True):
+        if panel.has(run):
+            line, percent = look(looks[name]), 100 if panel.quantity == "accuracy" else 1
+            ends[name] = End(
+                x=sum(len(epoch.iteration_losses) for epoch in curves[run.id]),
+                y=getattr(curves[run.id][-1], f"validation_{panel.quantity}") * percent,
+                name=name,
+                color=line["color"],
+                linestyle=line["linestyle"],
+            )
+    return [*ends.values()]
 
 
 def _draw(
-    axes: Axes, epochs: list[Epoch], quantity: str, style: Style, *, number: int | None, name: str, pale: float
+    axes: Axes, epochs: Sequence[Epoch], quantity: str, style: Style, *, number: int | None, name: str, pale: float
 ) -> None:
     """Draw one run's training and validation; `number` is None if it is the only run."""
     percent = 100 if quantity == "accuracy" else 1

@@ -1,19 +1,21 @@
 """Draws detection error trade-off curves: misses against false accepts of each keyword, both on normal-deviate axes.
 
 The axes are those of Martin et al. ("The DET curve in assessment of detection task performance", Eurospeech 1997):
-normally distributed scores give a straight line. A marker is where both rates are equal, and the legend states that
-rate.
+normally distributed scores give a straight line. A marker is where both rates are equal, and beside it or in the legend
+stands that rate.
 
 Decisions:
 - A keyword is every class but "other", "unknown" and "silence", which are what is left when no keyword was said.
 - One run is drawn in one panel, with one line per keyword; several are drawn in one panel per keyword, with one line
   per run.
+- The keywords of one run have their names beside their markers; if there is no room for all, there is a legend.
 - Rates of 0 and 1 have no place on these axes, so a curve ends at the last threshold before them.
 scipy is slow to import, so it is imported where a figure is drawn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from kws.registry.runs import Run
 from kws.reports import labels
 from kws.reports.drawing import MARKERS, PLAIN_LOOKS, Style, explain, look, panels, plain, wrapped
 from kws.reports.groups import require_finished
+from kws.reports.point_labels import Point, beside_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +38,8 @@ MANY = False
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)  # percent
 _AT_LEAST_TO = 40
 _AT_MOST_FROM = 10  # even if there are no misses and no false accepts
-_TICKS_APART = 0.085  # least share of an axis between tick labels, for a paper's font size
+_TICKS_APART = 2.4  # heights of a letter, at least, between tick labels
+_HEIGHT = {(True, True): 5.2, (True, False): 4.0, (False, True): 3.2, (False, False): 3.4}  # by titled, one panel
 
 
 def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
@@ -63,8 +67,21 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
             "`kws plot RUN --kind confusion` shows what it has"
         )
     found = {k: [scores.detection(k) for scores in of_runs] for k in keywords}
-    single = len(runs) == 1
-    drawing, axes_of = panels(style, 1 if single else len(keywords), square=True)
+    if len(runs) == 1:
+        for named in (True, False):
+            drawing, fits = _drawn(runs, card, found, style, named=named)
+            if fits:
+                break
+        return drawing
+    return _drawn(runs, card, found, style, named=False)[0]
+
+
+def _drawn(
+    runs: list[Run], card: DataCard, found: Mapping[int, list[Any]], style: Style, *, named: bool
+) -> tuple[Figure, bool]:
+    """The figure of these detections by keyword, and whether, with `named`, all names have room beside markers."""
+    keywords, single = [*found], len(runs) == 1
+    drawing, axes_of = panels(style, 1 if single else len(keywords), height=_HEIGHT[style.titled, single])
     for place, k in enumerate(keywords):
         axes = axes_of[0 if single else place]
         for number, detection in enumerate(found[k]):
@@ -72,7 +89,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
         if not single:
             axes.set_title(wrapped(card.classes[k], style, 3))
     for axes in axes_of:
-        _scale(axes, [each for of_keyword in found.values() for each in of_keyword])
+        _scale(axes, [each for of_keyword in found.values() for each in of_keyword], style)
     equal = [
         [(card.classes[k], f"{100 * found[k][number].equal_error_rate:.2f} %") for k in keywords]
         for number in range(len(runs))
@@ -82,7 +99,7 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     else:
         called = [
             f"{name}, EER: {', '.join(map(' '.join, rates))}"
-            for name, rates in zip(labels.of_runs(runs), equal, strict=True)
+            for name, rates in zip(labels.of_few_runs(runs), equal, strict=True)
         ]
     recipe = runs[0].recipe
     run = f"{labels.of_runs(runs)[0]}, seed {recipe.seed}, {recipe.epochs} epochs [run {runs[0].id}]"
@@ -90,8 +107,18 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
     handles = [Line2D([], [], **_look(number, style), label=plain(each)) for number, each in enumerate(called)]
     clips = f"{len(card.labels[TEST]):,} test clips of {labels.data_of(runs[0])}"
     about = f"{what}, on the {clips}; markers at equal error rates (EER)"
-    explain(drawing, style, about, handles)
-    return drawing
+    explain(drawing, style, about, () if named else handles)
+    return drawing, not named or _name_markers(axes_of[0], called, [found[k][0] for k in keywords], style)
+
+
+def _name_markers(axes: Axes, called: Sequence[str], detections: Sequence[Any], style: Style) -> bool:
+    """Write each keyword's name beside its marker; returns whether all have a marker, and room."""
+    from scipy.stats import norm
+
+    at = norm.ppf([each.equal_error_rate for each in detections])
+    places = zip(at, called, strict=True)
+    points = [Point(x=x, y=x, low=x, high=x, half=4, name=name) for x, name in places if np.isfinite(x)]
+    return beside_points(axes, points, style) and len(points) == len(called)
 
 
 def _keywords(card: DataCard) -> list[int]:
@@ -128,7 +155,7 @@ def _draw(axes: Axes, detection: Any, number: int, style: Style) -> None:
         axes.plot([at], [at], **_look(number, style) | {"linestyle": "none"}, zorder=3)
 
 
-def _scale(axes: Axes, detections: list[Any]) -> None:
+def _scale(axes: Axes, detections: list[Any], style: Style) -> None:
     """Set equal normal-deviate axes, from below the smallest measured rate to above the equal error rates."""
     from scipy.stats import norm
 
@@ -139,10 +166,13 @@ def _scale(axes: Axes, detections: list[Any]) -> None:
     last = next((tick for tick in _TICKS if tick >= max(_AT_LEAST_TO, 1.2 * equal)), _TICKS[-1])
     ticks = [tick for tick in _TICKS if first <= tick <= last]
     places = norm.ppf(np.array(ticks) / 100)
+    # Both axes are as long as the panel's shorter side.
+    columns = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+    apart = _TICKS_APART * style.points / 72 / (min(style.width / columns, _HEIGHT[style.titled, columns == 1]) - 0.7)
     labels, free = [], places[0]
     for tick, place in zip(ticks, places, strict=True):
         labels.append(f"{tick:g}" if place >= free else "")
-        free = max(free, place + _TICKS_APART * (places[-1] - places[0])) if place >= free else free
+        free = max(free, place + apart * (places[-1] - places[0])) if place >= free else free
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(places, labels)
     axes.set(xlim=places[[0, -1]], ylim=places[[0, -1]], aspect="equal")
