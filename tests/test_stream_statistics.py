@@ -1,5 +1,6 @@
 """What a stream shows: exact Poisson intervals against scipy, and a threshold that holds its target."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -105,3 +106,15 @@ def test_a_figure_has_a_line_and_a_band_for_each_word_that_was_said():
     assert len(axes.collections) == 1
     (empty,) = stream_figure.figure([unsaid], [], "a stream", SCREEN).axes
     assert not empty.get_lines()
+
+
+def test_a_figure_of_many_words_has_a_marker_a_word():
+    from kws.reports import stream_figure
+    from kws.reports.drawing import PAPER, caption
+
+    found = [dataclasses.replace(curve(9, 4, 6, 4, 0), word=f"word {number}") for number in range(6)]
+    drawn = stream_figure.figure(found, [each.point(1) for each in found], "a stream", PAPER)
+    *handles, _ = drawn.legends[0].legend_handles
+    looks = {(handle.get_color(), handle.get_linestyle(), handle.get_marker()) for handle in handles}
+    assert len(looks) == len({marker for _, _, marker in looks}) == 6
+    assert caption(drawn) == "a stream" and drawn.get_suptitle() == ""

@@ -43,7 +43,7 @@ def figure(curves: Sequence[DetCurve], points: Sequence[Point], title: str, styl
             name = "all keywords" if curve.word is None else curve.word
             marker: dict[str, Any] = {} if point is None else _marker(number, style)
             label = plain(f"{name} ({curve.said:,} said)")
-            handles.append(Line2D([], [], **look(number), **marker, linewidth=1.6 * style.line, label=label))
+            handles.append(Line2D([], [], **_line(number), **marker, linewidth=1.6 * style.line, label=label))
         if shown:
             hours = shown[0].hours
             _scale(axes, hours, min(1.0, 1.15 * highest))
@@ -51,6 +51,11 @@ def figure(curves: Sequence[DetCurve], points: Sequence[Point], title: str, styl
             handles.append(Line2D([], [], **_BOUND, label=proved))
         explain(drawing, style, title, handles)
         return drawing
+
+
+def _line(number: int) -> dict[str, Any]:
+    """A curve's colour and dash; its only marker is where it works."""
+    return {name: look(number)[name] for name in ("color", "linestyle")}
 
 
 def _marker(number: int, style: Style) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def _draw(axes: Axes, curve: DetCurve, point: Point | None, number: int, style: 
     at = np.array([max(events, _NONE) / curve.hours for events, _ in corners])
     misses = np.array([100 * missed / curve.said for _, missed in corners])
     ends = [over_clips(missed, curve.said) for _, missed in corners]
-    line = look(number)
+    line = _line(number)
     axes.plot(at, misses, **line, linewidth=1.6 * style.line, drawstyle="steps-post")
     low, high = ([100 * getattr(end, side) for end in ends] for side in ("low", "high"))
     axes.fill_between(at, low, high, color=line["color"], alpha=0.15, linewidth=0, step="post")
