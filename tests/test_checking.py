@@ -167,7 +167,7 @@ def test_the_command_says_what_differs_and_its_exit_code_is_one(tmp_path):
     paper.write_text(paper.read_text(encoding="utf-8").replace("83.33", "84.33"), encoding="utf-8")
     result = kws("compare", "--check", "paper.md")
     assert result.exit_code == 1
-    assert "Fully-connected (567171 params), SGD: mean is 84.33 in paper.md, 83.33 in the registry" in result.stdout
+    assert "Fully-connected (567,171 params), SGD: mean is 84.33 in paper.md, 83.33 in the registry" in result.stdout
     result = kws("compare", "--check", "paper.md", "--format", "json")
     assert result.exit_code == 1
     said = json.loads(result.stdout)

@@ -227,7 +227,7 @@ def test_a_p_value_is_the_registrys_or_bounds_it(tmp_path):
 def test_rows_columns_and_cells_that_are_left_out_or_added_are_told(tmp_path):
     left_out = ROWS.replace("| Fully-connected | 86.0 | 88.0 |\n", "")
     assert [each.registry for each in check(tmp_path, left_out, ".md", report()).unchecked] == [
-        "Fully-connected (567171 params)"
+        "Fully-connected (567,171 params)"
     ]
     sentence = check(tmp_path, left_out, ".md", report()).sentence("it")
     assert sentence.endswith("; 1 of the registry's rows and columns are not in it")
@@ -346,3 +346,12 @@ def test_strict_makes_what_cannot_be_checked_count(tmp_path):
         1,
         "caption: columns is Nothing in paper.md, SGD in the registry",
     )
+
+
+def test_a_table_whose_caption_is_the_registrys_but_none_of_whose_rows_is_differs(tmp_path):
+    text = formats.markdown(judged()).partition("\n\nTest accuracy in the report")[0]
+    other = text.replace("| Fully-connected", "| Fully-connected 88.57").replace(
+        "| Convolutional", "| Convolutional 90.68"
+    )
+    assert other != text
+    assert ("columns", "SGD, Adam over other rows", "SGD, Adam") in differing(tmp_path, other, ".md", judged())

@@ -78,8 +78,8 @@ def test_markdown_is_a_pipe_table_under_its_caption_with_the_best_in_bold():
         "\n"
         "| | SGD | Adam |\n"
         "| --- | --- | --- |\n"
-        "| Fully-connected (567171 params) | 85.27 % (35.16 to 98.41) | - |\n"
-        "| Convolutional (346067 params) | 89.59 % (38.52 to 99.16) | **91.78 % ± 1.00 (40.32 to 99.46, n = 3)** |\n"
+        "| Fully-connected (567,171 params) | 85.27 % (35.16 to 98.41) | - |\n"
+        "| Convolutional (346,067 params) | 89.59 % (38.52 to 99.16) | **91.78 % ± 1.00 (40.32 to 99.46, n = 3)** |\n"
         "\n"
         "Note: cells have from 1 to 3 seeds.\n"
     )
@@ -98,11 +98,11 @@ def test_csv_has_a_line_a_cell_and_fractions():
     head, one, _, three = comma_separated(table).splitlines(keepends=True)
     assert head == HEAD
     assert one == (
-        f"{about},Fully-connected (567171 params),SGD,fc,sgd,567171,1,0.8527,,{first.low!r},{first.high!r},clips,"
+        f'{about},"Fully-connected (567,171 params)",SGD,fc,sgd,567171,1,0.8527,,{first.low!r},{first.high!r},clips,'
         f"{first.standard_error!r},{first.freedom!r},,False,False,,0,bbbbbbbb,0.8527,{COMMIT}\n"
     )
     assert three == (
-        f"{about},Convolutional (346067 params),Adam,cnn,adam,346067,3,{last.mean!r},{last.std!r},{last.low!r},"
+        f'{about},"Convolutional (346,067 params)",Adam,cnn,adam,346067,3,{last.mean!r},{last.std!r},{last.low!r},'
         f"{last.high!r},seeds and clips,{last.standard_error!r},{last.freedom!r},,True,False,,"
         f"0 1 2,dddddddd ffffffff gggggggg,0.9178 0.9078 0.9278,{COMMIT}\n"
     )
@@ -123,7 +123,7 @@ def test_json_has_exactly_these_keys_and_values():
     assert (record["epochs"], record["batch_size"], record["caption"]) == (50, 1024, table.caption)
     assert (record["notes"], record["tested"]) == (["cells have from 1 to 3 seeds"], False)
     assert record["cells"][0] == {
-        "row": "Fully-connected (567171 params)",
+        "row": "Fully-connected (567,171 params)",
         "column": "SGD",
         "arch": "fc",
         "opt": "sgd",

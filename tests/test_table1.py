@@ -35,7 +35,7 @@ from kws.reports.metrics import metric
 from kws.reports.table import Table
 from kws.reports.table1 import tables
 
-FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
+FC, CNN = "Fully-connected (567,171 params)", "Convolutional (346,067 params)"
 REPORT = {("fc", "sgd"): 0.8527, ("fc", "adam"): 0.8796, ("cnn", "sgd"): 0.8959, ("cnn", "adam"): 0.9178}
 
 
@@ -161,11 +161,11 @@ def test_a_network_with_a_softmax_or_other_maps_is_a_row_of_its_own_after_the_re
     )
     assert table.rows == (
         FC,
-        "Fully-connected, softmax before cross-entropy (567171 params)",
+        "Fully-connected, softmax before cross-entropy (567,171 params)",
         CNN,
-        "Convolutional, channels 8,4 (99999 params)",
-        "Convolutional, softmax before cross-entropy (346067 params)",
-        "lstm (70531 params)",
+        "Convolutional, channels 8,4 (99,999 params)",
+        "Convolutional, softmax before cross-entropy (346,067 params)",
+        "lstm (70,531 params)",
     )
     assert [cell.n for cell in table.cells] == [1] * 6
 

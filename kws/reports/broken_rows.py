@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from kws.reports.markdown_tables import plain
+from kws.reports.markdown_tables import drawn_cell
 from kws.reports.text_tables import Grid
 from kws.reports.written_tables import FileTable
 
@@ -29,7 +29,7 @@ def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTa
 
     def cost(row: Line) -> int:
         """How many words differ between a row and the closest row of the grid."""
-        said = [Counter(plain(text).text.split()) for text, j in zip(row, columns, strict=True) if j is not None]
+        said = [Counter(drawn_cell(text).text.split()) for text, j in zip(row, columns, strict=True) if j is not None]
         many = sum(each.total() for each in said)
         return min(many + total - 2 * sum(map(_shared, said, each)) for each, total in stated)
 
@@ -37,7 +37,7 @@ def joined(file: FileTable, grid: Grid, columns: Sequence[int | None]) -> FileTa
     rows: list[Line] = []
     for start, end in zip(starts, [*starts[1:], len(file.lines)], strict=True):
         rows += _closest(file.lines[start:end], words, cost)
-    return replace(file, rows=tuple(tuple(map(plain, row)) for row in rows))
+    return replace(file, rows=tuple(tuple(map(drawn_cell, row)) for row in rows))
 
 
 def _closest(lines: Sequence[Line], words: Sequence[Collection[str]], cost: Callable[[Line], int]) -> list[Line]:

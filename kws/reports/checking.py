@@ -23,10 +23,12 @@ from kws.reports.facts import Facts
 from kws.reports.findings import Compared
 from kws.reports.fold_grids import fold_grids
 from kws.reports.folds import FoldTable
-from kws.reports.table import Table
-from kws.reports.text_tables import Grid, grids
+from kws.reports.table import TIES, Table
+from kws.reports.text_tables import BEST_LEGEND, Grid, grids
+from kws.reports.tokens import normal
 from kws.reports.written_tables import FileTable
 
+_LEGENDS = (TIES, BEST_LEGEND)  # which a caption may have, whether a cell has the mark or not
 _SAME_CAPTION = 0.6  # share of the words of both
 __all__ = ["Check", "Compared", "check"]
 
@@ -77,7 +79,7 @@ class _Candidate:
                 if reprints.is_note(part):
                     yield from reprints.note(part, self.grid.notes, self.known)
                 elif part.strip():
-                    yield from statements.caption(part, self.grid.caption, self.known)
+                    yield from statements.caption(_without_legends(part, self.grid), self.grid.caption, self.known)
         for paragraph in self.file.far:
             yield from statements.distant(paragraph, self.known)
 
@@ -90,6 +92,14 @@ class _Candidate:
         else:
             named = [*self.table.rows, *self.table.columns]
         return checking_text_tables.rows_and_columns(named, self.grid, self.file, self.known)
+
+
+def _without_legends(text: str, grid: Grid) -> str:
+    """A caption without the legends that the registry's does not have; older tables explain marks that no cell has."""
+    for legend in map(normal, _LEGENDS):
+        if legend not in normal(grid.caption) and legend in normal(text):
+            text = normal(text).replace(legend, "")
+    return text
 
 
 def check(tables: Sequence[Table], files: Sequence[FileTable], folds: Sequence[FoldTable] = ()) -> Check:
@@ -129,6 +139,7 @@ def check(tables: Sequence[Table], files: Sequence[FileTable], folds: Sequence[F
         elif meant := _captioned(file, [grid for *_, each in made for grid in each]):
             about += 1
             columns, theirs = (", ".join(filter(None, each.columns)) for each in (file, meant))
+            columns += " over other rows" * (columns == theirs)
             found.append(Compared(what="columns", file=columns or "nothing", registry=theirs))
     if not about:
         of_folds = (column for each in folds for column in fold_grids(each)[0].columns)

@@ -124,12 +124,20 @@ def facts_of(table: Table, tables: Sequence[Table]) -> Facts:
     return Facts(
         values={what: frozenset(each) for what, each in values.items()},
         some=frozenset(seeds if len(seeds) > 1 else ()),
-        known=tuple(each for value in _walk((cells, table.paper), float) for each in (value, 100 * value)),
+        known=tuple(
+            each for value in (*_walk((cells, table.paper), float), *_beside(table)) for each in (value, 100 * value)
+        ),
         codes=frozenset(text for text in {*strings, table.data_fingerprint} if re.fullmatch("[0-9a-f]{32,64}", text)),
         data=table.data,
         other_data=frozenset({each.data for each in tables} | {*_SOURCES}) - {table.data},
         metric=table.metric.title,
     )
+
+
+def _beside(table: Table) -> Iterator[float]:
+    """The means that stand beside a leaderboard's metric, before rounding."""
+    for each in table.beside.values():
+        yield from (v for v in (each.validation_accuracy, each.seconds, each.processor_seconds) if v is not None)
 
 
 def facts_of_folds(table: FoldTable, tables: Sequence[FoldTable]) -> Facts:

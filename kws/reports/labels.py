@@ -1,6 +1,6 @@
 """Labels of runs, rows, columns and trials. A label states the difference between recipes.
 
-- A row or column of Table 1 has the report's wording, "Fully-connected (567171 params)", and states what is not the
+- A row or column of Table 1 has the report's wording, "Fully-connected (567,171 params)", and states what is not the
   default of its network or optimizer, so that runs of different recipes never share a title.
 - A run among others has its network and optimizer, and what else differs among them.
 """
@@ -209,7 +209,7 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
                 if part.option not in (rows, columns):
                     about.append(part.title(run.recipe.values[part.option]))
         if field == NETWORK.option:
-            return f"{', '.join(about)} ({run.parameters} params)"
+            return f"{', '.join(about)} ({run.parameters:,} params)"
         first, *rest = about
         return f"{first} ({', '.join(rest)})" if rest else first
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from kws.reports.line_breaks import pieces
+from kws.reports.text_tables import BEST_MARK
 from kws.reports.written_tables import FileTable, Said
 
 _COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
@@ -129,7 +131,7 @@ def _drawn(head: Sequence[str], body: Sequence[str]) -> FileTable:
     lines = tuple(filter(any, map(cells, body)))
     return FileTable(
         columns=tuple(plain(name).text for name in names),
-        rows=tuple(tuple(map(plain, line)) for line in lines),
+        rows=tuple(tuple(map(drawn_cell, line)) for line in lines),
         lines=lines,
         broken=_broken(head=list(map(cells, head)), lines=lines),
     )
@@ -140,11 +142,20 @@ def _broken(head: Sequence[tuple[str, ...]], lines: Sequence[tuple[str, ...]]) -
     widths = [max(map(len, column)) for column in zip(*head, *lines, strict=True)]
 
     def may_go_on(above: str, text: str, width: int) -> bool:
-        return not text or (above != "" and len(above) + 1 + len(text.split()[0]) > width)
+        if not text or not above:
+            return not text
+        in_brackets = text.startswith("(") or above.rfind("(") > above.rfind(")")
+        return in_brackets or len(above) + 1 + len(pieces(text)[0]) > width
 
     return frozenset(
         place for place in range(1, len(lines)) if all(map(may_go_on, lines[place - 1], lines[place], widths))
     )
+
+
+def drawn_cell(text: str) -> Said:
+    """A cell of a drawn table, in which a mark behind it stands for bold; older ones have Markdown's bold."""
+    said = plain(text)
+    return Said(said.text.removesuffix(BEST_MARK), bold=True) if said.text.endswith(BEST_MARK) else said
 
 
 def plain(text: str) -> Said:

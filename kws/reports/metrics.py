@@ -6,6 +6,7 @@ its intervals cover other clips, too.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,14 +54,22 @@ class Metric:
     clips_of: Callable[[RegistryReader, Run], DataCard | None] | None = None  # whose clips, where not those of its test
     of_time: bool = False  # whether it depends on the machine, so that runs of different machines cannot be compared
 
-    def bare(self, value: float) -> str:
-        """A value or a difference without its unit."""
-        return f"{100 * value:.2f}" if self.percent else f"{value:,.{self.digits}f}"
+    def bare(self, value: float, spread: float | None = None) -> str:
+        """A value or a difference without its unit, with no more decimals than a `spread` of such values allows.
 
-    def text(self, value: float) -> str:
+        Two digits of the spread are told. Percentages have two decimals, as in the report.
+        """
+        if self.percent:
+            return f"{100 * value:.2f}"
+        digits = self.digits
+        if spread and math.isfinite(spread):
+            digits = min(max(1 - math.floor(math.log10(abs(spread))), 0), digits)
+        return f"{value:,.{digits}f}"
+
+    def text(self, value: float, spread: float | None = None) -> str:
         """A value as tables print it."""
         unit = "%" if self.percent else self.unit
-        return f"{self.bare(value)} {unit}".rstrip()
+        return f"{self.bare(value, spread)} {unit}".rstrip()
 
 
 def metric(name: str, *, target: float = TARGET, misses: float = MISS_RATE) -> Metric:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kws.reports.estimates import Sample
     from kws.reports.reference import Paper
 
+TIES = "= marks what cannot be told from the best (5 %, Bonferroni's correction over all pairs of cells)."
 _NUMBERS = dict(enumerate(("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")))
 _NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their number
 
@@ -186,9 +187,7 @@ def _intervals(table: Table) -> list[str]:
 
 
 def _ties(table: Table) -> list[str]:
-    if not table.tested:
-        return []
-    return ["= marks what cannot be told from the best (5 %, Bonferroni's correction over all pairs of cells)."]
+    return [TIES] if any(cell.tie for cell in table.cells) else []
 
 
 def _looks(table: Table) -> list[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kws.reports.table import Table
 
 COMMIT_LETTERS = 12
+BEST_MARK = " *"  # behind the best cell, where nothing can be bold
+BEST_LEGEND = "* marks the best."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +76,12 @@ def cell_text(metric: Metric, cell: Cell | None) -> str:
         return "-"
     if cell.reached is not None:
         return _censored_text(metric, cell, cell.reached)
-    text = metric.text(cell.mean)
+    text = metric.text(cell.mean, cell.std)
     if cell.std is not None:
-        text += f" \u00b1 {metric.bare(cell.std)}"
+        text += f" \u00b1 {metric.bare(cell.std, cell.std)}"
     about = []
     if cell.low is not None and cell.high is not None:
-        about.append(_interval(metric, cell.low, cell.high))
+        about.append(_interval(metric, cell.low, cell.high, cell.std))
     if cell.n > 1:
         about.append(f"n = {cell.n}")
     text += f" ({', '.join(about)})" if about else ""
@@ -124,9 +126,9 @@ def _leaderboard(table: Table) -> Grid:
         about = table.beside[cell.row]
         texts = {
             "recipe": cell.row,
-            "": cell_text(metric, cell if metric.censored else replace(cell, std=None, low=None, high=None, n=1)),
-            "\u00b1": None if cell.std is None else metric.bare(cell.std),
-            "95 %": None if cell.low is None or cell.high is None else _interval(metric, cell.low, cell.high),
+            "": _mean(metric, cell),
+            "\u00b1": None if cell.std is None else metric.bare(cell.std, cell.std),
+            "95 %": None if cell.low is None or cell.high is None else _interval(metric, cell.low, cell.high, cell.std),
             "n": str(cell.n),
             "validation": None if about.validation_accuracy is None else f"{100 * about.validation_accuracy:.2f} %",
             "parameters": f"{cell.parameters:,}",
@@ -147,12 +149,20 @@ def _leaderboard(table: Table) -> Grid:
     )
 
 
-def _interval(metric: Metric, low: float, high: float) -> str:
-    return f"{metric.bare(low)} to {metric.bare(high)}"
+def _mean(metric: Metric, cell: Cell) -> str:
+    """A cell whose deviation and interval stand in columns of their own."""
+    if metric.censored:
+        return cell_text(metric, cell)
+    return f"{metric.text(cell.mean, cell.std)}{' =' * cell.tie}"
+
+
+def _interval(metric: Metric, low: float, high: float, spread: float | None) -> str:
+    return f"{metric.bare(low, spread)} to {metric.bare(high, spread)}"
 
 
 def _seconds(value: float) -> str:
-    return f"{value:,.1f} s"
+    """Seconds with at most three digits that matter: times of one recipe differ by some percent."""
+    return f"{value:,.0f} s" if value >= 100 else f"{value:,.1f} s"
 
 
 def _paper(paper: Paper) -> list[Grid]:

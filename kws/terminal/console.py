@@ -13,19 +13,23 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
+from kws.reports.line_breaks import broken
 from kws.terminal.visible import visible as visible
 from kws.terminal.visible import visible_part as visible_part
 
 T = TypeVar("T")
+_ANY_WIDTH = 100_000  # characters; wider than any table, so that nothing is broken over lines in a file or a pipe
 
 
 def _console(stream: Any, *, stderr: bool) -> Console:
     is_terminal = stream is not None and stream.isatty()
     about: dict[str, Any] = {"force_terminal": is_terminal and os.environ.get("TTY_COMPATIBLE") != "0"}
     if not is_terminal:
-        about |= {"force_interactive": False, "width": 1000, "color_system": _forced_colours()}
+        about |= {"force_interactive": False, "width": _ANY_WIDTH, "color_system": _forced_colours()}
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=False, **about)
 
 
@@ -53,9 +57,15 @@ def err() -> Console:
     return _console(sys.stderr, stderr=True)
 
 
+def paragraph(console: Console, text: str, *, style: str = "") -> None:
+    """Print a text, on a terminal broken between words, never within a number or between it and its unit."""
+    for line in broken(text, console.width, cell_len):
+        console.print(Text(line, style=style), soft_wrap=True)
+
+
 def say(message: str) -> None:
     """Print a message on stderr."""
-    err().print(message, soft_wrap=True)
+    paragraph(err(), message)
 
 
 def print_json(value: Any) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described, early_stop, total_of
 from kws.reports.labels import data_of
-from kws.terminal.console import out, percent, shows_bold, training_time, visible
+from kws.terminal.console import out, paragraph, percent, shows_bold, training_time, visible
+from kws.terminal.layout import Table, least_width
 
 if TYPE_CHECKING:
     from kws.registry.queries import Answer
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 
 _JUDGED = 5  # listed splits
-_GAP = 3  # characters between a table's columns
-_ANY_WIDTH = 100_000  # characters; wider than any table, so that no cell is wrapped in a file or a pipe
+BEST = "bold green"
 
 
 def loss_text(evaluation: Evaluation) -> str:
@@ -37,33 +35,30 @@ def loss_text(evaluation: Evaluation) -> str:
 
 
 def print_tables(tables: list[Table1], *, with_runs: bool, more: Iterable[Grid] = ()) -> None:
-    """Print Table 1 of each data set, with the best values in bold, the other requested tables, and `more` after."""
-    from kws.reports.text_tables import grids
+    """Print Table 1 of each data set, the other requested tables, and `more` after them.
+
+    The best values are bold, or have a mark that the caption explains where nothing can be bold.
+    """
+    from kws.reports.text_tables import BEST_LEGEND, BEST_MARK, grids
 
     console = out()
-    if not console.is_terminal:
-        console.width = _ANY_WIDTH
-    marks = 0 if shows_bold(console) else len("****")
+    marked = "" if shows_bold(console) else BEST_MARK
     made = [*(grid for table in tables for grid in grids(table, with_runs=with_runs)), *more]
     for number, whole in enumerate(made):
         if number:
             console.print()
-        grid, left_out = whole.fitting(lambda lengths: marks + sum(lengths) + _GAP * len(lengths) < console.width)
+        grid, left_out = whole.fitting(lambda lengths: len(marked) + least_width(lengths) <= console.width)
         drawn = table_of(*map(visible, grid.columns), title=visible(grid.title) or f"Table {number + 1}")
         for i, row in enumerate(grid.rows):
             cells = ((visible(text), (i, j) in grid.bold) for j, text in enumerate(row))
-            drawn.add_row(*(_bold(text, shown=shows_bold(console)) if bold else Text(text) for text, bold in cells))
+            drawn.add_row(*(Text(f"{text}{marked}", style=BEST) if best else Text(text) for text, best in cells))
         console.print(drawn)
-        console.print(visible(grid.caption), soft_wrap=not console.is_terminal)
+        legend = f" {BEST_LEGEND}" if marked and grid.bold else ""
+        paragraph(console, f"{visible(grid.caption)}{legend}")
         for note in grid.notes:
-            console.print(visible(f"Note: {note}."), soft_wrap=not console.is_terminal)
+            paragraph(console, visible(f"Note: {note}."))
         if left_out:
-            console.print(f"Not shown, as this terminal is too narrow: {', '.join(left_out)}.")
-
-
-def _bold(text: str, *, shown: bool) -> Text:
-    """Bold text, or text between asterisks if the console cannot show bold."""
-    return Text(text, style="bold") if shown else Text(f"**{text}**")
+            paragraph(console, f"Not shown, as this terminal is too narrow: {', '.join(left_out)}.")
 
 
 def print_runs(runs: list[Run]) -> None:
@@ -141,7 +136,7 @@ def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, An
     for field, pair in differing.items():
         drawn.add_row(field, *(Text("-" if value is None else visible(_plain(value))) for value in pair))
     console.print(drawn)
-    console.print(f"the same: {', '.join(same)}", soft_wrap=not console.is_terminal)
+    paragraph(console, f"the same: {', '.join(same)}")
 
 
 def print_info(info: dict[str, Any]) -> None:
@@ -199,10 +194,10 @@ def print_summary(network: Network, others: list[Network]) -> None:
             console.print(f"{layer.name}: {layer.size_formula}")
     for other in others:
         larger, smaller = sorted((network, other), key=lambda each: each.parameters, reverse=True)
-        console.print(
+        paragraph(
+            console,
             f"{larger.arch} has {larger.parameters:,} parameters, {larger.parameters / smaller.parameters:.4f} times "
             f"the {smaller.parameters:,} of {smaller.arch}",
-            soft_wrap=not console.is_terminal,
         )
 
 
@@ -244,10 +239,7 @@ def print_sources(sources: list[Entry], chosen: str) -> None:
 
 def table_of(*columns: str, title: str = "", header: bool = True) -> Table:
     """A table in the style of all our tables; its header holds the column names."""
-    table = Table(title=Text(title) if title else None, title_justify="left", show_header=header, box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(Text(column), justify="left", overflow="fold")
-    return table
+    return Table(*columns, title=title, header=header)
 
 
 def _size(size: tuple[int, ...]) -> str:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from kws.events import SPLITS
-from kws.terminal.console import out, visible
+from kws.terminal.console import out, paragraph, visible
 from kws.terminal.screens import table_of
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from kws.speech.checks.leaks import Pair
     from kws.speech.checks.report import Report
     from kws.speech.checks.spread import Spread
+    from kws.terminal.layout import Table
 
 _NAMED = 3  # clips of a kind
 _WRONG = 10  # labels
@@ -44,7 +44,7 @@ def print_check(report: Report) -> None:
     console = out()
 
     def show(line: str) -> None:
-        console.print(visible(line), soft_wrap=not console.is_terminal)
+        paragraph(console, visible(line))
 
     drawn = _counts("word", report.counts, f"{report.source}: {report.folder}")
     told = report.speakers

@@ -9,7 +9,7 @@ from rich.style import Style
 from kws.speech.cutting import Found, names
 from kws.speech.levels import HOP_MS
 from kws.terminal.braille import Curve, chart
-from kws.terminal.console import out, visible
+from kws.terminal.console import out, paragraph, visible
 from kws.terminal.screens import table_of
 
 _SHOWN = 10  # pieces, unless all are asked for
@@ -33,7 +33,7 @@ def print_cut(found: Found, folder: Path | None, *, every: bool) -> None:
         console.print(table)
 
     def show(line: str) -> None:
-        console.print(visible(line), soft_wrap=not console.is_terminal)
+        paragraph(console, visible(line))
 
     if more := len(found.pieces) - len(shown):
         show(f"{more:,} more; --list and --json have all")

@@ -12,16 +12,16 @@ from kws.registry.runs import Run
 from kws.reports.classes import ClassReport
 from kws.reports.coverage import of_classes
 from kws.reports.statistics import Interval, over_clips
-from kws.terminal.console import out, percent, visible
+from kws.terminal.console import out, paragraph, percent, visible
 from kws.terminal.screens import loss_text, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from kws.reports.coverage import Coverage
     from kws.reports.scores import Scores
     from kws.reports.unheard import Unheard
+    from kws.terminal.layout import Table
 
 _FALSE_ACCEPTS = 0.01
 _ALL_BUT_SURE = 0.9999
@@ -75,7 +75,7 @@ def print_evaluation(run: Run, card: DataCard, evaluation: Evaluation, report: C
     """Print accuracy, loss, what was evaluated, the confusion matrix and the scores of each class."""
     console = out()
     for line in (headline(run, card, evaluation), *coverage_lines(coverage)):
-        console.print(line, soft_wrap=not console.is_terminal)
+        paragraph(console, line)
     names = [visible(name) for name in card.classes]
     console.print(_confusion(console, names, report))
     scores = table_of("class", "precision", "recall", "F1", "clips", title="Each class")
@@ -121,7 +121,7 @@ def _confusion(console: Console, names: Sequence[str], report: ClassReport) -> T
 
 def _fits(console: Console, table: Table) -> bool:
     """Whether a table needs no more than the terminal's width."""
-    return console.measure(table, options=console.options.update(max_width=10_000)).maximum <= console.width
+    return table.width <= console.width
 
 
 def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> None:
@@ -147,10 +147,10 @@ def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> N
         said = f"{100 * b.low:.0f} to {100 * b.high:.0f} %"
         bins.add_row(said, f"{b.clips:,}", percent(b.probability), _with(b.right, b.interval))
     console.print(bins)
-    console.print(
+    paragraph(
+        console,
         f"expected calibration error {_with(calibration.expected_error, calibration.expected_error_interval)}, "
         f"Brier score {_with(calibration.brier, calibration.brier_interval, percents=False)}",
-        soft_wrap=not console.is_terminal,
     )
     wrong = table_of("clip", "said", "heard as", "probability", title="Most confident errors")
     for each in scores.most_confident_errors(most):
@@ -159,9 +159,9 @@ def print_scores(scores: Scores | None, names: Sequence[str], *, most: int) -> N
         wrong.add_row(Text(visible(names[each.clip])), *classes, sure)
     if wrong.row_count:
         console.print(wrong)
-    console.print(
+    paragraph(
+        console,
         "Intervals are 95 %: Wilson's for shares of clips, over resampled clips for the others.",
-        soft_wrap=not console.is_terminal,
     )
 
 
@@ -179,7 +179,7 @@ def print_unheard(unheard: Unheard | None) -> None:
     table.add_row("all", _with(unheard.rate, unheard.interval()), f"{len(unheard.accepted):,}", "")
     console.print(table)
     thresholds = ", ".join(f"{visible(name)} {value:.3f}" for name, value in unheard.thresholds.items())
-    console.print(f"thresholds from the validation split: {thresholds}", soft_wrap=not console.is_terminal)
+    paragraph(console, f"thresholds from the validation split: {thresholds}")
 
 
 def _with(value: float | None, interval: Interval | None, *, percents: bool = True) -> str:

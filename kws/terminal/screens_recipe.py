@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kws.recipe import plain
 from kws.recipe.presets import Preset, for_networks
-from kws.terminal.console import out, visible
+from kws.terminal.console import out, paragraph, visible
 from kws.terminal.screens import table_of
 
 
@@ -21,11 +21,10 @@ def print_recipe(
     `name` is that of the preset that the recipe is in the end, None where it is none.
     """
     console = out()
-    wraps = not console.is_terminal
     if start:
-        console.print(f"{start.name}: {start.title}", soft_wrap=wraps)
-        console.print(start.purpose, soft_wrap=wraps)
-        console.print(f"{start.found} Trials: {start.trials:,}.", soft_wrap=wraps)
+        paragraph(console, f"{start.name}: {start.title}")
+        paragraph(console, start.purpose)
+        paragraph(console, f"{start.found} Trials: {start.trials:,}.")
     lent = for_networks(start.options, (values["arch"],)) if start else {}
     drawn = table_of("option", "value", "from")
     for option, value in values.items():
@@ -34,5 +33,5 @@ def print_recipe(
     console.print(drawn)
     if start and name != start.name:
         now = f"the preset {name}" if name else "a recipe of its own"
-        console.print(f"With what was typed it is no longer the preset {start.name}, but {now}.", soft_wrap=wraps)
+        paragraph(console, f"With what was typed it is no longer the preset {start.name}, but {now}.")
     console.print(visible(command), soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from kws.terminal.console import duration, out, visible
+from kws.terminal.console import duration, out, paragraph, visible
 from kws.terminal.screens import table_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def print_points(points: Sequence[Point], *, about: str, where_from: str) -> Non
     """Print misses and false accepts of each keyword, and of all together, at the thresholds that are used."""
     console = out()
     for line in (about, where_from):
-        console.print(visible(line), soft_wrap=not console.is_terminal)
+        paragraph(console, visible(line))
     table = table_of("keyword", "said", "misses, %", "false accepts", "an hour", "at most")
     for point in points:
         alarms = point.false_accepts
@@ -54,11 +54,11 @@ def print_folds(folds: Sequence[FoldStream]) -> None:
     console = out()
     console.print(table)
     rates = [each.points[-1].false_accepts.per_hour for each in folds]
-    console.print(
+    paragraph(
+        console,
         f"From {min(rates):.1f} to {max(rates):.1f} false accepts an hour by fold. What follows is of these "
         f"{len(folds)} networks together: its intervals are over the audio, and one that is trained anew may differ as "
         "folds do.",
-        soft_wrap=not console.is_terminal,
     )
 
 
@@ -84,7 +84,7 @@ def print_notes(hours: float) -> None:
         f"Intervals are 95 %: Wilson's for misses, Garwood's for false accepts an hour, over {hours:.3f} h. `at most` "
         "is what these hours prove of the rate, 95 %, one-sided; with no event it is 3 / hours.",
     ):
-        console.print(line, soft_wrap=not console.is_terminal)
+        paragraph(console, line)
 
 
 def _threshold(value: float) -> str:
@@ -120,4 +120,4 @@ def print_made(path: str, labels: Mapping[str, Any]) -> None:
         f"noise: {noise}" + (f", {about['noise_seconds']:.0f} s, {heard}" if about["noise"] else ""),
         f"fingerprint {about['fingerprint'][:12]}",
     ):
-        console.print(visible(line), soft_wrap=not console.is_terminal)
+        paragraph(console, visible(line))
