@@ -36,7 +36,7 @@ def test_runs_are_rows_with_their_figures_and_every_option(db):
         assert list(runs.seed) == [0, 1, 0]
         assert len(experiments.runs("arch = 'fc'")) == 1
         assert len(experiments.runs("arch = 'gru'")) == 0
-    listed = json.loads(command("runs", "list", "--json", "--db", db).stdout)["runs"]
+    listed = json.loads(command("runs", "list", "--sort", "-started", "--json", "--db", db).stdout)["runs"]
     for name, key in (("id", "run"), ("status", "status"), ("test_accuracy", "test_accuracy"), ("seconds", "seconds")):
         assert list(runs[name]) == [run[key] for run in listed]
 

@@ -43,7 +43,7 @@ def tar_of(members: dict[str, bytes], *special: tarfile.TarInfo) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-        for info in special:  # a header alone, even of a size whose bytes do not follow; addfile refuses that since 3.13
+        for info in special:  # a header alone, whatever size it tells; addfile refuses that since Python 3.13
             tar.fileobj.write(info.tobuf(tar.format, tar.encoding, tar.errors))
     return buffer.getvalue()
 

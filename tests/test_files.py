@@ -254,7 +254,7 @@ def test_a_registry_that_writes_no_log_is_recorded_into_and_read_all_the_same(re
         follower.follow([run_id])
         assert [each.run.status for each in follower.look(datetime.now(UTC))] == [INTERRUPTED]
     closed(real.parent)
-    assert [run["status"] for run in ok_json("runs", "list", "--db", real)["runs"]] == [FINISHED, INTERRUPTED]
+    assert [run["status"] for run in ok_json("runs", "list", "--db", real)["runs"]] == [INTERRUPTED, FINISHED]
     assert sql(real, "PRAGMA journal_mode") == [("delete",)]  # of these three, that is all that a file says
 
 

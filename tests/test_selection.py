@@ -50,7 +50,7 @@ def db(six_runs, db) -> Location:
 
 def chosen(*options: object) -> list[str]:
     """The names of the runs that a list shows."""
-    return [run["name"] for run in ok_json("runs", "list", *options)["runs"]]
+    return [run["name"] for run in ok_json("runs", "list", "--sort", "-started", *options)["runs"]]
 
 
 # By an expression

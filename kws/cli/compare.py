@@ -140,6 +140,7 @@ def compare(
     from kws.registry.runs import FINISHED
     from kws.reports import metrics, scope
     from kws.reports.table1 import tables
+    from kws.terminal import console
 
     with RegistryReader(db) as registry:
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
@@ -175,7 +176,7 @@ def compare(
 
             found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
             if paper and found and not any(table.paper for table in found):
-                typer.echo("note: no table here is about the report's networks under its conditions", err=True)
+                console.say("note: no table here is about the report's networks under its conditions")
     if check:
         _check(found, folded, check, as_json=format is Format.JSON, strict=strict)
         return
@@ -192,28 +193,28 @@ def compare(
             from kws.reports import turns
 
             for line in turns.over_groups(found):
-                typer.echo(line)
+                console.paragraph(console.out(), line)
     else:
         from kws.reports import formats
 
         typer.echo(formats.FORMATS[format.value](found, with_runs=runs, folds=folded), nl=False)
         if folded and format is Format.CSV:
-            typer.echo("note: the table over folds is not in CSV; --format json has all of it", err=True)
+            console.say("note: the table over folds is not in CSV; --format json has all of it")
     if of.others:
-        typer.echo(f"note: {of.sentence}", err=True)
+        console.say(f"note: {of.sentence}")
     awaiting = sum(run.awaits_test for run in chosen)
     if awaiting:
         runs_are = "1 finished run is" if awaiting == 1 else f"{awaiting:,} finished runs are"
-        typer.echo(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once", err=True)
+        console.say(f"note: {runs_are} not tested, and so in no table; `kws test RUN` tests one, once")
     if folded and not found:
         return
     if not found and any(run.status == FINISHED for run in chosen) and not awaiting:
-        typer.echo(f"{db} has no finished run whose {metric.value} is known; try another --metric", err=True)
+        console.say(console.visible(f"{db} has no finished run whose {metric.value} is known; try another --metric"))
     elif not found and not awaiting:
         what = "no finished runs yet; `kws train --arch cnn --opt adam` makes one"
         if there:
             what = options.none_matches(there, "finished run", where=where, tags=tag, data=data, since=since)
-        typer.echo(f"{db} has {what}", err=True)
+        console.say(console.visible(f"{db} has {what}"))
     if strict and any(table.notes for table in found):
         raise typer.Exit(1)
 
@@ -239,12 +240,13 @@ def _check(tables: list[Table], folds: "list[FoldTable]", path: Path, *, as_json
         )
     else:
         name = console.visible(str(path))
+        show = functools.partial(console.paragraph, console.out())
         for each in found.differing:
             where, file, there = (console.visible(text) for text in (each.where, each.file, each.registry))
-            typer.echo(f"{where}: {each.what} is {file or 'nothing'} in {name}, {there or 'nothing'} in the registry")
+            show(f"{where}: {each.what} is {file or 'nothing'} in {name}, {there or 'nothing'} in the registry")
         for each in found.unchecked:
             said = f"{each.file} in {each.where}" if each.file else f"{each.what} {each.registry} is not in {name}"
-            typer.echo(f"unchecked: {console.visible(said)}")
-        typer.echo(found.sentence(name))
+            show(f"unchecked: {console.visible(said)}")
+        show(found.sentence(name))
     if found.differing or (strict and found.unchecked):
         raise typer.Exit(1)

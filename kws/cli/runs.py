@@ -8,6 +8,7 @@ import typer
 
 from kws.cli import options
 from kws.registry.runs import STATUSES, Run
+from kws.reports.run_list import DEFAULT, in_order
 
 app = typer.Typer(
     help="List, show, compare, annotate, delete and move runs.",
@@ -18,6 +19,22 @@ app = typer.Typer(
 )
 
 
+_LISTED = 20  # runs on a terminal, unless --limit says otherwise
+
+
+def _limit(text: str | int) -> int:
+    """How many runs a list has at most; 0 for all of them."""
+    if str(text).strip().lower() == "all":
+        return 0
+    try:
+        limit = int(text)
+    except ValueError:
+        limit = -1
+    if limit < 0:
+        raise typer.BadParameter(f"{text!r} is no number of runs; give one, or all")
+    return limit
+
+
 @app.command("list")
 def list_runs(
     where: options.Where = None,
@@ -26,29 +43,53 @@ def list_runs(
     status: Annotated[options.Status | None, typer.Option(help=f"One of {', '.join(STATUSES)}.")] = None,
     since: options.Since = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="List the deleted runs instead.")] = False,
+    limit: Annotated[
+        Any,
+        typer.Option(
+            metavar="N|all",
+            parser=_limit,
+            help=f"How many runs are listed; 0 is all. By default {_LISTED} on a terminal, all elsewhere.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="By which column, as test, -test or arch; times and figures from the greatest, words from A, and the "
+            "reverse with a - before it.",
+        ),
+    ] = DEFAULT,
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """List runs, the oldest first.
+    """List runs, the newest first.
 
-    Example: kws runs list --where "arch = 'cnn' and test_accuracy > 0.9"
+    A terminal gets the first 20, and the columns that it has room for. A file, a pipe and --json get all of them
+    unless --limit is given.
+
+    Example: kws runs list --where "arch = 'cnn' and test_accuracy > 0.9" --sort test
     """
     from kws.registry.reader import RegistryReader
     from kws.registry.selection import ALL_RUNS
-    from kws.terminal import console, screens
+    from kws.terminal import console, screens_runs
 
+    in_order((), sort)  # a mistake is told before the registry is read
     selection = options.selection(
         where=where, tags=tag, data=data, since=since, status=status.value if status else None, deleted=deleted
     )
     with RegistryReader(db) as registry:
         found = registry.runs(selection)
         there = len(registry.runs()) if not found and selection != ALL_RUNS else 0
+    found = in_order(found, sort)
+    if limit is None and not json and sys.stdout.isatty():
+        limit = _LISTED
+    shown = found[: limit or None]
     if json:
         from kws.reports import json_output
 
-        console.print_json({"schema": json_output.SCHEMA, "runs": [json_output.run_record(run) for run in found]})
+        console.print_json({"schema": json_output.SCHEMA, "runs": [json_output.run_record(run) for run in shown]})
         return
-    screens.print_runs(found)
+    screens_runs.print_runs(shown, more=len(found) - len(shown), by=sort)
     if there:
         others = [*(["--deleted"] if deleted else []), *([f"--status {status.value}"] if status else [])]
         about = {"where": where, "tags": tag, "data": data, "since": since, "others": others}

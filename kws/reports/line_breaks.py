@@ -20,6 +20,7 @@ _BOUND = re.compile(
 _HELD = "\0"  # stands for a space at which a line is not broken
 _AT_END = re.compile(r"(?P<head>.*\S) (?P<tail>\([^()]*\d[^()]*\)(?: [=*])*)")
 _LONGEST = 40  # letters of a piece that are kept together at the expense of other columns
+_DIGEST = re.compile(r"[(]?[0-9a-f]{12,64}\W{0,2}")
 
 
 def pieces(text: str) -> list[str]:
@@ -31,11 +32,13 @@ def needs(text: str, length: Callable[[str], int] = len) -> tuple[int, int, int]
     """The widths that a text needs, the best first.
 
     The first lets what is in brackets at its end stand on a line of its own, the second its pieces, the last its words.
-    A long word, such as a path, may be cut.
+    A long word, such as a path, may be cut, a digest is not.
     """
-    of_words, of_pieces = (
-        max((min(length(each), _LONGEST) for each in found), default=0) for found in (text.split(), pieces(text))
-    )
+
+    def need(piece: str) -> int:
+        return length(piece) if _DIGEST.fullmatch(piece) else min(length(piece), _LONGEST)
+
+    of_words, of_pieces = (max(map(need, found), default=0) for found in (text.split(), pieces(text)))
     found = _AT_END.fullmatch(text)
     return max(length(found["tail"]), needs(found["head"], length)[1]) if found else of_pieces, of_pieces, of_words
 

@@ -28,6 +28,8 @@ from kws.terminal.console import duration, percent, visible
 
 _LOOK_SECONDS = 0.5
 _MOST_ROWS = 16  # runs shown at once
+_LABEL = 1  # its column
+_WITH_BARS = 80  # terminals with at least this many columns have room for bars
 
 
 class SweepProgress:
@@ -72,7 +74,7 @@ class SweepProgress:
         self._failed += ended.result["status"] == FAILED
         text = visible(f"{self._done}/{self._total} {named(ended, self._tell)} {_outcome(ended)}")
         if self._live:
-            self._live.console.print(text, soft_wrap=True)
+            console.paragraph(self._live.console, text)
             self._draw()
         else:
             console.say(text)
@@ -80,7 +82,7 @@ class SweepProgress:
     def note(self, text: str) -> None:
         """Print a message above the display."""
         if self._live:
-            self._live.console.print(visible(text), soft_wrap=True)
+            console.paragraph(self._live.console, visible(text))
         else:
             console.say(visible(text))
 
@@ -103,16 +105,19 @@ class SweepProgress:
         parts += [self.waiting] if self.waiting else []
         share = self._share()
         parts += [left] if (left := self._left(share)) else []
+        bars = self._console.width >= _WITH_BARS
         summary = Table.grid(padding=(0, 1))
-        summary.add_row(ProgressBar(total=1.0, completed=share, width=30), Text(", ".join(parts)))
+        summary.add_row(*[ProgressBar(total=1.0, completed=share, width=30)] * bars, Text(", ".join(parts)))
         rows = Table.grid(padding=(0, 1))
+        for place in range(4 + bars):
+            rows.add_column(no_wrap=place != _LABEL)  # the label alone gives way where there is no room
         for each in self._running[:_MOST_ROWS]:
             recipe, last = each.run.recipe, each.epochs[-1] if each.epochs else None
             accuracy = f"validation {percent(last.validation_accuracy)}" if last else "starting"
             rows.add_row(
                 Text(f"run {each.run.id}"),
-                Text(visible(self._tell(recipe))),
-                ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16),
+                Text(visible(self._tell(recipe)), no_wrap=True, overflow="ellipsis"),
+                *[ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16)] * bars,
                 Text(f"epoch {len(each.epochs)}/{recipe.epochs}"),
                 Text(accuracy),
             )

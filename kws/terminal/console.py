@@ -17,11 +17,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.reports.line_breaks import broken
 from kws.terminal.visible import visible as visible
 from kws.terminal.visible import visible_part as visible_part
 
 T = TypeVar("T")
+# Colours by ANSI's names, which each terminal shows such that they can be read on its background.
+STATUS_STYLES = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "magenta", FAILED: "red", LOST: "red"}
 _ANY_WIDTH = 100_000  # characters; wider than any table, so that nothing is broken over lines in a file or a pipe
 
 

@@ -17,6 +17,7 @@ from kws.terminal import console
 from kws.terminal.console import duration, err, percent, training_time
 
 T = TypeVar("T")
+_BAR = 15  # characters for a short bar and the time left, which stand behind the figures
 
 
 class Terminal:
@@ -81,7 +82,7 @@ class TrainingProgress:
         self._task = TaskID(0)
         self._seen = 0
         self._speed = 0.0
-        self._losses = "starting"
+        self._last: EpochEnd | None = None
         self._most = "at most " if has_rule(recipe) else ""
 
     def __enter__(self) -> TrainingProgress:
@@ -110,10 +111,7 @@ class TrainingProgress:
                 epoch = min(self._done + self._seen // self._clips + 1, self._recipe.epochs)
                 self._bar.update(self._task, advance=event.clips, description=self._text(epoch))
             return
-        self._losses = (
-            f"train/val loss {event.train_loss:.3f}/{event.validation_loss:.3f}  "
-            f"accuracy {100 * event.train_accuracy:.1f}/{100 * event.validation_accuracy:.1f} %"
-        )
+        self._last = event
         if self._bar:
             self._bar.update(self._task, description=self._text(event.epoch))
         else:
@@ -122,6 +120,24 @@ class TrainingProgress:
             self._console.print(f"{self._text(event.epoch)}  {self._most}{duration(left)} left", soft_wrap=True)
 
     def _text(self, epoch: int) -> str:
-        width = len(str(self._recipe.epochs))
+        """What stands before the bar: as much as leaves room for the bar and for the time left."""
+        texts, room = self._texts(epoch), self._console.width - _BAR
+        return next((text for text in texts if len(text) <= room), texts[-1])
+
+    def _texts(self, epoch: int) -> list[str]:
+        """The epoch and its figures, from the longest text to the shortest."""
+        at = f"epoch {epoch:{len(str(self._recipe.epochs))}}/{self._recipe.epochs}"
         speed = f"  {self._speed:,.0f} clips/s" if self._speed else ""
-        return f"epoch {epoch:{width}}/{self._recipe.epochs}  {self._losses}{speed}"
+        if not (last := self._last):
+            return [f"{at}  starting{speed}", f"{at}  starting"]
+        accuracy = f"{100 * last.validation_accuracy:.1f} %"
+        whole = (
+            f"{at}  train/val loss {last.train_loss:.3f}/{last.validation_loss:.3f}  "
+            f"accuracy {100 * last.train_accuracy:.1f}/{accuracy}"
+        )
+        return [
+            f"{whole}{speed}",
+            whole,
+            f"{at}  val loss {last.validation_loss:.3f}  accuracy {accuracy}",
+            f"{at}  {accuracy}",
+        ]

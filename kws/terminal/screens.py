@@ -12,7 +12,6 @@ from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described, early_stop, total_of
-from kws.reports.labels import data_of
 from kws.terminal.console import out, paragraph, percent, shows_bold, training_time, visible
 from kws.terminal.layout import Table, least_width
 
@@ -59,30 +58,6 @@ def print_tables(tables: list[Table1], *, with_runs: bool, more: Iterable[Grid] 
             paragraph(console, visible(f"Note: {note}."))
         if left_out:
             paragraph(console, f"Not shown, as this terminal is too narrow: {', '.join(left_out)}.")
-
-
-def print_runs(runs: list[Run]) -> None:
-    """Print one line per run, in columns; plain text, since rich takes seconds to lay out a thousand rows."""
-    rows = [("run", "status", "arch", "opt", "seed", "epochs", "validation", "test", "data", "started", "name")]
-    rows.extend(
-        (
-            visible(run.id),
-            visible(described(run)),
-            visible(run.recipe.arch),
-            visible(run.recipe.opt),
-            str(run.recipe.seed),
-            f"{run.epochs_done}/{run.recipe.epochs}",
-            percent(run.validation_accuracy),
-            percent(run.test_accuracy),
-            visible(data_of(run)),
-            visible(run.started_at[:16].replace("T", " ")),
-            visible(" ".join([run.name or "", *(f"#{tag}" for tag in run.tags)]).strip()),
-        )
-        for run in runs
-    )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
 
 
 def print_run(
@@ -159,9 +134,16 @@ def print_info(info: dict[str, Any]) -> None:
 
 
 def print_answer(answer: Answer) -> None:
-    """Print a query's rows in columns; plain text, since there may be thousands."""
+    """Print a query's rows in columns; plain text where no line is broken, since there may be thousands."""
     rows = [tuple(map(visible, answer.columns)), *(tuple(map(_cell_of, row)) for row in answer.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    console = out()
+    if console.is_terminal and sum(widths) + 2 * (len(widths) - 1) > console.width:
+        drawn = table_of(*rows[0])
+        for row in rows[1:]:
+            drawn.add_row(*row)
+        console.print(drawn)
+        return
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
 

@@ -209,7 +209,7 @@ def test_curves_can_be_chosen_read_and_enlarged(visit, address):
 
 def test_a_confusion_matrix_is_of_one_run_or_of_a_cells_runs_together(visit, made_once):
     page = visit(file_of(made_once))
-    page.select_option("#whose", label="Convolutional (346067 params), Adam: 2 seeds pooled")
+    page.select_option("#whose", label="Convolutional (346,067 params), Adam: 2 seeds pooled")
     cells = page.locator("#matrix tbody td.number").all_text_contents()
     counts = [[int(cells[4 * i + j]) for j in range(3)] for i in range(3)]
     assert sum(map(sum, counts)) == 120

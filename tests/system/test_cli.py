@@ -116,7 +116,7 @@ def test_compare_tells_the_registrys_figures_in_every_format(task, run):
     for form in ("table", "markdown", "latex", "csv"):
         printed = ok("compare", "--format", form)
         assert (text in printed) or form == "csv"
-        assert "Fully-connected (567171 params)" in printed.replace(r"\newline", "").replace("~", " ")
+        assert "Fully-connected (567,171 params)" in printed.replace(r"\newline", "").replace("~", " ")
     assert ok("compare") == ok("compare")
 
 

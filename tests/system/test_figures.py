@@ -32,7 +32,7 @@ KINDS = tuple(figures.KINDS)
 MANY = tuple(kind for kind in KINDS if figures.about_many(kind))
 WHOLE = ("size", "time")  # draw all recipes on the same data
 CARD = make_card(clips=24)
-FC, CNN = "Fully-connected (567171 params)", "Convolutional (346067 params)"
+FC, CNN = "Fully-connected (567,171 params)", "Convolutional (346,067 params)"
 PARAMETERS = {"fc": 567_171, "cnn": 346_067}
 SEEDS = (0, 1, 2)
 CELLS = [(arch, opt) for arch in ("fc", "cnn") for opt in ("sgd", "adam")]

@@ -341,7 +341,7 @@ def test_what_this_version_does_not_know_is_kept_and_tells_recipes_apart(db):
     with RegistryReader(db) as registry:
         assert registry.runs(Selection())[0].recipe == one
         (table,) = tables(registry, registry.runs())
-    assert table.rows == tuple(f"Fully-connected, warmth {value} (567171 params)" for value in (3, 4))
+    assert table.rows == tuple(f"Fully-connected, warmth {value} (567,171 params)" for value in (3, 4))
 
 
 def test_a_name_that_two_kinds_declare_is_refused(tmp_path):

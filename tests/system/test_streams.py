@@ -217,14 +217,15 @@ def test_force_color_is_colours_in_a_pipe_and_no_redrawing(tmp_path, monkeypatch
     assert "\x1b" not in done.stderr
     assert "\x1b" not in ok("watch", "last")
     table = ok("compare")
-    assert "\x1b[1m" in table
-    assert "**" not in table
+    assert "\x1b[1;32m" in table
+    assert "*" not in table
     assert set("".join(table.split("\x1b[")[1:])) & set("ABCDHJKl") <= set(table.replace("\x1b", ""))
     monkeypatch.setenv("FORCE_COLOR", "")
     monkeypatch.delenv("TTY_INTERACTIVE")
     plain = ok("compare")
     assert "\x1b" not in plain
-    assert "**" in plain
+    assert "**" not in plain
+    assert plain.count(" *\n") == 1 == plain.count(" * marks the best.")
 
 
 # Signals

@@ -219,7 +219,7 @@ def test_a_run_is_trained_again_without_a_test_where_it_was_not_tested(task):
     first = untested(task)
     result = kws("rerun", first)
     assert result.exit_code == 0
-    again = ok_json("runs", "list")["runs"][-1]
+    again = ok_json("runs", "list")["runs"][0]
     assert (again["rerun_of"], again["test_accuracy"], again["tags"]) == (first, None, ["untested"])
     assert "bit for bit: the same epochs and weights; their answers are not compared" in result.stderr
     assert ok_json("rerun", first)["answers_differ"] is None
