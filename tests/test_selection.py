@@ -165,7 +165,7 @@ def test_a_registry_that_is_locked_is_not_an_expression_that_is_not_understood(d
         raise error
         yield
 
-    monkeypatch.setattr("kws.registry.selection.only_reading", locked)
+    monkeypatch.setattr("kws.registry.queries.only_reading", locked)
     said = refused("runs", "list", "--where", "seed = 1")
     assert "was locked by another program" in said
     assert "not understood" not in said
