@@ -52,7 +52,7 @@ torture-quick: $(VENV)/installed
 torture: $(VENV)/installed
 	$(BIN)/python -m tests.stress
 
-# The report's networks as it recommends them; and these beside the presets, without their earlier choices.
+# The report's networks without a softmax before cross-entropy; and these beside the presets, without earlier choices.
 TWO := arch in ('fc', 'cnn') and not softmax_before_loss
 CHOSEN := not softmax_before_loss and (arch <> 'tc_resnet' or front = 8 or kernel = 5 or until = 0.97)
 readme: $(VENV)/installed

@@ -200,9 +200,14 @@ def _lines(names: Sequence[str], style: Style, width: float, columns: int) -> tu
 
 
 def wrapped(text: str, style: Style, inches: float) -> str:
-    """The text, made printable, in lines of at most `inches`; text beyond eight lines is cut off."""
+    """The text, made printable, in lines of at most `inches`; text beyond eight lines is cut off.
+
+    A per cent sign stays with its number.
+    """
     letters = max(8, _letters(inches, style))
-    return "\n".join(textwrap.wrap(plain(text), letters, max_lines=8, placeholder=" ...", break_on_hyphens=False))
+    whole = plain(text).replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(whole, letters, max_lines=8, placeholder=" ...", break_on_hyphens=False)
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _letters(inches: float, style: Style) -> int:

@@ -494,6 +494,7 @@ def test_names_of_any_kind_are_drawn_letter_by_letter(tmp_path, kind):
 
 def test_what_cannot_be_printed_is_shown_as_its_escape_and_what_never_ends_is_cut():
     assert drawings.plain("a\nb\x1b[1m\udcff\u202e") == "a b\\x1b[1m\\udcff\\u202e"
+    assert drawings.wrapped("12345678 12.3 %", SCREEN, 1.5).splitlines() == ["12345678", "12.3 %"]
     lines = drawings.wrapped("x" * 100_000, SCREEN, 5).splitlines()
     assert len(lines) == 8
     assert lines[-1] == "..."
@@ -672,3 +673,9 @@ def test_a_name_that_is_too_long_is_one_sentence(ledger):
     path, ids = ledger
     said = refused("plot", ids["cnn", "adam", 0], "--db", path, "--out", f"{'x' * 300}.png")
     assert "cannot be written (File name too long)" in said
+
+
+def test_a_figure_of_a_paper_has_its_caption_on_stderr_and_one_with_a_title_has_none(db):
+    said = kws("plot", "--kind", "convergence", "--style", "paper", "--out", "a.svg")
+    assert said.stdout == "a.svg\n" and said.stderr.startswith("caption: Epochs to reach an accuracy on clips (")
+    assert kws("plot", "--kind", "convergence", "--out", "a.svg").stderr == ""
