@@ -192,7 +192,7 @@ def test_a_perfect_detector_has_no_curve_and_no_equal_error(db, tmp_path):
 
 def test_a_run_has_thresholds_where_its_answers_on_validation_are_kept(db, tmp_path):
     with Registry(db, create=True) as registry:
-        with_them, without = (train(registry, make_recipe(seed=seed), CARD, wrong=9) for seed in (0, 1))
+        without, with_them, left_out = (train(registry, make_recipe(seed=seed), CARD, wrong=9) for seed in range(3))
         registry.keep_evaluation(with_them, answers(CARD, VALIDATION, 3), CARD)
     with RegistryReader(db) as registry:
         of = data.overview(registry, registry.runs())
@@ -208,3 +208,5 @@ def test_a_run_has_thresholds_where_its_answers_on_validation_are_kept(db, tmp_p
     )
     assert "an hour</th>" in boxes[with_them] and "an hour</th>" not in boxes[without]
     assert "kws eval --split validation" in boxes[without]
+    assert shown[left_out] == [False], "kws ui has every run's"
+    assert 'class="det"' not in boxes[left_out] and "<code>kws ui</code> has it of every run" in boxes[left_out]

@@ -89,6 +89,9 @@ def test_epochs_come_back_exactly_and_their_iterations_to_float32(registry):
         )
         for epoch in read_back(epochs)
     ]
+    assert registry.epochs(run_id, iterations=False) == [
+        dataclasses.replace(epoch, iteration_losses=(), iteration_accuracies=()) for epoch in registry.epochs(run_id)
+    ]
 
 
 def test_epochs_come_back_in_their_order_whatever_order_they_were_recorded_in(registry):

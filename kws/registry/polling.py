@@ -28,7 +28,6 @@ FROM epochs WHERE run_key = :key AND epoch >= :first ORDER BY epoch
 """
 _NEW = "SELECT key FROM trainings WHERE key > :last AND started_at >= :since AND deleted_at IS NULL"
 _YOUNG = timedelta(hours=1)
-_NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +132,7 @@ class Follower(RegistryReader):
         """A run's epochs: the known ones plus new ones; all are read again if the last known one has changed."""
         last = known[-1] if known else None
         read = connection.execute(_EPOCHS, {"key": key, "first": last.epoch if last else 0})
-        found = tuple(serialization.epoch(dict(row) | _NO_ITERATIONS) for row in read)
+        found = tuple(serialization.epoch(dict(row) | serialization.NO_ITERATIONS) for row in read)
         if last and found[:1] != (last,):  # a run resumed elsewhere may replace epochs
             return self._epochs_of(connection, key, ())
         return known + found[1:] if last else found

@@ -33,6 +33,10 @@ _RUN = f"{_ALL} WHERE key = :key"
 _TAGS = "SELECT tag FROM tags WHERE run_key = :key"
 _KEY = "SELECT key FROM trainings WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
+_EPOCHS_ALONE = """
+SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds, processor_seconds
+FROM epochs WHERE run_key = :key ORDER BY epoch
+"""
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
@@ -155,10 +159,13 @@ class RegistryReader(ManifestReader):
         return [digest for digest in found if digest.startswith(prefix)]
 
     def epochs(self, run_id: str, *, iterations: bool = True) -> list[Epoch]:
-        """A run's epochs in order; without `iterations` those are left out, which is four times as fast."""
+        """A run's epochs in order; without `iterations` those are not read, which is four times as fast."""
         with self.reading() as connection:
-            found = connection.execute(_EPOCHS, {"key": self._key(connection, run_id)})
-            return [serialization.epoch(row, iterations=iterations) for row in found]
+            about = {"key": self._key(connection, run_id)}
+            if iterations:
+                return [serialization.epoch(row) for row in connection.execute(_EPOCHS, about)]
+            found = connection.execute(_EPOCHS_ALONE, about)
+            return [serialization.epoch(dict(row) | serialization.NO_ITERATIONS) for row in found]
 
     def validation_accuracies(self, run_id: str) -> list[float]:
         """A run's validation accuracy after each epoch; ten times faster than epochs()."""

@@ -20,6 +20,7 @@ from kws.registry.runs import Epoch, Run
 
 T = TypeVar("T")
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
+NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}  # of an epoch that is read without them
 _EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "processor_seconds")
 _RUN = (
     "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
@@ -91,14 +92,14 @@ def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
     }
 
 
-def epoch(row: Row, *, iterations: bool = True) -> Epoch:
-    """An epoch from its row, with its iterations or without."""
+def epoch(row: Row) -> Epoch:
+    """An epoch from its row."""
     return _typed(
         Epoch(
             **{name: row[name] for name in _EPOCH},
             seconds=row["milliseconds"] / 1000,
-            iteration_losses=_unpack(row["iteration_losses"]) if iterations else (),
-            iteration_accuracies=_unpack(row["iteration_accuracies"]) if iterations else (),
+            iteration_losses=_unpack(row["iteration_losses"]),
+            iteration_accuracies=_unpack(row["iteration_accuracies"]),
         )
     )
 

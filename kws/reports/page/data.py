@@ -69,6 +69,12 @@ class Overview:
         """What each run's recipe is called, by run id; see kws.reports.page.names."""
         return names.recipes(self.runs)
 
+    @cached_property
+    def firsts(self) -> frozenset[str]:
+        """The id of the first tested run of each recipe."""
+        tested = (run for run in reversed(self.runs) if run.test_accuracy is not None)
+        return frozenset({self.recipes[run.id]: run.id for run in tested}.values())
+
     def called(self, run: Run) -> str:
         """The label of one of the runs in a legend."""
         return names.called(run, self.recipes[run.id])
@@ -132,6 +138,7 @@ class Detail:
     command: str
     answers: tuple[Answers, ...]
     warnings: tuple[str, ...]
+    leaves_detector_out: bool = False
 
     @property
     def confusion(self) -> dict[str, Any] | None:
@@ -240,13 +247,18 @@ def _matrix(card: DataCard, report: ClassReport) -> dict[str, Any]:
     return {"classes": list(card.classes), "counts": [list(row) for row in report.confusion]}
 
 
-def detail(registry: RegistryReader, run: Run, of: Overview) -> Detail:
-    """Everything about one of the overview's runs."""
+def detail(registry: RegistryReader, run: Run, of: Overview, *, every_detector: bool = True) -> Detail:
+    """Everything about one of the overview's runs.
+
+    Without `every_detector`, the detector is left out of runs that are neither the first of their recipe nor have
+    thresholds of their own: of a hundred seeds it says little, and takes most of the time.
+    """
     known = of.data_sets.get(run.data_fingerprint)
     if known is None:  # of a run that has not finished
         known = data_sets.of(registry, run.data_fingerprint, labels.data_of(run))
     evaluations = registry.evaluations(run.id)
-    detectors = detector.by_split(registry, run, evaluations)
+    shown = every_detector or run.id in of.firsts or detector.may_have_thresholds(run, evaluations)
+    detectors = detector.by_split(registry, run, evaluations) if shown else {}
     return Detail(
         run=run,
         recipe=of.recipes[run.id],
@@ -263,6 +275,7 @@ def detail(registry: RegistryReader, run: Run, of: Overview) -> Detail:
             for card, each in evaluations
         ),
         warnings=(*known.warnings, *_of_code(run)),
+        leaves_detector_out=not shown,
     )
 
 

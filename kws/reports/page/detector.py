@@ -171,6 +171,11 @@ def by_split(
     return made
 
 
+def may_have_thresholds(run: Run, answers: Sequence[tuple[DataCard, Evaluation]]) -> bool:
+    """Whether there are answers on the run's own validation split, by which thresholds are chosen."""
+    return any(_is_validation(run, *each) for each in answers)
+
+
 def _is_validation(run: Run, card: DataCard, evaluation: Evaluation) -> bool:
     return evaluation.split == VALIDATION and card.fingerprint == run.data_fingerprint
 

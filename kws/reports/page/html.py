@@ -47,7 +47,7 @@ _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 def report(registry: RegistryReader, of: Overview) -> str:
     """The whole page in one file, with every run's curves, confusion matrix and facts."""
-    details = [detail(registry, run, of) for run in reversed(of.runs)]
+    details = [detail(registry, run, of, every_detector=False) for run in reversed(of.runs)]
     values = {
         **choices(of),
         "curves": {run.id: curves(registry, run, of.called(run)) for run in of.runs},
