@@ -6,7 +6,7 @@ from typing import Any
 
 from kws.reports.folds import Folded, FoldTable, Tested
 from kws.reports.metrics import METRICS
-from kws.reports.table import classes_text
+from kws.reports.table import classes_text, too_narrow
 from kws.reports.text_tables import Grid
 
 _METRIC = METRICS["test-accuracy"]
@@ -59,6 +59,7 @@ def caption(table: FoldTable) -> str:
         text += " alone, for every cell is a single seed"
     elif not all(seeds):
         text += ", for a single seed over those alone"
+    text += next((too_narrow(each.speakers) for each in tested if each.over == "clips"), "")
     text += "; that networks of different folds share training clips is not in them."
     if any(each.speakers is None for each in tested):
         text += " Clips of one speaker may be in several folds, which makes accuracies look better than they are."

@@ -115,6 +115,7 @@ def _record(table: Table) -> dict[str, Any]:
         "test_clips": table.test_clips,
         "test_speakers": table.test_speakers,
         "recipes_judged": table.recipes_judged,
+        "clips_alone": table.clips_alone,
         "optimism": table.optimism,
         **{condition: table.conditions.get(condition) for condition in _CONDITIONS},
         **{rule: table.conditions.get(rule) for rule in _RULES if _has(table, rule)},

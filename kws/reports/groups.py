@@ -19,11 +19,10 @@ from kws.errors import RegistryError
 from kws.recipe import FINAL, Recipe, has_rule
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Curve, Run
-from kws.reports import labels
 from kws.reports.cells import Cell
 from kws.reports.leaderboard import leaderboards
 from kws.reports.metrics import METRICS, Metric
-from kws.reports.table import Table, epochs_text
+from kws.reports.table import Table, classes_text, epochs_text
 from kws.reports.table1 import CONDITIONS, tables
 
 if TYPE_CHECKING:
@@ -159,10 +158,13 @@ def _size(table: Table) -> int:
 
 
 def conditions(table: Table) -> str:
-    """The data and the conditions that are equal for all cells, as in "clips (f8505d67), 50 epochs"."""
+    """The data with its classes and the conditions that are equal for all cells.
+
+    As in "clips (yes, no, other; f8505d67), 50 epochs".
+    """
     conditions = table.conditions
-    tasks = sorted({labels.task_of(run.recipe) for run in table.runs} - {""})
-    about = [f"{table.data} ({', '.join([*tasks, table.data_fingerprint[:8]])})"]
+    classes = classes_text(table.classes, (run.recipe for run in table.runs))
+    about = [f"{table.data} ({classes}; {table.data_fingerprint[:8]})"]
     about += [many] if (many := epochs_text(conditions)) else []
     text = ", ".join(about)
     if "batch_size" in conditions:

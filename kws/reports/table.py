@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 TIES = "= marks what cannot be told from the best (5 %, Bonferroni's correction over all pairs of cells)."
 _NUMBERS = dict(enumerate(("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")))
-_NAMED_CLASSES = 6  # most classes that a caption names; of more it gives their number
+_NAMED_CLASSES = 8  # most classes that a caption names; of more it gives their number and the first few
+_FIRST_CLASSES = 3
+SMALL = 0.02  # a test split is small if its clips alone leave more than this on either side of the best cell's mean
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Table:
     runs: tuple[Run, ...]
     samples: Mapping[Place, Sample] = field(default_factory=dict, repr=False, compare=False)  # the data of each cell
     paper: Paper | None = None  # what the report says about it, if requested
+    clips_alone: float | None = None  # half of the best cell's interval over test clips alone, with endless seeds
     left_out: tuple[str, ...] = ()  # words that no run here heard in training
     others: Others | None = None  # the words of "other"; None if there is no such class, or they are not known
     beside: Mapping[str, Beside] = field(default_factory=dict)  # of a leaderboard's rows; empty for any other table
@@ -78,15 +81,18 @@ class Table:
 
 def caption(table: Table) -> str:
     """The whole caption."""
-    return " ".join([_what(table), *_recipes(table), *_intervals(table), *_ties(table), *_looks(table)])
+    parts = (_what(table), *_recipes(table), *_intervals(table), *_size(table), *_ties(table), *_looks(table))
+    return " ".join(parts)
 
 
 def classes_text(classes: tuple[str, ...], recipes: Iterable[Recipe] = ()) -> str:
-    """The classes by name, or their number if they are many; before them the recipes' task, if it is not the report's.
+    """The classes by name, or the number and the first of many; before them the recipes' task, if not the report's.
 
     Recipes of several tasks may have the same classes and clips; then the rows name the tasks.
     """
-    text = ", ".join(classes) if len(classes) <= _NAMED_CLASSES else f"{len(classes)} classes"
+    text = ", ".join(classes)
+    if len(classes) > _NAMED_CLASSES:
+        text = f"{len(classes)} classes such as {listed(classes[:_FIRST_CLASSES])}"
     names = {recipe.task.NAME for recipe in recipes}
     return f"{TASK.title(*names)}: {text}" if len(names) == 1 and names != {TASK.default} else text
 
@@ -183,7 +189,24 @@ def _intervals(table: Table) -> list[str]:
         text += ", for a single seed over those alone"
     elif clips and not several:
         text += " alone, for every cell is a single seed"
-    return [f"Intervals are 95 %, over {text}."]
+    return [f"Intervals are 95 %, over {text}{too_narrow(table.test_speakers) if 'test clips' in text else ''}."]
+
+
+def too_narrow(speakers: int | None) -> str:
+    """What is wrong with intervals over clips, where speakers are unknown or there is but one; "" otherwise."""
+    if speakers is None:
+        return "; clips of one speaker are alike, so these are too narrow"
+    return "; they say nothing of other speakers" if speakers == 1 else ""
+
+
+def _size(table: Table) -> list[str]:
+    """How coarse a small test split is; nothing for one that is not small."""
+    if table.clips_alone is None or table.clips_alone <= SMALL:
+        return []
+    whose = f" of {table.test_speakers:,} speakers" if table.test_speakers and table.test_speakers > 1 else ""
+    clips, points = f"{table.test_clips:,} clips{whose}", f"{100 * table.clips_alone:.1f} points"
+    alone = f"its {clips} alone leave a 95 % interval of {points} to either side"
+    return [f"The test split is small: {alone}, whatever the seeds."]
 
 
 def _ties(table: Table) -> list[str]:

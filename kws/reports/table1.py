@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kws.events import NO_WORDS, NOT_DRAWN, OTHER, TEST, TRAIN, UNKNOWN, DataCard
@@ -23,13 +24,13 @@ from kws.recipe import own_options
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
 from kws.reports import caveats, labels, leaks
-from kws.reports.cells import Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
+from kws.reports.cells import Cell, Clips, Place, cell_of, differences_of, mean_of, samples_of, with_interval
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
 from kws.reports.table import Others, Table
 
 if TYPE_CHECKING:
-    from kws.reports.estimates import Estimate
+    from kws.reports.estimates import Estimate, Sample
 
 CONDITIONS = tuple(each.name for each in own_options() if each.condition)
 
@@ -133,6 +134,7 @@ def table_of(
         test_clips=len(card.labels[TEST]),
         test_speakers=speakers,
         recipes_judged=judged,
+        clips_alone=_clips_alone(metric, cells, samples, len(card.labels[TEST])),
         optimism=_optimism(judged, differences.values()),
         conditions=conditions,
         rows=tuple(dict.fromkeys(cell.row for cell in cells)),
@@ -172,6 +174,24 @@ def _others(registry: RegistryReader, card: DataCard) -> Others | None:
 def _first(by_cell: Mapping[Place, Mapping[int, Run]], values: Mapping[Place, Mapping[int, float]]) -> Run | None:
     """A run that has a value."""
     return next((by_cell[place][seed] for place, found in values.items() for seed in found), None)
+
+
+def _clips_alone(metric: Metric, cells: Iterable[Cell], samples: Mapping[Place, Sample], clips: int) -> float | None:
+    """Half of the best cell's 95 % interval over test clips alone; None if no clips are known to matter."""
+    sample = next((samples[cell.row, cell.column] for cell in cells if cell.best and samples), None)
+    if sample is None or not (metric.of_test and metric.percent):
+        return None
+    from kws.reports.estimates import of_cell
+
+    found = of_cell(sample)
+    of_clusters, clusters = max(found.of_clusters - found.of_both, 0.0), found.clusters
+    if sample.influences is None:  # the registry keeps how many clips were right, not which
+        of_clusters, clusters = found.value * (1 - found.value) / max(clips, 1), clips
+    alone = replace(
+        found, n=1, clusters=clusters, of_seeds=0.0, of_clusters=of_clusters, of_both=0.0, seed_freedom=0.0, clips=clips
+    )
+    low, high = alone.proportion_interval()
+    return (high - low) / 2
 
 
 def _optimism(recipes: int, differences: Iterable[Estimate]) -> float | None:

@@ -205,8 +205,9 @@ def test_optimizers_has_a_panel_a_network_with_the_mean_over_seeds_and_a_band(le
 
 def test_the_title_says_what_was_taken_and_how_many_runs_were_not(ledger):
     title = " ".join(usual("optimizers", ledger).get_suptitle().split())
-    about = f"clips ({CARD.fingerprint[:8]}), 4 epochs in minibatches of 1,024, 3 seeds each, 12 of 13 runs"
-    assert title == f"Optimizers on {about}: mean, and from the lowest to the highest seed"
+    about = "4 epochs in minibatches of 1,024, 3 seeds each, 12 of 13 runs"
+    on = f"clips (yes, no, other; {CARD.fingerprint[:8]})"
+    assert title == f"Optimizers on {on}, {about}: mean, and from the lowest to the highest seed"
 
 
 def test_convergence_has_the_median_epoch_at_which_each_accuracy_was_reached(ledger):
