@@ -144,10 +144,10 @@ def _figure(cell: Runs | None, reported: float) -> dict:
                 "difference_low": None, "difference_high": None, "runs": []}  # fmt: skip
     error = Error((1, cell))
     own = _cell(cell, math.nan, None)
-    apart = Error((1, cell))  # from one more run, of a seed of its own, on clips of its own
+    apart = Error((1, cell))  # from one more run, of a seed of its own, on 1,229 clips of its own
     apart.value -= reported
     apart.of_seeds += cell.seed_variance() or 0.0
-    apart.of_clusters += max(error.of_clusters - error.of_both, 0.0)
+    apart.of_clusters += max(error.of_clusters - error.of_both, 0.0) * len(cell.data.labels) / 1229
     low, high = apart.interval() if cell.n > 1 else (None, None)
     return {
         "reported": reported,
@@ -196,16 +196,25 @@ def _claims(file: sqlite3.Connection, known: dict) -> list[dict]:
 
 
 def _nothing(wanted: float, reported: float | None) -> dict:
-    empty = ("mean", "low", "high", "standard_error", "freedom", "detectable", "seeds_to_tell", "error_of_clips")
-    return {"wanted": wanted, "reported": reported, "n": 0, "seeds": [0, 0], **dict.fromkeys(empty)}
+    empty = (
+        "mean",
+        "low",
+        "high",
+        "standard_error",
+        "freedom",
+        "detectable",
+        "plan",
+        "seeds_to_tell",
+        "error_of_clips",
+    )
+    return {"wanted": wanted, "reported": reported, "n": 0, **dict.fromkeys(empty)}
 
 
 def _evidence(error: Error, scale: float, seeds: list[int], wanted: float, reported: float | None) -> dict:
     known = error.n > 1
     level = CLAIMS_LEVEL
     low, high = error.interval(level)
-    needed = error.seeds_to_find(abs(error.value - wanted / scale), level) if known else None
-    return {
+    made = {
         "wanted": wanted,
         "reported": reported,
         "n": error.n,
@@ -216,9 +225,15 @@ def _evidence(error: Error, scale: float, seeds: list[int], wanted: float, repor
         "standard_error": scale * math.sqrt(error.variance),
         "freedom": error.freedom if math.isfinite(error.freedom) else None,
         "detectable": scale * error.findable(level) if known else None,
-        "seeds_to_tell": needed,
         "error_of_clips": scale * math.sqrt(max(error.of_clusters - error.of_both, 0.0)) if known else None,
+        "plan": None,
+        "seeds_to_tell": None,
     }
+    if known and _verdict(made) == "inconclusive":
+        made["plan"] = plan = error.plan(abs(error.value - wanted / scale), level)
+        if plan and plan["speakers"] == 1:
+            made["seeds_to_tell"] = min(n + more for n, more in zip(seeds, plan["more_seeds"], strict=True))
+    return made
 
 
 def _sooner(file: sqlite3.Connection, adam: Runs | None, sgd: Runs | None) -> dict:
@@ -256,7 +271,7 @@ def _verdict(part: dict) -> str:
 
 def differing(wanted: object, found: object, where: str = "") -> tuple[int, list[str]]:
     """How many figures were compared, and those that are not the same within 1e-9 of their size."""
-    if isinstance(wanted, dict):
+    if isinstance(wanted, dict) and isinstance(found, dict):
         parts = [differing(value, found[key], f"{where}.{key}") for key, value in wanted.items()]  # type: ignore[index]
     elif isinstance(wanted, list):
         if len(wanted) != len(found):  # type: ignore[arg-type]
@@ -272,6 +287,12 @@ def differing(wanted: object, found: object, where: str = "") -> tuple[int, list
     return sum(count for count, _ in parts), [each for _, wrong in parts for each in wrong]
 
 
+def _plans(table: dict) -> list[dict | None]:
+    """What would settle each part of each claim."""
+    claims = (table.get("paper") or {"claims": []})["claims"]
+    return [part["plan"] for claim in claims for part in claim["evidence"]]
+
+
 def compare(path: Path, found: dict, metric: str = "test-accuracy", reach: float = 0.9) -> tuple[int, list[str]]:
     """The same of what `kws compare --format json` said of a registry."""
     wanted = tables(path, metric, reach)
@@ -280,6 +301,9 @@ def compare(path: Path, found: dict, metric: str = "test-accuracy", reach: float
         theirs["cells"].sort(key=lambda cell: cell["runs"])
         if ("paper" in mine) != ("paper" in theirs) and metric == "test-accuracy":
             mine["paper"], theirs["paper"] = mine.get("paper"), theirs.get("paper")
+        for one, other in zip(*(_plans(each) for each in (mine, theirs)), strict=False):
+            if one and other and math.isclose(one["speakers"], other["speakers"], rel_tol=0.012):
+                one["speakers"] = other["speakers"]  # which both find to about a percent only
     return differing(wanted, found["tables"], metric)
 
 

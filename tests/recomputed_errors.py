@@ -39,6 +39,7 @@ class Error:
         self.one_seed = max(one, 0.0) if len(sides) > 1 else self.own[0]
         self.of_clusters = self.of_both = 0.0
         self.clusters = 0
+        self.own_both, self.both_covariance = [0.0] * len(sides), 0.0
         if all(cell.moved is not None for cell in self.sides):
             self._over_clips()
 
@@ -69,6 +70,8 @@ class Error:
             pairs = [[cell.moved[seed][k] for seed in self.common] for cell in self.sides]
             covariance = float(np.cov(*pairs)[0, 1]) if self.common else 0.0
             self.of_both += self._over_all(own, covariance)
+            self.own_both = [before + each for before, each in zip(self.own_both, own, strict=True)]
+            self.both_covariance += covariance
         self.of_both = max(self.of_both, 0.0)
 
     def with_clips(self, clips: int) -> Error:
@@ -100,23 +103,57 @@ class Error:
         """The difference that is found with 80 % power."""
         return _findable(math.sqrt(self.variance), self.freedom, level)
 
-    def seeds_to_find(self, distance: float, level: float) -> int | None:
-        """The number of seeds with which that difference is `distance`, from 2 on; None where none has so small a one.
+    def planned(self, counts: list[int], times: float) -> tuple[float, float]:
+        """The variance and the degrees of freedom of the same with so many seeds a side, and times as many clusters.
 
-        More seeds make what seeds add to the error smaller, the interaction too, and what clips add stays.
+        Where seeds are paired, as many more are as can be. What both seeds and clusters add shrinks with both.
         """
-        clips = max(self.of_clusters - self.of_both, 0.0)
-        alone = freedom_of(clips, 0.0, 0.0, clips, self.clusters, self.n)
-        if not distance or _findable(math.sqrt(clips), alone, level) >= distance:
+        pairs = 0
+        if self.common:
+            pairs = min(len(self.common) + sum(counts) - sum(cell.n for cell in self.sides), *counts)
+        weights = [1 / count for count in counts]
+
+        def over_all(own: list[float], covariance: float, numbers: list[int], common: int) -> float:
+            alone = sum(n * w * w * variance for n, w, variance in zip(numbers, weights, own, strict=True))
+            return alone - 2 * common * math.prod(weights) * covariance
+
+        seeds = max(over_all(self.own, self.covariance, counts, pairs), 0.0)
+        both = max(over_all(self.own_both, self.both_covariance, counts, pairs), 0.0)
+        of_seeds = max(seeds - both + both / times, 0.0)
+        of_clusters = (max(self.of_clusters - self.of_both, 0.0) + both) / times
+        parts = [(over_all(self.own, self.covariance, [pairs] * len(counts), pairs), pairs - 1)]
+        for side, count in enumerate(counts):
+            alone = [count - pairs if each == side else 0 for each in range(len(counts))]
+            parts.append((over_all(self.own, 0.0, alone, 0), count - 1))
+        below = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
+        own = sum(variance for variance, _ in parts) ** 2 / below if below else min(counts) - 1
+        variance = of_clusters + max(of_seeds - both / times, 0.0)
+        return variance, freedom_of(variance, of_seeds, own, of_clusters, round(self.clusters * times), min(counts))
+
+    def plan(self, distance: float, level: float) -> dict | None:
+        """The more seeds and the times as many clusters with which that difference is found; None where none does.
+
+        Seeds alone if they do it; else as many as leave four fifths of the squared error to clips.
+        """
+        now, most = [cell.n for cell in self.sides], 2**20
+        if None in self.known or not distance:
             return None
 
-        def finds(n: int) -> bool:
-            variance, own = clips + self.one_seed / n, self.seed_freedom * (n - 1) / (self.n - 1)
-            freedom = freedom_of(variance, self.one_seed / n, own, clips, self.clusters, n)
-            return _findable(math.sqrt(variance), freedom, level) <= distance
+        def finds(n: int, times: float = 1.0, wanted: float = distance) -> bool:
+            variance, freedom = self.planned([max(each, n) for each in now], times)
+            return _findable(math.sqrt(variance), freedom, level) <= wanted
 
-        most = 2**20
-        return 2 + bisect_left(range(2, most), True, key=finds) if finds(most) else None
+        fewest, times = range(min(now), most), 1.0
+        if finds(most):
+            n = fewest[bisect_left(fewest, True, key=finds)]
+        elif finds(most, 1_000.0, math.sqrt(0.2) * distance) or finds(min(now), 1_000.0, math.sqrt(0.2) * distance):
+            n = fewest[bisect_left(fewest, True, key=lambda n: finds(n, 1_000.0, math.sqrt(0.2) * distance))]
+            steps = [1.001**k for k in range(6_930)]
+            times = steps[bisect_left(steps, True, key=lambda times: finds(n, times))]
+        else:
+            return None
+        more = [max(each, n) - each for each in now]
+        return {"more_seeds": [*more, *[0] * (2 - len(more))], "speakers": times}
 
     def t(self, level: float = LEVEL) -> float:
         above = (1 - level) / 2

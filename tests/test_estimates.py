@@ -14,7 +14,7 @@ from kws.reports.estimates import (
     Estimate,
     Sample,
     clusters_of,
-    from_another_run,
+    from_elsewhere,
     largest_of,
     of_cell,
     of_difference,
@@ -218,11 +218,23 @@ def test_two_seeds_that_differ_alike_do_not_pretend_to_many_degrees_of_freedom()
 def test_another_runs_figure_brings_a_seed_and_clips_of_its_own():
     right, clusters = crossed(7, 5, 100)
     ours = of_cell(sample(right, clusters))
-    apart = from_another_run(ours, 0.8)
+    apart = from_elsewhere(ours, 0.8)
     assert apart.value == pytest.approx(ours.value - 0.8)
     clips = 2 * ours.of_clusters - ours.of_both
     assert apart.variance == pytest.approx(clips + max(ours.one_seed / 5 + ours.one_seed - ours.of_both, 0))
     assert apart.variance > ours.variance
+
+
+def test_figures_of_more_runs_and_clips_elsewhere_have_as_much_less_of_an_error():
+    right, clusters = crossed(7, 5, 100)
+    ours = of_cell(sample(right, clusters))
+    clips = ours.of_clusters - ours.of_both
+    there = from_elsewhere(ours, 0.8, seeds=4, deviation=0.02, clips=10.0)
+    assert there.variance == pytest.approx(
+        ours.of_clusters + clips / 10 + max(ours.of_seeds + 0.02**2 / 4 - ours.of_both, 0.0)
+    )
+    alike = from_elsewhere(ours, 0.8, seeds=5)
+    assert alike.variance == pytest.approx(ours.of_clusters + clips + max(2 * ours.of_seeds - ours.of_both, 0.0))
 
 
 # Power
@@ -241,30 +253,6 @@ def test_what_could_have_been_found_is_found_in_four_of_five_tries():
     draw = np.random.default_rng(0)
     found = np.abs(draw.normal(distance, 0.01, 20_000)) > quantile(0.95, made.freedom) * 0.01
     assert found.mean() == pytest.approx(0.8, abs=0.01)
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 40])
-@pytest.mark.parametrize("distance", [0.016, 0.02, 0.05])
-def test_as_many_seeds_as_it_says_settle_it_and_one_fewer_do_not(n, distance):
-    """Whether they do is what those seeds could have found: few seeds also have few degrees of freedom."""
-    needed = estimate(distance, 0.02**2, 0.005**2, n).seeds_to_tell(distance)
-    found = [estimate(distance, 0.02**2, 0.005**2, each).detectable() for each in (needed, max(needed - 1, 2))]
-    assert found[0] <= distance
-    assert needed == 2 or distance < found[1]
-
-
-@pytest.mark.parametrize("values", [(8.0, 12.0), (7.0, 13.0, 10.0), (8.0, 9.0, 14.0, 5.0)])
-def test_what_so_many_seeds_have_not_settled_is_not_settled_by_fewer(values):
-    found = of_cell(Sample(tuple(range(len(values))), np.array(values), None))
-    low, high = found.interval(0.9875)
-    assert low < 0 < high
-    assert found.seeds_to_tell(found.value, 0.9875) > len(values)
-
-
-def test_no_number_of_seeds_settles_what_the_clips_leave_open():
-    assert estimate(0.01, 0.02**2, 0.005**2).seeds_to_tell(0.01) is None
-    assert estimate(0.01, 0.02**2, 0.005**2).seeds_to_tell(0.0) is None
-    assert estimate(1e-9, 0.02**2, 0.0).seeds_to_tell(1e-9) is None  # a hundred million million of them would
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 50])

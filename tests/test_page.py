@@ -155,17 +155,16 @@ def test_the_report_beside_ours_has_its_section_where_there_is_one(db):
         found = data.overview(registry, registry.runs())
         bare = dataclasses.replace(found, tables=tuple(dataclasses.replace(each, paper=None) for each in found.tables))
         assert 'id="paper"' not in html.report(registry, bare)
-        figure = SimpleNamespace(
-            title="<b>fc", reported_text="85.27 %", here_text="89.40 % (n = 3)", difference_text="-"
-        )
-        claim = SimpleNamespace(
-            number=2, statement="Adam is faster", verdict="cannot be told", evidence=[SimpleNamespace(text="a < b")]
-        )
-        paper = SimpleNamespace(source="the report", figures=[figure], claims=[claim], remarks=["a misprint"])
+        paper = next(table.paper for table in found.tables if table.paper)
+        figure = dataclasses.replace(paper.figures[0], title="<b>fc")
+        part = dataclasses.replace(paper.claims[1].evidence[0], about="a < b")
+        claim = dataclasses.replace(paper.claims[1], evidence=(part,))
+        paper = dataclasses.replace(paper, figures=(figure,), claims=(claim,), notes=("a misprint",))
         first, *_ = found.tables
         beside = dataclasses.replace(found, tables=(dataclasses.replace(first, paper=paper),))
         page = html.report(registry, beside)
-    for text in ("&lt;b&gt;fc", "85.27 %", "Adam is faster: <strong>cannot be told</strong>", "a &lt; b", "a misprint"):
+    statement = f"Adam converges significantly faster: <strong>{claim.verdict}</strong>"
+    for text in ("&lt;b&gt;fc", "85.27 %", statement, "a &lt; b: ", part.why, "a misprint", "differences are 95 %"):
         assert text in page
 
 

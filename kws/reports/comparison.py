@@ -1,213 +1,270 @@
-"""Compares the report's figures and claims with a table of ours; kws.reports.reference says what each of them means."""
+"""Compares a publication's figures and claims with a table of ours; kws.reports.reference says what each means."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from kws.recipe import FINAL, NETWORK, OPTIMIZER, Recipe
+from kws.recipe import NETWORK, OPTIMIZER, Recipe, current_name, own_options, plain
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
+from kws.reports import labels
 from kws.reports.cells import Cell, same_weights
-from kws.reports.reference import (
-    DOES_NOT,
-    HOLDS,
-    INCONCLUSIVE,
-    LEVEL,
-    REPORTED,
-    SMALLER,
-    SOURCE,
-    Claim,
-    Evidence,
-    Figure,
-    Key,
-    Paper,
-)
-from kws.reports.table import Table
+from kws.reports.publications import EPOCHS, POINTS, Claimed, Pair, Publication, Reported, key, the_report
+from kws.reports.reference import INCONCLUSIVE, Claim, Evidence, Figure, Paper
+from kws.reports.statistics import CONFIDENCE
+from kws.reports.table import Table, listed
 
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample
 
-_WORST_LAST = (HOLDS, SMALLER, INCONCLUSIVE, DOES_NOT)
-_CONDITIONS = {
-    "epochs": Recipe.epochs, "batch_size": Recipe.batch_size, "precision": "fp32", "selection": FINAL,
-    "until": None, "patience": None, "split_shares": None, "fold": None,
-}  # fmt: skip
-_SIZES = ("fc", "cnn")
-_OPTS = ("sgd", "adam")
-_KEYS = (*REPORTED, ("fc", "adam", True))  # the last is not reported, but claim 4 is about it
+_PARTS = (NETWORK.option, OPTIMIZER.option)
 
 
-def beside(registry: RegistryReader, table: Table) -> Paper | None:
-    """The report's comparison with a table of networks and optimizers; None if the conditions are not the report's."""
-    if table.metric.name != "test-accuracy" or dict(table.conditions) != _CONDITIONS:
+@dataclass(frozen=True)
+class _Ours:
+    """The cells of a table by the key of their recipe, with their samples and first runs."""
+
+    table: Table
+    cells: Mapping[str, Cell]
+    samples: Mapping[str, Sample]
+    runs: Mapping[str, Run]
+
+    @classmethod
+    def of(cls, table: Table) -> _Ours:
+        by_id = {run.id: run for run in table.runs}
+        keys = {key(by_id[cell.runs[0]].recipe): cell for cell in table.cells}
+        return cls(
+            table=table,
+            cells=keys,
+            samples={each: table.samples[cell.row, cell.column] for each, cell in keys.items()},
+            runs={each: by_id[cell.runs[0]] for each, cell in keys.items()},
+        )
+
+
+def beside(registry: RegistryReader, table: Table, publication: Publication | None = None) -> Paper | None:
+    """A publication, by default the report, beside a table of its metric; None if no cell is of its recipes."""
+    of = publication or the_report()
+    if table.metric.name != of.metric or not table.samples:
         return None
-    runs = {run.id: run for run in table.runs}
-    cells = {key: cell for cell in table.cells if (key := _key(runs[cell.runs[0]])) in _KEYS}
-    if not cells:
+    ours = _Ours.of(table)
+    named = [figure.recipe for figure in of.figures]
+    named += [recipe for claim in of.claims for pair in claim.pairs for recipe in (pair.better, pair.worse)]
+    if not any(key(recipe) in ours.cells for recipe in named):
         return None
-    samples = {key: table.samples[cell.row, cell.column] for key, cell in cells.items()}
-
-    def points(about: str, better: Key, worse: Key, wanted: float = 0.0, reported: float | None = None) -> Evidence:
-        if better not in cells or worse not in cells:
-            return Evidence(about=about, unit="points", wanted=wanted, n=0, reported=reported)
-        from kws.reports.estimates import of_difference
-
-        paired = same_weights(*(runs[cells[key].runs[0]] for key in (better, worse)))
-        found = of_difference(samples[better], samples[worse], paired=paired)
-        return _evidence(found, 100.0, (cells[better].n, cells[worse].n), about, "points", wanted, reported)
-
+    level = 1 - (1 - CONFIDENCE) / max(len(of.claims), 1)
+    claims = tuple(_claim(registry, of, claim, number, ours, level) for number, claim in enumerate(of.claims, start=1))
+    figures = tuple(_figure(each, ours) for each in of.figures)
     return Paper(
-        source=SOURCE,
-        figures=tuple(_figure(key, cells.get(key), samples.get(key), reported) for key, reported in REPORTED.items()),
-        claims=_claims(points, lambda arch: _sooner(registry, arch, cells), table),
-        remarks=_remarks({key[0]: cell.parameters for key, cell in cells.items()}),
+        source=of.source,
+        short=of.short or "there",
+        metric=table.metric.title,
+        error_rate=of.error_rate,
+        figures=figures,
+        claims=claims,
+        level=level,
+        notes=of.notes,
+        missing=tuple(figure.title for figure in figures if not figure.n),
+        goals=tuple(_goal(claim) for claim in claims if any(each.goal is not None for each in claim.evidence)),
     )
 
 
-def _claims(points: Callable[..., Evidence], sooner: Callable[[str], Evidence], table: Table) -> tuple[Claim, ...]:
-    titles = {arch: NETWORK.title(arch) for arch in _SIZES}
-    parameters = {cell.arch: cell.parameters for cell in table.cells}
-    smaller = parameters.get("cnn", 0) < parameters.get("fc", 0)
-    return (
-        _claim(
-            1,
-            "Adam improves test accuracy by over 2 percentage points for both networks",
-            *(points(titles[arch], (arch, "adam", False), (arch, "sgd", False), 2.0) for arch in _SIZES),
-        ),
-        _claim(2, "Adam converges significantly faster", *map(sooner, _SIZES)),
-        _claim(
-            3,
-            "The convolutional network beats the fully connected one with both optimizers, with fewer parameters",
-            *(points(OPTIMIZER.title(opt), ("cnn", opt, False), ("fc", opt, False)) for opt in _OPTS),
-            also=smaller,
-        ),
-        _claim(
-            4,
-            "A softmax layer before cross-entropy costs accuracy",
-            *(
-                points(
-                    f"{titles['fc']}, {OPTIMIZER.title(opt)}, without it",
-                    ("fc", opt, False),
-                    ("fc", opt, True),
-                    reported=100 * (REPORTED["fc", opt, False] - REPORTED["fc", opt, True])
-                    if ("fc", opt, True) in REPORTED
-                    else None,
-                )
-                for opt in _OPTS
-            ),
-        ),
-    )
+def beside_each(registry: RegistryReader, tables: Sequence[Table], publication: Publication) -> list[Paper | None]:
+    """A publication beside each of several tables: a figure that has a cell in one of them has no row in the others.
+
+    A figure that has a cell in none is in the first.
+    """
+    papers = [beside(registry, table, publication) for table in tables]
+    known = [paper for paper in papers if paper]
+    there = {figure.title for paper in known for figure in paper.figures if figure.n}
+    return [paper and _without(paper, there if paper is known[0] else None) for paper in papers]
 
 
-def _claim(number: int, statement: str, *evidence: Evidence, also: bool = True) -> Claim:
-    verdict = max((each.verdict for each in evidence), key=_WORST_LAST.index)
-    if not also and all(each.mean is not None for each in evidence):
-        verdict = DOES_NOT
-    return Claim(number=number, statement=statement, verdict=verdict, evidence=evidence)
+def _without(paper: Paper, elsewhere: set[str] | None) -> Paper:
+    """The same without figures that have no cell here, of those titles, or of all."""
+    figures = [figure for figure in paper.figures if figure.n or not (elsewhere is None or figure.title in elsewhere)]
+    return replace(paper, figures=tuple(figures), missing=tuple(figure.title for figure in figures if not figure.n))
 
 
-def _evidence(
-    found: Estimate,
-    scale: float,
-    seeds: tuple[int, int],
-    about: str,
-    unit: str,
-    wanted: float = 0.0,
-    reported: float | None = None,
-) -> Evidence:
+def nearest(publication: Publication, runs: Iterable[Run]) -> str:
+    """Which of these runs is nearest to a recipe of the publication that none of them has, and what differs."""
+    found: list[tuple[int, str]] = []
+    recipes = {key(run.recipe): run for run in runs}
+    for figure in publication.figures:
+        for run in recipes.values():
+            values = [(name, figure.recipe.values.get(name), run.recipe.values.get(name)) for name in _own(run.recipe)]
+            differing = [
+                f"{name} ({_told(there)} there, {_told(here)} here)" for name, there, here in values if there != here
+            ]
+            text = f"the nearest to {_title(figure)} is run {run.id}, which differs in {', '.join(differing[:4])}"
+            found.append((len(differing), text + (f" and {len(differing) - 4} more" if len(differing) > 4 else "")))
+    return min(found, default=(0, ""))[1]
+
+
+def _own(recipe: Recipe) -> list[str]:
+    """The names of the values that make a cell."""
+    left_out = {each.name for each in own_options() if each.role or each.bits} | {"speakers"}
+    return [name for name in recipe.values if name not in left_out]
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None else plain(value)
+
+
+def _claim(registry: RegistryReader, of: Publication, claim: Claimed, number: int, ours: _Ours, level: float) -> Claim:
+    measure = _sooner if claim.unit == EPOCHS else _points
+    evidence = tuple(measure(registry, of, claim, pair, ours, level) for pair in claim.pairs)
+    sizes = None
+    if claim.fewer_parameters:
+        known = [
+            tuple(ours.cells[key(recipe)].parameters for recipe in (pair.better, pair.worse))
+            for pair in claim.pairs
+            if key(pair.better) in ours.cells and key(pair.worse) in ours.cells
+        ]
+        sizes = max(known, key=lambda each: each[0] / each[1], default=None)
+    return Claim(number=number, statement=claim.statement, evidence=evidence, sizes=sizes)  # type: ignore[arg-type]
+
+
+def _points(_: RegistryReader, of: Publication, claim: Claimed, pair: Pair, ours: _Ours, level: float) -> Evidence:
+    """The difference of two cells in points."""
+    from kws.reports.estimates import of_difference
+
+    better, worse = key(pair.better), key(pair.worse)
+    there = of.figure(pair.better), of.figure(pair.worse)
+    reported = 100 * (there[0].value - there[1].value) if claim.size and there[0] and there[1] else None
+    about: dict[str, Any] = {
+        **_about(pair),
+        "unit": POINTS,
+        "wanted": claim.over,
+        "reported": reported,
+        "seeds": tuple(ours.cells[each].n if each in ours.cells else 0 for each in (better, worse)),
+        "over": "clips" if ours.table.test_speakers is None else "speakers",
+    }
+    if better not in ours.cells or worse not in ours.cells:
+        return Evidence(**about, n=0)
+    paired = same_weights(ours.runs[better], ours.runs[worse])
+    found = of_difference(ours.samples[better], ours.samples[worse], paired=paired)
+    return _evidence(found, 100.0, level, about)
+
+
+def _evidence(found: Estimate, scale: float, level: float, about: Mapping[str, Any]) -> Evidence:
     """A part of a claim from an estimate; `scale` converts the estimate's unit to the part's."""
-    low, high = (scale * end for end in found.interval(LEVEL))
+    from kws.reports.power import settling
+
+    low, high = (scale * end for end in found.interval(level))
     known = found.n > 1
-    return Evidence(
-        about=about,
-        unit=unit,
-        wanted=wanted,
-        reported=reported,
+    made = Evidence(
+        **about,
         n=found.n,
-        seeds=seeds,
         mean=scale * found.value,
         low=low if known else None,
         high=high if known else None,
         standard_error=scale * found.standard_error,
         freedom=found.freedom if math.isfinite(found.freedom) else None,
-        detectable=scale * found.detectable(LEVEL) if known else None,
-        seeds_to_tell=found.seeds_to_tell(found.value - wanted / scale, LEVEL) if known else None,
+        detectable=scale * found.detectable(level) if known else None,
         error_of_clips=scale * math.sqrt(max(found.of_clusters - found.of_both, 0.0)) if known else None,
     )
+    if made.verdict != INCONCLUSIVE or not known:
+        return made
+    return replace(made, plan=settling(found, found.value - made.wanted / scale, level))
 
 
-def _sooner(registry: RegistryReader, arch: str, cells: dict[Key, Cell]) -> Evidence:
-    """How many epochs sooner Adam reaches an accuracy than SGD, for each seed."""
+def _about(pair: Pair) -> dict[str, Any]:
+    """What a part is called, and its two sides."""
+    sides = tuple(_called(recipe) for recipe in (pair.better, pair.worse))
+    return {"about": pair.about or " against ".join(sides), "sides": sides}
+
+
+def _called(recipe: Recipe) -> str:
+    """A recipe's network and optimizer, and what is not their default."""
+    more = [labels.told(name, value, {}) for name, value in recipe.unusual().items()]
+    conditions = {each.name: each.default for each in own_options() if each.condition}
+    more += [
+        labels.told(name, recipe.values[name], {})
+        for name, usual in conditions.items()
+        if recipe.values[name] not in (usual, None)
+    ]
+    return ", ".join([labels.of_parts(recipe), *more])
+
+
+def _sooner(
+    registry: RegistryReader, _: Publication, claim: Claimed, pair: Pair, ours: _Ours, level: float
+) -> Evidence:
+    """How many epochs sooner one cell reaches an accuracy than another, for each seed."""
     import numpy as np
 
     from kws.reports.estimates import Sample, of_cell
 
-    curves = {}
-    for opt in _OPTS:
-        cell = cells.get((arch, opt, False))
-        pairs = zip(cell.seeds, cell.runs, strict=True) if cell else ()
-        curves[opt] = {seed: registry.validation_accuracies(run_id) for seed, run_id in pairs}
-    seeds = sorted(curves["sgd"].keys() & curves["adam"].keys())
+    sides = [ours.cells.get(key(recipe)) for recipe in (pair.better, pair.worse)]
+    runs = [dict(zip(cell.seeds, cell.runs, strict=True)) if cell else {} for cell in sides]
+    curves = [{seed: registry.validation_accuracies(run) for seed, run in each.items()} for each in runs]
+    seeds = sorted(curves[0].keys() & curves[1].keys())
+    about: dict[str, Any] = {**_about(pair), "unit": EPOCHS, "wanted": claim.over}
     if not seeds:
-        return Evidence(about=NETWORK.title(arch), unit="epochs", wanted=0.0, n=0)
-    reached = math.floor(100 * min(max(curves[opt][seed]) for opt in _OPTS for seed in seeds) + 1e-9) / 100
-    epochs = {
-        (opt, seed): next(number for number, value in enumerate(curves[opt][seed], start=1) if value >= reached)
-        for opt in _OPTS
-        for seed in seeds
-    }
-    sooner = np.array([epochs["sgd", seed] - epochs["adam", seed] for seed in seeds], dtype=float)
-    means = [statistics.mean(epochs[opt, seed] for seed in seeds) for opt in ("adam", "sgd")]
-    about = (
-        f"{NETWORK.title(arch)}, to {100 * reached:.0f} % validation accuracy in {means[0]:.1f} epochs "
-        f"against {means[1]:.1f}"
+        return Evidence(**about, n=0, seeds=(len(runs[0]), len(runs[1])))
+    goal = math.floor(100 * min(max(curve[seed]) for curve in curves for seed in seeds) + 1e-9) / 100
+    epochs = [
+        {seed: next(number for number, value in enumerate(curve[seed], start=1) if value >= goal) for seed in seeds}
+        for curve in curves
+    ]
+    sooner = np.array([epochs[1][seed] - epochs[0][seed] for seed in seeds], dtype=float)
+    means = [statistics.mean(each.values()) for each in epochs]
+    about["about"] += f", to {100 * goal:.0f} % validation accuracy in {means[0]:.1f} epochs against {means[1]:.1f}"
+    about |= {"seeds": (len(seeds), len(seeds)), "goal": goal}
+    return _evidence(of_cell(Sample(tuple(seeds), sooner, None)), 1.0, level, about)
+
+
+def _goal(claim: Claim) -> str:
+    """Why epochs are counted to the accuracies that they are counted to."""
+    goals = dict.fromkeys(f"{100 * each.goal:.0f} %" for each in claim.evidence if each.goal is not None)
+    each = "each is" if len(goals) > 1 else "it is"
+    return (
+        f"claim {claim.number} counts epochs to {listed(goals)} validation accuracy: {each} the highest whole percent "
+        "that every run of both recipes reaches, so that no run is left out"
     )
-    found = of_cell(Sample(tuple(seeds), sooner, None))
-    return _evidence(found, 1.0, (len(seeds), len(seeds)), about, "epochs")
 
 
-def _key(run: Run) -> Key | None:
-    """The cell of the report that a run belongs to; None if its recipe is not the report's."""
-    recipe = run.recipe
-    usual = recipe.unusual().keys() <= {"softmax_before_loss", "speakers"}
-    return (recipe.arch, recipe.opt, recipe.softmax_before_loss) if usual else None
+def _figure(reported: Reported, ours: _Ours) -> Figure:
+    from kws.reports.estimates import from_elsewhere, of_cell
 
-
-def _figure(key: Key, cell: Cell | None, sample: Sample | None, reported: float) -> Figure:
-    from kws.reports.estimates import from_another_run, of_cell
-
-    arch, opt, softmax = key
-    apart = from_another_run(of_cell(sample), reported) if sample and len(sample.seeds) > 1 else None
-    low, high = apart.interval() if apart else (None, None)
-    about = [NETWORK.title(arch), OPTIMIZER.title(opt), *["softmax before cross-entropy"] * softmax]
+    cell, sample = ours.cells.get(key(reported.recipe)), ours.samples.get(key(reported.recipe))
+    low = high = None
+    if sample and len(sample.seeds) > 1:
+        clips = (reported.test_clips or ours.table.test_clips) / ours.table.test_clips
+        low, high = from_elsewhere(
+            of_cell(sample), reported.value, seeds=reported.seeds or 1, deviation=reported.deviation, clips=clips
+        ).interval()
+    recipe = reported.recipe
     return Figure(
-        title=", ".join(about),
-        arch=arch,
-        opt=opt,
-        softmax=softmax,
-        reported=reported,
+        title=_title(reported),
+        arch=recipe.arch,
+        opt=recipe.opt,
+        softmax=recipe.softmax_before_loss,
+        recipe={name: value for name, value in reported.given.items() if name != "name"},
+        reported=reported.value,
+        reported_text=reported.text,
+        digits=reported.digits,
+        reported_seeds=reported.seeds,
+        reported_clips=reported.test_clips,
         n=cell.n if cell else 0,
         mean=cell.mean if cell else None,
         low=cell.low if cell else None,
         high=cell.high if cell else None,
-        difference=cell.mean - reported if cell else None,
+        difference=cell.mean - reported.value if cell else None,
         difference_low=low,
         difference_high=high,
         runs=cell.runs if cell else (),
     )
 
 
-def _remarks(parameters: dict[str, int]) -> tuple[str, ...]:
-    remarks = [
-        'the words of the report\'s class "other" are not known, so figures are not comparable digit by digit',
-        f"the report gives 128 x (128 + 1) parameters as 16,152; that is {128 * 129:,}, and its total is right",
-    ]
-    if {"fc", "cnn"} <= parameters.keys():
-        remarks.append(
-            f"the report gives the ratio of the networks' parameters as 1.65; {parameters['fc']:,} / "
-            f"{parameters['cnn']:,} is {parameters['fc'] / parameters['cnn']:.4f}"
-        )
-    return tuple(remarks)
+def _title(reported: Reported) -> str:
+    """What the publication calls a figure, else the preset or the network and optimizer, and what else it names."""
+    given = dict(reported.given)
+    if name := given.pop("name", ""):
+        return str(name)
+    first = given.pop("preset", "") or labels.of_parts(reported.recipe)
+    named = {name: reported.recipe.values[current_name(name)] for name in given if current_name(name) not in _PARTS}
+    return ", ".join([str(first), *(labels.told(current_name(name), value, {}) for name, value in named.items())])

@@ -38,7 +38,6 @@ T = TypeVar("T")
 POWER = 0.8
 _FREEDOM_OF_TWO_SEEDS = 4.0
 _FREEDOM_OF_TIES = 2.5  # times that of the seeds
-_NO_NUMBER = 2**20  # seeds; nobody trains as many
 _FEW = 1e-12  # a difference or an error below this is rounding
 
 
@@ -54,6 +53,21 @@ class Sample:
     values: Floats
     influences: Floats | None
     clips: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components:
+    """What the variance of a cell or a difference is made of, so that kws.reports.power can plan for other numbers.
+
+    `of_seeds` has the variance of a single seed of the first and of the second cell, and their covariance where equal
+    seeds are paired; `of_both` has the same of the interaction. A single cell has no second one: 0 seeds, and zeros.
+    """
+
+    seeds: tuple[int, int]
+    pairs: int  # seeds that both have and that are paired
+    paired: bool
+    of_seeds: tuple[float, float, float]
+    of_both: tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +87,7 @@ class Estimate:
     of_both: float
     seed_freedom: float
     clips: int | None = None
+    components: Components | None = None  # None where a seed's variance is not known
 
     @property
     def variance(self) -> float:
@@ -141,30 +156,6 @@ class Estimate:
         found = student.quantile(2 * POWER - 1, self.freedom)
         return (student.quantile(confidence, self.freedom) + found) * self.standard_error
 
-    def seeds_to_tell(self, distance: float, confidence: float = CONFIDENCE) -> int | None:
-        """How many seeds per cell would find a difference of `distance` with 80 % power; None if no number would."""
-        if self.one_seed is None or not distance:
-            return None
-        clips = max(self.of_clusters - self.of_both, 0.0)  # the squared error that remains with any number of seeds
-        endless = replace(self, of_seeds=0.0, of_clusters=clips, of_both=0.0, seed_freedom=0.0)
-        if endless.detectable(confidence) >= abs(distance):
-            return None
-        few, many = 1, 2
-
-        def finds(n: int) -> bool:
-            freedom = self.seed_freedom * (n - 1) / (self.n - 1) if self.n > 1 else n - 1.0
-            made = replace(endless, n=n, of_seeds=(self.one_seed or 0.0) / n, seed_freedom=freedom)
-            return made.detectable(confidence) <= abs(distance)
-
-        while not finds(many):
-            if many >= _NO_NUMBER:
-                return None
-            few, many = many, 2 * many
-        while many - few > 1:
-            middle = (few + many) // 2
-            few, many = (few, middle) if finds(middle) else (middle, many)
-        return many
-
 
 def clusters_of(clips: int, speakers: Sequence[str] | None, digests: Sequence[bytes] | None) -> NDArray[np.int64]:
     """The cluster (N,) of each clip, from 0: its speaker's, or its own; clips with the same audio share one."""
@@ -208,6 +199,11 @@ def of_cell(sample: Sample) -> Estimate:
         of_both=of_both,
         seed_freedom=float(n - 1),
         clips=sample.clips,
+        components=None
+        if one_seed is None
+        else Components(
+            seeds=(n, 0), pairs=0, paired=False, of_seeds=(one_seed, 0.0, 0.0), of_both=(n * of_both, 0.0, 0.0)
+        ),
     )
 
 
@@ -218,7 +214,7 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
     both = 0.0
     shared = len(common) / (a.n * b.n) if len(common) > 1 else 0.0
     mine, theirs = ([side.seeds.index(seed) for seed in common] for side in (first, second))
-    of_clusters, clusters = 0.0, 0
+    of_clusters, clusters, both_covariance = 0.0, 0, 0.0
     if first.influences is not None and second.influences is not None:
         clusters = first.influences.shape[1]
         mean = first.influences.mean(axis=0) - second.influences.mean(axis=0)
@@ -229,7 +225,8 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
                 side.influences[at] - side.influences[at].mean(axis=0)  # type: ignore[index]
                 for side, at in ((first, mine), (second, theirs))
             ]
-            both -= 2 * shared * float((deviations[0] * deviations[1]).sum()) / (len(common) - 1)
+            both_covariance = float((deviations[0] * deviations[1]).sum()) / (len(common) - 1)
+            both -= 2 * shared * both_covariance
     one, other = _seed_variances(a, b)
     covariance = 0.0
     if shared:  # bounded by perfect correlation, however few seeds both cells have
@@ -244,19 +241,37 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
         of_seeds=of_seeds,
         of_clusters=of_clusters,
         of_both=max(both, 0.0),
-        seed_freedom=_freedom(a, b, one, other, covariance, len(common) if shared else 0),
+        seed_freedom=seed_freedom((a.n, b.n), (one, other, covariance), len(common) if shared else 0)
+        if a.one_seed is not None and b.one_seed is not None
+        else float(max(a.n, b.n) - 1),  # one variance used twice has no more degrees of freedom than its own
+        components=None
+        if a.one_seed is None or b.one_seed is None
+        else Components(
+            seeds=(a.n, b.n),
+            pairs=len(common) if shared else 0,
+            paired=paired,
+            of_seeds=(one, other, covariance),
+            of_both=(a.n * a.of_both, b.n * b.of_both, both_covariance),
+        ),
     )
 
 
-def from_another_run(estimate: Estimate, reported: float) -> Estimate:
-    """A mean minus the value of one more run elsewhere, on as many clips of as many other speakers."""
-    one_seed = estimate.one_seed or 0.0
+def from_elsewhere(
+    estimate: Estimate, reported: float, *, seeds: int = 1, deviation: float | None = None, clips: float = 1.0
+) -> Estimate:
+    """A mean minus the mean of `seeds` runs elsewhere, whose test clips are of other speakers.
+
+    `deviation` is that of their seeds, as ours where it is None; `clips` is how many times as many test clips as ours
+    they have.
+    """
+    one_seed = (estimate.one_seed or 0.0) if deviation is None else deviation**2
     return replace(
         estimate,
         value=estimate.value - reported,
-        of_seeds=estimate.of_seeds + one_seed,
-        of_clusters=estimate.of_clusters + max(estimate.of_clusters - estimate.of_both, 0.0),
+        of_seeds=estimate.of_seeds + one_seed / seeds,
+        of_clusters=estimate.of_clusters + max(estimate.of_clusters - estimate.of_both, 0.0) / clips,
         clips=None,
+        components=None,
     )
 
 
@@ -309,19 +324,18 @@ def _seed_variances(a: Estimate, b: Estimate) -> tuple[float, float]:
     return (known if a.one_seed is None else a.one_seed), (known if b.one_seed is None else b.one_seed)
 
 
-def _freedom(a: Estimate, b: Estimate, one: float, other: float, covariance: float, paired: int) -> float:
-    """The degrees of freedom of the seeds in a difference.
+def seed_freedom(seeds: tuple[int, int], of_seeds: tuple[float, float, float], pairs: int) -> float:
+    """The degrees of freedom of the seeds in a difference of cells with so many seeds, of which `pairs` are paired.
 
-    Those of its pairs and of the seeds that only one cell has add up as Welch's do (Biometrika 34, 1947). A variance
-    that stands in for a single seed's is the same one used twice, with no more degrees of freedom than its own.
+    Those of its pairs and of the seeds that only one cell has add up as Welch's do (Biometrika 34, 1947). `of_seeds`
+    is as in Components.
     """
-    if a.one_seed is None or b.one_seed is None:
-        return float(max(a.n, b.n) - 1)
+    (n, m), (one, other, covariance) = seeds, of_seeds
     parts = [
-        (paired * (one / a.n**2 + other / b.n**2 - 2 * covariance / (a.n * b.n)), paired - 1),
-        ((a.n - paired) * one / a.n**2, a.n - 1),
-        ((b.n - paired) * other / b.n**2, b.n - 1),
+        (pairs * (one / n**2 + other / m**2 - 2 * covariance / (n * m)), pairs - 1),
+        ((n - pairs) * one / n**2, n - 1),
+        ((m - pairs) * other / m**2, m - 1),
     ]
     total = sum(part for part, _ in parts)
     terms = sum(part**2 / freedom for part, freedom in parts if part > 0)
-    return total**2 / terms if terms else float(min(a.n, b.n) - 1)
+    return total**2 / terms if terms else float(min(n, m) - 1)

@@ -20,7 +20,7 @@ from kws.reports.cells import Cell
 from kws.reports.fold_grids import fold_grids, record
 from kws.reports.folds import FoldTable
 from kws.reports.latex import latex
-from kws.reports.reference import Paper
+from kws.reports.reference import Evidence, Paper
 from kws.reports.table import Table
 from kws.reports.text_tables import Grid, grids
 
@@ -55,7 +55,7 @@ def _escape_markdown(text: str) -> str:
 
 
 def comma_separated(tables: list[Table], **_: Any) -> str:
-    """One line per cell, percentages as fractions; with the report's figures if a table has them."""
+    """One line per cell, percentages as fractions; with a publication's figures if a table has them."""
     papers = any(table.paper for table in tables)
     more = _BESIDE if any(table.beside for table in tables) else ()
     conditions = [*_CONDITIONS, *(name for name in _RULES if any(_has(table, name) for table in tables))]
@@ -137,11 +137,21 @@ def _beside(table: Table, cell: Cell) -> dict[str, Any]:
 
 
 def _of_paper(paper: Paper) -> dict[str, Any]:
-    """The report's figures and claims, with the verdict on each part of a claim."""
-    record = dataclasses.asdict(paper)
-    for claim, told in zip(record["claims"], paper.claims, strict=True):
-        claim["evidence"] = [{**dataclasses.asdict(each), "verdict": each.verdict} for each in told.evidence]
-    return record
+    """A publication's figures and claims, with the verdict on each claim and each part of it, and why."""
+    claims = [
+        {
+            **dataclasses.asdict(claim),
+            "verdict": claim.verdict,
+            "why": claim.why,
+            "evidence": [_of_part(each) for each in claim.evidence],
+        }
+        for claim in paper.claims
+    ]
+    return {**dataclasses.asdict(paper), "claims": claims, "remarks": paper.remarks}
+
+
+def _of_part(part: Evidence) -> dict[str, Any]:
+    return {**dataclasses.asdict(part), "seeds_to_tell": part.seeds_to_tell, "verdict": part.verdict, "why": part.why}
 
 
 def _finite(value: Any) -> Any:

@@ -19,9 +19,9 @@ from kws.recipe import KINDS, NETWORK, OPTIMIZER, TASK, Recipe, own_options
 from kws.recipe.parts import AUGMENTATION
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports.reference import REPORTED
 
-_PARTS = {NETWORK: {arch for arch, _, _ in REPORTED}, OPTIMIZER: {opt for _, opt, _ in REPORTED}}
+# Those of report.toml, which this does not wait for; a test holds both to each other.
+_PARTS = {NETWORK: {"fc", "cnn"}, OPTIMIZER: {"sgd", "adam"}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Grid: a caption over columns and rows of text; a table before a format writes it.
 
-Table 1, the report's figures beside ours, its claims and the runs of every cell are grids; formats know nothing else.
+Table 1, a publication's figures beside ours, its claims and the runs of every cell are grids; formats know nothing
+else.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Grid:
 
 
 def grids(table: Table, *, with_runs: bool = False) -> list[Grid]:
-    """A table's grids: itself, the report's figures and claims if it has them, and on request the runs of each cell."""
+    """A table's grids: itself, a publication's figures and claims beside it, and on request the runs of each cell."""
     made = [_leaderboard(table) if table.beside else _main(table)]
     if table.paper:
         made += _paper(table.paper)
@@ -166,32 +167,21 @@ def _seconds(value: float) -> str:
 
 
 def _paper(paper: Paper) -> list[Grid]:
-    from kws.reports.reference import CLAIMS, LEVEL
-    from kws.reports.statistics import CONFIDENCE
+    from kws.reports import paper_texts
 
     figures = Grid(
-        caption=(
-            f"Test accuracy in {paper.source} and here; intervals of the differences are {100 * CONFIDENCE:g} %, for "
-            "one run of the report on as many other clips."
-        ),
-        columns=("", "report", "here", "difference in points"),
-        rows=tuple((each.title, each.reported_text, each.here_text, each.difference_text) for each in paper.figures),
+        caption=paper_texts.figures_caption(paper),
+        columns=("", paper.short, "here", "difference in points"),
+        rows=paper_texts.figure_rows(paper),
         notes=paper.remarks,
     )
-    rows = []
-    for claim in paper.claims:
-        for i, each in enumerate(claim.evidence):
-            head = (str(claim.number), claim.statement) if i == 0 else ("", "")
-            rows.append((*head, each.verdict, each.text))
     claims = Grid(
-        caption=(
-            f"What it claims, and what these runs say of each part (intervals are {100 * LEVEL:.4g} %, so that all "
-            f"{CLAIMS} claims are right with {100 * CONFIDENCE:g} %; with one seed nothing can be told)."
-        ),
-        columns=("", "claim", "verdict", "measured here"),
-        rows=tuple(rows),
+        caption=paper_texts.claims_caption(paper),
+        columns=paper_texts.CLAIM_COLUMNS,
+        rows=paper_texts.claim_rows(paper),
+        notes=paper.goals,
     )
-    return [figures, claims]
+    return [figures, *[claims] * bool(paper.claims)]
 
 
 def _runs(table: Table) -> Grid:

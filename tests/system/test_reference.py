@@ -15,11 +15,21 @@ from kws.events import Evaluation
 from kws.registry.store import Registry
 from kws.reports import formats
 from kws.reports.comparison import beside
-from kws.reports.reference import DOES_NOT, HOLDS, INCONCLUSIVE, REPORTED, SMALLER, Evidence
+from kws.reports.power import Plan
+from kws.reports.publications import the_report
+from kws.reports.reference import DOES_NOT, HOLDS, INCONCLUSIVE, SMALLER, Evidence
+from kws.reports.scope import is_of_the_report
 from kws.reports.table1 import tables
 
 CARD = make_card(clips=600)
 LABELS = CARD.labels["test"]
+REPORTED = {
+    ("fc", "sgd", False): 0.8527,
+    ("fc", "adam", False): 0.8796,
+    ("cnn", "sgd", False): 0.8959,
+    ("cnn", "adam", False): 0.9178,
+    ("fc", "sgd", True): 0.778,
+}
 
 
 def answered(registry: Registry, wrong: int, *, slow: int = 0, seed: int = 0, spread: int = 0, **recipe) -> str:
@@ -84,7 +94,12 @@ def test_what_every_interval_bears_out_holds(clear):
     adam, faster, network, softmax = (claim.evidence for claim in clear.paper.claims)
     assert [e.mean for e in adam] == [pytest.approx(100 * 40 / 600)] * 2
     assert [e.mean for e in faster] == [5.0, 5.0]
-    assert "to 94 % validation accuracy in 13.0 epochs against 18.0" in faster[0].text
+    assert "to 94 % validation accuracy in 13.0 epochs against 18.0" in faster[0].about
+    assert faster[0].why == "the interval lies 5.0 or more above 0"
+    assert [claim.why for claim in clear.paper.claims[:2]] == ["both parts hold"] * 2
+    assert clear.paper.claims[2].why == "both parts hold; 346,067 parameters rather than 567,171"
+    (goal,) = clear.paper.goals
+    assert "claim 2 counts epochs to 94 % validation accuracy: it is the highest whole percent" in goal
     assert [e.mean for e in network] == [pytest.approx(100 * 50 / 600)] * 2
     assert [e.mean for e in softmax] == [pytest.approx(100 * 70 / 600)] * 2
     assert all(e.low <= e.mean <= e.high and e.n == 3 for e in (*adam, *network, *softmax))
@@ -94,13 +109,20 @@ def test_turned_round_no_claim_holds(tmp_path):
     swapped = {key: 180 - wrong for key, wrong in WRONG.items()}
     paper = table1(tmp_path / "runs.db", swapped, slow=-5).paper
     assert [claim.verdict for claim in paper.claims] == [DOES_NOT] * 4
+    part = paper.claims[0].evidence[1]
+    assert part.why == f"the interval ends {2 - part.high:.2f} below 2: it is the other way round"
+    assert paper.claims[0].why == "both parts do not hold"
 
 
 def test_with_one_seed_nothing_can_be_told(tmp_path):
     paper = table1(tmp_path / "runs.db", WRONG, seeds=1, slow=5).paper
     assert [claim.verdict for claim in paper.claims] == [INCONCLUSIVE] * 4
-    assert "n = 1" in paper.claims[0].evidence[0].text
-    assert " to " not in paper.claims[0].evidence[0].text
+    assert "n = 1" in paper.claims[0].evidence[0].measured
+    assert " to " not in paper.claims[0].evidence[0].measured
+    single = (
+        "one seed of Fully-connected, Adam and one of Fully-connected, SGD does not say how much another would differ"
+    )
+    assert paper.claims[0].evidence[0].why == single
     for figure in paper.figures:
         assert figure.low < figure.mean < figure.high
         assert (figure.difference_low, figure.difference_high) == (None, None)
@@ -112,18 +134,25 @@ def test_what_clips_and_seeds_spread_over_cannot_be_told(tmp_path):
     paper = table1(tmp_path / "runs.db", close, spread=40).paper
     assert [claim.verdict for claim in paper.claims[2:]] == [INCONCLUSIVE] * 2
     assert all(e.low < 0 < e.high for claim in paper.claims[2:] for e in claim.evidence)
-    assert all("would have been found with 80 % power" in e.text for claim in paper.claims for e in claim.evidence)
-    settled = [e for claim in paper.claims[2:] for e in claim.evidence]
-    assert all(("seeds of each would settle it" in e.text) != ("no number of seeds would" in e.text) for e in settled)
+    for part in (each for claim in paper.claims[2:] for each in claim.evidence):
+        assert (
+            f"the interval reaches {min(-part.low, part.high):.2f} {'below' if part.mean > 0 else 'above'} 0; "
+            in part.why
+        )
+        ways = ("seeds of each would settle it", "no number of seeds would settle it", "too near to 0")
+        assert sum(way in part.why for way in ways) == 1
+        assert (part.seeds_to_tell is None) == (ways[0] not in part.why)
 
 
 def test_where_a_cell_was_not_run_its_claims_cannot_be_told(tmp_path):
     only = {key: WRONG[key] for key in (("fc", "sgd", False), ("fc", "adam", False))}
     paper = table1(tmp_path / "runs.db", only, slow=5).paper
     assert [claim.verdict for claim in paper.claims] == [INCONCLUSIVE] * 4
-    assert paper.claims[3].evidence[0].text == "Fully-connected, SGD, without it: no runs to compare"
+    part = paper.claims[3].evidence[0]
+    assert (part.about, part.measured) == ("Fully-connected, SGD", "no runs to compare")
+    assert part.why == "no finished run of Fully-connected, SGD, softmax before cross-entropy"
+    assert "nothing here is Convolutional, SGD; nor Convolutional, Adam; nor Fully-connected, SGD" in paper.remarks[-1]
     assert [f.here_text for f in paper.figures].count("-") == 3
-    assert not any("1.65" in remark for remark in paper.remarks)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +177,69 @@ def test_a_part_of_a_claim_is_judged_by_its_interval(wanted, reported, low, high
     assert part.verdict == verdict
 
 
+def part(**about) -> Evidence:
+    return Evidence(
+        **{
+            "about": "fc",
+            "unit": "points",
+            "wanted": 2.0,
+            "n": 5,
+            "seeds": (5, 9),
+            "sides": ("a", "b"),
+            "error_of_clips": 0.4,
+        }
+        | about
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"mean": 4, "low": 2.31, "high": 5.6}, "the interval lies 0.31 or more above 2"),
+        ({"mean": 0.7, "low": -0.4, "high": 1.73}, "the interval ends 0.27 below 2"),
+        ({"mean": -4, "low": -5, "high": -3}, "the interval ends 5.00 below 2: it is the other way round"),
+        ({"mean": 1, "low": 0.25, "high": 1.9}, "the interval lies 0.25 or more above 0, but ends 0.10 below 2"),
+        (
+            {"mean": 3, "low": 1, "high": 5, "wanted": 0.0, "reported": 7.5},
+            "the interval lies 1.00 or more above 0, but ends 2.50 below the reported 7.50",
+        ),
+        (
+            {"mean": 2.7, "low": 1.31, "high": 4.1, "plan": Plan(more_seeds=(4, 0))},
+            "the interval reaches 0.69 below 2; about 4 more seeds of a would settle it",
+        ),
+        (
+            {"mean": 1.7, "low": 0.3, "high": 3.1, "plan": Plan(more_seeds=(1234, 1230))},
+            "the interval reaches 1.10 above 2; about 1,300 more seeds of a and 1,300 more seeds of b would settle it",
+        ),
+        (
+            {"mean": 2.7, "low": 1.5, "high": 3.9, "plan": Plan(speakers=4.93), "over": "clips"},
+            "the interval reaches 0.50 below 2; no number of seeds would settle it, as these test clips alone leave an "
+            "error of 0.40; about 5 times as many test clips would",
+        ),
+        (
+            {"mean": 2.7, "low": 1.5, "high": 3.9, "plan": Plan(more_seeds=(3, 3), speakers=2.01)},
+            "the interval reaches 0.50 below 2; no number of seeds would settle it, as these test clips alone leave an "
+            "error of 0.40; about 2.1 times as many test speakers and 3 more seeds of each would",
+        ),
+        (
+            {"mean": 2.001, "low": 1, "high": 3.002},
+            "the interval reaches 1.00 below 2; 2.00 is too near to 2 for any number of seeds to settle it",
+        ),
+    ],
+)  # fmt: skip
+def test_each_verdict_says_why_and_what_would_settle_it(told, why):
+    assert part(**told).why == why
+
+
 def test_a_claim_is_as_good_as_the_worst_of_its_parts_and_each_part_is_shown(tmp_path):
     mixed = WRONG | {("fc", "adam", True): 61}  # with Adam, a softmax costs hardly anything
     table = table1(tmp_path / "runs.db", mixed, slow=5)
     sgd, adam = table.paper.claims[3].evidence
     assert (sgd.verdict, adam.verdict, table.paper.claims[3].verdict) == (HOLDS, INCONCLUSIVE, INCONCLUSIVE)
     written = formats.markdown([table])
-    assert "| holds | Fully-connected, SGD, without it" in written
-    assert "| inconclusive | Fully-connected, Adam, without it" in written
+    assert f"|  | Fully-connected, SGD | {sgd.measured} | holds | {sgd.why} |" in written
+    assert f"|  | Fully-connected, Adam | {adam.measured} | inconclusive | {adam.why} |" in written
+    assert "| inconclusive | Fully-connected, Adam is inconclusive; Fully-connected, SGD holds |" in written
 
 
 def test_more_seeds_shrink_what_can_be_found_and_clips_alone_leave_an_error(tmp_path):
@@ -176,7 +260,18 @@ def test_runs_of_other_recipes_are_not_set_beside_it(tmp_path, other):
 def test_misprints_are_told(clear):
     remarks = " ".join(clear.paper.remarks)
     assert "1.65" in remarks and "1.6389" in remarks
-    assert "16,152" in remarks and "16,512" in remarks
+    assert "16,152" in remarks and f"{128 * 129:,}" in remarks
+    ratio = PARAMETERS["fc"] / PARAMETERS["cnn"]
+    assert f"{PARAMETERS['fc']:,} / {PARAMETERS['cnn']:,} is {ratio:.4f}" in remarks
+
+
+def test_the_reports_file_is_what_the_report_prints():
+    found = {
+        (each.recipe.arch, each.recipe.opt, each.recipe.softmax_before_loss): each for each in the_report().figures
+    }
+    assert {key: each.value for key, each in found.items()} == pytest.approx(REPORTED)
+    assert {(each.seeds, each.test_clips) for each in found.values()} == {(1, 1229)}
+    assert len(the_report().claims) == 4
 
 
 def test_every_format_has_the_report(clear):
@@ -208,3 +303,10 @@ def test_the_runs_of_every_cell_are_listed_with_their_commits(tmp_path):
         lines = [line for line in shown.splitlines() if any(run in line for run in runs)]
         assert [run in line for run, line in zip(reversed(runs), lines, strict=True)] == [True, True]
         assert all(ENVIRONMENT.git_commit[:12] in line for line in lines)
+
+
+def test_table_1_is_about_the_networks_and_optimizers_of_the_reports_file():
+    recipes = [figure.recipe for figure in the_report().figures]
+    assert all(map(is_of_the_report, recipes))
+    for arch, opt in {(recipe.arch, recipe.opt) for recipe in recipes}:
+        assert not is_of_the_report(make_recipe("gru", opt)) and not is_of_the_report(make_recipe(arch, "muon"))

@@ -30,6 +30,7 @@ from kws.reports.coverage import of_classes
 from kws.reports.labels import data_of
 from kws.reports.metrics import METRICS
 from kws.reports.page.data import Detail, Overview, choices, curves, detail
+from kws.reports.paper_texts import claims_caption, figures_caption
 
 STATIC = {"page.css": "text/css", "chart.js": "text/javascript", "page.js": "text/javascript"}
 LISTED = 100  # most runs in the live page's list: a browser takes a second to lay out a thousand rows
@@ -128,6 +129,7 @@ def _environment() -> Environment:
     environment.filters["of_classes"] = of_classes
     environment.filters["is_whole"] = lambda text: _WHOLE.fullmatch(text) is not None
     environment.filters["per_hour"] = lambda rate: f"{rate:,.1f}" if rate < _MANY else f"{rate:,.0f}"
+    environment.globals.update(figures_caption=figures_caption, claims_caption=claims_caption)
     environment.globals.update(
         policy=file_policy(), scripts=SCRIPTS, splits=SPLITS, static=lambda name: Markup(static(name))  # noqa: S704 - our own files
     )  # fmt: skip
