@@ -17,7 +17,9 @@ from kws.reports.metrics import NAMES, TARGET
 from kws.reports.table import Table
 
 if TYPE_CHECKING:
+    from kws.registry.reader import RegistryReader
     from kws.reports.folds import FoldTable
+    from kws.reports.publications import Publication
     from kws.reports.text_tables import Grid
 
 
@@ -97,6 +99,14 @@ def compare(
     paper: Annotated[
         bool, typer.Option("--paper", help="Set the report's figures beside these, and judge its claims.")
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Set another publication's figures beside these, and judge its claims: a .toml or .csv file as in "
+            "docs/tables.md.",
+        ),
+    ] = None,
     runs: Annotated[bool, sections.output("--runs", help="List the runs of every cell, and their commits.")] = False,
     check: Annotated[
         Path | None,
@@ -134,14 +144,25 @@ def compare(
     Example: kws compare --format markdown
     """
     typed = {name for name in context.params if options.was_typed(context, name)}
-    if leaderboard and (others := typed & {"rows", "columns", "paper"}):
+    if leaderboard and (others := typed & {"rows", "columns", "paper", "against"}):
         raise RecipeError(f"--leaderboard is a table of its own; leave out --{min(others)}")
+    if paper and against:
+        raise RecipeError("--paper sets the report beside the table, --against another publication; leave out one")
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
     from kws.reports import metrics, scope
     from kws.reports.table1 import tables
     from kws.terminal import console
 
+    publication = None  # the report, if it is asked for
+    if against:
+        from kws.reports import publications
+
+        publication = publications.read(against)
+    if publication and metric.value != publication.metric:
+        if "metric" in typed:
+            raise RecipeError(f"{against} has figures of {publication.metric}; leave out --metric {metric.value}")
+        metric = Metric(publication.metric)
     with RegistryReader(db) as registry:
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
         there = sum(run.status == FINISHED for run in registry.runs()) if not chosen else 0
@@ -160,7 +181,8 @@ def compare(
         if leaderboard:
             found = leaderboards(registry, chosen, metric=shown, test=test or check is not None)
         else:
-            if not typed & _CHOOSING:
+            of_others = publication and not all(scope.is_of_the_report(each.recipe) for each in publication.figures)
+            if not typed & _CHOOSING and not of_others:
                 of = scope.of_the_report(registry, chosen)
             make = functools.partial(
                 tables, registry, rows=rows, columns=columns, metric=shown, test=test or check is not None
@@ -171,12 +193,8 @@ def compare(
                     *make(of.others if check.suffix != ".csv" else ()),
                     *leaderboards(registry, chosen, metric=shown),
                 ]
-        if (paper or check is not None) and not leaderboard:
-            from kws.reports.comparison import beside
-
-            found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
-            if paper and found and not any(table.paper for table in found):
-                console.say("note: no table here is about the report's networks under its conditions")
+        if (paper or against or check is not None) and not leaderboard:
+            found = _beside(registry, found, publication, against, say=paper or against is not None)
     if check:
         _check(found, folded, check, as_json=format is Format.JSON, strict=strict)
         return
@@ -217,6 +235,36 @@ def compare(
         console.say(console.visible(f"{db} has {what}"))
     if strict and any(table.notes for table in found):
         raise typer.Exit(1)
+
+
+def _beside(
+    registry: "RegistryReader", tables: list[Table], publication: "Publication | None", file: Path | None, *, say: bool
+) -> list[Table]:
+    """The tables with a publication beside each that has a cell of it; of a file's, the other tables are left out.
+
+    With `say`, what has no counterpart is noted on stderr.
+    """
+    from kws.reports.comparison import beside, beside_each, nearest
+    from kws.terminal import console
+
+    if publication:
+        papers = beside_each(registry, tables, publication)
+    else:
+        papers = [beside(registry, table) for table in tables]
+    made = [dataclasses.replace(table, paper=paper) for table, paper in zip(tables, papers, strict=True)]
+    found = [table for table in made if table.paper]
+    if say and made and not found:
+        what = "no table here is about the report's networks under its conditions"
+        if publication:
+            runs = [run for table in made for run in table.runs]
+            what = f"no cell here is of a recipe in {file}; {nearest(publication, runs)}"
+        console.say(console.visible(f"note: {what}"))
+    if not publication or not found:
+        return made
+    if others := len(made) - len(found):
+        tables_are = "1 other table is" if others == 1 else f"{others:,} other tables are"
+        console.say(console.visible(f"note: {tables_are} not shown, as {file} has no figure of a recipe in it"))
+    return found
 
 
 def _check(tables: list[Table], folds: "list[FoldTable]", path: Path, *, as_json: bool, strict: bool) -> None:
