@@ -72,7 +72,7 @@ def _cut(word: str, width: int, length: Callable[[str], int]) -> list[str]:
     """A word in parts that fit, cut behind a slash or the like where there is one."""
     found = []
     while length(word) > width:
-        end = len(word)
+        end = min(len(word), width)  # no letter is narrower than one column
         while length(word[:end]) > width and end > 1:
             end -= 1
         behind = max(word.rfind(sign, 0, end) for sign in "/_-.,") + 1

@@ -110,7 +110,7 @@ def test_a_result_that_could_not_be_printed_is_no_success(ledger, command, targe
 def test_a_result_that_was_printed_is_one_whatever_becomes_of_messages(ledger, target):
     done = shell(f"kws runs list --where \"arch = 'rnn'\" {target}")  # of which there are none, as is said on stderr
     assert (done.returncode, done.stderr != b"") == (0, target == "<&-")
-    assert done.stdout.startswith(b"run  status")
+    assert done.stdout.startswith(b"run  started")
 
 
 def test_nothing_is_left_to_say_where_all_is_closed(ledger):

@@ -1,0 +1,69 @@
+"""What a command prints on a terminal of a width: every screen is held to the same rules by the same function."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stderr, redirect_stdout
+
+import pytest
+from commands import PROGRAM, kws, typed
+from rich.cells import cell_len
+
+WIDTHS = (80, 120, 200)
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_WORD = re.compile(r"[^\s|]*\d[^\s|]*")
+_WHITE_OR_BLACK = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[07]|9[037]|10[0-7]|4[0-7])m")
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def rendered(width: int, *arguments: object, **environment: str) -> str:
+    """What a command prints on a terminal, stderr with it; it must succeed."""
+    screen = Terminal()
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            patched.delenv(name, raising=False)
+        settings = {"COLUMNS": str(width), "LINES": "40", "TERM": "xterm-256color", **environment}
+        for name, value in settings.items():
+            patched.setenv(name, value)
+        with redirect_stdout(screen), redirect_stderr(screen):
+            try:
+                PROGRAM.main([typed(argument) for argument in arguments], prog_name="kws")
+            except SystemExit as end:
+                assert end.code == 0, screen.getvalue()
+    return screen.getvalue()
+
+
+def lines_of(screen: str) -> list[str]:
+    """The lines as they are seen, without colours and movements of the cursor."""
+    return [line.rstrip() for line in re.split(r"[\r\n]", _ESCAPE.sub("", screen))]
+
+
+def numbers_of(text: str) -> set[str]:
+    """The words of a text that have digits, without the signs around them."""
+    return {word.strip("().,;:*\"'`") for word in _WORD.findall(_ESCAPE.sub("", text))}
+
+
+def assert_readable(width: int, *arguments: object, also: str = "") -> str:
+    """A command's screen, which fits, cuts no number or id, has a colour for any background, and none in a pipe.
+
+    What it prints into a pipe tells what is a whole number; `also` has words that only a terminal shows.
+    """
+    screen = rendered(width, *arguments)
+    piped = kws(*arguments)
+    assert piped.exit_code == 0, piped.stderr
+    whole = piped.stdout + piped.stderr
+    assert "\x1b" not in whole
+    assert "**" not in whole
+    for line in lines_of(screen):
+        assert cell_len(line) <= width, line
+    assert numbers_of(screen) <= numbers_of(whole) | numbers_of(also)
+    assert not _WHITE_OR_BLACK.search(screen)
+    assert not re.search(r"\x1b\[(?:[0-9;]*;)?(?:3[1-8]|9\d)[0-9;]*m", rendered(width, *arguments, NO_COLOR="1"))
+    return screen
