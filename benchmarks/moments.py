@@ -62,5 +62,6 @@ class Moments:
         )
         if a.one_seed is None or b.one_seed is None:
             return found
-        freedom = estimates._freedom(a, b, a.one_seed, b.one_seed, covariance, self.n if paired else 0)
+        seeds = (a.one_seed, b.one_seed, covariance)
+        freedom = estimates.seed_freedom((a.n, b.n), seeds, self.n if paired else 0)
         return replace(found, one_seed=max(a.one_seed + b.one_seed - 2 * covariance, 0.0), seed_freedom=freedom)

@@ -94,7 +94,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (("--arch", "cnn"), "--opt is missing"),
+        (("--arch", "cnn"), "sweep needs --opt: sgd, adam"),
         (("--arch", "cnn,rnn", "--opt", "adam"), "`arch` (='cnn,rnn') must be one or several of fc, cnn"),
         (("--preset", "table1", "--jobs", "0"), "`jobs` (=0) must be at least 1"),
         (("--preset", "table1", "--epochs", "1,x"), "`epochs` (='1,x') must be numbers"),
