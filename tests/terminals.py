@@ -13,6 +13,10 @@ from rich.cells import cell_len
 WIDTHS = (80, 120, 200)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _WORD = re.compile(r"[^\s|]*\d[^\s|]*")
+_IN_PATHS = re.compile(r"(?<=[A-Za-z])/|/(?=[A-Za-z])")
+_HOME = re.compile(r"\x1b\[(?:[0-9;]*H|\?1049[hl])")
+_BAR_OR_CHART = re.compile("[\u2501\u2524]|^[\\s\\d.]+$")  # which a pipe does not get
+_COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[1-8]|9\d)[0-9;]*m")
 _WHITE_OR_BLACK = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[07]|9[037]|10[0-7]|4[0-7])m")
 
 
@@ -42,12 +46,12 @@ def rendered(width: int, *arguments: object, **environment: str) -> str:
 
 def lines_of(screen: str) -> list[str]:
     """The lines as they are seen, without colours and movements of the cursor."""
-    return [line.rstrip() for line in re.split(r"[\r\n]", _ESCAPE.sub("", screen))]
+    return [line.rstrip() for line in re.split(r"[\r\n]", _ESCAPE.sub("", _HOME.sub("\n", screen)))]
 
 
 def numbers_of(text: str) -> set[str]:
-    """The words of a text that have digits, without the signs around them."""
-    return {word.strip("().,;:*\"'`") for word in _WORD.findall(_ESCAPE.sub("", text))}
+    """The words of a text that have digits, without the signs around them; of a path each folder is a word."""
+    return {word.strip("().,;:*/\"'`") for word in _WORD.findall(_IN_PATHS.sub(" ", _ESCAPE.sub("", text)))} - {""}
 
 
 def assert_readable(width: int, *arguments: object, also: str = "") -> str:
@@ -61,9 +65,17 @@ def assert_readable(width: int, *arguments: object, also: str = "") -> str:
     whole = piped.stdout + piped.stderr
     assert "\x1b" not in whole
     assert "**" not in whole
+    assert_fits(width, screen)
+    still = "\n".join(line for line in lines_of(screen) if not _BAR_OR_CHART.search(line))
+    cut = numbers_of(still) - numbers_of(whole) - numbers_of(also)
+    assert not cut, cut
+    assert not _WHITE_OR_BLACK.search(screen)
+    if width == WIDTHS[0]:
+        assert not _COLOUR.search(rendered(width, *arguments, NO_COLOR="1"))
+    return screen
+
+
+def assert_fits(width: int, screen: str) -> None:
+    """No line is wider than the terminal."""
     for line in lines_of(screen):
         assert cell_len(line) <= width, line
-    assert numbers_of(screen) <= numbers_of(whole) | numbers_of(also)
-    assert not _WHITE_OR_BLACK.search(screen)
-    assert not re.search(r"\x1b\[(?:[0-9;]*;)?(?:3[1-8]|9\d)[0-9;]*m", rendered(width, *arguments, NO_COLOR="1"))
-    return screen

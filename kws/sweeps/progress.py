@@ -107,7 +107,9 @@ class SweepProgress:
         parts += [left] if (left := self._left(share)) else []
         bars = self._console.width >= _WITH_BARS
         summary = Table.grid(padding=(0, 1))
-        summary.add_row(*[ProgressBar(total=1.0, completed=share, width=30)] * bars, Text(", ".join(parts)))
+        summary.add_row(
+            *[ProgressBar(total=1.0, completed=share, width=30, **console.BAR_STYLES)] * bars, Text(", ".join(parts))
+        )
         rows = Table.grid(padding=(0, 1))
         for place in range(4 + bars):
             rows.add_column(no_wrap=place != _LABEL)  # the label alone gives way where there is no room
@@ -117,7 +119,7 @@ class SweepProgress:
             rows.add_row(
                 Text(f"run {each.run.id}"),
                 Text(visible(self._tell(recipe)), no_wrap=True, overflow="ellipsis"),
-                *[ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16)] * bars,
+                *[ProgressBar(total=recipe.epochs, completed=len(each.epochs), width=16, **console.BAR_STYLES)] * bars,
                 Text(f"epoch {len(each.epochs)}/{recipe.epochs}"),
                 Text(accuracy),
             )

@@ -24,6 +24,7 @@ from kws.terminal.visible import visible_part as visible_part
 
 T = TypeVar("T")
 # Colours by ANSI's names, which each terminal shows such that they can be read on its background.
+BAR_STYLES: dict[str, Any] = {"style": "dim", "complete_style": "cyan", "finished_style": "green"}
 STATUS_STYLES = {FINISHED: "green", RUNNING: "cyan", INTERRUPTED: "magenta", FAILED: "red", LOST: "red"}
 _ANY_WIDTH = 100_000  # characters; wider than any table, so that nothing is broken over lines in a file or a pipe
 
@@ -62,7 +63,7 @@ def err() -> Console:
 
 def paragraph(console: Console, text: str, *, style: str = "") -> None:
     """Print a text, on a terminal broken between words, never within a number or between it and its unit."""
-    for line in broken(text, console.width, cell_len):
+    for line in broken(text, console.width, cell_len, cell=False):
         console.print(Text(line, style=style), soft_wrap=True)
 
 
@@ -92,7 +93,9 @@ def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") 
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     done = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    with Progress(TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn(), console=console) as bar:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(**BAR_STYLES), done, TimeRemainingColumn(), console=console
+    ) as bar:
         task = bar.add_task(what, total=total)
         for item in items:
             yield item

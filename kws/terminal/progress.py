@@ -89,7 +89,7 @@ class TrainingProgress:
         if self._console.is_interactive:
             self._bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
+                BarColumn(bar_width=None, **console.BAR_STYLES),
                 TimeRemainingColumn(),
                 console=self._console,
             )

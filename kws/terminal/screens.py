@@ -5,6 +5,7 @@ Text from outside is never interpreted as rich markup, as in kws.terminal.consol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from kws.events import SPLITS, DataCard, Evaluation
 from kws.registry.runs import Epoch, Run, described, early_stop, total_of
-from kws.terminal.console import out, paragraph, percent, shows_bold, training_time, visible
+from kws.terminal.console import STATUS_STYLES, duration, out, paragraph, percent, shows_bold, training_time, visible
 from kws.terminal.layout import Table, least_width
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def print_run(
     rows |= {name: _plain(value) for name, value in vars(run.environment).items()}
     for name, value in rows.items():
         if value is not None:
-            facts.add_row(Text(name), Text(visible(value)))
+            facts.add_row(name, Text(visible(value), style=STATUS_STYLES.get(run.status, "") * (name == "status")))
     console.print(facts)
     for on, evaluation in evaluations:
         console.print(
@@ -109,9 +110,18 @@ def print_difference(first: Run, second: Run, differing: dict[str, tuple[Any, An
     console = out()
     drawn = table_of("", f"run {first.id}", f"run {second.id}")
     for field, pair in differing.items():
-        drawn.add_row(field, *(Text("-" if value is None else visible(_plain(value))) for value in pair))
+        drawn.add_row(field, *(Text("-" if value is None else visible(_figure_of(field, value))) for value in pair))
     console.print(drawn)
     paragraph(console, f"the same: {', '.join(same)}")
+
+
+def _figure_of(field: str, value: Any) -> str:
+    """A run's value by its field, as the other screens write it."""
+    if field == "parameters":
+        return f"{value:,}"
+    if field == "seconds":
+        return duration(value)
+    return percent(value) if field.endswith("_accuracy") and isinstance(value, float) else _plain(value)
 
 
 def print_info(info: dict[str, Any]) -> None:
@@ -165,7 +175,7 @@ def print_summary(network: Network, others: list[Network]) -> None:
             layer.kind,
             _size(layer.output_size),
             f"{layer.parameters:,}",
-            layer.parameter_formula,
+            re.sub(r"\d+", lambda found: f"{int(found[0]):,}", layer.parameter_formula),
             f"{layer.multiply_accumulates:,}",
         )
     drawn.add_section()
@@ -173,7 +183,7 @@ def print_summary(network: Network, others: list[Network]) -> None:
     console.print(drawn)
     for layer in network.layers:
         if layer.size_formula:
-            console.print(f"{layer.name}: {layer.size_formula}")
+            paragraph(console, f"{layer.name}: {layer.size_formula}")
     for other in others:
         larger, smaller = sorted((network, other), key=lambda each: each.parameters, reverse=True)
         paragraph(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -34,4 +35,16 @@ def print_recipe(
     if start and name != start.name:
         now = f"the preset {name}" if name else "a recipe of its own"
         paragraph(console, f"With what was typed it is no longer the preset {start.name}, but {now}.")
-    console.print(visible(command), soft_wrap=True)
+    console.print(_for_a_shell(visible(command), console.width), soft_wrap=True)
+
+
+def _for_a_shell(command: str, width: int) -> str:
+    """A command that a shell understands, broken before its options where a line has no room for them."""
+    lines = [""]
+    for option in re.split(r" (?=--)", command):
+        joined = f"{lines[-1]} {option}" if lines[-1] else option
+        if lines[-1] and len(joined) > width - 2:
+            lines += [f"  {option}"]
+        else:
+            lines[-1] = joined
+    return " \\\n".join(lines)

@@ -29,7 +29,7 @@ def test_a_run_that_is_trained_again_comes_out_the_same(task, arch, opt):
     first = ok_json("train", "--arch", *arch, "--opt", opt, *shape)["run"]
     result = kws("rerun", "last", "--note", "again")
     assert result.exit_code == 0
-    again = ok_json("runs", "list")["runs"][-1]
+    again = ok_json("runs", "list")["runs"][0]
     sentence = f"run {again['run']} is run {first} again, bit for bit: the same epochs, answers and weights"
     assert result.stderr.splitlines()[-1] == sentence
     assert (again["rerun_of"], again["note"], again["status"]) == (first, "again", "finished")

@@ -129,7 +129,7 @@ def cut_off(monkeypatch, task: Path, iteration: int, *options: object, error: ty
         patched.setattr(loop, "step", steps)
         result = kws(*TRAIN, "--data", task, "--epochs", EPOCHS, *options)
     assert result.exit_code == (130 if error is KeyboardInterrupt else 1)
-    return ok_json("runs", "list")["runs"][-1]["run"]
+    return ok_json("runs", "list")["runs"][0]["run"]
 
 
 @pytest.fixture
