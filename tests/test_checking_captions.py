@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from test_formats import tabulated
 
 from kws.registry.store import Registry
 from kws.reports import formats
+from kws.reports.markdown_tables import markdown
 from kws.reports.table import Table
 
 FINGERPRINT = make_card("speech_commands", clips=1_200).fingerprint
@@ -355,3 +357,32 @@ def test_a_table_whose_caption_is_the_registrys_but_none_of_whose_rows_is_differ
     )
     assert other != text
     assert ("columns", "SGD, Adam over other rows", "SGD, Adam") in differing(tmp_path, other, ".md", judged())
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_what_tables_of_before_said_is_still_accepted(tmp_path, form):
+    (table,) = judged()
+    table = replace(table, cells=tuple(replace(cell, tie=False) for cell in table.cells))
+    now = formats.FORMATS[form]([table])
+    assert "marks what cannot" not in now
+    percent = "\\%" if form == "latex" else "%"
+    legend = (
+        f"= marks what cannot be told from the best (5 {percent}, Bonferroni's correction over all pairs of cells)."
+    )
+    before = re.sub(
+        r"(\d{3}),(\d{3})(.params)", r"\1\2\3", now.replace("This test split", f"{legend} This test split", 1)
+    )
+    assert before.count("567171") == 1 == before.count("Bonferroni")
+    ending = ".tex" if form == "latex" else ".md"
+    assert differing(tmp_path, before, ending, [table]) == [] == unchecked(tmp_path, before, ending, [table])
+    assert differing(tmp_path, before.replace("567171", "567172"), ending, [table])
+
+
+def test_a_mark_behind_a_cell_that_was_drawn_is_read_as_bold():
+    lines = ("row  SGD          Adam", "\u2500" * 30, "one  90.00 %      91.00 % *", "two  **92.00 %**  93.00 %")
+    drawn = "".join(f"  {line}\n" for line in lines)
+    (table,) = markdown(drawn)
+    assert [[(said.text, said.bold) for said in row[1:]] for row in table.rows] == [
+        [("90.00 %", False), ("91.00 %", True)],
+        [("92.00 %", True), ("93.00 %", False)],
+    ]

@@ -23,7 +23,7 @@ from test_formats import any_name, named, small
 
 from kws.errors import RegistryError
 from kws.registry.reader import RegistryReader
-from kws.reports import checking, checking_cells, formats, latex, table_files
+from kws.reports import checking, checking_cells, formats, latex, table_files, text_tables
 from kws.reports.comparison import beside
 from kws.reports.formats import FORMATS
 from kws.reports.metrics import METRICS, metric
@@ -168,7 +168,7 @@ def test_rows_of_the_same_words_and_their_rests_are_told_apart(tmp_path):
     grid = Grid(caption="What it claims.", columns=("", "claim", "verdict", "measured here"), rows=rows)
     (table,) = report()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (checking, screens):
+        for module in (checking, text_tables):
             patch.setattr(module, "grids", lambda made, **_: [*grids(made), grid])
         for width in (40, 50, 75, 200):
             with a_terminal(width):
