@@ -1,4 +1,4 @@
-"""The screens that need clips or a trained network, at 80, 120 and 200 columns; see tests/test_screens.py."""
+"""The screens that need clips or a trained network, at 80, 120 and 200 columns; see test_screens.py."""
 
 from __future__ import annotations
 
