@@ -46,7 +46,8 @@ def _markdown(grid: Grid) -> str:
     for i, row in enumerate(grid.rows):
         texts = [_escape_markdown(text) for text in row]
         lines.append("| " + " | ".join(f"**{t}**" if (i, j) in grid.bold else t for j, t in enumerate(texts)) + " |")
-    lines += ["", *(f"Note: {_escape_markdown(note)}." for note in grid.notes)] if grid.notes else []
+    for note in grid.notes:  # each a paragraph of its own
+        lines += ["", f"Note: {_escape_markdown(note)}."]
     return "\n".join(lines) + "\n"
 
 
