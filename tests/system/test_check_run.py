@@ -32,7 +32,7 @@ def trained(tmp_path_factory) -> Path:
 def runs(trained, monkeypatch) -> list[str]:
     monkeypatch.setenv("KWS_CACHE", str(trained / "cache"))
     monkeypatch.setenv("KWS_DB", str(trained / "experiments.db"))
-    return [run["run"] for run in ok_json("runs", "list")["runs"]]
+    return [run["run"] for run in ok_json("runs", "list", "--sort=-started")["runs"]]
 
 
 def judged(folder: Path, run: str) -> dict:

@@ -172,8 +172,8 @@ def test_what_folds_of_streams_need_is_said(folded, tmp_path):
     assert "leave --target-fa out" in refused("stream", "last", "--folds", "--target-fa", 3)
     assert "leave the recording 'long.wav' out" in refused("stream", "last", "long.wav", "--folds")
     assert "--folds needs a run of one of them" in refused("stream", "--folds")
-    ok(*TRAIN, "--epochs", 1, "--data", folder, "--split", "34/33/33")
-    assert "is no fold; `kws sweep --folds 5`" in refused("stream", "last", "--folds")
+    of_no_fold = ok_json(*TRAIN, "--epochs", 1, "--data", folder, "--split", "34/33/33")["run"]
+    assert "is no fold; `kws sweep --folds 5`" in refused("stream", of_no_fold, "--folds")
     done = kws("stream", "last", tmp_path / "none.wav", "--target-fa", 0.5, "--noisy", 0)
     assert "After `kws sweep --folds 5`, `kws stream RUN --folds` measures false accepts over all" in done.stderr
 

@@ -138,7 +138,10 @@ def test_a_rerun_and_a_run_that_goes_on_fail_alike(train, places, after, tmp_pat
     result = kws("rerun", "last")
     assert result.exit_code == 1
     assert "was removed while the run was recorded in it" in result.stderr
-    assert [run["status"] for run in ok_json("runs", "list", "--db", "elsewhere.db")["runs"]] == ["finished", "running"]
+    assert [run["status"] for run in ok_json("runs", "list", "--sort=-started", "--db", "elsewhere.db")["runs"]] == [
+        "finished",
+        "running",
+    ]
     (file,) = tmp_path.glob("experiments.*.db")
     after("record", 1, file.unlink)
     run = only_run(file)["run"]
@@ -164,7 +167,7 @@ def test_a_process_of_a_sweep_fails_that_run_and_takes_up_what_is_there_then(tra
     done = trainer.train(Recipe.of(**recipe, seed=2))
     assert done["status"] == "finished"
     trainer._registry.__exit__()
-    assert [(run["status"], run["seed"]) for run in ok_json("runs", "list")["runs"]] == [
+    assert [(run["status"], run["seed"]) for run in ok_json("runs", "list", "--sort=-started")["runs"]] == [
         ("finished", 0),
         ("finished", 2),
     ]

@@ -72,3 +72,11 @@ def test_a_training_fits_from_its_title_to_its_end(width, tmp_path):
     seen = rendered(width, "watch", "last", "--db", tmp_path / "own.db")
     assert_fits(width, seen)
     assert "2/2" in seen
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_many_trainings_fit_from_the_plan_to_the_end(width, tmp_path):
+    common = ("--data", "task", "--epochs", 1, "--db", tmp_path / "own.db", "--jobs", 1)
+    screen = rendered(width, "sweep", "--arch", "fc", "--opt", "sgd,adam", "--seeds", 1, *common)
+    assert_fits(width, screen)
+    assert "2 of 2" in screen or "2/2" in screen

@@ -247,7 +247,7 @@ def test_a_hostile_source_is_refused_in_one_sentence_or_harms_nothing(templates,
         assert dump(db) == before
     assert {run_id: rows_of(db, run_id) for run_id in own} == ours
     assert ok("runs", "show", own[0]) == shown
-    listed = ok("runs", "list").splitlines()
+    listed = ok("runs", "list", "--sort=-started").splitlines()
     assert [line[:8] for line in listed[1:3]] == own
     assert all(line.isprintable() for line in listed)
     assert own[0] in ok("compare", "--format", "json")

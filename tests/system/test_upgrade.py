@@ -140,7 +140,7 @@ def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(
     }
     make_registry(tmp_path / "new.db")
     assert schema(path) == schema(tmp_path / "new.db")
-    assert [run["tags"] for run in ok_json("runs", "list")["runs"]] == [["first", "paper"], [], []]
+    assert [run["tags"] for run in ok_json("runs", "list", "--sort=-started")["runs"]] == [["first", "paper"], [], []]
 
 
 def test_a_registry_of_schema_4_shows_the_recipes_that_it_had_and_one_text_of_each(tmp_path):
@@ -200,7 +200,7 @@ def test_its_weights_are_the_same_bytes_and_answer_as_they_did(old, tmp_path, pr
 
 
 def test_every_command_that_reads_works_on_it(old, tmp_path):
-    runs = ok_json("runs", "list")["runs"]
+    runs = ok_json("runs", "list", "--sort=-started")["runs"]
     assert [run["status"] for run in runs] == STATUSES
     assert {run["run"]: run["test_accuracy"] for run in runs if run["run"] in TRAINED} == TRAINED
     assert (runs[0]["name"], runs[0]["note"], runs[0]["tags"]) == ("first", "a note", [])

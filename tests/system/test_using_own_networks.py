@@ -67,7 +67,7 @@ def test_resume_asks_unless_the_file_is_named_on_the_same_command_line(net):
 
 
 def test_the_example_of_the_documentation_trains(task):
-    page = (Path(__file__).parent.parent.parent / "docs" / "adding.md").read_text()
+    page = (Path(__file__).parent.parent.parent / "docs" / "extend.md").read_text()
     section = page.partition("## Your own network")[2]
     source = section.partition("```python\n")[2].partition("```")[0]
     write("net.py", source)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MANY = True
 _STEPS = 1000  # from accuracy 0 to 1
-_PARAMETERS = r" \(\d+ params\)$"
+_PARAMETERS = r" \([0-9,]+ params\)$"
 
 
 def epochs_to(curves: NDArray[np.float64], accuracies: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,9 +82,9 @@ def figure(registry: RegistryReader, runs: list[Run], style: Style) -> Figure:
 def _title(row: str, style: Style, inches: float) -> str:
     """The name of a network, and on a line of its own how many parameters it has."""
     name, _, parameters = row.removesuffix(" params)").rpartition(" (")
-    if not (row.endswith(" params)") and parameters.isdecimal()):
+    if not (row.endswith(" params)") and parameters.replace(",", "").isdecimal()):
         return wrapped(row, style, inches)
-    return f"{wrapped(name, style, inches)}\n{int(parameters):,} parameters"
+    return f"{wrapped(name, style, inches)}\n{parameters} parameters"
 
 
 def _draw(axes: Axes, curves: NDArray[np.float64], number: int, style: Style) -> tuple[float, float]:
