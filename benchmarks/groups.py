@@ -10,6 +10,7 @@ from benchmarks import (
     coverage,
     detecting,
     detectors,
+    first,
     growth,
     networks,
     preparation,
@@ -26,6 +27,7 @@ from benchmarks.report import Row
 from benchmarks.workspace import Workspace
 
 GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
+    "first": first.measure,
     "train": steps.measure,
     "augment": augmenting.measure,
     "targets": targets.measure,
@@ -45,6 +47,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "inference": detecting.measure,
 }
 _APART = {
+    "first": {"first"},
     "networks": {"networks", "augment", "targets"},
     "sweeps": {"sweep"},
     "scheduling": {"scheduling"},

@@ -53,6 +53,11 @@ def _benchmarks(name: str, *modules: str, measures: tuple[str, ...]) -> Table:
 
 TABLES = (
     _benchmarks(
+        "first",
+        "first",
+        measures=("Makefile", "pyproject.toml", "constraints.txt", *_TRAINING, *_FEATURES, *_COMMANDS),
+    ),
+    _benchmarks(
         "latest",
         *("comparing", "growth", "ledger", "preparation", "recording", "startup", "steps", "whole_run"),
         measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_COMMANDS),

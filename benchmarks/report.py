@@ -17,7 +17,7 @@ from benchmarks.measure import Samples
 
 SCHEMA = 1
 _RATIOS: dict[str, Callable[[float], str]] = {
-    "faster": lambda ratio: f"{ratio:.2f} times faster",
+    "faster": lambda ratio: f"{ratio:.2f} times as fast",
     "smaller": lambda ratio: f"{ratio:.2f} times smaller",
     "share": lambda ratio: f"{100 * ratio:.1f} %",
     "times": lambda ratio: f"{ratio:.2f} times",
@@ -70,7 +70,8 @@ def compared(
     if ours and theirs:
         ratio = ours.over(theirs) if more_is_better else theirs.over(ours)
     wanted = [f"at most {number(most)} {unit}"] if most is not None else []
-    wanted += [f"{least:g} times {reading}"] if least is not None else []
+    how = {"faster": "as fast"}.get(reading, reading)
+    wanted += [f"{least:g} times {how}"] if least is not None else []
     kept = [ours.median <= most if ours else None] if most is not None else []
     kept += [ratio.median >= least if ratio else None] if least is not None else []
     return Row(
