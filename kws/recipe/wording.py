@@ -1,4 +1,4 @@
-"""How things are said, the same in every message: numbers of things, and which name was meant."""
+"""How things are said, the same in every message: numbers, lists of words, and which name was meant."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ _ALIKE = 0.7  # as difflib counts; "rnn" is not "cnn"
 def counted(number: int, what: str) -> str:
     """A number of things: "1 clip", "1,024 clips"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence has them: "go, stop and up"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a percentage with two decimals, as in the report; "-" for None."""
+    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def meant(text: str, names: Iterable[str]) -> list[str]:

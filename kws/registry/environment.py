@@ -61,7 +61,7 @@ def _cpu() -> str:
     except OSError:
         pass
     if sys.platform == "darwin":
-        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+        return output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     return platform.processor() or platform.machine()
 
 
@@ -77,7 +77,7 @@ def _instruction_set() -> str | None:
         lines = []
     flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), None)
     if flags is None and sys.platform == "darwin":
-        flags = (_output("sysctl", "-n", "machdep.cpu.features") or "").lower() or None
+        flags = (output("sysctl", "-n", "machdep.cpu.features") or "").lower() or None
     if flags is None:
         return None
     return " ".join(sorted(flag for flag in set(flags.split()) if _EXTENSIONS.fullmatch(flag)))
@@ -86,14 +86,14 @@ def _instruction_set() -> str | None:
 def _git() -> tuple[str | None, bool | None]:
     """The commit of the checkout that this package is part of, and whether the package differs from it."""
     package = str(Path(__file__).parent)
-    if _output("git", "-C", package, "ls-files", "--error-unmatch", "__init__.py") is None:
+    if output("git", "-C", package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None, None
-    commit = _output("git", "-C", package, "rev-parse", "HEAD")
-    changes = _output("git", "-C", package, "status", "--porcelain", "--", ".")
+    commit = output("git", "-C", package, "rev-parse", "HEAD")
+    changes = output("git", "-C", package, "status", "--porcelain", "--", ".")
     return commit, None if changes is None else bool(changes)
 
 
-def _output(*command: str) -> str | None:
+def output(*command: str) -> str | None:
     """What a command prints; None if it is missing or fails.
 
     Git's variables (GIT_DIR, GIT_WORK_TREE ...) are removed: with them, git could report another repository.

@@ -5,6 +5,7 @@ A column is read without the others, since a manifest of 10,000 clips takes a te
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,15 +18,15 @@ FROM manifests JOIN splits USING (data_fingerprint, split) WHERE data_fingerprin
 """
 
 
-class ManifestReader:
+class ManifestReader(ABC):
     """The queries about manifests, for kws.registry.reader. Everything is None where an older registry has no manifest.
 
     Raises RegistryError if a manifest is damaged.
     """
 
+    @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection whose reads all see one snapshot of the registry."""
-        raise NotImplementedError
 
     def manifest(self, fingerprint: str, split: str) -> Manifest | None:
         """The manifest (every clip) of one split of a data set."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kws.recipe import NETWORK, OPTIMIZER, Recipe, current_name, own_options, plain
+from kws.recipe.wording import listed
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import labels
@@ -16,7 +17,7 @@ from kws.reports.cells import Cell, same_weights
 from kws.reports.publications import EPOCHS, POINTS, Claimed, Pair, Publication, Reported, key, the_report
 from kws.reports.reference import INCONCLUSIVE, Claim, Evidence, Figure, Paper
 from kws.reports.statistics import CONFIDENCE
-from kws.reports.table import Table, listed
+from kws.reports.table import Table
 
 if TYPE_CHECKING:
     from kws.reports.estimates import Estimate, Sample

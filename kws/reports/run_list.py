@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws.errors import RegistryError
+from kws.recipe.wording import percent
 from kws.registry.runs import Run
 from kws.reports.labels import data_of
 
@@ -25,10 +26,6 @@ class Column:
     value: Callable[[Run], Any]
     greatest_first: bool = False
     goes: int = 0  # its place in the order in which columns are left out; 0: it stays
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def _name(run: Run) -> str:
@@ -64,14 +61,14 @@ COLUMNS = (
     ),
     Column(
         name="validation",
-        text=lambda run: _percent(run.validation_accuracy),
+        text=lambda run: percent(run.validation_accuracy),
         value=lambda run: run.validation_accuracy,
         greatest_first=True,
         goes=5,
     ),
     Column(
         name="test",
-        text=lambda run: _percent(run.test_accuracy),
+        text=lambda run: percent(run.test_accuracy),
         value=lambda run: run.test_accuracy,
         greatest_first=True,
     ),

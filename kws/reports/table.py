@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kws.recipe import FINAL, TASK, Recipe
+from kws.recipe.wording import listed
 from kws.registry.runs import Run
 from kws.reports.cells import Cell, Place
 from kws.reports.metrics import Metric
@@ -138,12 +139,6 @@ def _of_other(table: Table) -> str:
         return f"; {others.name}: {words}, {'' if others.heard == 1 else 'all '}heard in training"
     never = never or f"{_NUMBERS.get(others.unheard, others.unheard)} of the test split never"
     return f"; {others.name}: {words} heard in training, {never}"
-
-
-def listed(words: Iterable[str]) -> str:
-    """Words as a sentence has them: "go, stop and up"."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _recipes(table: Table) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from kws.errors import DataError
 from kws.events import NO_WORDS, OTHER, SPLITS, UNKNOWN
+from kws.recipe.wording import listed
 from kws.speech import silence as noise
 from kws.speech.folder import Clip, Folder
 from kws.speech.names import labels_of, without_ending
@@ -79,7 +80,7 @@ def assign(
     labels = labels_of(sorted({clip.word for clip in clips}), words)
     if missing := [word for label, word in enumerate(words) if label not in labels.values()]:
         hint = _above(place, words) or where_words_are(clips, words) or otherwise
-        raise DataError(f"{place} has no recordings of {_listed(missing)}; {hint}")
+        raise DataError(f"{place} has no recordings of {listed(map(repr, missing))}; {hint}")
     classes = (*words, *(name for name in (rest, silence) if name))
     used = [clip.labelled(labels[clip.word]) for clip in clips if clip.word in labels]
     counts = Counter(clip.split for clip in used)
@@ -93,7 +94,7 @@ def assign(
         used += [clip.labelled(classes.index(silence)) for clip in cut]
     if rest:
         if not others:
-            raise DataError(f"{place} has no words for {rest!r} besides {_listed(words)}; {otherwise}")
+            raise DataError(f"{place} has no words for {rest!r} besides {listed(map(repr, words))}; {otherwise}")
         ready = [clip for clip in others if rest == UNKNOWN and clip.word == _UNKNOWN_FOLDER]
         taken = ready or drawn(others, wanted if most is None else dict.fromkeys(SPLITS, most))
         used += [clip.labelled(classes.index(rest)) for clip in taken]
@@ -151,10 +152,6 @@ def in_order(clips: Sequence[Clip]) -> list[Clip]:
 
 def _alone(place: Path, word: str) -> str:
     return f"{place} holds the word {word!r} alone; at least one other word is needed to tell it from"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(map(repr, words[:-1])) + " and " * (len(words) > 1) + repr(words[-1])
 
 
 def _above(place: Path, words: tuple[str, ...]) -> str:

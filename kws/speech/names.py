@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from kws.recipe.wording import listed
 from kws.speech.decode import OTHER_AUDIO, SUFFIXES
 
 _AUDIO = frozenset((*SUFFIXES, *OTHER_AUDIO))
@@ -93,8 +94,7 @@ def _looks(spelling: str) -> str:
 
 def _listed(names: Sequence[str], mark: str) -> str:
     shown = [f"{name!r}{mark}" if name != " ".join(name.split()) else f"{name}{mark}" for name in names]
-    told = ", ".join(shown[:-1]) + f" and {shown[-1]}"
-    return told + (
+    return listed(shown) + (
         " (composed in two ways)" if len({unicodedata.normalize("NFC", name) for name in names}) == 1 else ""
     )
 

@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from kws.recipe.wording import percent as percent
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.reports.line_breaks import broken
 from kws.terminal.visible import visible as visible
@@ -100,11 +101,6 @@ def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") 
         for item in items:
             yield item
             bar.advance(task, len(item) if unit == "bytes" else 1)  # type: ignore[arg-type]
-
-
-def percent(value: float | None) -> str:
-    """A fraction as a percentage with two decimals, as in the report; "-" for None."""
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def duration(seconds: float) -> str:

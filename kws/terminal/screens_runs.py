@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from kws.recipe.wording import listed
 from kws.registry.runs import Run
 from kws.reports.run_list import COLUMNS, DEFAULT
 from kws.terminal.console import STATUS_STYLES, out, say, visible
@@ -43,8 +44,7 @@ def print_runs(runs: Sequence[Run], *, more: int = 0, by: str = DEFAULT) -> None
         console.print(_coloured(lines, table, runs), soft_wrap=True)
     told = [f"{more:,} more run{'' if more == 1 else 's'}; --limit all lists every one"] if more else []
     if left_out:
-        *first, last = left_out
-        told.append(f"no room here for {', '.join(first)}{' and ' * bool(first)}{last}")
+        told.append(f"no room here for {listed(left_out)}")
     if told:
         say("; ".join(told))
 

@@ -9,11 +9,12 @@ Decisions:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
 from kws.recipe import counted
+from kws.recipe.wording import listed
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import coverage, labels, leaks
@@ -81,12 +82,7 @@ def _of_size(card: DataCard) -> Iterable[str]:
             f"interval is {100 * interval.low:.0f} to {100 * interval.high:.0f} %."
         )
     if absent := coverage.not_tested(card, TEST):
-        yield f"The test split has no clips of {_listed(absent)}, so nothing here says how well they are told."
+        yield f"The test split has no clips of {listed(absent)}, so nothing here says how well they are told."
     few = [f"{name} ({count})" for name, count in zip(card.classes, card.counts[TEST], strict=True) if 0 < count < FEW]
     if few:
-        yield f"The test split has few clips of {_listed(few)}; {FEW} or more would say something of each."
-
-
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+        yield f"The test split has few clips of {listed(few)}; {FEW} or more would say something of each."
