@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import pytest
 from commands import PROGRAM, kws, typed
@@ -27,8 +28,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def rendered(width: int, *arguments: object, **environment: str) -> str:
-    """What a command prints on a terminal, stderr with it; it must succeed."""
+@contextmanager
+def terminal(width: int, **environment: str) -> Iterator[Terminal]:
+    """A terminal of that width, on which stdout and stderr are shown."""
     screen = Terminal()
     with pytest.MonkeyPatch.context() as patched:
         for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
@@ -37,10 +39,16 @@ def rendered(width: int, *arguments: object, **environment: str) -> str:
         for name, value in settings.items():
             patched.setenv(name, value)
         with redirect_stdout(screen), redirect_stderr(screen):
-            try:
-                PROGRAM.main([typed(argument) for argument in arguments], prog_name="kws")
-            except SystemExit as end:
-                assert end.code == 0, screen.getvalue()
+            yield screen
+
+
+def rendered(width: int, *arguments: object, **environment: str) -> str:
+    """What a command prints on a terminal, stderr with it; it must succeed."""
+    with terminal(width, **environment) as screen:
+        try:
+            PROGRAM.main([typed(argument) for argument in arguments], prog_name="kws")
+        except SystemExit as end:
+            assert end.code == 0, screen.getvalue()
     return screen.getvalue()
 
 

@@ -86,11 +86,11 @@ def doctor(
         for finding in findings:
             subject = f"run {finding.run} " if finding.run else ""
             mended = " (mended)" if finding not in left else " (--fix mends it)" if finding.fix and not fix else ""
-            typer.echo(f"{subject}{finding.problem}{mended}")
+            console.tell(f"{subject}{finding.problem}{mended}")
         if not findings:
-            typer.echo(f"{db} is in order")
+            console.tell(f"{db} is in order")
         if copy:
-            typer.echo(f"as it was, {db} is kept as {copy}", err=True)
+            console.say(f"as it was, {db} is kept as {copy}")
     if left:
         raise typer.Exit(1)
 
@@ -111,10 +111,11 @@ def backup(
     Example: kws db backup copy.db --weights best
     """
     from kws.registry import maintenance
+    from kws.terminal import console
 
     left_out = maintenance.back_up(db, file, weights=weights.value)
     if left_out:
-        typer.echo(f"left out the weights of {left_out} run{'' if left_out == 1 else 's'}", err=True)
+        console.say(f"left out the weights of {left_out} run{'' if left_out == 1 else 's'}")
     typer.echo(file)
 
 
@@ -158,8 +159,8 @@ def copy(
     elif not done.differing:
         count, rows = len(done.copied), sum(done.target.rows.values())
         already = f", {len(done.known):,} were already there" if done.known else ""
-        typer.echo(f"copied {count:,} run{'' if count == 1 else 's'}{already}")
-        typer.echo(
+        console.tell(f"copied {count:,} run{'' if count == 1 else 's'}{already}")
+        console.tell(
             f"both hold the same {len(done.copied) + len(done.known):,} runs and {rows:,} rows: {done.source.whole}"
         )
     if done.differing:

@@ -107,9 +107,9 @@ def export(
         about |= {"not_tested": there.not_tested}
         console.print_json(about | _record(agreement, measured) | {"left_in_fp32": left})
     else:
-        typer.echo(f"{written}: run {found.id}, {form_name}, {'written' if out else 'agrees'}")
+        console.tell(f"{written}: run {found.id}, {form_name}, {'written' if out else 'agrees'}")
         for line in (*_lines(agreement, there), *_left(left), *_table(measured)):
-            typer.echo(line)
+            console.tell(line, indent=4)
 
 
 def require_packages() -> None:

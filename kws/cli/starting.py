@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from kws.cli import options as shared
 from kws.cli import pages
 from kws.errors import DataError
@@ -305,6 +303,6 @@ def _tell(plan: Plan, trained: Run, found: OwnWords | None, wrong: list[str], st
         return
     screens_own_words.print_figures(plan.out, found, lines)
     if found:
-        typer.echo(f"{plan.html}: the same as a page")
+        console.tell(f"{plan.html}: the same as a page")
     file = shlex.quote(str(plan.out))
-    typer.echo(f"next: kws listen {file}   kws predict {file} CLIP.wav")
+    console.tell(f"next: kws listen {file}   kws predict {file} CLIP.wav")

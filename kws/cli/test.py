@@ -1,6 +1,5 @@
 """`kws test`: a run's test split, looked at once, for a run that was not tested at its end."""
 
-import typer
 
 from kws.cli import last, options
 
@@ -60,5 +59,5 @@ def test(
         record = json_output.evaluation_record(found, card, evaluation, ClassReport.of(evaluation, card.classes))
         console.print_json(record | {"tested_at": at, "tested_now": untested, "recipes_judged": judged})
     else:
-        typer.echo(screens_evaluation.headline(found, card, evaluation))
+        console.tell(screens_evaluation.headline(found, card, evaluation))
     console.say(screens_evaluation.judged_line(judged))

@@ -62,15 +62,23 @@ def err() -> Console:
     return _console(sys.stderr, stderr=True)
 
 
-def paragraph(console: Console, text: str, *, style: str = "") -> None:
-    """Print a text, on a terminal broken between words, never within a number or between it and its unit."""
-    for line in broken(text, console.width, cell_len, cell=False):
-        console.print(Text(line, style=style), soft_wrap=True)
+def paragraph(console: Console, text: str, *, style: str = "", indent: int = 0) -> None:
+    """Print a text, on a terminal broken between words, never within a number or between it and its unit.
+
+    All lines but the first begin with so many spaces.
+    """
+    for number, line in enumerate(broken(text, console.width - indent, cell_len, cell=False)):
+        console.print(Text(" " * indent * (number > 0) + line, style=style), soft_wrap=True)
 
 
 def say(message: str) -> None:
     """Print a message on stderr."""
     paragraph(err(), message)
+
+
+def tell(result: str, *, indent: int = 0) -> None:
+    """Print a result in words on stdout."""
+    paragraph(out(), result, indent=indent)
 
 
 def print_json(value: Any) -> None:

@@ -30,7 +30,7 @@ class Prompt:
 
     def say(self, message: str) -> None:
         """Print a line above."""
-        self._live.console.print(message, soft_wrap=True)
+        console.paragraph(self._live.console, message, indent=2)
 
 
 def has_screen() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from kws.terminal import console
@@ -11,31 +10,24 @@ from kws.terminal import console
 if TYPE_CHECKING:
     from kws.reports.own_words import Heard, OwnWords
 
-_WIDTH = 80
-
 
 def print_figures(file: Path, found: OwnWords | None, advice: list[str]) -> None:
     """Print the figures of a detector, where there are any, and the advice."""
-    import typer
-
     if found is None:
-        typer.echo(f"{file}: not known how well it will do; --folds 3 or more tests each clip in turn")
+        console.tell(f"{file}: not known how well it will do; --folds 3 or more tests each clip in turn")
         return
-    typer.echo(
-        f"How well {console.visible(str(file))} will do, by {found.folds} networks, each tested on clips that it"
+    console.tell(
+        f"How well {console.visible(str(file))} will do, by {found.folds} networks, each tested on clips that it was "
+        "trained without (in brackets 95 % intervals):"
     )
-    typer.echo("was trained without (in brackets 95 % intervals):")
     width = max(len(console.visible(each.name)) for each in (*found.words, found.others))
     for word in found.words:
-        typer.echo(f"  {console.visible(word.name):<{width}}  heard {_share(word)}{_taken(word)}")
-    typer.echo(f"  {found.others.name:<{width}}  taken for a keyword {_share(found.others)}")
+        console.tell(f"  {console.visible(word.name):<{width}}  heard {_share(word)}{_taken(word)}", indent=width + 4)
+    console.tell(f"  {found.others.name:<{width}}  taken for a keyword {_share(found.others)}", indent=width + 4)
     if advice:
-        typer.echo("What would help most:")
+        console.tell("What would help most:")
         for number, line in enumerate(advice, start=1):
-            first, *rest = wrap(console.visible(line), _WIDTH - 5)
-            typer.echo(f"  {number}. {first}")
-            for each in rest:
-                typer.echo(f"     {each}")
+            console.tell(f"  {number}. {console.visible(line)}", indent=5)
 
 
 def _share(of: Heard) -> str:

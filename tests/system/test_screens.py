@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from contextlib import redirect_stderr
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from commands import kws, ok, ok_json, refused
 from ledger import make_card, make_epochs, make_recipe, make_run, start, train
 from rich.console import Console
-from terminals import WIDTHS, Terminal, assert_readable, lines_of, numbers_of, rendered
+from terminals import WIDTHS, Terminal, assert_fits, assert_readable, lines_of, numbers_of, rendered, terminal
 
 from kws.events import IterationEnd
 from kws.registry.runs import FAILED, INTERRUPTED
 from kws.registry.store import Registry
 from kws.reports.line_breaks import broken, pieces
+from kws.reports.own_words import Heard, OwnWords
 from kws.reports.run_list import COLUMNS, in_order
+from kws.terminal import screens_own_words
 from kws.terminal.layout import Table
 from kws.terminal.progress import TrainingProgress
+from kws.terminal.recording import prompt
 
 NAME = "an experiment whose name is long, with 12345 and 67,890 in it"
 SCREENS = (
@@ -32,6 +36,8 @@ SCREENS = (
     ("runs", "show", "last"),
     ("runs", "diff", "FIRST", "last"),
     ("eval", "FIRST"),
+    ("plot", "FIRST", "--style", "paper", "--out", "OUT"),
+    ("data", "list"),
     ("db", "info"),
     ("db", "query", "SELECT id, recipe_digest, parameters, test_accuracy, started_at, data_fingerprint FROM runs"),
 )
@@ -57,9 +63,47 @@ def db(tmp_path_factory):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("command", SCREENS, ids=" ".join)
-def test_a_screen_fits_and_cuts_no_number(db, command, width):
+def test_a_screen_fits_and_cuts_no_number(db, tmp_path, command, width):
     first = ok_json("runs", "list", "--sort=-started", "--limit=1", "--db", db)["runs"][0]["run"]
-    assert_readable(width, *(first if word == "FIRST" else word for word in command), "--db", db)
+    words = {"FIRST": first, "OUT": str(tmp_path / "figure.png")}
+    of_registry = () if command[0] == "data" else ("--db", db)
+    assert_readable(width, *(words.get(word, word) for word in command), *of_registry)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_speeds_fit(width):
+    """Other numbers than in a pipe: each measures anew."""
+    assert_fits(width, rendered(width, "bench", "--arch", "fc", "--threads", 1))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_is_told_of_ones_own_words_fits_and_cuts_no_number(width):
+    """What `kws start` prints at its end, of words and advice that are longer than a line."""
+    words = [
+        Heard(name=name, clips=12345, heard=11234, taken_for={"a_long_word_to_say": 1002, "fan": 103})
+        for name in ("a_long_word_to_say", "fan")
+    ]
+    found = OwnWords(folds=3, words=tuple(words), others=replace(words[0], name="other"), accepted={}, speakers=4)
+    advice = [f"record 1,{number}00 clips more, by 12 other people, or {number}.5 h of noise" * 2 for number in (1, 2)]
+    file = Path("a folder of some length/with another in it/words.onnx")
+    with terminal(width) as screen:
+        screens_own_words.print_figures(file, found, advice)
+    with terminal(10_000) as wide:
+        screens_own_words.print_figures(file, found, advice)
+    assert_fits(width, screen.getvalue())
+    assert numbers_of(screen.getvalue()) == numbers_of(wide.getvalue())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_is_said_of_a_take_fits_below_its_prompt(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    screen = Terminal()
+    said = "  a_word: -31 dB, 12 dB over the room; it is too quiet by 9 dB, and begins 0.05 s before the signal; " * 2
+    with redirect_stderr(screen), prompt() as shown:
+        shown.say(said)
+    assert_fits(width, screen.getvalue())
+    assert numbers_of(screen.getvalue()) == numbers_of(said)
 
 
 @pytest.mark.parametrize("width", (40, 60, *WIDTHS))
