@@ -55,6 +55,7 @@ class Table:
     test_clips: int
     test_speakers: int | None  # None if unknown
     recipes_judged: int  # recipes that the test split has ever judged
+    judged_of_report: bool = False  # whether these are the report's alone, and recipes of other kinds do not count
     optimism: float | None  # how much better than it is the best of these recipes would look if all were equally good
     conditions: Mapping[str, Any]  # those of a recipe's options that are conditions, and equal for all cells
     rows: tuple[str, ...]
@@ -212,7 +213,9 @@ def _looks(table: Table) -> list[str]:
     """How many recipes the test split has judged, and what that does to the best figure."""
     if table.recipes_judged < 2:
         return []
-    text = f"This test split has judged {table.recipes_judged:,} recipes"
+    whose = " of the report's networks" if table.judged_of_report else ""
+    text = f"This test split has judged {table.recipes_judged:,} recipes{whose}"
     if table.optimism is not None:
-        text += f"; were they equally good, the best would look {100 * table.optimism:.2f} points better than it is"
+        better = f"{100 * table.optimism:.2f} points better than it is"
+        text += f"; if all were equally good, chance alone would make the best look {better}"
     return [f"{text}."]

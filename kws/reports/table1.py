@@ -134,6 +134,7 @@ def table_of(
         test_clips=len(card.labels[TEST]),
         test_speakers=speakers,
         recipes_judged=judged,
+        judged_of_report=bool(apart),
         clips_alone=_clips_alone(metric, cells, samples, len(card.labels[TEST])),
         optimism=_optimism(judged, differences.values()),
         conditions=conditions,

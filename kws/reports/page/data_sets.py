@@ -3,8 +3,9 @@
 Decisions:
 - Warnings are facts of the manifests that the registry keeps: one sound or one speaker in two splits, speakers that are
   unknown, and a test split that is too small to tell much.
-- A test split is small if 90 % right would have an interval wider than 6 points, which is below some 400 clips. Fewer
-  than 10 speakers, or clips of a class, are few: an interval over 10 clusters is a sixth wider than one over many.
+- A test split is small by a table's rule (kws.reports.table.SMALL), with 90 % for the accuracy of its best cell: below
+  some 870 clips. Fewer than 10 speakers, or clips of a class, are few: an interval over 10 clusters is a sixth wider
+  than one over many.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports import coverage, labels, leaks
 from kws.reports.statistics import over_clips
+from kws.reports.table import SMALL
 
 FEW = 10
 _USUAL = 0.9
-_WIDE = 0.06
 _CALLED = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 
@@ -76,7 +77,7 @@ def _of_speakers(speakers: Mapping[str, set[str]] | None) -> Iterable[str]:
 def _of_size(card: DataCard) -> Iterable[str]:
     clips = len(card.labels[TEST])
     interval = over_clips(round(_USUAL * clips), clips)
-    if interval.high - interval.low > _WIDE:
+    if (interval.high - interval.low) / 2 > SMALL:
         yield (
             f"The test split is small: with {100 * _USUAL:g} % of its {counted(clips, 'clip')} right, the 95 % "
             f"interval is {100 * interval.low:.0f} to {100 * interval.high:.0f} %."
