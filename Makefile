@@ -26,13 +26,14 @@ test: $(VENV)/installed
 test-system: $(VENV)/installed
 	$(BIN)/python -m pytest tests/system
 
-# Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), sweeps that are killed, and Ray.
+# Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), Ray, and
+# sweeps that are killed. The former wait for the server and for heartbeats half of their time, so there are three at once.
 ON_SERVERS := registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
 PROGRAMS_ON_SERVERS := rerun transfer maintenance untested
 test-servers: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
+	$(BIN)/python -c "import psycopg, ray" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
+	$(BIN)/python -m pytest -n 3 --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) $(PROGRAMS_ON_SERVERS:%=tests/system/test_%.py) tests/servers
 	$(BIN)/python -m pytest tests/servers/test_sweep.py
-	$(BIN)/python -m pytest --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) $(PROGRAMS_ON_SERVERS:%=tests/system/test_%.py) tests/servers
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -67,7 +68,7 @@ readme: $(VENV)/installed
 
 # The documentation as pages that open from the folder site/; a link that leads nowhere is an error.
 site: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,site]"
+	[ -x $(BIN)/zensical ] || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,site]"
 	$(BIN)/zensical build --strict
 
 clean:
