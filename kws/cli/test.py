@@ -1,6 +1,5 @@
 """`kws test`: a run's test split, looked at once, for a run that was not tested at its end."""
 
-
 from kws.cli import last, options
 
 

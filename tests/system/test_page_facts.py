@@ -97,14 +97,14 @@ def twelve(letter: str) -> list[str]:
 
 
 def test_data_without_faults_has_no_warning_and_its_speakers_are_counted(db):
-    card = spoken(with_manifests(make_card(clips=600)), train=twelve("a"), validation=twelve("b"), test=twelve("c"))
+    card = spoken(with_manifests(make_card(clips=900)), train=twelve("a"), validation=twelve("b"), test=twelve("c"))
     found = sets(card, db)
     assert (found.warnings, found.speakers) == ((), {TRAIN: 12, VALIDATION: 12, TEST: 12})
 
 
 def test_speakers_that_are_unknown_few_or_in_two_splits_are_warned_of(db, tmp_path):
-    big = with_manifests(make_card(clips=600))
-    assert "Speakers are unknown" in warned(make_card(clips=600), db)
+    big = with_manifests(make_card(clips=900))
+    assert "Speakers are unknown" in warned(make_card(clips=900), db)
     few = spoken(big, train=twelve("a"), validation=twelve("b"), test=["c", "d"])
     assert warned(few, tmp_path / "few.db") == "The test split has 2 speakers: so few say little of other voices."
     shared = spoken(big, train=twelve("a"), validation=twelve("b"), test=[*twelve("c"), "a3"])
