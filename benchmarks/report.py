@@ -17,10 +17,10 @@ from benchmarks.measure import Samples
 
 SCHEMA = 1
 _RATIOS: dict[str, Callable[[float], str]] = {
-    "faster": lambda ratio: f"{ratio:.2f} times as fast",
-    "smaller": lambda ratio: f"{ratio:.2f} times smaller",
+    "faster": lambda ratio: f"{number(ratio)} times as fast",
+    "smaller": lambda ratio: f"{number(ratio)} times as small",
     "share": lambda ratio: f"{100 * ratio:.1f} %",
-    "times": lambda ratio: f"{ratio:.2f} times",
+    "times": lambda ratio: f"{number(ratio)} times",
 }
 
 
@@ -114,7 +114,7 @@ def markdown(results: dict[str, Any], *, quick: bool) -> str:
     lines += ["| what | kws | against | theirs | ratio | wanted | holds | n |", "|" + " --- |" * 8]
     lines += [_line(row) for row in results["rows"]]
     notes = list(dict.fromkeys(f"- {row['what']}: {row['note']}" for row in results["rows"] if row["note"]))
-    return "\n".join([*lines, "", "Notes", "", *notes, ""])
+    return "\n".join([*lines, *(["", "Notes", "", *notes] if notes else []), ""])
 
 
 def _header(machine: dict[str, Any]) -> list[str]:
@@ -146,7 +146,7 @@ def _figure(record: dict[str, Any] | None, unit: str) -> str:
     if record is None:
         return ""
     spread = f" ({number(record['least'])} .. {number(record['most'])})" if record["n"] > 1 else ""
-    return f"{number(record['median'])} {unit}{spread}"
+    return f"{number(record['median'])} {unit}".rstrip() + spread
 
 
 def _ratio(row: dict[str, Any]) -> str:

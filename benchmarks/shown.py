@@ -57,8 +57,13 @@ def _read(table: str) -> dict[str, Any]:
 
 
 def _row(results: dict[str, Any], what: str, against: str = "") -> dict[str, Any]:
-    """The first row whose names begin so; raises LookupError where there is none, so that no figure goes unnoticed."""
+    """The first row whose names begin so.
+
+    Raises LookupError where there is none, or where what was timed there failed, so that no figure goes unnoticed.
+    """
     for row in results["rows"]:
         if row["what"].startswith(what) and row["against"].startswith(against):
+            if "failed" in row["note"]:
+                raise LookupError(f"benchmarks/results/ says of {what!r}: {row['note']}")
             return row  # type: ignore[no-any-return]
     raise LookupError(f"benchmarks/results/ has no row {what!r} against {against!r}")

@@ -77,7 +77,7 @@ def test_the_readmes_sentences_are_those_of_the_results(tmp_path, monkeypatch):
     from benchmarks import shown
 
     def row(what, against, ratio):
-        return {"what": what, "against": against, "ratio": {"median": ratio}, "ours": {"median": 0.25}}
+        return {"what": what, "against": against, "ratio": {"median": ratio}, "ours": {"median": 0.25}, "note": ""}
 
     rows = [
         row("cnn training step, fp32, batch 1,024", "plain PyTorch", 3.14),
@@ -91,6 +91,9 @@ def test_the_readmes_sentences_are_those_of_the_results(tmp_path, monkeypatch):
     assert "1,000 runs takes 0.25 s, 8.3 times as fast" in told
     (tmp_path / "latest.json").write_text(json.dumps({"rows": rows[1:]}))
     with pytest.raises(LookupError, match="no row 'cnn training step"):
+        shown.speed()
+    (tmp_path / "latest.json").write_text(json.dumps({"rows": [rows[0] | {"note": "its process failed"}, *rows[1:]]}))
+    with pytest.raises(LookupError, match="its process failed"):
         shown.speed()
 
 

@@ -189,7 +189,12 @@ def _report(part: Part, results: list[dict[str, Any]], count: int) -> None:
         mine = [result for result in results if result["kind"] == kind]
         refused = sum("allowed" in result for result in mine)
         part.told(f"of these {kind}", f"{len(mine):,} ({refused:,} of them refused)")
-    names = {"traceback": "tracebacks", "hang": "hangs over 10 s", "canary": "canaries", "crash": "processes that died"}
+    names = {
+        "traceback": "tracebacks",
+        "hang": "hangs over 10 s",
+        "canary": "times that code in a damaged file was run",
+        "crash": "processes that died",
+    }
     for what, name in names.items():
         part.exactly(name, sum(result["failure"] == what for result in failures), 0)
     part.told("the slowest case, seconds", max((result["seconds"] or 0.0 for result in results), default=0.0))

@@ -49,7 +49,7 @@ def run(quick: bool) -> Part:
 
         each()
     part.exactly("cases", counts["cases"], QUICK_CASES if quick else CASES)
-    for name in ("tracebacks", "files unaccounted for", "canaries"):
+    for name in ("tracebacks", "files unaccounted for", "times that code in a file was run"):
         part.exactly(name, counts[name], 0)
     for name in ("refused with a sentence", "files used", "files not used, by reason"):
         part.told(name, f"{counts[name]:,}")
@@ -78,6 +78,6 @@ def _read(case: Case, place: Path, counts: Counter[str], part: Part) -> None:
         counts["files not used, by reason"] += sum(map(len, found.unused.values()))
         counts[f"found: {found.layout}"] += 1
     counts["files unaccounted for"] += len(left)
-    counts["canaries"] += Path("canary").exists() or (place / "canary").exists()
+    counts["times that code in a file was run"] += Path("canary").exists() or (place / "canary").exists()
     if left and counts["files unaccounted for"] <= _KEPT:
         part.note(f"{case}: {sorted(left)}")

@@ -23,7 +23,7 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": about.cpu,
         "cores": cores(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.machine()}",
         "load_average": round(os.getloadavg()[0], 2),
         "python": about.python_version,
         "sqlite": sqlite3.sqlite_version,

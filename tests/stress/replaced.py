@@ -308,13 +308,13 @@ class _Torture:
         part, tally = self._part, self.tally
         part.exactly("schedules", schedules, schedules)
         for name, count in (*tally.users.most_common(), *sorted(tally.events.items())):
-            part.told(f"of these with {name}" if name in tally.users else f"times that it was {name}", count)
+            part.told(f"processes of {name} in these" if name in tally.users else f"times that it was {name}", count)
         part.at_least("events while a run was trained", tally.while_training, schedules // 3)
         part.told("runs told as finished", tally.finished)
         part.exactly("of these not in the file at the path", tally.untrue, 0)
         part.told("commands that failed, for it was another file", tally.failed)
         part.at_least("runs of these kept in a file beside it", tally.kept, schedules // 12)
-        part.exactly("runs of which an epoch that was said is lost", tally.lost, 0)
+        part.exactly("runs of which an epoch that was shown is lost", tally.lost, 0)
         part.exactly("files or rows that are mixed", tally.mixed, 0)
         part.told("logs of another file, refused", tally.refused)
         part.told("runs seen on a read-only mount", tally.seen_on_mounts)
