@@ -10,6 +10,7 @@ import fcntl
 import itertools
 import os
 import pty
+import re
 import resource
 import select
 import struct
@@ -105,8 +106,15 @@ def measure(workspace: Workspace) -> list[Row]:
         _row("from there to the end: the network is trained, and its table is there", "s", train.seconds - installed),
         *rows[1:],
         _row("memory of its largest process", "MB", memory),
-        _row("`make test` after it", "s", test.seconds, most=120, note="" if not test.code else "tests failed"),
+        _row("`make test` after it", "s", test.seconds, most=120, note=_failed(test) if test.code else ""),
     ]
+
+
+def _failed(test: Watched) -> str:
+    """Which tests failed, by what pytest printed on its terminal."""
+    printed = re.sub(rb"\x1b\[[\d;]*m", b"", b"".join(piece for _, piece in test.pieces))
+    names = [name.decode() for name in re.findall(rb"^(?:FAILED|ERROR) (\S+)", printed, re.MULTILINE)]
+    return f"failed: {', '.join(names) or f'make ended with {test.code}'}"
 
 
 def _row(what: str, unit: str, value: float, *, most: float | None = None, note: str = "") -> Row:
