@@ -26,6 +26,7 @@ from kws.speech.progress import Track, untracked
 _FORM = struct.Struct("<QQqqq32s")
 _SETTLED_NS = 2_000_000_000
 _BATCH = 64
+_SMALL = 1 << 20  # bytes
 _MANY = 2_000  # digesting more files than this takes long enough to show progress
 
 
@@ -72,8 +73,12 @@ def _digest(path: str) -> bytes:
     """A regular file's SHA-256; b"" for a pipe or device with a clip's name, which may never end."""
     try:
         with open(path, "rb", buffering=0, opener=_at_once) as file:
-            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            return hashlib.file_digest(file, "sha256").digest() if is_file else b""
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                return b""
+            if about.st_size > _SMALL:  # else at once: a buffer for each file takes longer than to digest a clip
+                return hashlib.file_digest(file, "sha256").digest()
+            return hashlib.sha256(file.readall()).digest()
     except OSError:  # the code that reads the clip will report why
         return b""
 

@@ -52,13 +52,13 @@ class _SplitWriter:
         self._path = self.folder / f"{self.split}.raw"
         self._file = self._path.open("wb")
 
-    def add(self, features: np.ndarray, labels: Sequence[int], moments: Sequence[Moments]) -> None:
-        """Append features (n, T, M) with each clip's label and moments."""
+    def add(self, features: np.ndarray, labels: Sequence[int], moments: Sequence[Moments], bands: np.ndarray) -> None:
+        """Append features (n, T, M) with each clip's label and moments, and the sum of each band (M,)."""
         self.shape = features.shape[1:]
         self._file.write(features.data)
         self.labels.extend(labels)
         self.moments.extend(moments)
-        self._bands = self._bands + features.sum(axis=(0, 1), dtype=np.float64)
+        self._bands = self._bands + bands
 
     def band_means(self) -> list[float]:
         """The mean of each mel band (M,) over all frames so far, not normalised; it distinguishes front ends.
@@ -97,13 +97,17 @@ class _SplitWriter:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some clips of one split: the readable clips, their sounds' digests and seconds, their features and moments."""
+    """Some clips of one split: the readable clips, their sounds' digests and seconds, their features.
+
+    And of these the moments of each clip and the sum of each band, since this is computed on all cores.
+    """
 
     clips: list[Clip]
     digests: list[bytes]
     seconds: list[float]
     features: np.ndarray
     moments: list[Moments]
+    bands: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +141,10 @@ def from_clips(clips: Sequence[Clip], source: Path, folder: Path, *, skip_unread
                 used[clip.split].append((clip, digest, seconds))
             if batch.clips:
                 labels = [clip.label for clip in batch.clips]
-                writers[batch.clips[0].split].add(batch.features, labels, batch.moments)
-            read = {clip.place for clip in batch.clips}
-            left_out.extend(clip.shown(source) for clip in asked if clip.place not in read)
+                writers[batch.clips[0].split].add(batch.features, labels, batch.moments, batch.bands)
+            if len(batch.clips) < len(asked):
+                read = {id(clip) for clip in batch.clips}
+                left_out.extend(clip.shown(source) for clip in asked if id(clip) not in read)
             yield from asked
 
     for _ in track(written(), total=len(clips), what="Computing features"):
@@ -160,7 +165,7 @@ def from_arrays(source: Path, folder: Path) -> Prepared:
         writers[split] = _SplitWriter(folder, split)
         for i in range(0, len(features), _CHUNK):
             part = np.ascontiguousarray(features[i : i + _CHUNK])
-            writers[split].add(part, labels[i : i + _CHUNK].tolist(), _moments(part))
+            writers[split].add(part, labels[i : i + _CHUNK].tolist(), _moments(part), _bands(part))
         fingerprints[split] = hashlib.sha256(features.tobytes() + labels.tobytes()).hexdigest()
         name = arrays.FILES[split][0]
         manifests[split] = Manifest(
@@ -222,21 +227,27 @@ def _compute(skip_unreadable: bool, clips: Sequence[Clip]) -> _Batch:
     read, waveforms, durations = [], [], []
     for clip in clips:
         try:
-            recording = read_recording(*clip.place)
+            path = Path(clip.path)
+            recording = read_recording(path, clip.at_ms, clip.end_ms, clip.align)
         except ClipError as error:
             if not skip_unreadable:
                 raise ClipError(f"{error}; repair or delete it, or leave it out with --skip-unreadable") from None
             continue
-        if Stamp.of(Path(clip.path).stat()) != clip.stamp:  # its features would be cached under the old file's key
+        if Stamp.of(path.stat()) != clip.stamp:  # its features would be cached under the old file's key
             raise DataError(f"{clip.path} was changed while it was being read; run the command again")
         read.append(clip)
         waveforms.append(recording.waveform)
         durations.append(recording.seconds)
     if not read:
-        return _Batch([], [], [], np.empty(0, np.float32), [])
+        return _Batch([], [], [], np.empty(0, np.float32), [], np.empty(0))
     digests = [hashlib.sha256(waveform.data).digest() for waveform in waveforms]
     features = log_mel(torch.from_numpy(np.stack(waveforms))).contiguous().numpy()
-    return _Batch(read, digests, durations, features, _moments(features))
+    return _Batch(read, digests, durations, features, _moments(features), _bands(features))
+
+
+def _bands(features: np.ndarray) -> np.ndarray:
+    """The sum of each mel band (M,) over clips and frames, in double precision."""
+    return features.sum(axis=(0, 1), dtype=np.float64)
 
 
 def _moments(features: np.ndarray) -> list[Moments]:
