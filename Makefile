@@ -49,7 +49,7 @@ bench: $(VENV)/installed
 torture-quick: $(VENV)/installed
 	$(BIN)/python -m tests.stress --quick
 
-# Some half an hour: kills, registries that are replaced, many writers at once, full disks, ten thousand generated cases.
+# Some fifty minutes: kills, registries that are replaced, many writers at once, full disks, ten thousand generated cases.
 torture: $(VENV)/installed
 	$(BIN)/python -m tests.stress
 

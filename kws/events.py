@@ -9,7 +9,7 @@ Two digests, SHA-256 in hexadecimal, say what a data set is, so that two runs ca
 
 - its fingerprint is over the clips' labels, names and waveforms, split by split in the order of training, with the
   classes and the front end: runs with one fingerprint saw the same clips in the same order, so their bits can agree.
-  Only in a folder a word are names part of it; in other layouts the order is that of the files' digests;
+  Only with one folder per word are names part of it; in other layouts the order is that of the files' digests;
 - its content is over labels and waveforms alone, in no order: the same clips under any names.
 """
 

@@ -112,7 +112,7 @@ def flat(folder: Path, clips: Iterable[Made]) -> None:
 
 # By how many splits each says that it has.
 LAYOUTS: Mapping[str, tuple[Callable[[Path, Iterable[Made]], None], str]] = {
-    "splits": (splits, "found: splits above a folder a word, 3 splits"),
+    "splits": (splits, "found: split folders above folders of words, 3 splits"),
     "kaggle": (kaggle, "found: Kaggle's train/audio"),
     "metadata": (metadata, "found: Hugging Face audiofolder, 3 splits"),
     "metadata_in_splits": (metadata_in_splits, "found: Hugging Face audiofolder, 3 splits"),

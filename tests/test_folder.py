@@ -372,5 +372,5 @@ def test_a_words_folder_that_has_a_folder_a_speaker_leads_to_the_one_above(tmp_p
 
 def test_recordings_without_folders_are_told_the_simplest_layout(tmp_path):
     touch(tmp_path / "flat" / "1.wav")
-    with pytest.raises(DataError, match=r"simplest is a folder a word, as .*flat/yes/1.wav"):
+    with pytest.raises(DataError, match=r"simplest is one folder per word, as .*flat/yes/1.wav"):
         list_clips(tmp_path / "flat")

@@ -72,8 +72,9 @@ def test_the_caption_says_what_the_numbers_are():
     assert table.caption == (
         "Test accuracy after 50 epochs in minibatches of 1,024, on 6 test clips of clips "
         f"(yes, no, other; fingerprint {fingerprint[:12]}). Intervals are 95 %, over test clips (speakers unknown) "
-        "alone, for every cell is a single seed; clips of one speaker are alike, so these are too narrow. The test "
-        "split is small: its 6 clips alone leave a 95 % interval of 30.2 points to either side, whatever the seeds."
+        "alone, because every cell has a single seed; clips of one speaker are alike, so these are too narrow. The "
+        "test split is small: its 6 clips alone leave a 95 % interval of 30.2 points to either side, whatever the "
+        "seeds."
     )
     assert "after 1 epoch in" in only_table(make_run(epochs=1)).caption
 
@@ -553,7 +554,7 @@ def test_times_of_different_machines_are_noted_also_where_only_a_later_session_w
         (table,) = tables(registry, registry.runs(), metric=metric(name))
         (accuracy,) = tables(registry, registry.runs())
     assert registry.processors(moved) == (ENVIRONMENT.cpu, "Another processor")
-    note = "times are not of one machine and cannot be compared: "
+    note = "times come from different machines and cannot be compared: "
     assert [each for each in accuracy.notes if each.startswith(note)] == []
     told = [each.removeprefix(note) for each in table.notes if each.startswith(note)]
     assert told == ["1 run on A processor and Another processor with 1 thread, 1 run on A processor with 1 thread"]

@@ -81,7 +81,7 @@ class Experiments:
         return DataFrame([{name: getattr(epoch, name) for name in columns} for epoch in found], columns=list(columns))
 
     def table(self, **options: Any) -> DataFrame:
-        """Table 1, a row a cell: what `kws compare --format csv` prints.
+        """Table 1, one row per cell: what `kws compare --format csv` prints.
 
         Options are `rows`, `columns`, `metric`, `target` and `where`, as of that command.
         """

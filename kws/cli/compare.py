@@ -133,7 +133,7 @@ def compare(
 ) -> None:
     """Print Table 1 from the registry, the best in bold.
 
-    It shows test accuracy, a row a network and a column an optimizer. A cell is the mean over its finished runs'
+    It shows test accuracy, one row per network and one column per optimizer. A cell is the mean over its finished runs'
     seeds, their standard deviation, and a 95 % interval; = marks what cannot be told from the best. Runs on different
     data, or for different numbers of epochs, never share a table; what else differs is noted. Runs of the folds of
     cross-validation (--fold) have a table of their own: each fold, and all together.

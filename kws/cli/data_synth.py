@@ -30,9 +30,9 @@ def synth(
     """Write recordings of synthetic speakers who say the words.
 
     eSpeak NG speaks, in any of its languages, and better voices as well where their packages are installed. The folder
-    is a folder a word, as kws reads it: 1 s, 16 kHz. The same command writes the same bytes. A word that takes longer
-    than a second is left out, which is counted. Accuracies on such clips do not say how well a network hears people:
-    train on them first, then on recordings of people with --from.
+    has one folder per word, as kws reads it: 1 s, 16 kHz. The same command writes the same bytes. A word that takes
+    longer than a second is left out, which is counted. Accuracies on such clips do not say how well a network hears
+    people: train on them first, then on recordings of people with --from.
 
     Example: kws data synth --words lamp,heater --language en
     """

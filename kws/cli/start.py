@@ -1,4 +1,4 @@
-"""`kws start`: from a folder of recordings to a file that listens, and a page that says how well it will do."""
+"""`kws start`: from a folder of recordings to a detector file, and a page that says how well it will do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def start(
     out: Annotated[
         Path | None,
         sections.output(
-            "--out", "-o", metavar="FILE", help="The file that listens. By default the words' names with .onnx."
+            "--out", "-o", metavar="FILE", help="The detector file. By default the words' names with .onnx."
         ),
     ] = None,
     other: Annotated[
@@ -49,7 +49,7 @@ def start(
         ),
     ] = None,
     html: Annotated[
-        Path | None, sections.output(metavar="FILE", help="The page. By default beside the file that listens.")
+        Path | None, sections.output(metavar="FILE", help="The page. By default beside the detector file.")
     ] = None,
     speakers: options.Speakers = None,
     pattern: options.Pattern = None,
@@ -57,7 +57,7 @@ def start(
     db: options.Db = options.DEFAULT_DB,
     json: options.Json = False,
 ) -> None:
-    """From recordings of your own words to a file that listens.
+    """From recordings of your own words to a detector file.
 
     A network that was trained on other words learns yours from a few recordings of each, ten if there are no more,
     beside speech and noise that is none of them. What comes out is an ONNX file that runs without kws, checked as by
@@ -75,7 +75,7 @@ def start(
     if folds is not None and folds and folds < _LEAST:
         raise typer.BadParameter(f"--folds {folds} must be 0, or {_LEAST} and more")
     if out is not None and out.suffix.lower() in (".html", ".htm"):
-        raise typer.BadParameter(f"--out {out} is the file that listens; --html names the page")
+        raise typer.BadParameter(f"--out {out} is the detector file; --html names the page")
     file = out or Path("-".join(chosen).replace("/", "-") + ".onnx")
     plan = starting.Plan(
         words=chosen,

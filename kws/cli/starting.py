@@ -1,7 +1,7 @@
 """The steps of `kws start`: the data is looked at, a network is trained and exported, folds say how well it will do.
 
 Decisions:
-- The file comes first, and the folds that say how well it will do after it: who stops then has a file that listens.
+- The file comes first, and the folds that say how well it will do after it: who stops then has a detector.
 - The recipe is that of the run to start from, with RECIPE in place of its rates, and as many epochs as make STEPS
   steps. Both were chosen on validation clips of words that the network had not heard (see benchmarks/few_clips.py).
 - Splits that the data gives are used. Else clips are dealt by speaker, or by clip where speakers are unknown: with few

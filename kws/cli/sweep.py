@@ -84,7 +84,7 @@ def sweep(
     --folds 5 tests each fifth of the clips in turn.
 
     Runs that the registry has are skipped, those that were cut off go on from their checkpoints, the rest is trained.
-    Stop it at any moment and type it again: it ends with the same runs.
+    Stop it at any moment and run it again: it ends with the same runs.
 
     Example: kws sweep --arch fc,cnn --opt sgd,adam --seeds 5
     """

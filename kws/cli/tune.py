@@ -53,7 +53,7 @@ def tune(
     the preset.
 
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
-    given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and type it again: it
+    given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and run it again: it
     goes on. It ends with the command that trains the best recipe with other seeds, which are tested. There is no
     --until, at which all good trials would end alike; --patience ends one that gets no better.
 

@@ -74,7 +74,7 @@ def of_times(registry: RegistryReader, runs: Iterable[Run]) -> tuple[str, ...]:
     ordered = sorted(machines.items(), key=lambda each: (-each[1], each[0]))
     named = [f"{counted(count, 'run')} on {machine}" for machine, count in ordered[:_MACHINES]]
     more = [f"{len(machines) - _MACHINES} more"] if len(machines) > _MACHINES else []
-    return (f"times are not of one machine and cannot be compared: {', '.join([*named, *more])}",)
+    return (f"times come from different machines and cannot be compared: {', '.join([*named, *more])}",)
 
 
 def _machine(registry: RegistryReader, run: Run) -> str:

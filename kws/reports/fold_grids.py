@@ -56,7 +56,7 @@ def caption(table: FoldTable) -> str:
     clips = " or ".join(sorted({each.over for each in tested}))
     text += f" Intervals are 95 %, over {'seeds and ' * any(seeds)}{clips}"
     if not any(seeds):
-        text += " alone, for every cell is a single seed"
+        text += " alone, because every cell has a single seed"
     elif not all(seeds):
         text += ", for a single seed over those alone"
     text += next((too_narrow(each.speakers) for each in tested if each.over == "clips"), "")

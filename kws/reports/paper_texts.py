@@ -28,7 +28,7 @@ def claims_caption(paper: Paper) -> str:
     count = len(paper.claims)
     level = f"{100 * paper.level:.4g} %"
     if count > 1:
-        level += f", so that all {count} claims are right with {100 * CONFIDENCE:g} %"
+        level += f", so that all {count} verdicts are right with {100 * CONFIDENCE:g} % confidence"
     text = (
         f"What it claims, and what these runs say of each part (intervals are {level}; with one seed nothing can be "
         "told)."

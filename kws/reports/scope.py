@@ -26,11 +26,14 @@ _PARTS = {NETWORK: {"fc", "cnn"}, OPTIMIZER: {"sgd", "adam"}}
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """The runs of a table or a figure, the other runs that could have been in it, and the cells of all others."""
+    """The runs of a table or a figure, the other runs that could have been in it, and the cells of all others.
+
+    `apart` is None where they are not the report's alone, so that every recipe counts.
+    """
 
     runs: tuple[Run, ...]
     others: tuple[Run, ...] = ()
-    apart: frozenset[str] = frozenset()
+    apart: frozenset[str] | None = None
 
     @property
     def sentence(self) -> str:

@@ -184,7 +184,7 @@ def _intervals(table: Table) -> list[str]:
     if several and clips and any("seeds" not in each for each in over):
         text += ", for a single seed over those alone"
     elif clips and not several:
-        text += " alone, for every cell is a single seed"
+        text += " alone, because every cell has a single seed"
     return [f"Intervals are 95 %, over {text}{too_narrow(table.test_speakers) if 'test clips' in text else ''}."]
 
 

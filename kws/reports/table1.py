@@ -43,11 +43,12 @@ def tables(
     columns: str = "opt",
     metric: Metric = METRICS["test-accuracy"],
     test: bool = True,
-    apart: Collection[str] = (),
+    apart: Collection[str] | None = None,
 ) -> list[Table]:
     """The tables of these runs, ordered by data set and conditions.
 
-    Recipes whose cells are `apart` do not count among those that the test split has judged; see kws.reports.scope.
+    With `apart` they are about the report's recipes: those whose cells are `apart` do not count among the recipes that
+    the test split has judged; see kws.reports.scope.
     """
     equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
@@ -87,7 +88,7 @@ def table_of(
     *,
     conditions: Mapping[str, Any],
     test: bool,
-    apart: Collection[str] = (),
+    apart: Collection[str] | None = None,
 ) -> Table:
     """One table of finished runs on one data set, the oldest first: a run's row and column, and how these are sorted.
 
@@ -134,7 +135,7 @@ def table_of(
         test_clips=len(card.labels[TEST]),
         test_speakers=speakers,
         recipes_judged=judged,
-        judged_of_report=bool(apart),
+        judged_of_report=apart is not None,
         clips_alone=_clips_alone(metric, cells, samples, len(card.labels[TEST])),
         optimism=_optimism(judged, differences.values()),
         conditions=conditions,

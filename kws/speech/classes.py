@@ -4,7 +4,7 @@ Decisions:
 - Words become classes in the order given. Names that differ only in case, spaces or Unicode composition ("Yes" beside
   "yes") are one word.
 - What is drawn from all other words is drawn by the clips' names alone (the smallest SHA-256 first), so every run, seed
-  and machine has the same ones. In layouts other than a folder a word it is drawn by the digests of their files.
+  and machine has the same ones. In layouts other than one folder per word it is drawn by the digests of their files.
 - Words that are left out, and their inflections, are neither drawn nor otherwise used (see kws.speech.unheard).
 - A folder "_unknown_" or "_silence_" is that class ready made, and used whole, where a task has such a class.
 """

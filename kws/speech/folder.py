@@ -71,7 +71,7 @@ def read_folder(
 
 
 def _read_words(folder: Path, speakers: str | None, partition: Partition | None, align: str, tree: Tree) -> Folder:
-    """A folder a word. Raises OSError where it cannot be read."""
+    """One folder per word. Raises OSError where it cannot be read."""
     lists = read_lists(folder) if partition is None else {}
     walk = Walk(os.fspath(folder))
     files, names = walk.files()

@@ -1,11 +1,11 @@
-"""Makes clips of the rows that a layout other than a folder a word gives: their splits, speakers and content.
+"""Makes clips of the rows that a layout other than one folder per word gives: their splits, speakers and content.
 
 Decisions:
 - Files may be called anything in these layouts, so clips go by the digests of their files: the draw of "other", the
   order in training, and the fingerprint, which has no names. The same files with the same words, splits and speakers
   are the same data in all of them.
 - A split that a layout does not give is taken from its training clips by the official rule, on the speaker, or on the
-  file's digest where speakers are not known. Where it gives none, lists of splits count, as in a folder a word.
+  file's digest where speakers are not known. Where it gives none, lists of splits count, as with one folder per word.
 - Speakers are those that are told, else the layout's, if it gives every clip's, else those of Speech Commands' names.
 """
 

@@ -47,7 +47,7 @@ class Listing:
     key: str
     unused: Mapping[str, int] = field(default_factory=dict)  # files and folders not used, by reason
     elsewhere: int = 0  # clips in the lists whose words are not in the folder
-    said: tuple[str, ...] = ()  # what the layout is, where it is not a folder a word, and which words were joined
+    said: tuple[str, ...] = ()  # what the layout is, where it is not one folder per word, and which words were joined
     draw: str = NOT_DRAWN  # how the clips of "other" were chosen
     align: str = FIRST  # which second of longer clips is used
 

@@ -34,7 +34,7 @@ def known() -> list[ModuleType]:
 
 
 def recognised(tree: Tree) -> Found | None:
-    """What the first layout that a folder has makes of it; None for a folder a word, and for what none takes.
+    """What the first layout that a folder has makes of it; None for one folder per word, and for what none takes.
 
     Raises DataError for a manifest that no layout takes.
     """
@@ -59,7 +59,7 @@ def unknown(tree: Tree) -> DataError:
         )
     near = sorted(known(), key=lambda layout: -layout.likeness(seen))[:_NEAREST]
     examples = "; ".join(f"({place}) {layout.TITLE}: {layout.EXAMPLE}" for place, layout in enumerate(near, start=1))
-    simplest = f"simplest is a folder a word, as {tree.place / 'yes' / '1.wav'}; " if seen.flat else ""
+    simplest = f"simplest is one folder per word, as {tree.place / 'yes' / '1.wav'}; " if seen.flat else ""
     what = "names no recordings" if tree.is_manifest else "has no recordings (.wav, .flac, .ogg, .mp3 ...)"
     return DataError(
         f"{tree.place} {what} in a layout that is known; seen: {seen.told()}; {simplest}the nearest layouts are "
@@ -146,7 +146,7 @@ class Seen:
 def manifests(tree: Tree, title: str, endings: Sequence[str]) -> Found | None:
     """The clips that the tables at the top name whose endings are these; None without any.
 
-    In a folder a word, tables that say what the folders say, or name no file that is there, are left aside.
+    With one folder per word, tables that say what the folders say, or name no file that is there, are left aside.
     """
     names = [name for name in tree.top if not endings[0] or ending_of(name) in endings]
     names = [name for name in names if tables.peeked(tree.folder / name).names_clips]
@@ -167,7 +167,7 @@ def names_any(tree: Tree, rows: Sequence[Row]) -> bool:
 
 
 def says_what_folders_say(tree: Tree, rows: Sequence[Row], *, or_less: bool = False) -> bool:
-    """Whether most rows name clips that lie in a folder called like their label, so that it is a folder a word.
+    """Whether most rows name clips that lie in a folder called like their label, so that it is one folder per word.
 
     With `or_less`, only where all rows do, and give nothing else.
     """

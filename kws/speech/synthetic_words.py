@@ -1,4 +1,4 @@
-"""Recordings of any words by synthetic speakers, in any language of eSpeak NG, as a folder a word: `kws data synth`.
+"""Recordings of any words by synthetic speakers, in any language of eSpeak NG, one folder per word: `kws data synth`.
 
     FOLDER/<word>/<speaker>_nohash_<n>.wav      1 s, 16 kHz, mono, 16 bits
     FOLDER/README.txt                           says that no human spoke it, and what made it

@@ -135,4 +135,4 @@ def end_line(row: Progress) -> str:
     if run.status == FINISHED:
         return visible(f"{_who(row)} finished {done}: test accuracy {percent(run.test_accuracy)}")
     error = f": {run.error}" if run.error else ""
-    return visible(f"{_who(row)} is {run.status} {done}{error}; to go on with it: kws train --resume {run.id}")
+    return visible(f"{_who(row)} is {run.status} {done}{error}; to resume it: kws train --resume {run.id}")

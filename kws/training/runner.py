@@ -329,7 +329,7 @@ def execute(
         raise ReplacedError(f"run {run_id} failed: {kept}") from None
     except KeyboardInterrupt as stop:
         if _end(registry, run_id, loaded.card, INTERRUPTED, None, reporter):
-            reporter.say(f"run {run_id} was interrupted; to go on with it: kws train --resume {run_id}")
+            reporter.say(f"run {run_id} was interrupted; to resume it: kws train --resume {run_id}")
         raise Stopped(stop) from None
     except BaseException as error:
         _end(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__, reporter)
@@ -381,7 +381,7 @@ def _keep_elsewhere(
     if file.suffix == ".safetensors":
         return f"{why}; what was trained is kept in {file}, for no registry could be made beside it"
     if not outcome:
-        return f"{why}; what was trained is kept in {file}; to go on with it: kws train --resume {run_id} --db {file}"
+        return f"{why}; what was trained is kept in {file}; to resume it: kws train --resume {run_id} --db {file}"
     with suppress(RegistryError):
         registry.by_id(run_id)  # the file there now may have an earlier state of the run
         return f"{why}; it ended, and is kept in {file}; to see it: kws runs show {run_id} --db {file}"

@@ -342,7 +342,7 @@ def test_times_of_different_machines_are_told_in_the_figure(tmp_path):
             record(registry, make_recipe(seed=seed, epochs=2, threads=threads), [0.5, 0.6])
         title = " ".join(figures.draw("time", registry, registry.runs(), SCREEN).get_suptitle().split())
     assert title.endswith(
-        "Note: times are not of one machine and cannot be compared: 2 runs on A processor with 1 thread, "
+        "Note: times come from different machines and cannot be compared: 2 runs on A processor with 1 thread, "
         "1 run on A processor with 2 threads"
     )
 

@@ -123,7 +123,7 @@ def test_a_folder_a_word_goes_by_names_as_ever_and_by_digests_if_a_pattern_says_
     assert load(str(tmp_path / "words"), report("yes", "no")).said == []
     every = report("yes", "no", "up", "größe")  # nothing is drawn, so that the content is one
     kaggle(tmp_path / "kaggle", clips)
-    assert read_folder(tmp_path / "words").found == "found: a folder a word, 80 clips"
+    assert read_folder(tmp_path / "words").found == "found: one folder per word, 80 clips"
     by_names, by_digests = (load(str(tmp_path / at), every).card for at in ("words", "kaggle"))
     assert by_names.content == by_digests.content and by_names.fingerprint != by_digests.fingerprint
     by_pattern = load(str(tmp_path / "words"), every, pattern="{label}/{speaker}_nohash_{n}").card
@@ -154,7 +154,7 @@ def test_words_that_are_called_like_splits_are_words(tmp_path):
         touch(tmp_path / word / "1.wav")
         touch(tmp_path / word / "2.wav")
         touch(tmp_path / word / "anna" / "3.wav")
-    assert read(tmp_path).found == "found: a folder a word, 6 clips"
+    assert read(tmp_path).found == "found: one folder per word, 6 clips"
     touch(tmp_path / "more" / "train" / "yes" / "1.wav")
     assert {clip.word for clip in read(tmp_path / "more").clips} == {"yes"}
 
@@ -199,11 +199,11 @@ def test_in_a_folder_a_word_metadata_that_says_the_same_changes_nothing(tmp_path
     touch(tmp_path / "no" / "2.wav")
     touch(tmp_path / "metadata.csv", b"file_name,label\nyes/1.wav,yes\nno/2.wav,No\n")
     found = read(tmp_path)
-    assert found.found == "found: a folder a word, 2 clips" and found.draw == DRAWN_BY_NAMES
+    assert found.found == "found: one folder per word, 2 clips" and found.draw == DRAWN_BY_NAMES
     touch(tmp_path / "metadata.csv", b"file_name,label,split\nyes/1.wav,yes,train\nno/2.wav,No,test\n")
     assert read(tmp_path).found == "found: Hugging Face audiofolder, 2 splits, 2 clips"
     touch(tmp_path / "metadata.csv", b"file_name,label\nelsewhere/1.wav,yes\n")
-    assert read(tmp_path).found == "found: a folder a word, 2 clips"
+    assert read(tmp_path).found == "found: one folder per word, 2 clips"
 
 
 def test_in_a_folder_a_word_a_table_of_predictions_is_left_aside(tmp_path):
@@ -365,8 +365,8 @@ def test_names_that_do_not_fit_the_pattern_are_counted(tmp_path):
         (["a.csv"], "1 .csv file in one folder, no folders, a.csv with the columns x, y", "CSV with path and label"),
         (["metadata.csv", "1.flac"], "metadata.csv with the columns x, y", "Hugging Face audiofolder"),
         (["wav.scp", "1.mp3"], "1 .mp3 file, 1 .scp file in one folder", "Kaldi's wav.scp with text"),
-        (["train/1.wave", "test/2.txt", "val/3.txt"], "in 3 folders, 3 folders (test, train, val)", "splits above"),
-        ([], "no files, no folders", "a folder a word"),
+        (["train/1.wave", "test/2.txt", "val/3.txt"], "in 3 folders, 3 folders (test, train, val)", "split folders"),
+        ([], "no files, no folders", "one folder per word"),
     ],
 )  # fmt: skip
 def test_a_folder_in_no_layout_is_told_what_was_seen_and_the_nearest_layouts(tmp_path, files, seen, first):

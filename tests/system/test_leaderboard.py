@@ -181,7 +181,7 @@ def test_times_by_other_means_are_said_to_be_not_comparable():
     here, there = run_of(BEST, "here"), run_of(dataclasses.replace(BEST, seed=1), "there")
     assert board(here).notes == ()
     (note,) = (note for note in board(here, there).notes if "times" in note)
-    assert note.startswith("times are not of one machine and cannot be compared: 1 run on A processor")
+    assert note.startswith("times come from different machines and cannot be compared: 1 run on A processor")
     same, another = board(here, there, metric=METRICS["seconds"]).notes, board(here, there).notes
     assert len([note for note in same if "times" in note]) == len([note for note in another if "times" in note]) == 1
 

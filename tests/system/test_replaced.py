@@ -77,7 +77,7 @@ def test_a_registry_that_is_removed_fails_the_run_which_goes_on_to_the_same_bits
     run_id = file.name.split(".")[1]
     told = result.stderr.splitlines()[-1]
     assert told.startswith(f"kws: run {run_id} failed: {tmp_path / 'experiments.db'} was removed while")
-    assert told.endswith(f"to go on with it: kws train --resume {run_id} --db {file}")
+    assert told.endswith(f"to resume it: kws train --resume {run_id} --db {file}")
     assert "finished" not in result.stderr
     assert (only_run(file)["status"], only_run(file)["epochs"]) == ("interrupted", times + 1)
     assert {"experiments.db", "experiments.db-wal", "experiments.db-shm"}.isdisjoint(

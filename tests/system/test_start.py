@@ -1,4 +1,4 @@
-"""`kws start`, from a folder to a file that listens; the network is a small one, trained for moments."""
+"""`kws start`, from a folder to a detector file; the network is a small one, trained for moments."""
 
 from __future__ import annotations
 
@@ -108,6 +108,6 @@ def test_what_cannot_be(own, tmp_path):
     assert "must be 0, or 3 and more" in said("lamp", "--folds", 2)
     assert "there is no folder" in said("lamp,heater", "--html", tmp_path / "none" / "page.html")
     assert "must end in .html" in said("lamp,heater", "--html", tmp_path / "page.txt")
-    assert "is the file that listens" in said("lamp,heater", "--out", tmp_path / "m.html")
+    assert "is the detector file" in said("lamp,heater", "--out", tmp_path / "m.html")
     assert "does not exist" in refused("start", "--words", "lamp,heater", "--data", tmp_path / "none", "--other", own)
     assert not out.exists()

@@ -50,7 +50,7 @@ def test_the_same_command_writes_the_same_bytes(small, tmp_path, monkeypatch):
 
 def test_kws_reads_the_folder_with_its_speakers(small):
     folder = read_folder(small)
-    assert folder.found == "found: a folder a word, 16 clips"
+    assert folder.found == "found: one folder per word, 16 clips"
     assert {clip.word for clip in folder.clips} == {"lamp", "heater"}
     assert len({clip.speaker for clip in folder.clips}) == 4
     assert folder.lists == ()

@@ -256,7 +256,7 @@ def test_it_ends_when_the_run_has_ended_however_it_has(registry, monkeypatch, st
     meanwhile(monkeypatch, acts.get(status, lambda: registry.end(run_id, status, "no reason")))
     (line,) = ok("watch", run_id[:4]).splitlines()
     why = "" if status == LOST else ": no reason"
-    assert line.endswith(f"is {status} after 0 of 50 epochs{why}; to go on with it: kws train --resume {run_id}")
+    assert line.endswith(f"is {status} after 0 of 50 epochs{why}; to resume it: kws train --resume {run_id}")
 
 
 def test_runs_that_have_ended_are_told_and_that_is_all(registry):

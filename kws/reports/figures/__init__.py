@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "curves": "accuracy and loss over the iteration, of one RUN or several",
-    "optimizers": "validation accuracy over epochs, a panel a network",
+    "optimizers": "validation accuracy over epochs, one panel per network",
     "convergence": "epochs needed to reach a validation accuracy",
     "size": "test accuracy over the number of parameters",
     "time": "validation accuracy over training seconds, to --target",

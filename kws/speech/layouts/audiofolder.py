@@ -2,7 +2,7 @@
 
 Decisions:
 - Paths are relative to the metadata's folder. A clip below a folder that is named as a split is in that split.
-- In a folder a word, metadata that says no more than the folders, or names no file that is there, is left aside.
+- With one folder per word, metadata that says no more than the folders, or names no file that is there, is left aside.
 - Without metadata it is a folder a split, which is a layout of its own.
 """
 

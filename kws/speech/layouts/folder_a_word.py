@@ -1,4 +1,4 @@
-"""A folder a word, as in Speech Commands: recordings in it, or in folders of speakers or sessions below it.
+"""One folder per word, as in Speech Commands: recordings in it, or in folders of speakers or sessions below it.
 
 It is read by kws.speech.walk, and its clips go by their names, as those of committed runs do.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kws.speech.recognise import Seen
     from kws.speech.tree import Tree
 
-TITLE, ORDER = "a folder a word", 9
+TITLE, ORDER = "one folder per word", 9
 EXAMPLE = "yes/anna_1.wav"
 
 

@@ -4,7 +4,7 @@ Decisions:
 - Several files are one data set, whose splits are in their names, as in train_manifest.json. Where some files have a
   split in their names, those that have none are left out.
 - A duration is the file's own, unless an offset or a second line of the same file says that it is cut in pieces.
-- In a folder a word such a file is left aside, for it may be a run's predictions; given by name, it is read.
+- With one folder per word such a file is left aside, for it may be a run's predictions; given by name, it is read.
 """
 
 from __future__ import annotations

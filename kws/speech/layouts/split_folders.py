@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kws.speech.recognise import Seen
     from kws.speech.tree import Tree
 
-TITLE, ORDER = "splits above a folder a word", 6
+TITLE, ORDER = "split folders above folders of words", 6
 EXAMPLE = "train/yes/1.wav, val/yes/2.wav, test/yes/3.wav"
 
 

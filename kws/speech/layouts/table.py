@@ -1,7 +1,7 @@
 """CSV or TSV with path and label, and speaker, split, start and end where they are there.
 
-Several files are one data set, as with JSON lines (kws/speech/layouts/nemo.py), and in a folder a word they are left
-aside unless they are given by name.
+Several files are one data set, as with JSON lines (kws/speech/layouts/nemo.py), and with one folder per word they are
+left aside unless they are given by name.
 """
 
 from __future__ import annotations
