@@ -3,12 +3,15 @@
 import ast
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
+from ledger import make_recipe, train
 from places import ROOT
 
 import kws
+from kws.registry.store import Registry
 
 DOCS = ROOT / "docs"
 
@@ -26,8 +29,14 @@ def shown(source, names):
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
 
 
-def test_the_notebook_runs_on_the_registry_that_ships(monkeypatch):
-    monkeypatch.chdir(DOCS)
+@pytest.mark.parametrize("trained", [False, True], ids=["as it came", "with a run on other clips"])
+def test_the_notebook_runs_on_the_registry_that_ships(tmp_path, monkeypatch, trained):
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "experiments.db", tmp_path)
+    if trained:  # as by `make train`
+        with Registry(tmp_path / "experiments.db") as registry:
+            train(registry, make_recipe("cnn", "adam"))
+    monkeypatch.chdir(tmp_path / "docs")
     names = {}
     outputs = [shown(source, names) for source in cells()]
     _, latest, means, table, wrong, silent, *_ = outputs if outputs[0] is None else [None, *outputs]
