@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 import subprocess
@@ -15,9 +16,10 @@ from places import ROOT
 sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
 from benchmarks import ledger as recorded  # noqa: E402 - the repository's root is not where tests are looked for
-from kws.errors import RecipeError, RegistryError  # noqa: E402
-from kws.events import SPLITS, TEST  # noqa: E402
+from kws.errors import RecipeError, RegistryError, UnknownRunError  # noqa: E402
+from kws.events import SPLITS, TEST, VALIDATION  # noqa: E402
 from kws.recipe import Recipe  # noqa: E402
+from kws.registry import evaluations  # noqa: E402
 from kws.registry.reader import RegistryReader  # noqa: E402
 from kws.registry.store import Registry  # noqa: E402
 from kws.reports import scope, table1  # noqa: E402
@@ -91,9 +93,33 @@ def test_a_text_that_looks_like_a_seed_is_none(folder):
     assert Recipe.from_text(json.dumps(json.loads(recipe.text), indent=1)) == recipe
 
 
-def test_the_recipes_alone_are_those_of_the_runs(registry):
+def test_a_recipe_of_each_cell_is_that_of_its_first_run(registry):
     with RegistryReader(registry) as reader:
-        assert reader.recipes() == [run.recipe for run in reader.runs()]
+        runs = reader.runs()
+        assert reader.recipes() == [*{run.recipe.cell: run.recipe for run in reversed(runs)}.values()][::-1]
+        assert len(reader.recipes()) == 4
+
+
+def test_a_run_that_is_read_has_all_that_a_run_has(registry):
+    with RegistryReader(registry) as reader:
+        runs = reader.runs()
+        answers = reader.answers([run.id for run in runs], reader.card(runs[0].data_fingerprint), TEST)
+        for made in (*runs, *(run.environment for run in runs), *answers.values()):
+            assert type(made)(**vars(made)) == made
+            assert {*vars(made)} == {each.name for each in dataclasses.fields(made)}
+            assert not hasattr(made, "__post_init__")
+
+
+def test_answers_are_read_for_many_runs_at_once_and_for_unknown_ones_not(registry, monkeypatch):
+    monkeypatch.setattr(evaluations, "_AT_ONCE", 5)
+    with RegistryReader(registry) as reader:
+        runs = reader.runs()
+        card = reader.card(runs[0].data_fingerprint)
+        answers = reader.answers([run.id for run in runs], card, TEST)
+        assert answers == {run.id: reader.evaluation(run.id, card.fingerprint, TEST) for run in runs}
+        assert reader.answers([runs[0].id], card, VALIDATION) == {runs[0].id: None}
+        with pytest.raises(UnknownRunError, match="nothing"):
+            reader.answers([runs[0].id, "nothing"], card, TEST)
 
 
 def test_table_1_reads_a_data_set_once_however_many_runs_are_on_it(registry, monkeypatch):

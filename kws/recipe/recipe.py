@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from kws.errors import RecipeError
@@ -28,7 +28,7 @@ from kws.recipe.wording import suggestion
 
 _FIELDS = {kind.name for kind in KINDS}
 _SEED_IN_JSON = f',"{SEED}":'  # nowhere within a text, where a quotation mark is escaped
-_DIGITS = re.compile("(?:0|[1-9][0-9]*)(?=[,}])")
+_DIGITS = re.compile("(?:0|[1-9][0-9]{0,17})(?=[,}])")  # a seed that can be; longer ones may be too large
 MOST_THREADS = 4096  # above that, a process may not get the memory for them
 
 
@@ -88,13 +88,26 @@ class Recipe(OwnOptions):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in _FIELDS:
             raise AttributeError(name)
-        if name not in self.values and name not in _known().names:
+        values = self._any_seeds
+        if name not in values and name not in _known().names:
             raise AttributeError(name)
-        return self.values.get(name)
+        return values.get(name)
+
+    @property
+    def _any_seeds(self) -> Mapping[str, Any]:
+        """Its values, or those of a recipe that has another seed at most."""
+        found: Recipe = vars(self).get("_alike", self)
+        return found.values
+
+    def value(self, name: str) -> Any:
+        """The value of an option; None where it does not have it. For one, faster than all its values."""
+        return self.seed if name == SEED else self._any_seeds.get(name)
 
     @cached_property
     def values(self) -> dict[str, Any]:
         """Every value by its option's name, the parts' names among them."""
+        if alike := vars(self).get("_alike"):
+            return alike.values | {SEED: self.seed}
         found: dict[str, Any] = {}
         for kind in KINDS:
             config = getattr(self, kind.name)
@@ -123,22 +136,30 @@ class Recipe(OwnOptions):
     def from_text(cls, text: str) -> Recipe:
         """The recipe in a registry's JSON; see Part.of_json for keys that are missing or not known.
 
-        A registry has many seeds of few recipes, so what they have in common is read once. Raises RecipeError, or
-        ValueError, TypeError or LookupError where it is none.
+        Raises RecipeError, or ValueError, TypeError or LookupError where it is none.
         """
-        before, mark, rest = text.partition(_SEED_IN_JSON)
-        seed = _DIGITS.match(rest)
-        if not mark or seed is None or _SEED_IN_JSON in rest:
-            return cls._from_text(text)
-        same = _of_any_seed(f"{before}{mark}0{rest[seed.end() :]}", _parts_now())
-        return same._with_seed(int(seed[0]))
+        return cls.texts_reader()(text)
 
-    def _with_seed(self, seed: int) -> Recipe:
-        """The same with another seed. Raises RecipeError where that is none."""
-        _seed_option().require(seed)
-        same = object.__new__(type(self))
-        vars(same).update(vars(self), seed=seed, values=self.values | {SEED: seed})
-        return same
+    @classmethod
+    def texts_reader(cls) -> Callable[[str], Recipe]:
+        """A function that is from_text() for many texts; which parts there are is looked up once, now.
+
+        A registry has many seeds of few recipes, so what they have in common is read once.
+        """
+        now = _parts_now()
+
+        def read(text: str) -> Recipe:
+            before, mark, rest = text.partition(_SEED_IN_JSON)
+            seed = _DIGITS.match(rest)
+            if not mark or seed is None or _SEED_IN_JSON in rest:
+                return cls._from_text(text)
+            made = _of_any_seed(f"{before}{mark}0{rest[seed.end() :]}", now).copy()
+            made[SEED] = int(seed[0])
+            same = object.__new__(cls)
+            object.__setattr__(same, "__dict__", made)
+            return same
+
+        return read
 
     @classmethod
     def _from_text(cls, text: str) -> Recipe:
@@ -239,17 +260,13 @@ def _part_of_json(kind: Kind, text: str, _: Any) -> Any:
     return (*known, *(kind.of_json({"name": name, **rest}) for name, rest in values.items()))
 
 
-@cache
-def _seed_option() -> Option:
-    return next(each for each in own_options() if each.role == SEED)
-
-
 @lru_cache(1024)
-def _of_any_seed(text: str, _: Any) -> Recipe:
-    """The recipe in this JSON, and what is computed of it that is the same for all seeds."""
+def _of_any_seed(text: str, _: Any) -> dict[str, Any]:
+    """The fields of the recipe in this JSON, its cell, and the recipe itself, whose values are those of all seeds."""
     made = Recipe._from_text(text)
-    made.values, made.cell  # noqa: B018 - computed here, and kept
-    return made
+    found = {**vars(made), "cell": made.cell}
+    made.values  # noqa: B018 - computed here, and kept
+    return found | {"_alike": made}
 
 
 def read_anew() -> None:

@@ -101,6 +101,12 @@ class Backend(Protocol):
         """Close the registry."""
 
 
+def rows_of(cursor: Cursor) -> Iterator[dict[str, Any]]:
+    """The rows as dicts: a row of SQLite looks for each column's name among all of them."""
+    names = [column[0] for column in cursor.description]
+    return (dict(zip(names, row, strict=True)) for row in cursor)
+
+
 def columns(connection: Connection, table: str) -> list[str]:
     """The names of a table's columns, in order."""
     described = connection.execute(f"SELECT * FROM {table} LIMIT 0").description  # noqa: S608 - our names

@@ -10,26 +10,27 @@ import itertools
 import json
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 from kws.errors import RecipeError, RegistryError, UnknownRunError
-from kws.events import TEST, DataCard, Evaluation
 from kws.recipe import Recipe
 from kws.registry import serialization
+from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
-from kws.registry.manifests import ManifestReader
 from kws.registry.opening import open_database
-from kws.registry.protocols import Connection
+from kws.registry.protocols import Connection, rows_of
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 
 _ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
 _RUNS = f"{_ALL} ORDER BY key"
 _RUN = f"{_ALL} WHERE key = :key"
+_A_RECIPE_OF_EACH = """
+SELECT id, recipe_json FROM trainings WHERE key IN (SELECT min(key) FROM trainings GROUP BY cell_digest) ORDER BY key
+"""
 _TAGS = "SELECT tag FROM tags WHERE run_key = :key"
 _KEY = "SELECT key FROM trainings WHERE id = :id"
 _EPOCHS = "SELECT * FROM epochs WHERE run_key = :key ORDER BY epoch"
@@ -40,17 +41,6 @@ FROM epochs WHERE run_key = :key ORDER BY epoch
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
 _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
-_EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
-_EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
-_JUDGED = """
-SELECT DISTINCT recipe, recipe_json FROM tests LEFT JOIN trainings ON id = run_id
-WHERE split_fingerprint = :fingerprint
-"""
-_LOOKED_AT = """
-SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
-WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
-"""
-_LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _WITH_WEIGHTS = "SELECT id FROM trainings JOIN weights ON run_key = key WHERE deleted_at IS NULL ORDER BY key DESC"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
@@ -60,11 +50,9 @@ LEFT JOIN sessions ON run_key = key AND session = (SELECT max(session) FROM sess
 WHERE status = 'running' ORDER BY key
 """
 _UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecipeError)
-_DATA = "SELECT * FROM data WHERE fingerprint = :fingerprint"
-_SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 
 
-class RegistryReader(ManifestReader):
+class RegistryReader(EvaluationReader):
     """A registry opened for reading. Raises RegistryError if it cannot be used; see kws.registry.protocols."""
 
     def __init__(self, path: Location, *, create: bool = False) -> None:
@@ -86,19 +74,21 @@ class RegistryReader(ManifestReader):
             tags: dict[int, list[str]] = {}
             for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
                 tags.setdefault(row["run_key"], []).append(str(row["tag"]))
-            found = []
-            for row in connection.execute(_RUNS):
+            found, recipe_of = [], Recipe.texts_reader()
+            for row in rows_of(connection.execute(_RUNS)):
                 key = row["key"]
                 if keys is None or key in keys:
-                    with self._naming(row["id"]):
-                        found.append(_run(row, sightings, tuple(sorted(tags.get(key, ())))))
+                    try:
+                        found.append(_run(row, sightings, tuple(sorted(tags.get(key, ()))), recipe_of))
+                    except _UNREADABLE as error:
+                        raise self._unreadable(row["id"], error) from None
         return [run for run in found if selection.takes(run)]
 
     def recipes(self) -> list[Recipe]:
-        """The recipe of every run, deleted ones among them, oldest first; nothing else of a run is read."""
+        """A recipe of each cell that any run has, deleted ones among them, the oldest first; no run is read."""
         found = []
         with self.reading() as connection:
-            for row in connection.execute("SELECT id, recipe_json FROM trainings ORDER BY key"):
+            for row in connection.execute(_A_RECIPE_OF_EACH):
                 with self._naming(row["id"]):
                     found.append(Recipe.from_text(row["recipe_json"]))
         return found
@@ -192,69 +182,6 @@ class RegistryReader(ManifestReader):
         with self._naming(run_id):
             later = [str(json.loads(row["environment"])["cpu"]) for row in found]
         return tuple(dict.fromkeys([run.environment.cpu, *later]))
-
-    def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
-        """A run's evaluations, each with the card of its data set."""
-        with self.reading() as connection:
-            found = connection.execute(_EVALUATIONS, {"key": self._key(connection, run_id)}).fetchall()
-            cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
-            return [
-                (cards[row["data_fingerprint"]], serialization.evaluation(row, cards[row["data_fingerprint"]]))
-                for row in found
-            ]
-
-    def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
-        """A run's evaluation on one split of a data set, with its logits if they were kept; None if there is none."""
-        with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
-            row = connection.execute(_EVALUATION, about).fetchone()
-            if row is None:
-                return None
-            found = serialization.evaluation(row, _card(connection, fingerprint))
-            return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
-
-    def answers(self, run_id: str, card: DataCard, split: str) -> Evaluation | None:
-        """A run's evaluation on one split of the data set with that card, without logits; None if there is none."""
-        with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": card.fingerprint, "split": split}
-            row = connection.execute(_EVALUATION, about).fetchone()
-            return serialization.evaluation(row, card) if row else None
-
-    def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
-        """When a run's evaluation on one split of a data set was recorded."""
-        with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
-            return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
-
-    def was_tested(self, run: Run) -> bool:
-        """Whether the ledger records an evaluation of this run on its own test split."""
-        with self.reading() as connection:
-            about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
-            return connection.execute(_LOOKED_AT, about).fetchone() is not None
-
-    def recipes_judged(self, split_fingerprint: str, *, apart: Collection[str] = ()) -> int:
-        """How many recipes have been evaluated on a split so far, but for those whose cells are `apart`.
-
-        Runs that differ only in their seed, or in what decides bits alone, share one recipe, and so do the folds of
-        cross-validation: the clips that one of them tests are the validation split of another. Purged runs count, too,
-        their folds apart, since nothing is known of them but a digest.
-        """
-        with self.reading() as connection:
-            judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
-        folds = {row["recipe"]: cell for row in judged if (cell := serialization.cell_of_folds(row["recipe_json"]))}
-        return len({folds.get(row["recipe"], row["recipe"]) for row in judged if row["recipe"] not in apart})
-
-    def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
-        """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""
-        with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
-            row = connection.execute(_LOGITS, about).fetchone()
-            return serialization.logits(row, _card(connection, fingerprint)) if row else None
-
-    def card(self, fingerprint: str) -> DataCard:
-        """The card of a data set. Raises RegistryError if the registry does not have it."""
-        with self.reading() as connection:
-            return _card(connection, fingerprint)
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file. Raises RegistryError if there are none, or they are damaged."""
@@ -377,17 +304,18 @@ class RegistryReader(ManifestReader):
         try:
             yield
         except _UNREADABLE as error:
-            raise RegistryError(f"{self.path} is damaged: run {run_id} cannot be read ({error})") from None
+            raise self._unreadable(run_id, error) from None
+
+    def _unreadable(self, run_id: str, error: Exception) -> RegistryError:
+        return RegistryError(f"{self.path} is damaged: run {run_id} cannot be read ({error})")
 
 
-def _run(row: serialization.Row, sightings: dict[int, Sighting], tags: tuple[str, ...]) -> Run:
-    seen = sightings.get(row["key"], Sighting(status=row["status"]))
-    run = serialization.run(row, status=seen.status, tags=tags)
-    return replace(run, last_seen=seen.last_seen) if seen.last_seen else run
-
-
-def _card(connection: Connection, fingerprint: str) -> DataCard:
-    data = connection.execute(_DATA, {"fingerprint": fingerprint}).fetchone()
-    if data is None:
-        raise RegistryError(f"there is no data set with the fingerprint {fingerprint}")
-    return serialization.card(data, connection.execute(_SPLITS, {"fingerprint": fingerprint}).fetchall())
+def _run(
+    row: serialization.Row,
+    sightings: dict[int, Sighting],
+    tags: tuple[str, ...],
+    recipe_of: Callable[[str], Recipe] = Recipe.from_text,
+) -> Run:
+    seen = sightings.get(row["key"])
+    status, last_seen = (seen.status, seen.last_seen) if seen else (row["status"], None)
+    return serialization.run(row, status=status, tags=tags, last_seen=last_seen, recipe_of=recipe_of)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from kws.recipe import counted, own_options
+from kws.recipe.config import Option
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
 from kws.reports.metrics import Metric
@@ -17,35 +19,46 @@ _ENVIRONMENT = {
     "cpu": "processors",
     "git_commit": "commits",
 }
+_LOOKED_AT = (*_ENVIRONMENT, "instruction_set", "git_dirty")
 
 
 def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
     """The notes of a table over these runs; empty if all is equal. `seeds` has the number of seeds of each cell."""
-    runs = list(runs)
-    found = []
+    bits = [each for each in own_options() if each.bits]
+    about = attrgetter(*(f"recipe.{each.name}" for each in bits), *(f"environment.{name}" for name in _LOOKED_AT))
+    kinds: dict[tuple[object, ...], list[Run]] = {}  # runs that are alike in all of this: there are few kinds of them
+    for run in runs:
+        kinds.setdefault((run.recipe.cell, *about(run)), []).append(run)
+    return tuple(_notes(bits, seeds, [(alike[0], len(alike)) for alike in kinds.values()]))
+
+
+def _notes(
+    bits: Iterable[Option], seeds: Mapping[tuple[str, str], int], kinds: Sequence[tuple[Run, int]]
+) -> Iterator[str]:
+    """The notes of so many runs of each kind."""
+    runs, count = [run for run, _ in kinds], sum(many for _, many in kinds)
     if len(set(seeds.values())) > 1:
-        found.append(f"cells have from {min(seeds.values())} to {max(seeds.values())} seeds")
-    for each in (each for each in own_options() if each.bits):
+        yield f"cells have from {min(seeds.values())} to {max(seeds.values())} seeds"
+    for each in bits:
         values = {getattr(run.recipe, each.name) for run in runs}
         # What is derived from the network and the minibatch should be equal only among runs that have both in common.
-        kinds = {(_derived_from(run) if each.hidden else None, getattr(run.recipe, each.name)) for run in runs}
-        if len(kinds) > len({kind for kind, _ in kinds}):
-            found.append(f"runs differ in {each.bits}: {', '.join(sorted(map(str, values)))}")
+        pairs = {(_derived_from(run) if each.hidden else None, getattr(run.recipe, each.name)) for run in runs}
+        if len(pairs) > len({derived for derived, _ in pairs}):
+            yield f"runs differ in {each.bits}: {', '.join(sorted(map(str, values)))}"
     for field, called in _ENVIRONMENT.items():
         values = {getattr(run.environment, field) for run in runs}
         if len(values) > 1:
             shown = sorted("unknown" if value is None else str(value)[:12] for value in values)
-            found.append(f"runs differ in {called}: {', '.join(shown)}")
+            yield f"runs differ in {called}: {', '.join(shown)}"
     known = {extensions for run in runs if (extensions := run.environment.instruction_set)}
     if len(known) > 1:
-        found.append("runs differ in the vector extensions of their processors")
-    dirty = sum(bool(run.environment.git_dirty) for run in runs)
+        yield "runs differ in the vector extensions of their processors"
+    dirty = sum(many for run, many in kinds if run.environment.git_dirty)
     if dirty:
-        found.append(f"{dirty} of {len(runs)} runs were made by code that differs from its commit")
-    unknown = sum(run.environment.git_commit is None for run in runs)
-    if unknown == len(runs) and runs:
-        found.append("no commit is recorded for these runs (kws was not run from a git checkout)")
-    return tuple(found)
+        yield f"{dirty} of {count} runs were made by code that differs from its commit"
+    unknown = sum(many for run, many in kinds if run.environment.git_commit is None)
+    if unknown == count and runs:
+        yield "no commit is recorded for these runs (kws was not run from a git checkout)"
 
 
 def _derived_from(run: Run) -> tuple[object, ...]:

@@ -190,7 +190,9 @@ def of_trial(recipe: Recipe) -> str:
 
 def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tuple[str, str]]:
     """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell."""
-    recipes = [run.recipe for run in runs]
+    alike_of = _alike(rows, columns)
+    first = {alike_of(run): run for run in runs}
+    recipes = [run.recipe for run in first.values()]
     numbers, varied = texts(recipes), varying(recipes)
     told_by_column = {False: columns == NETWORK.option or rows == OPTIMIZER.option}
     told_by_column[True] = not (rows == OPTIMIZER.option or columns == NETWORK.option)
@@ -213,7 +215,6 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
         first, *rest = about
         return f"{first} ({', '.join(rest)})" if rest else first
 
-    first = {_alike(run, rows, columns): run for run in runs}
     found = {
         alike: (title(run, rows, is_column=False), title(run, columns, is_column=True)) for alike, run in first.items()
     }
@@ -222,7 +223,7 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
         cells.setdefault(found[alike], set()).add(run.recipe.cell)
 
     def place(run: Run) -> tuple[str, str]:
-        row, column = found[_alike(run, rows, columns)]
+        row, column = found[alike_of(run)]
         return (row, column) if len(cells[row, column]) == 1 else (f"{row} [{run.recipe.cell[:8]}]", column)
 
     return place
@@ -244,17 +245,21 @@ def _name(run: Run, field: str, numbers: Texts) -> str:
     return f"{field.replace('_', ' ')} {text or plain(value)}"
 
 
-def _alike(run: Run, rows: str, columns: str) -> tuple[Any, ...]:
-    """What is the same for runs of one place in a table, which differ in their seeds, say."""
-    return run.recipe.cell, run.parameters, run.recipe.values.get(rows), run.recipe.values.get(columns)
+def _alike(rows: str, columns: str) -> Callable[[Run], tuple[Any, ...]]:
+    """A function that gives what is the same for runs of one place in a table, which differ in their seeds, say."""
+    apart = [name for name in (rows, columns) if name not in BY_OPTION]  # a cell has one network and one optimizer
+    if not apart:
+        return lambda run: (run.recipe.cell, run.parameters)
+    return lambda run: (run.recipe.cell, run.parameters, *map(run.recipe.value, apart))
 
 
 def orders(rows: str, columns: str) -> Callable[[Run], tuple[Any, Any]]:
     """A function that gives the sort keys of the row and the column of a run."""
     found: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+    alike_of = _alike(rows, columns)
 
     def order_of(run: Run) -> tuple[Any, Any]:
-        alike = _alike(run, rows, columns)
+        alike = alike_of(run)
         if alike not in found:
             found[alike] = order(run, rows), order(run, columns)
         return found[alike]

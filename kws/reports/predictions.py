@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import TEST, DataCard, Evaluation
@@ -20,13 +21,20 @@ class Predictions:
         self.registry = registry
         self._known: dict[str, tuple[DataCard, Evaluation] | None] = {}
         self._cards: dict[str, DataCard] = {}
+        self._awaited: dict[str, list[str]] = {}
+
+    def await_all(self, runs: Iterable[Run]) -> None:
+        """Say that all of these runs may be asked for: where one is, those on the same data are read with it."""
+        for run in runs:
+            self._awaited.setdefault(run.data_fingerprint, []).append(run.id)
 
     def of(self, run: Run) -> tuple[DataCard, Evaluation] | None:
         """A run's evaluation on the test split of its own data, with that data's card; None if there is none."""
         if run.id not in self._known:
             card = self.card(run.data_fingerprint)
-            evaluation = self.registry.answers(run.id, card, TEST)
-            self._known[run.id] = None if evaluation is None else (card, evaluation)
+            wanted = {run.id, *self._awaited.pop(run.data_fingerprint, ())} - self._known.keys()
+            found = self.registry.answers(sorted(wanted), card, TEST)
+            self._known |= {each: (card, answers) if answers else None for each, answers in found.items()}
         return self._known[run.id]
 
     def card(self, fingerprint: str) -> DataCard:
@@ -43,6 +51,17 @@ class Predictions:
             return None
         labels, predictions = (np.frombuffer(each, np.uint8) for each in (found[1].labels, found[1].predictions))
         return (labels == predictions).astype(np.float64) if len(labels) == len(predictions) else None
+
+    def all_right(self, runs: Sequence[Run]) -> NDArray[np.bool_] | None:
+        """Whether each of n runs predicted each clip (n, N) of one test split correctly; None if one has no answers."""
+        import numpy as np
+
+        known = [found[1] for run in runs if (found := self.of(run)) is not None]
+        if len(known) < len(runs) or any(len(each.predictions) != each.clips for each in known):
+            return None
+        predictions = np.frombuffer(b"".join(each.predictions for each in known), np.uint8)
+        right: NDArray[np.bool_] = predictions.reshape(len(runs), -1) == np.frombuffer(known[0].labels, np.uint8)
+        return right
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:
         """The cross-entropy (N,) of each clip of the test split, in nats; None if a run's logits were not kept."""

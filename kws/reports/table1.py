@@ -52,10 +52,13 @@ def tables(
     """
     equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
+    conditions: dict[str, tuple[Any, ...]] = {}
     for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
-            conditions = tuple(getattr(run.recipe, name) for name in equal)
-            groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(run)
+            cell = run.recipe.cell  # there are many seeds of few cells, and a cell has one value of each condition
+            if cell not in conditions:
+                conditions[cell] = tuple(getattr(run.recipe, name) for name in equal)
+            groups.setdefault((run.data_source, run.data_fingerprint, *conditions[cell]), []).append(run)
     answers = Predictions(registry)
     made = (
         table_of(
@@ -101,6 +104,7 @@ def table_of(
         row, column = place_of(run)
         by_cell.setdefault((row, column), {})[run.recipe.seed] = run
         order_of_rows[row], order_of_columns[column] = order_of(run)
+    answers.await_all(run for seeds in by_cell.values() for run in seeds.values())
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
         for place, seeds in by_cell.items()

@@ -1,0 +1,124 @@
+"""EvaluationReader: the evaluations of runs, the cards of the data that they are on, and the ledger of evaluations."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from kws.errors import RegistryError, UnknownRunError
+from kws.events import TEST, DataCard, Evaluation
+from kws.registry import serialization
+from kws.registry.location import Location
+from kws.registry.manifests import ManifestReader
+from kws.registry.protocols import Connection, rows_of
+from kws.registry.runs import Run
+
+_EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
+_EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
+_ANSWERS = """
+SELECT trainings.id, run_key, split, loss, objective, accuracy, predictions FROM trainings LEFT JOIN evaluations
+ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split WHERE trainings.id IN
+"""
+_AT_ONCE = 500  # runs whose answers are asked for in one statement
+_JUDGED = """
+SELECT recipe, recipe_json FROM (
+    SELECT recipe, max(key) AS last FROM tests LEFT JOIN trainings ON id = run_id
+    WHERE split_fingerprint = :fingerprint GROUP BY recipe
+) AS judged LEFT JOIN trainings ON key = last
+"""
+_LOOKED_AT = """
+SELECT 1 FROM tests JOIN splits ON splits.fingerprint = split_fingerprint
+WHERE run_id = :run AND data_fingerprint = :fingerprint AND splits.split = :split
+"""
+_LOGITS = "SELECT split, logits FROM logits WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
+_DATA = "SELECT * FROM data WHERE fingerprint = :fingerprint"
+_SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
+
+
+class EvaluationReader(ManifestReader):
+    """The queries about evaluations, for kws.registry.reader. Raises RegistryError if one is damaged."""
+
+    path: Location
+
+    @abstractmethod
+    def _key(self, connection: Connection, run_id: str) -> int:
+        """A run's integer key. Raises UnknownRunError if there is no such run."""
+
+    def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
+        """A run's evaluations, each with the card of its data set."""
+        with self.reading() as connection:
+            found = connection.execute(_EVALUATIONS, {"key": self._key(connection, run_id)}).fetchall()
+            cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
+            return [
+                (cards[row["data_fingerprint"]], serialization.evaluation(row, cards[row["data_fingerprint"]]))
+                for row in found
+            ]
+
+    def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
+        """A run's evaluation on one split of a data set, with its logits if they were kept; None if there is none."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            row = connection.execute(_EVALUATION, about).fetchone()
+            if row is None:
+                return None
+            found = serialization.evaluation(row, _card(connection, fingerprint))
+            return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
+
+    def answers(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, Evaluation | None]:
+        """Runs' evaluations on one split of the data set with that card, without logits; None where there is none."""
+        found: dict[str, Evaluation | None] = {}
+        with self.reading() as connection:
+            for start in range(0, len(run_ids), _AT_ONCE):
+                ids = {f"id{number}": run_id for number, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
+                about = {**ids, "fingerprint": card.fingerprint, "split": split}
+                for row in rows_of(connection.execute(f"{_ANSWERS} (:{', :'.join(ids)})", about)):
+                    is_there = row["run_key"] is not None
+                    found[row["id"]] = serialization.evaluation(row, card) if is_there else None
+        for run_id in run_ids:
+            if run_id not in found:
+                raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
+        return found
+
+    def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
+        """When a run's evaluation on one split of a data set was recorded."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
+
+    def was_tested(self, run: Run) -> bool:
+        """Whether the ledger records an evaluation of this run on its own test split."""
+        with self.reading() as connection:
+            about = {"run": run.id, "fingerprint": run.data_fingerprint, "split": TEST}
+            return connection.execute(_LOOKED_AT, about).fetchone() is not None
+
+    def recipes_judged(self, split_fingerprint: str, *, apart: Collection[str] = ()) -> int:
+        """How many recipes have been evaluated on a split so far, but for those whose cells are `apart`.
+
+        Runs that differ only in their seed, or in what decides bits alone, share one recipe, and so do the folds of
+        cross-validation: the clips that one of them tests are the validation split of another. Purged runs count, too,
+        their folds apart, since nothing is known of them but a digest.
+        """
+        with self.reading() as connection:
+            judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
+        folds = {row["recipe"]: cell for row in judged if (cell := serialization.cell_of_folds(row["recipe_json"]))}
+        return len({folds.get(row["recipe"], row["recipe"]) for row in judged if row["recipe"] not in apart})
+
+    def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
+        """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""
+        with self.reading() as connection:
+            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            row = connection.execute(_LOGITS, about).fetchone()
+            return serialization.logits(row, _card(connection, fingerprint)) if row else None
+
+    def card(self, fingerprint: str) -> DataCard:
+        """The card of a data set. Raises RegistryError if the registry does not have it."""
+        with self.reading() as connection:
+            return _card(connection, fingerprint)
+
+
+def _card(connection: Connection, fingerprint: str) -> DataCard:
+    data = connection.execute(_DATA, {"fingerprint": fingerprint}).fetchone()
+    if data is None:
+        raise RegistryError(f"there is no data set with the fingerprint {fingerprint}")
+    return serialization.card(data, connection.execute(_SPLITS, {"fingerprint": fingerprint}).fetchall())
