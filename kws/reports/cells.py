@@ -105,11 +105,8 @@ def samples_of(
 
     made = {}
     for place, found in values.items():
-        moved = [
-            metric.influences(answers, by_cell[place][seed], clips.clusters) if metric.influences else None
-            for seed in found
-        ]
-        influences = None if any(each is None for each in moved) else np.stack(moved)  # type: ignore[arg-type]
+        runs = [by_cell[place][seed] for seed in found]
+        influences = metric.influences(answers, runs, clips.clusters) if metric.influences else None
         count = len(clips.clusters) if metric.percent and metric.of_test else None
         made[place] = Sample(tuple(found), np.array(list(found.values()), dtype=float), influences, count)
     return made

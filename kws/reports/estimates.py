@@ -25,12 +25,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.reports import student
+from kws.reports.influences import Deviations, Influences, mean_of
 from kws.reports.statistics import CONFIDENCE
 
 Floats = NDArray[np.float64]
@@ -51,8 +53,35 @@ class Sample:
 
     seeds: tuple[int, ...]
     values: Floats
-    influences: Floats | None
+    influences: Influences | None
     clips: int | None = None
+
+    @cached_property
+    def place_of(self) -> dict[int, int]:
+        """The row of each seed."""
+        return {seed: place for place, seed in enumerate(self.seeds)}
+
+    @cached_property
+    def mean_influences(self) -> Floats:
+        """The influence values (G,) on the mean over the seeds; zeros if no clips are known to matter."""
+        return np.zeros(0) if self.influences is None else mean_of(self.influences)
+
+    def deviations(self, rows: Sequence[int]) -> Deviations:
+        """The influence values of some of the seeds less their mean."""
+        if self.influences is None or [*rows] == [*range(len(self.seeds))]:
+            return Deviations(np.zeros((0, 0)) if self.influences is None else self.influences, self.mean_influences)
+        some = self.influences[rows]
+        return Deviations(some, mean_of(some))
+
+    @cached_property
+    def of_clips(self) -> tuple[float, float, int]:
+        """The squared standard errors of clusters and of the interaction, and the number of clusters."""
+        if self.influences is None:
+            return 0.0, 0.0, 0
+        n, clusters = self.influences.shape
+        apart = Deviations(self.influences, self.mean_influences)
+        of_both = apart.product(apart) / (n * (n - 1)) if n > 1 else 0.0
+        return _inflated(clusters) * float((self.mean_influences**2).sum()), of_both, clusters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +217,7 @@ def of_cell(sample: Sample) -> Estimate:
     """The mean over the seeds of a sample."""
     n = len(sample.seeds)
     one_seed = float(sample.values.var(ddof=1)) if n > 1 else None
-    of_clusters, of_both, clusters = _of_clips(sample.influences)
+    of_clusters, of_both, clusters = sample.of_clips
     return Estimate(
         value=math.fsum(sample.values) / n,
         n=n,
@@ -213,19 +242,15 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
     common = sorted(set(first.seeds) & set(second.seeds)) if paired else []
     both = 0.0
     shared = len(common) / (a.n * b.n) if len(common) > 1 else 0.0
-    mine, theirs = ([side.seeds.index(seed) for seed in common] for side in (first, second))
+    mine, theirs = ([side.place_of[seed] for seed in common] for side in (first, second))
     of_clusters, clusters, both_covariance = 0.0, 0, 0.0
     if first.influences is not None and second.influences is not None:
         clusters = first.influences.shape[1]
-        mean = first.influences.mean(axis=0) - second.influences.mean(axis=0)
+        mean = first.mean_influences - second.mean_influences
         of_clusters = _inflated(clusters) * float((mean**2).sum())
         both = a.of_both + b.of_both
         if shared:
-            deviations = [
-                side.influences[at] - side.influences[at].mean(axis=0)  # type: ignore[index]
-                for side, at in ((first, mine), (second, theirs))
-            ]
-            both_covariance = float((deviations[0] * deviations[1]).sum()) / (len(common) - 1)
+            both_covariance = first.deviations(mine).product(second.deviations(theirs)) / (len(common) - 1)
             both -= 2 * shared * both_covariance
     one, other = _seed_variances(a, b)
     covariance = 0.0
@@ -300,16 +325,6 @@ def largest_of(count: int) -> float:
     x = np.linspace(-9.0, 9.0, 6_001)
     below = np.array([student.normal_below(each) for each in x.tolist()])
     return float(np.trapezoid(x * count * below ** (count - 1) * np.exp(-x * x / 2) / math.sqrt(2 * math.pi), x))
-
-
-def _of_clips(influences: Floats | None) -> tuple[float, float, int]:
-    """The squared standard errors of clusters and of the interaction, and the number of clusters."""
-    if influences is None:
-        return 0.0, 0.0, 0
-    n, clusters = influences.shape
-    mean = influences.mean(axis=0)
-    of_both = float(((influences - mean) ** 2).sum()) / (n * (n - 1)) if n > 1 else 0.0
-    return _inflated(clusters) * float((mean**2).sum()), of_both, clusters
 
 
 def _inflated(clusters: int) -> float:

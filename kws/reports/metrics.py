@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kws.inference.card import MISS_RATE
 from kws.registry.runs import Curve, Run
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kws.events import DataCard
     from kws.registry.reader import RegistryReader
+    from kws.reports.influences import Influences
 
     Floats = NDArray[np.float64]
     Clusters = NDArray[np.int64]
@@ -35,14 +36,15 @@ TARGET = 0.9  # validation accuracy that a metric waits for by default
 class Metric:
     """A metric: `of` gives a run's value, None if it has none. Percent metrics are fractions, shown as percent.
 
-    `influences` gives how much each cluster of test clips (G,) moves a run's value, None if that is unknown. An `exact`
-    metric is the same for every seed. A `censored` metric is infinite if it was not reached.
+    `influences` gives how much each cluster of test clips moves the value of each of n runs (n, G), None if that is
+    unknown for one of them. An `exact` metric is the same for every seed. A `censored` metric is infinite if it was not
+    reached.
     """
 
     name: str
     title: str
     of: Callable[[Predictions, Run], float | None]
-    influences: Callable[[Predictions, Run, Clusters], Floats | None] | None = None
+    influences: Callable[[Predictions, Sequence[Run], Clusters], Influences | None] | None = None
     more_is_better: bool = True
     percent: bool = False
     digits: int = 0
@@ -97,12 +99,27 @@ def metric(name: str, *, target: float = TARGET, misses: float = MISS_RATE) -> M
     )
 
 
-def _right(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
-    """The influence values of accuracy."""
-    right = answers.right(run)
-    return None if right is None else _of_mean(right, clusters)
+def _of_each(one: Callable[[Predictions, Run, Clusters], Floats | None]) -> Any:
+    """Influence values of several runs by those of one."""
+
+    def influences(answers: Predictions, runs: Sequence[Run], clusters: Clusters) -> Floats | None:
+        import numpy as np
+
+        found = [one(answers, run, clusters) for run in runs]
+        return None if any(each is None for each in found) else np.stack(found)  # type: ignore[arg-type]
+
+    return influences
 
 
+def _right(answers: Predictions, runs: Sequence[Run], clusters: Clusters) -> Influences | None:
+    """The influence values of accuracy: to the last bit those of _of_mean()."""
+    from kws.reports.influences import OfShares
+
+    right = answers.all_right(runs)
+    return None if right is None else OfShares.of(right, clusters)
+
+
+@_of_each
 def _losses(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
     """The influence values of the loss; None if the logits were not kept."""
     losses = answers.losses(run)
@@ -128,6 +145,7 @@ def _f1(answers: Predictions, run: Run) -> float | None:
     return statistics.fmean(score.f1 or 0.0 for score in ClassReport.of(evaluation, card.classes).scores)
 
 
+@_of_each
 def _f1_influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
     """The influence values of F1, by leaving out each cluster in turn.
 
@@ -178,6 +196,7 @@ def _unheard_accepts(misses: float) -> Metric:
         found = accepted(answers, run)
         return None if found is None else float(found.mean())
 
+    @_of_each
     def influences(answers: Predictions, run: Run, clusters: Clusters) -> Floats | None:
         found = accepted(answers, run)
         return None if found is None else _of_mean(found, clusters)
