@@ -292,7 +292,7 @@ WORDS = [
     ("test speakers and", "test clips and"),
     ("no number of seeds", "some number of seeds"),
     ("seeds of each", "clips of each"),
-    ("all 4 claims", "all 5 claims"),
+    ("all 4 verdicts", "all 5 verdicts"),
     ("one run there", "two runs there"),
     ("Convolutional, SGD |", "Convolutional, Adam |"),
     ("points (", "epochs ("),
