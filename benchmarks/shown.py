@@ -10,6 +10,10 @@ from typing import Any
 _RESULTS = Path(__file__).parent / "results"
 
 
+class FailedError(LookupError):
+    """There is a row, and it says that what was timed failed."""
+
+
 def first_minutes() -> str:
     """What the two commands take on a fresh machine, and what they need; of tests that failed no time is given."""
     results = _read("first")
@@ -24,7 +28,7 @@ def first_minutes() -> str:
         )
     )
     tests = ""
-    with suppress(LookupError):
+    with suppress(FailedError):
         tests = f"; the tests took {_row(results, '`make test`')['ours']['median'] / 60:.1f} minutes"
     cores = results["machine"]["cores"]
     return (
@@ -62,11 +66,12 @@ def _read(table: str) -> dict[str, Any]:
 def _row(results: dict[str, Any], what: str, against: str = "") -> dict[str, Any]:
     """The first row whose names begin so.
 
-    Raises LookupError where there is none, or where what was timed there failed, so that no figure goes unnoticed.
+    Raises LookupError where there is none, and FailedError where what was timed there failed, so that neither goes
+    unnoticed.
     """
     for row in results["rows"]:
         if row["what"].startswith(what) and row["against"].startswith(against):
             if "failed" in row["note"]:
-                raise LookupError(f"benchmarks/results/ says of {what!r}: {row['note']}")
+                raise FailedError(f"benchmarks/results/ says of {what!r}: {row['note']}")
             return row  # type: ignore[no-any-return]
     raise LookupError(f"benchmarks/results/ has no row {what!r} against {against!r}")

@@ -97,6 +97,28 @@ def test_the_readmes_sentences_are_those_of_the_results(tmp_path, monkeypatch):
         shown.speed()
 
 
+def test_of_tests_that_failed_no_time_is_told_and_a_row_that_is_missing_is(tmp_path, monkeypatch):
+    from benchmarks import shown
+
+    about = ["`make train` in a fresh clone: packages", "from there to the first table", "from there to the end"]
+    rows = [
+        {"what": what, "against": "", "ours": {"median": 60.0}, "note": ""}
+        for what in (*about, "disk", "memory", "`make test` after it")
+    ]
+    monkeypatch.setattr(shown, "_RESULTS", tmp_path)
+
+    def told(rows):
+        (tmp_path / "first.json").write_text(json.dumps({"machine": {"cores": 2}, "rows": rows}))
+        return shown.first_minutes()
+
+    assert "with its table 1.0 minutes; the tests took 1.0 minutes." in told(rows)
+    assert "with its table 1.0 minutes. That needs" in told(
+        [*rows[:-1], rows[-1] | {"note": "failed: tests/test_x.py"}]
+    )
+    with pytest.raises(LookupError, match="no row '`make test`'"):
+        told(rows[:-1])
+
+
 def test_start_up_times_commands_that_answer(monkeypatch, registry, tmp_path):
     typed = []
     monkeypatch.setattr(startup, "wall", lambda command: typed.append(command[1:]) or 1.0)

@@ -55,6 +55,7 @@ def cut(
 
     Example: kws data cut lamp.wav --word lamp --out my_clips
     """
+    from kws.recipe import counted
     from kws.speech import cutting
     from kws.terminal import console, screens_cut
 
@@ -62,8 +63,8 @@ def cut(
     before = [] if only_list else cutting.earlier(out, recording)
     if before and not replace:
         raise DataError(
-            f"{out} has {len(before):,} clips of a recording of this name already, as {before[0].relative_to(out)}; "
-            "give --replace to have these instead, or name another folder"
+            f"{out} has {counted(len(before), 'clip')} of a recording of this name already, as "
+            f"{before[0].relative_to(out)}; give --replace to have these instead, or name another folder"
         )
     found = cutting.find(recording, least_s=least, pause_s=pause, track=console.track)
     fits = labels is None or len(words) == found.spoken
@@ -80,8 +81,8 @@ def cut(
         screens_cut.print_cut(found, out if is_written else None, every=only_list or not fits)
     if not fits:
         raise DataError(
-            f"{labels} has {len(words):,} words, and {found.spoken:,} are said in {recording}, so that nothing is "
-            "written; compare both (--list), or give --least or --pause other values than "
+            f"{labels} has {counted(len(words), 'word')}, and {found.spoken:,} are said in {recording}, so that "
+            "nothing is written; compare both (--list), or give --least or --pause other values than "
             f"{least:g} and {pause:g} s"
         )
     if not found.words:

@@ -37,6 +37,7 @@ def synth(
     Example: kws data synth --words lamp,heater --language en
     """
     from kws.errors import DataError
+    from kws.recipe import counted
     from kws.speech import better_voices, languages, synthetic_words, word_folders
     from kws.terminal import console
 
@@ -61,7 +62,7 @@ def synth(
     accent = f" in {len(accents)} accents" if len(accents) > 1 else ""
     by = f"{made.voices:,} voice{'' if made.voices == 1 else 's'} of eSpeak NG {made.espeak}{accent}"
     by += "".join(f" and by {name}" for name in made.better)
-    console.say(f"{made.clips.total():,} clips ({counts}) by {by}")
+    console.say(f"{counted(made.clips.total(), 'clip')} ({counts}) by {by}")
     if not better and (packages := better_voices.that_would_help(accents)):
         console.say(f"note: `pip install {packages}` adds better voices")
     if json:

@@ -110,12 +110,13 @@ def backup(
 
     Example: kws db backup copy.db --weights best
     """
+    from kws.recipe import counted
     from kws.registry import maintenance
     from kws.terminal import console
 
     left_out = maintenance.back_up(db, file, weights=weights.value)
     if left_out:
-        console.say(f"left out the weights of {left_out} run{'' if left_out == 1 else 's'}")
+        console.say(f"left out the weights of {counted(left_out, 'run')}")
     typer.echo(file)
 
 
@@ -136,6 +137,7 @@ def copy(
     Example: kws db copy experiments.db postgresql+psycopg://me@server/kws
     """
     from kws.errors import RegistryError
+    from kws.recipe import counted
     from kws.registry.transfer import copy_registry
     from kws.terminal import console
 
@@ -157,12 +159,10 @@ def copy(
             }
         )
     elif not done.differing:
-        count, rows = len(done.copied), sum(done.target.rows.values())
+        held, rows = counted(len(done.copied) + len(done.known), "run"), sum(done.target.rows.values())
         already = f", {len(done.known):,} were already there" if done.known else ""
-        console.tell(f"copied {count:,} run{'' if count == 1 else 's'}{already}")
-        console.tell(
-            f"both hold the same {len(done.copied) + len(done.known):,} runs and {rows:,} rows: {done.source.whole}"
-        )
+        console.tell(f"copied {counted(len(done.copied), 'run')}{already}")
+        console.tell(f"both hold the same {held} and {rows:,} rows: {done.source.whole}")
     if done.differing:
         raise RegistryError(
             f"{source} and {target} do not hold the same: {', '.join(done.differing)} differ; copy into a new registry"

@@ -47,6 +47,7 @@ def mine(
     from kws.cli import streaming
     from kws.inference import mining
     from kws.inference.sweeping import Candidates
+    from kws.recipe import counted
     from kws.speech import long
     from kws.terminal import console
 
@@ -81,7 +82,8 @@ def mine(
         return
     for each in clips:
         typer.echo(f"{each['probability']:.4f}  {console.visible(each['word'])}  {console.visible(each['file'])}")
-    console.say(f"{len(clips):,} clips of {record['hours']:.2f} h in {console.visible(str(out))}; {where_from}")
+    kept = f"{counted(len(clips), 'clip')} of {record['hours']:.2f} h"
+    console.say(f"{kept} in {console.visible(str(out))}; {where_from}")
 
 
 def _require_may_be_trained_on(recording: Path, labels: Path | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kws.errors import RegistryError
 from kws.events import TEST
-from kws.recipe import last_epoch
+from kws.recipe import counted, last_epoch
 from kws.registry.location import Location, ServerUrl
 from kws.registry.maintenance import back_up
 from kws.registry.new_files import back_up_beside, free_name
@@ -64,13 +64,14 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
         findings.append(Finding(run.id, "has gaps in its epochs"))
     elif run.epochs_done != len(epochs):
         fix = "UPDATE trainings SET epochs_done = (SELECT count(*) FROM epochs WHERE run_key = :key) WHERE key = :key"
-        findings.append(Finding(run.id, f"says {run.epochs_done} epochs but has {len(epochs)}", fix, key))
+        findings.append(Finding(run.id, f"says {counted(run.epochs_done, 'epoch')} but has {len(epochs)}", fix, key))
     if run.status == FINISHED:
         last = last_epoch(run.recipe, [epoch.validation_accuracy for epoch in recorded])
         if last is None or len(epochs) > run.recipe.epochs:
             findings.append(Finding(run.id, f"is finished but has {len(epochs)} of {run.recipe.epochs} epochs"))
         elif last < len(epochs):
-            findings.append(Finding(run.id, f"has {len(epochs)} epochs, but its recipe ends it after epoch {last}"))
+            has = f"has {counted(len(epochs), 'epoch')}"
+            findings.append(Finding(run.id, f"{has}, but its recipe ends it after epoch {last}"))
         findings += _check_answers(registry, run, key)
     return [*findings, *_check_blobs(registry, run, key)]
 

@@ -122,8 +122,7 @@ def table_of(
     tested = test and metric.name == METRICS["test-accuracy"].name and len(values) > 1
     differences = differences_of(samples, by_cell) if tested else {}
     p_values = told_from_best(means, differences) if tested else {}
-    about: dict[str, Any] = {"apart": apart} if apart else {}
-    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST], **about) if metric.of_test else 0
+    judged = answers.registry.recipes_judged(card.split_fingerprints[TEST], apart=apart or ()) if metric.of_test else 0
     cells = []
     for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each)):
         for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each)):

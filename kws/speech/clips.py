@@ -73,9 +73,9 @@ class Clip(NamedTuple):
         if self.of or self.word == NOISE:
             path = "/".join(part for part in (self.of, self.word, self.file_name) if part)
         else:
-            path = self.path.removeprefix(f"{source}{os.sep}")
-            if path == self.path or f"{os.sep}." in path or path[0] in (".", os.sep):  # not as a listing joins them
-                path = os.path.relpath(self.path, source)
+            below = self.path.removeprefix(f"{source}{os.sep}")  # relpath() asks the system where it is, for each clip
+            is_below = below != self.path and not below.startswith(os.sep)
+            path = os.path.normpath(below) if is_below else os.path.relpath(self.path, source)
         return path + self._cut
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import NO_WORDS, NOISE, OTHER, SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
+from kws.recipe import counted
 from kws.recipe.partition import Partition
 from kws.speech.classes import BY_TASK
 from kws.speech.laid_out import some as some
@@ -50,7 +51,7 @@ def divided(card: DataCard, partition: Partition) -> str:
     """How clips were divided into splits, and how many are in each."""
     known = all(manifest.speakers is not None for manifest in card.manifests.values())
     how = "by speaker" if known else "by the clips' names, for speakers are unknown"
-    counts = ", ".join(f"{len(card.labels[split]):,} clips for {_CALLED[split]}" for split in SPLITS)
+    counts = ", ".join(f"{counted(len(card.labels[split]), 'clip')} for {_CALLED[split]}" for split in SPLITS)
     return f"{partition.told} {how}: {counts}"
 
 
@@ -78,7 +79,7 @@ def used(clips: int, unused: Mapping[str, int], elsewhere: int = 0) -> str:
         if reason in unused:
             line += f"; {reason}: {unused[reason]:,}"
     if elsewhere:
-        line += f"; the lists also name {elsewhere:,} clips of words that are not there"
+        line += f"; the lists also name {counted(elsewhere, 'clip')} of words that are not there"
     return line
 
 
@@ -98,10 +99,11 @@ def speakers(card: DataCard) -> list[str]:
     shared = shared_speakers((split, speaker) for split in SPLITS for speaker in set(told[split] or ()))
     if not shared:
         return [f"speakers: {counts}, none in two splits"]
+    have = "has" if len(shared) == 1 else "have"
     return [
         f"speakers: {counts}",
-        f"WARNING: {len(shared):,} speakers have clips in several splits ({some(shared)}), so accuracies will look "
-        "better than on new speakers",
+        f"WARNING: {counted(len(shared), 'speaker')} {have} clips in several splits ({some(shared)}), so accuracies "
+        "will look better than on new speakers",
     ]
 
 

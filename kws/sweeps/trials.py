@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import KwsError
-from kws.recipe import Recipe
+from kws.recipe import Recipe, counted
 from kws.registry.location import Location
 from kws.registry.process import SILENT_SECONDS
 from kws.registry.reader import RegistryReader
@@ -66,11 +66,11 @@ class Trials:
         for _ in self._look():
             pass
         there, again = self._ended, len(self._cut_off)
-        counted = f"{there:,} there, {again:,} to go on with" if there or again else "none there yet"
-        counted += f", {len(self._open):,} that other processes train" if self._open else ""
-        console.say(f"search {self._tag}: {wanted:,} trials ({counted}), {self._executor.jobs} at once")
+        about = f"{there:,} there, {again:,} to resume" if there or again else "none there yet"
+        about += f", {len(self._open):,} that other processes train" if self._open else ""
+        console.say(f"search {self._tag}: {counted(wanted, 'trial')} ({about}), {self._executor.jobs} at once")
         if listed is not None and len(listed) < wanted:
-            many = "1 recipe" if len(listed) == 1 else f"{len(listed):,} recipes"
+            many = counted(len(listed), "recipe")
             console.say(f"note: these ranges and values hold {many}; no more can be tried than that")
             wanted = len(listed)
         with SweepProgress(max(wanted - there, 0), self._db, of_trial) as shown:

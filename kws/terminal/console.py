@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from kws.recipe.wording import counted
 from kws.recipe.wording import percent as percent
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.reports.line_breaks import broken
@@ -95,7 +96,8 @@ def track(items: Iterable[T], /, *, total: int, what: str, unit: str = "clips") 
     """The same items with a progress bar (see kws.speech.progress); without a terminal, one line at the start."""
     console = err()
     if not console.is_interactive:
-        size = f"{total / 1e6:,.0f} MB" if unit == "bytes" else f"{total:,} {unit}"
+        one, space, rest = unit.partition(" ")
+        size = f"{total / 1e6:,.0f} MB" if unit == "bytes" else counted(total, one.removesuffix("s")) + space + rest
         console.print(f"{what} ({size}) ...", soft_wrap=True)
         yield from items
         return

@@ -152,7 +152,7 @@ def test_lists_that_share_a_speaker_are_warned_of_and_make_check_fail(folder):
     write(folder / "up" / "validation1_nohash_7.wav", noise(99))  # in no list, so training
     lines = train(folder)
     assert lines[-2].startswith("speakers: 7 in training, 2 in validation")
-    assert lines[-1].startswith("WARNING: 1 speakers have clips in several splits (validation1), so accuracies will")
+    assert lines[-1].startswith("WARNING: 1 speaker has clips in several splits (validation1), so accuracies will")
     assert "SPEAKERS IN TWO SPLITS: 1: validation1" in check(folder, code=1)
 
 
