@@ -25,6 +25,7 @@ from kws.recipe.recipe import (
     kind_of,
     names,
     option_of,
+    parts_now,
     usable_threads,
 )
 from kws.recipe.typed import bases, parse
@@ -34,7 +35,7 @@ __all__ = [
     "BEST", "BY_OPTION", "ENERGY", "FINAL", "FIRST", "KINDS", "NETWORK", "OPTIMIZER", "SHUFFLED", "TASK", "Config",
     "Kind", "Option", "Part", "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "counted",
     "current_name", "dashed", "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option",
-    "option_of", "own_options", "parse", "plain", "share", "usable_threads", "varying",
+    "option_of", "own_options", "parse", "parts_now", "plain", "share", "usable_threads", "varying",
 ]  # fmt: skip
 
 

@@ -146,7 +146,7 @@ class Recipe(OwnOptions):
 
         A registry has many seeds of few recipes, so what they have in common is read once.
         """
-        now = _parts_now()
+        now = parts_now()
 
         def read(text: str) -> Recipe:
             before, mark, rest = text.partition(_SEED_IN_JSON)
@@ -163,7 +163,7 @@ class Recipe(OwnOptions):
 
     @classmethod
     def _from_text(cls, text: str) -> Recipe:
-        found, now = json.loads(text), _parts_now()
+        found, now = json.loads(text), parts_now()
         parts = {kind.name: _part_of_json(kind, canonical(found.pop(kind.name, {})), now) for kind in KINDS}
         own = {each.name: each.from_json(found.pop(each.name, each.absent)) for each in own_options()}
         if found:
@@ -213,7 +213,7 @@ class Recipe(OwnOptions):
 
     def unusual(self) -> dict[str, Any]:
         """What is not the default of its network and optimizer, by name; no conditions, seed, place or bits."""
-        usual = _usual(self.arch, self.opt, _parts_now())
+        usual = _usual(self.arch, self.opt, parts_now())
         own = {each.name for each in own_options() if each.condition or each.role or each.bits}
         own |= {NETWORK.option, OPTIMIZER.option, *(name for name, each in every_option().items() if each.role)}
         return {
@@ -296,13 +296,13 @@ class _Known:
         return self.old[name]
 
 
-def _parts_now() -> tuple[Any, ...]:
+def parts_now() -> tuple[Any, ...]:
     """What is another value where parts were added."""
     return (*(kind.folders for kind in KINDS), *OWN.values())
 
 
 def _known() -> _Known:
-    return _known_of(_parts_now())
+    return _known_of(parts_now())
 
 
 @lru_cache(8)

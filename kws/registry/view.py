@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
 
-from kws.recipe import KINDS, NETWORK, Option, bases, every_option, plain
+from kws.recipe import KINDS, NETWORK, Option, bases, every_option, parts_now, plain
 from kws.recipe.config import NEVER
 from kws.registry import sources
 from kws.registry.protocols import Connection, columns
@@ -70,8 +72,13 @@ def is_server(connection: Connection) -> bool:
     return not isinstance(connection, sqlite3.Connection)
 
 
-def recipe_columns(server: bool) -> dict[str, str]:
+def recipe_columns(server: bool) -> Mapping[str, str]:
     """The SQL for each value of a recipe, by name; tuples are JSON arrays."""
+    return _recipe_columns(server, parts_now())
+
+
+@lru_cache(8)  # every run that begins asks for them
+def _recipe_columns(server: bool, _: tuple[Any, ...]) -> Mapping[str, str]:
     found = {kind.option: _value(server, str, kind.name, "name") for kind in KINDS if not kind.several}
     for name, each in every_option().items():
         found[name] = _with_absent(server, name, each)
