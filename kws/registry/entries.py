@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from kws.events import ALL, SPLITS, TEST, DataCard, Evaluation
@@ -35,12 +36,17 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: bool = False, anew: str = "") -> None:
-    """Insert a row. On conflict: with `known` keep the old row; with `anew` (its key columns) update it."""
-    names, values = ", ".join(row), ", ".join(f":{column}" for column in row)
-    changes = ", ".join(f"{column} = excluded.{column}" for column in row)
+def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: bool = False, anew: str = "") -> bool:
+    """Insert a row; returns whether it was. On conflict: `known` keeps the old row, `anew` (its key) updates it."""
+    return connection.execute(_insertion(table, tuple(row), known, anew), row).rowcount == 1
+
+
+@lru_cache(256)
+def _insertion(table: str, names: tuple[str, ...], known: bool, anew: str) -> str:
+    values = ", ".join(f":{column}" for column in names)
+    changes = ", ".join(f"{column} = excluded.{column}" for column in names)
     rule = f"ON CONFLICT ({anew}) DO UPDATE SET {changes}" if anew else "ON CONFLICT DO NOTHING" if known else ""
-    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({values}) {rule}", row)  # noqa: S608 - our names
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) {rule}"  # noqa: S608 - our names
 
 
 def keep_card(connection: Connection, card: DataCard) -> None:

@@ -42,7 +42,8 @@ class Kept:
     def record(self, row: dict[str, Any], checkpoint: bytes | None) -> None:
         """Remember an epoch's row and checkpoint; if the run repeats an epoch, later ones are forgotten."""
         number = row["epoch"]
-        self.epochs = {each: known for each, known in self.epochs.items() if each < number}
+        for repeated in [each for each in self.epochs if each >= number]:
+            del self.epochs[repeated]
         self.epochs[number] = {name: value for name, value in row.items() if name != "run_key"}
         if checkpoint is not None:
             self.checkpoint = number, checkpoint

@@ -202,13 +202,12 @@ class Registry(RegistryReader):
             with self._recording(run_id) as connection:
                 key = self._key(connection, run_id)
                 row = serialization.of_epoch(key, epoch, round(1000 * epoch.seconds))
-                known = connection.execute(_EPOCH, row).fetchone()
-                if known and any(known[name] != row[name] for name in row if name not in _TIMES):
+                new = entries.insert(connection, "epochs", row, known=True)
+                if not new and _differs(connection.execute(_EPOCH, row).fetchone(), row):
                     connection.execute(_FORGET, row)
                     connection.execute(_TIME_LEFT, row)
-                    known = None
-                if not known:
-                    entries.insert(connection, "epochs", row)
+                    new = entries.insert(connection, "epochs", row)
+                if new:
                     connection.execute(_PROGRESS, row)
                 if checkpoint is not None:
                     digest = hashlib.sha256(checkpoint).hexdigest()
@@ -361,6 +360,11 @@ class Registry(RegistryReader):
 
 def _new_id() -> str:
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
+
+
+def _differs(known: serialization.Row, row: dict[str, Any]) -> bool:
+    """Whether a repeated epoch is another one than the recorded."""
+    return any(known[name] != row[name] for name in row if name not in _TIMES)
 
 
 def _change_run(connection: Connection, key: int, **values: Any) -> None:
