@@ -19,7 +19,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from kws.registry.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     from kws.registry.binding import Beat, Binding
     from kws.registry.protocols import Connection
+    from kws.registry.stamps import Stamp
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header marks it as a kws registry
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
@@ -60,6 +61,7 @@ class Database:
         self.generation = 0  # counts up with every file that is opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
         self._anchor: Beat | None = None  # the last heartbeat seen of the run recorded before these
+        self._looked: tuple[Stamp, ...] = ()  # what the path led to when that was last known to be in the file there
         self._open(create=create)
 
     def _open(self, *, create: bool) -> None:
@@ -107,7 +109,7 @@ class Database:
         """Start recording a run: until release(), this file and no other must be at the path."""
         from kws.registry.binding import Binding
 
-        self._bindings[run] = Binding(run, session, self._anchor)
+        self._bindings[run] = Binding(run, session, self._anchor, looked=self._looked if self._anchor else ())
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
         """Check that the commit with this heartbeat is in the file at the path; only for runs passed to hold().
@@ -121,7 +123,7 @@ class Database:
     def release(self, run: str) -> None:
         """Stop recording a run."""
         if binding := self._bindings.pop(run, None):
-            self._anchor = binding.last_seen()
+            self._anchor, self._looked = binding.last_seen(), binding.looked
 
     def abandon(self) -> None:
         """Close a file that is no longer the one at the path, and forget the runs recorded in it."""
@@ -166,15 +168,13 @@ class Database:
             yield self._connection
             return
         self._follow(writing=False)
-        with self._transaction("BEGIN"):
-            yield self._connection
+        with self._transaction("BEGIN") as connection:
+            yield connection
 
-    @contextmanager
-    def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
+    def writing(self, run: str | None = None) -> AbstractContextManager[sqlite3.Connection]:  # noqa: ARG002 - see Backend
         """A transaction that holds the file's only write lock; it is committed whole or rolled back."""
         self._follow(writing=True)
-        with self._transaction(_WRITE):
-            yield self._connection
+        return self._transaction(_WRITE)
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:
@@ -227,11 +227,11 @@ class Database:
             self._connection.trust()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._translated():
             try:  # a signal may come as soon as the transaction has begun
                 self._connection.execute(begin)
-                yield
+                yield self._connection
                 self._connection.execute("COMMIT")
                 if begin == _WRITE:
                     self._connection.trust_own_checkpoint()
