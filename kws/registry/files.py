@@ -52,8 +52,10 @@ class File(sqlite3.Connection):
     path: Path
     real: Path
     log: str  # the path of its write-ahead log
+    direct = True  # whether the two paths are the same
     fixed = False  # whether the connection is valid only as long as nobody writes the file
     stamps: tuple[Stamp, ...] = ()  # of the open file and its log
+    committed: tuple[Stamp, ...] = ()  # of the file (with its last write) and its log, right after the last commit
     written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
     _held: tuple[Inode, ...] = ()
 
@@ -81,11 +83,13 @@ class File(sqlite3.Connection):
             return False
         return not busy and commits == written
 
-    def trust_own_checkpoint(self) -> None:
-        """After a commit: trust the file if the log is long enough for SQLite to have checkpointed it by itself."""
+    def see_commit(self) -> None:
+        """After a commit: look, and trust the file if the log is long enough for SQLite to have checkpointed it."""
         log = untimed(self.log)
+        file = stamp(self.path, written=True)
+        self.committed = file, log[:2] if log else ()
         if log and log[2] >= _LONG_LOG:
-            self.trust()
+            self.written = file if self.direct else stamp(self.real, written=True)
 
     def bind(self) -> None:
         """Bind the connection to what the path leads to now."""
@@ -222,6 +226,7 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
         factory=File,
     )
     connection.path, connection.real, connection.log = path, real, f"{real}-wal"
+    connection.direct = path == real
     connection.fixed = exclusive or "immutable" in mode
     try:
         if connection.fixed:
