@@ -1,8 +1,9 @@
 """Recording a run of 50 epochs without its weights: milliseconds, and bytes in the file.
 
 - kws: start(), record() after each epoch, finish() with a byte for the weights. It also keeps 500 losses and accuracies
-  of iterations, the answer on every test clip and the environment, which the peers here do not; so it is measured
-  without the iterations, too.
+  of iterations, the answer and the network's outputs on every test clip, the environment, who trained the run and what
+  it was tested on, which the peers here do not; so it is measured without the iterations, too. The outputs, 7,374
+  bytes, are drawn from all bytes alike and do not compress; a network's own do by 8 %.
 - MLflow: log_batch once an epoch with four metrics. Trackio: log once an epoch; see the peers' modules. kws and MLflow
   wait for the disk at each epoch; Trackio hands it to the system without waiting.
 - A turn is a process; its figure is the median of its runs, after one to warm up. Bytes a run are what the files grow
