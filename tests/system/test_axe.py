@@ -2,7 +2,8 @@
 
 axe-core comes with axe-playwright-python. Its contrast rule judges no text that lies on a gradient, so the shadows of
 boxes that scroll are taken away while it looks. It leaves undecided what a box has out of sight, less in a wide window,
-and what is written in a chart.
+and what is written in a chart. A page may draw a chart anew, for a window of another width, while axe looks at it; then
+it looks again.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ LOOK = f"""async (whole) => {{
     const boxes = [...document.querySelectorAll(".scroll")];
     for (const box of boxes) box.style.backgroundImage = "none";
     const rules = whole ? {{ type: "tag", values: {RULES} }} : {{ type: "rule", values: ["color-contrast"] }};
-    const found = await axe.run(document, {{ runOnly: rules, resultTypes: ["violations", "incomplete"] }});
+    const there = (node) => document.querySelector(node.target[0]);
+    let found, looks = 0;
+    do found = await axe.run(document, {{ runOnly: rules, resultTypes: ["violations", "incomplete"] }});
+    while (++looks < 5 && !found.incomplete.every((rule) => rule.nodes.every(there)));  // charts are drawn anew
     for (const box of boxes) box.style.backgroundImage = "";
     const told = (rules) => rules.flatMap((rule) => rule.nodes.map((node) => `${{rule.id}}: ${{node.html}}`));
     const undecided = found.incomplete.map((rule) => ({{
-        ...rule, nodes: rule.nodes.filter((node) => !document.querySelector(node.target[0]).closest(".scroll, svg")),
+        ...rule, nodes: rule.nodes.filter((node) => !there(node)?.closest(".scroll, svg")),
     }}));
     return [told(found.violations), told(undecided), found.passes.map((rule) => rule.id)];
 }}"""
