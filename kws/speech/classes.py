@@ -49,13 +49,11 @@ class Assigned:
 
     @classmethod
     def of(
-        cls, classes: tuple[str, ...], clips: Sequence[Clip], *, not_used: int, because: str, never_heard: int = 0
+        cls, classes: tuple[str, ...], clips: list[Clip], *, not_used: int, because: str, never_heard: int = 0
     ) -> Assigned:
-        """The clips in order; `because` is the reason for those that are not used, but for the `never_heard`."""
+        """Clips that are in order; `because` is the reason for those that are not used, but for the `never_heard`."""
         reasons = {because: not_used, NEVER_HEARD: never_heard}
-        return cls(
-            classes=classes, clips=in_order(clips), not_used={why: count for why, count in reasons.items() if count}
-        )
+        return cls(classes=classes, clips=clips, not_used={why: count for why, count in reasons.items() if count})
 
 
 def assign(
@@ -99,10 +97,10 @@ def assign(
         taken = ready or drawn(others, wanted if most is None else dict.fromkeys(SPLITS, most))
         used += [clip.labelled(classes.index(rest)) for clip in taken]
         left = {"not_used": len(others) - len(taken), "never_heard": len(apart)}
-        return Assigned.of(classes, used, because=f"not drawn for {rest!r}", **left)
+        return Assigned.of(classes, in_order(used), because=f"not drawn for {rest!r}", **left)
     if len(classes) < 2:
         raise DataError(_alone(place, words[0]))
-    return Assigned.of(classes, used, not_used=len(others), because=LEFT_OUT)
+    return Assigned.of(classes, in_order(used), not_used=len(others), because=LEFT_OUT)
 
 
 def draw_classes(clips: Sequence[Clip], words: tuple[str, ...], place: Path) -> tuple[tuple[str, ...], list[Clip]]:
@@ -147,7 +145,8 @@ def drawn(clips: Sequence[Clip], wanted: Mapping[str, int]) -> list[Clip]:
 
 def in_order(clips: Sequence[Clip]) -> list[Clip]:
     """The clips in the order of training: by split, label and name."""
-    return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.label, clip.order))
+    place = {split: number for number, split in enumerate(SPLITS)}
+    return sorted(clips, key=lambda clip: (place[clip.split], clip.label, clip.order))
 
 
 def _alone(place: Path, word: str) -> str:

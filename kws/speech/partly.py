@@ -60,7 +60,9 @@ def assigned_partly(folder: Folder, task: Config, classes: tuple[str, ...]) -> A
             "not tell apart; name other data"
         )
     because = f"not drawn for {rest!r}" if rest else LEFT_OUT
-    return Assigned.of(classes, used, not_used=len(others) - len(taken), because=because, never_heard=len(apart))
+    return Assigned.of(
+        classes, made.in_order(used), not_used=len(others) - len(taken), because=because, never_heard=len(apart)
+    )
 
 
 def _others(folder: Folder, labels: dict[str, int], task: Config) -> tuple[list[Clip], list[Clip]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from kws.events import NO_WORDS, NOISE, OTHER, SPLITS, TEST, TRAIN, VALIDATION, DataCard, people
@@ -28,12 +30,12 @@ def about(loaded: Dataset, data: str, partition: Partition | None = None) -> lis
     card = loaded.card
     cuts = {split: _cut(manifest.paths) for split, manifest in card.manifests.items()}
     recordings = {path.rpartition("@")[0] for each in cuts.values() for path in each}
-    files = len({_CUT.sub("", path) for manifest in card.manifests.values() for path in manifest.paths})
-    lines = [used(files, card.unused, loaded.elsewhere)] if card.unused else []
+    lines = []
+    if card.unused or loaded.elsewhere:
+        files = len({_CUT.sub("", path) for manifest in card.manifests.values() for path in manifest.paths})
+        lines.append(used(files, card.unused, loaded.elsewhere))
     if any(not reason.startswith(BY_TASK) for reason in card.unused):
         lines[0] += f"; `kws data check {data}` lists them"
-    if not lines and loaded.elsewhere:
-        lines = [used(files, {}, loaded.elsewhere)]
     if loaded.left_out:
         lines.append(f"left out {len(loaded.left_out):,} unreadable clips: {some(loaded.left_out)}")
     paths = (path for each in card.manifests.values() for path in each.paths)
@@ -109,15 +111,16 @@ def speakers(card: DataCard) -> list[str]:
 
 def sounds(card: DataCard, data: str) -> list[str]:
     """A warning if the same second of sound is in two splits or in two classes."""
-    seen: dict[bytes, list[tuple[str, int, str]]] = {}
-    for split, manifest in card.manifests.items():
-        labels = card.labels[split]
-        for place, digest in enumerate(manifest.each_digest()):
-            seen.setdefault(digest, []).append((split, labels[place], manifest.paths[place]))
-    again = [clips for clips in seen.values() if len(clips) > 1]
+    held = {split: manifest.each_digest() for split, manifest in card.manifests.items()}
+    often = Counter(chain.from_iterable(held.values()))
+    again: dict[bytes, list[tuple[str, int, str]]] = {digest: [] for digest, clips in often.items() if clips > 1}
+    for split, digests in held.items():
+        for place, digest in enumerate(digests):
+            if digest in again:
+                again[digest].append((split, card.labels[split][place], card.manifests[split].paths[place]))
     parts = []
     for at, what in ((0, "in two splits"), (1, "in two classes")):
-        found = [clips for clips in again if len({clip[at] for clip in clips}) > 1]
+        found = [clips for clips in again.values() if len({clip[at] for clip in clips}) > 1]
         if found:
             first = " = ".join(clip[2] for clip in found[0][:_SHOWN])
             many = f"{len(found):,} sounds, " if len(found) > 1 else ""
