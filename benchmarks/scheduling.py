@@ -24,7 +24,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from benchmarks.measure import (
     CellError,
@@ -179,25 +178,36 @@ def _registry(workspace: Workspace) -> Path:
     path = workspace.folder / "planned-base.db"
     say(f"scheduling: making a registry of {PLANNED - LEFT:,} runs")
     run(_planned(workspace, path, 1), env=environment(KWS_CACHE=str(workspace.cache)), timeout_seconds=_LIMIT_SECONDS)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.create_function("new_id", 0, lambda: secrets.token_hex(4))
-        with connection:
-            _copy(connection, len(_OPTS), (PLANNED - LEFT) // len(_OPTS))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("VACUUM")
+    call("scheduling:copy", path=str(path), runs=len(_OPTS), times=(PLANNED - LEFT) // len(_OPTS))
     return path
 
 
-def _copy(connection: sqlite3.Connection, runs: int, times: int) -> None:
-    """Have each of the first `runs` runs so many times, each time with the next seed."""
-    connection.execute("UPDATE weights SET safetensors = x'00'")
-    connection.execute("DELETE FROM logits")
-    connection.execute("CREATE TEMP TABLE copies (copy INTEGER)")
-    connection.executemany("INSERT INTO copies VALUES (?)", ((copy,) for copy in range(1, times)))
-    new: dict[str, Any] = {"key": f"key + copy * {runs}", "run_key": f"run_key + copy * {runs}"}
-    new |= {"id": "new_id()", "seed": "seed + copy"}
-    for table in ("runs", *_COPIED):
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        values = ", ".join(new.get(column, column) for column in columns)
-        key = "key" if table == "runs" else "run_key"
-        connection.execute(f"INSERT INTO {table} SELECT {values} FROM {table}, copies WHERE {key} <= {runs}")
+def copy(path: str, runs: int, times: int) -> None:
+    """Have each of a registry's `runs` runs so many times, each time with the next seed.
+
+    Runs in a process of its own.
+    """
+    from kws.recipe import Recipe
+
+    def seeded(text: str, more: int) -> Recipe:
+        recipe = Recipe.from_text(text)
+        return replace(recipe, seed=recipe.seed + more)
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.create_function("new_id", 0, lambda: secrets.token_hex(4))
+        connection.create_function("recipe_of", 2, lambda text, more: seeded(text, more).text)
+        connection.create_function("digest_of", 2, lambda text, more: seeded(text, more).digest)
+        with connection:
+            connection.execute("UPDATE weights SET safetensors = x'00'")
+            connection.execute("DELETE FROM logits")
+            connection.execute("CREATE TEMP TABLE copies (copy INTEGER)")
+            connection.executemany("INSERT INTO copies VALUES (?)", ((number,) for number in range(1, times)))
+            new = {"key": f"key + copy * {runs}", "run_key": f"run_key + copy * {runs}", "id": "new_id()"}
+            new |= {"recipe_json": "recipe_of(recipe_json, copy)", "recipe_digest": "digest_of(recipe_json, copy)"}
+            for table in ("trainings", *_COPIED):
+                columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+                values = ", ".join(new.get(column, column) for column in columns)
+                key = "key" if table == "trainings" else "run_key"
+                connection.execute(f"INSERT INTO {table} SELECT {values} FROM {table}, copies WHERE {key} <= {runs}")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("VACUUM")

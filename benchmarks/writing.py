@@ -46,7 +46,7 @@ _ROUNDS = 3
 _RUNS = 48  # all processes together
 _SECONDS = 180.0
 _ROWS = {
-    "runs": "SELECT count(*) FROM runs WHERE status = 'finished' AND epochs_done = 50",
+    "runs": "SELECT count(*) FROM trainings WHERE status = 'finished' AND epochs_done = 50",
     "epochs": "SELECT count(*) FROM epochs",
     "evaluations": "SELECT count(*) FROM evaluations",
     "logits": "SELECT count(*) FROM logits",

@@ -11,9 +11,12 @@ import pytest
 from commands import ok
 from places import ROOT
 
+from kws.recipe import Recipe
+from kws.registry.reader import RegistryReader
+
 sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
-from benchmarks import comparing, growth, ledger, startup  # noqa: E402 - the repository's root is not where tests are looked for
+from benchmarks import comparing, growth, ledger, scheduling, startup, writing  # noqa: E402 - the repository's root is not where tests are looked for
 from benchmarks.measure import CellError  # noqa: E402
 
 
@@ -132,3 +135,29 @@ def test_start_up_times_commands_that_answer(monkeypatch, registry, tmp_path):
         if command[0] not in ("-c", "summary"):
             assert ok(*command)
     assert "</html>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_plan_that_a_sweep_finds_in_a_registry_is_of_recipes_with_other_seeds(tmp_path):
+    path = tmp_path / "planned.db"
+    ledger.build(str(path), 2)
+    before = recipes(path)
+    scheduling.copy(str(path), runs=2, times=5)
+    made = recipes(path)
+    assert len(made) == len(before) + 2 * 4
+    assert [recipe.seed for recipe in made[len(before) :]] == [
+        recipe.seed + more for more in range(1, 5) for recipe in before
+    ]
+    with RegistryReader(path) as reader, reader.reading() as connection:
+        rows = connection.execute("SELECT recipe_digest, epochs_done FROM trainings ORDER BY key").fetchall()
+        assert [row["recipe_digest"] for row in rows] == [recipe.digest for recipe in made]
+        assert connection.execute("SELECT count(*) FROM epochs").fetchone()[0] == len(made) * ledger.EPOCHS
+
+
+def recipes(path: Path) -> list[Recipe]:
+    with RegistryReader(path) as reader:
+        return [run.recipe for run in reader.runs()]
+
+
+def test_rows_that_writers_have_recorded_are_counted(registry):
+    assert writing.lacking(str(registry), runs=12, size=1) == 0
+    assert writing.lacking(str(registry), runs=13, size=1) > 0
