@@ -164,6 +164,8 @@ class Recipe(OwnOptions):
     @classmethod
     def _from_text(cls, text: str) -> Recipe:
         found, now = json.loads(text), parts_now()
+        if not isinstance(found, dict):
+            raise ValueError("it is no recipe")
         parts = {kind.name: _part_of_json(kind, canonical(found.pop(kind.name, {})), now) for kind in KINDS}
         own = {each.name: each.from_json(found.pop(each.name, each.absent)) for each in own_options()}
         if found:

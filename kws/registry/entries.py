@@ -5,7 +5,6 @@ Each function runs in its caller's transaction.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -75,7 +74,7 @@ def _are_nameless(manifests: list[bytes]) -> bool:
     """Whether there are none of these columns of paths, or all have pseudonyms, or they are damaged."""
     try:
         return all(pseudonyms.are(serialization.paths(each)) for each in manifests)
-    except (zlib.error, ValueError, TypeError):
+    except serialization.UNREADABLE:
         return True
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Self
 
-from kws.errors import RecipeError, RegistryError, UnknownRunError
+from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe
 from kws.registry import serialization
 from kws.registry.evaluations import EvaluationReader
@@ -24,6 +22,7 @@ from kws.registry.opening import open_database
 from kws.registry.protocols import Connection, rows_of
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
+from kws.registry.serialization import UNREADABLE, typed
 
 _ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
 _RUNS = f"{_ALL} ORDER BY key"
@@ -49,7 +48,6 @@ SELECT key, id, host, boot, pid, process_started, heartbeat_at, session FROM tra
 LEFT JOIN sessions ON run_key = key AND session = (SELECT max(session) FROM sessions WHERE run_key = key)
 WHERE status = 'running' ORDER BY key
 """
-_UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecipeError)
 
 
 class RegistryReader(EvaluationReader):
@@ -80,7 +78,7 @@ class RegistryReader(EvaluationReader):
                 if keys is None or key in keys:
                     try:
                         found.append(_run(row, sightings, tuple(sorted(tags.get(key, ()))), recipe_of))
-                    except _UNREADABLE as error:
+                    except UNREADABLE as error:
                         raise self._unreadable(row["id"], error) from None
         return [run for run in found if selection.takes(run)]
 
@@ -167,12 +165,15 @@ class RegistryReader(EvaluationReader):
         """A run's validation accuracies with the training and processor seconds until then."""
         with self.reading() as connection:
             rows = connection.execute(_CURVE, {"key": self._key(connection, run_id)}).fetchall()
-        processor = [row["processor_seconds"] for row in rows]
-        return Curve(
-            validation_accuracies=tuple(float(row["validation_accuracy"]) for row in rows),
-            seconds=tuple(each / 1000 for each in itertools.accumulate(row["milliseconds"] for row in rows)),
-            processor_seconds=None if None in processor else tuple(itertools.accumulate(processor)),
-        )
+        with self._naming(run_id):
+            processor = [row["processor_seconds"] for row in rows]
+            return typed(
+                Curve(
+                    validation_accuracies=tuple(float(row["validation_accuracy"]) for row in rows),
+                    seconds=tuple(each / 1000 for each in itertools.accumulate(row["milliseconds"] for row in rows)),
+                    processor_seconds=None if None in processor else tuple(itertools.accumulate(map(float, processor))),
+                )
+            )
 
     def processors(self, run_id: str) -> tuple[str, ...]:
         """The processors that a run was trained on, that of its first session first."""
@@ -295,7 +296,7 @@ class RegistryReader(EvaluationReader):
         try:
             with self._database.reading() as connection:
                 yield connection
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise RegistryError(f"{self.path} is damaged: a row in it cannot be read ({error})") from None
 
     @contextmanager
@@ -303,7 +304,7 @@ class RegistryReader(EvaluationReader):
         """Raise RegistryError that names the run if its row cannot be read."""
         try:
             yield
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(run_id, error) from None
 
     def _unreadable(self, run_id: str, error: Exception) -> RegistryError:

@@ -11,6 +11,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from kws.errors import RecipeError
 from kws.events import DIGEST_BYTES, SPLITS, DataCard, EpochEnd, Evaluation, Manifest
 from kws.recipe import Recipe
 from kws.registry.environment import Environment
@@ -19,6 +20,8 @@ from kws.registry.protocols import Row as Row
 from kws.registry.runs import Epoch, Run
 
 T = TypeVar("T")
+# What reading a row raises that holds something else than kws writes: SQLite lets any column hold anything.
+UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecursionError, RecipeError)
 _RIGHT: set[tuple[type, tuple[type, ...]]] = set()  # classes, and types of all of their fields, that were found right
 _MOST_RIGHT = 1_000
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
@@ -99,7 +102,7 @@ def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
 
 def epoch(row: Row) -> Epoch:
     """An epoch from its row."""
-    return _typed(
+    return typed(
         Epoch(
             **{name: row[name] for name in _EPOCH},
             seconds=row["milliseconds"] / 1000,
@@ -196,7 +199,7 @@ def _loosen(blob: bytes) -> tuple[Any, ...]:
 def card(data: Row, splits: Sequence[Row]) -> DataCard:
     """A card from a data set's row and the rows of its splits. Raises ValueError if they do not match."""
     ordered = sorted(splits, key=lambda row: SPLITS.index(row["split"]))
-    made = _typed(
+    made = typed(
         DataCard(
             source=data["source"],
             classes=tuple(json.loads(data["classes"])),
@@ -298,10 +301,10 @@ def _filled(kind: type[T], fields: dict[str, Any]) -> T:
     """
     made = object.__new__(kind)
     object.__setattr__(made, "__dict__", fields)
-    return _typed(made)
+    return typed(made)
 
 
-def _typed(made: T) -> T:
+def typed(made: T) -> T:
     """The same object, with the type of each field checked, because SQLite lets any column hold anything.
 
     Raises TypeError if a field has another type.

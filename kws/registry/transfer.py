@@ -101,7 +101,7 @@ def copy_runs(
             run, belongings, data = _read(there, run_id, columns_here)
             if not names:
                 run, belongings, data = _without_names(run, belongings, data)
-        except refusals(IndexError, RegistryError) as error:
+        except refusals(*serialization.UNREADABLE, RegistryError) as error:
             if is_of_the_place(error):
                 raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
             raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
