@@ -112,6 +112,11 @@ TABLES = (
         measures=(*_RECORDING, "kws/training/runner.py", *_REPLACED),
     ),
     Table(
+        page="tests/stress/results/layouts.md",
+        results="tests/stress/results/layouts.json",
+        measures=(*_FEATURES, "tests/stress/layouts.py", "tests/layouts_made_up.py"),
+    ),
+    Table(
         page="tests/stress/results/sweeps.md",
         results="tests/stress/results/sweeps.json",
         measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS, "tests/stress/sweeps.py"),
