@@ -14,8 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from kws.errors import RegistryError
-from kws.registry.files import File, real_path
-from kws.registry.stamps import Stamp, stamp, untimed
+from kws.registry.files import File, Stamp, real_path, stamp
 
 SURE_SECONDS = 1.0  # how long nothing must change before a file counts as another one
 _LONGEST_SECONDS = 30.0
@@ -173,8 +172,7 @@ def _opened(file: File, mode: str = _WITHOUT_LOG) -> sqlite3.Connection:
 
 def _look(file: File) -> tuple[Stamp, ...]:
     """The stamps of the file that the path leads to now (with size and time of its last write) and of its log."""
-    log = untimed(file.log)
-    return stamp(file.path, written=True), log[:2] if log else ()
+    return stamp(file.path, written=True), stamp(f"{file.real}-wal")
 
 
 def _fate(file: File) -> str:

@@ -19,7 +19,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from kws.errors import RegistryError
-from kws.registry.stamps import Stamp, stamp, untimed
 from kws.registry.wal import foreign_log, in_use
 
 BUSY_SECONDS = 30
@@ -28,6 +27,8 @@ _LONG_LOG = 4_000_000  # bytes; SQLite checkpoints the log into the file once it
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after the magic and the page size; this value means WAL mode
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+Stamp = tuple[int, ...]  # a file's identity, and optionally its size and time of last write; () for none
 
 Inode = tuple[int, int]  # (device, inode)
 _NOTHING = (0, 0)
@@ -51,11 +52,8 @@ class File(sqlite3.Connection):
 
     path: Path
     real: Path
-    log: str  # the path of its write-ahead log
-    direct = True  # whether the two paths are the same
     fixed = False  # whether the connection is valid only as long as nobody writes the file
     stamps: tuple[Stamp, ...] = ()  # of the open file and its log
-    committed: tuple[Stamp, ...] = ()  # of the file (with its last write) and its log, right after the last commit
     written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
     _held: tuple[Inode, ...] = ()
 
@@ -65,7 +63,7 @@ class File(sqlite3.Connection):
 
     def look(self) -> tuple[Stamp, ...]:
         """The stamps of what the path and the log's name lead to now."""
-        return stamp(self.path, written=self.fixed), stamp(self.log, written=self.fixed)
+        return stamp(self.path, written=self.fixed), stamp(f"{self.real}-wal", written=self.fixed)
 
     def is_as_it_was(self) -> bool:
         """Whether the file itself is unchanged since trust(): no checkpoint, and no other file written over it."""
@@ -83,13 +81,11 @@ class File(sqlite3.Connection):
             return False
         return not busy and commits == written
 
-    def see_commit(self) -> None:
-        """After a commit: look, and trust the file if the log is long enough for SQLite to have checkpointed it."""
-        log = untimed(self.log)
-        file = stamp(self.path, written=True)
-        self.committed = file, log[:2] if log else ()
-        if log and log[2] >= _LONG_LOG:
-            self.written = file if self.direct else stamp(self.real, written=True)
+    def trust_own_checkpoint(self) -> None:
+        """After a commit: trust the file if the log is long enough for SQLite to have checkpointed it by itself."""
+        with suppress(OSError):
+            if os.stat(f"{self.real}-wal").st_size >= _LONG_LOG:  # noqa: PTH116
+                self.trust()
 
     def bind(self) -> None:
         """Bind the connection to what the path leads to now."""
@@ -110,7 +106,7 @@ class File(sqlite3.Connection):
         is, and whoever opens the file next decides whether it belongs to it. If it surely was (`written_over`), the log
         is moved to -wal.old.
         """
-        log, shared = Path(self.log), Path(f"{self.real}-shm")
+        log, shared = Path(f"{self.real}-wal"), Path(f"{self.real}-shm")
         file, own = self.stamps or ((), ())
         has_its_name = stamp(self.real) == file
         if not self.fixed and own and stamp(log) == own:
@@ -140,6 +136,15 @@ class File(sqlite3.Connection):
             _open.subtract(self._held)
             self._held = tuple(each for each in inodes if each != _NOTHING)
             _open.update(self._held)
+
+
+def stamp(path: Path | str, *, written: bool = False) -> Stamp:
+    """Device and inode of a file, with `written` also its size and modification time; () if it is missing."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 - called several times for each record
+    except OSError:
+        return ()
+    return (about.st_dev, about.st_ino, *((about.st_size, about.st_mtime_ns) if written else ()))
 
 
 def real_path(path: Path) -> Path:
@@ -225,8 +230,7 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
         check_same_thread=False,
         factory=File,
     )
-    connection.path, connection.real, connection.log = path, real, f"{real}-wal"
-    connection.direct = path == real
+    connection.path, connection.real = path, real
     connection.fixed = exclusive or "immutable" in mode
     try:
         if connection.fixed:

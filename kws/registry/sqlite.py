@@ -1,7 +1,7 @@
 """The registry in a SQLite file: how it is created, recognised, locked, upgraded and reopened.
 
 Decisions:
-- The standard library's sqlite3 without an ORM: recording an epoch takes a tenth of a millisecond beside the disk, and
+- The standard library's sqlite3 without an ORM: recording an epoch takes a tenth of a millisecond, and
   `kws compare` starts in half the time. The tables themselves are declared in kws.registry.tables.
 - Write-ahead logging, so that readers and a writer do not block each other.
 - Committed records survive a power failure: every commit waits for the disk (synchronous=FULL).
@@ -19,7 +19,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,6 @@ from kws.registry.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     from kws.registry.binding import Beat, Binding
     from kws.registry.protocols import Connection
-    from kws.registry.stamps import Stamp
 
 APPLICATION_ID = 0x6B777331  # "kws1" in the file's header marks it as a kws registry
 SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tables; `make readme` writes it
@@ -42,7 +41,6 @@ _MOVING_SECONDS = 1.0  # how long a file may be missing while it is being replac
 _AGAIN_SECONDS = 0.05
 _SMALLEST = 512  # bytes: SQLite's smallest page
 _WRITE = "BEGIN IMMEDIATE"
-_UNTOLD = (sqlite3.Error, UnicodeDecodeError, UnicodeEncodeError)
 
 
 def _say(message: str) -> None:
@@ -62,7 +60,6 @@ class Database:
         self.generation = 0  # counts up with every file that is opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
         self._anchor: Beat | None = None  # the last heartbeat seen of the run recorded before these
-        self._looked: tuple[Stamp, ...] = ()  # what the path led to when that was last known to be in the file there
         self._open(create=create)
 
     def _open(self, *, create: bool) -> None:
@@ -110,7 +107,7 @@ class Database:
         """Start recording a run: until release(), this file and no other must be at the path."""
         from kws.registry.binding import Binding
 
-        self._bindings[run] = Binding(run, session, self._anchor, looked=self._looked if self._anchor else ())
+        self._bindings[run] = Binding(run, session, self._anchor)
 
     def confirm(self, run: str, beat: str, *, thoroughly: bool = False) -> None:
         """Check that the commit with this heartbeat is in the file at the path; only for runs passed to hold().
@@ -119,13 +116,12 @@ class Database:
         """
         if binding := self._bindings.get(run):
             binding.beats.append(beat)
-            if thoroughly or not binding.looked or binding.looked != self._connection.committed:
-                self._confirm(binding, thoroughly=thoroughly)
+            self._confirm(binding, thoroughly=thoroughly)
 
     def release(self, run: str) -> None:
         """Stop recording a run."""
         if binding := self._bindings.pop(run, None):
-            self._anchor, self._looked = binding.last_seen(), binding.looked
+            self._anchor = binding.last_seen()
 
     def abandon(self) -> None:
         """Close a file that is no longer the one at the path, and forget the runs recorded in it."""
@@ -170,13 +166,15 @@ class Database:
             yield self._connection
             return
         self._follow(writing=False)
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        with self._transaction("BEGIN"):
+            yield self._connection
 
-    def writing(self, run: str | None = None) -> AbstractContextManager[sqlite3.Connection]:  # noqa: ARG002 - see Backend
+    @contextmanager
+    def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
         """A transaction that holds the file's only write lock; it is committed whole or rolled back."""
         self._follow(writing=True)
-        return self._transaction(_WRITE)
+        with self._transaction(_WRITE):
+            yield self._connection
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:
@@ -229,35 +227,29 @@ class Database:
             self._connection.trust()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        try:
+    def _transaction(self, begin: str) -> Iterator[None]:
+        with self._translated():
             try:  # a signal may come as soon as the transaction has begun
                 self._connection.execute(begin)
-                yield self._connection
+                yield
                 self._connection.execute("COMMIT")
                 if begin == _WRITE:
-                    self._connection.see_commit()
+                    self._connection.trust_own_checkpoint()
             except BaseException:
                 self._connection.rollback()
                 raise
-        except _UNTOLD as error:
-            raise self._told(error) from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except _UNTOLD as error:
-            raise self._told(error) from None
-
-    def _told(self, error: sqlite3.Error | UnicodeDecodeError | UnicodeEncodeError) -> RegistryError:
-        """What to raise for an error of SQLite or of a text. Raises ReplacedError if another file is at the path."""
-        if isinstance(error, UnicodeDecodeError):
-            return RegistryError(f"{self.path} is damaged: a text in it is not UTF-8 ({error.reason})")
-        if isinstance(error, UnicodeEncodeError):
-            return RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it")
-        self._require_bound()
-        return failure(self.path, error)
+        except sqlite3.Error as error:
+            self._require_bound()
+            raise failure(self.path, error) from None
+        except UnicodeDecodeError as error:
+            raise RegistryError(f"{self.path} is damaged: a text in it is not UTF-8 ({error.reason})") from None
+        except UnicodeEncodeError as error:
+            raise RegistryError(f"{error.object!r} cannot be kept in {self.path}: it is not UTF-8; rename it") from None
 
     def _require_bound(self) -> None:
         """After an error: raise ReplacedError if a run is being recorded and another file is at the path."""

@@ -403,19 +403,6 @@ def test_the_log_is_not_written_into_the_part_of_another_file_that_was_written_o
     assert place.read_bytes() == part
 
 
-@pytest.mark.parametrize("act", [records, finishes], ids=lambda act: act.__name__)
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_the_next_run_of_a_process_fails_at_its_first_record_as_well(place, other, way, act):
-    """What was seen of the file for the run before holds only as long as nothing there has changed."""
-    registry = Registry(place)
-    train(registry, make_recipe(seed=1))
-    run_id = start(registry, make_recipe(seed=7))
-    way(place, other)
-    with pytest.raises(ReplacedError, match=f"{place} was (removed|replaced by another file) while the run was"):
-        act(registry, run_id)
-    registry.abandon()
-
-
 def test_between_two_runs_a_process_takes_up_the_file_that_is_there_now(place, other):
     with Registry(place) as registry:
         first = train(registry, make_recipe(seed=1))
