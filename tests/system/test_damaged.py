@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from commands import kws, sql
+from commands import kws, ok, sql
 from ledger import make_card, make_recipe, train, with_manifests
 
 from kws.registry.store import Registry
@@ -49,14 +49,14 @@ COMMANDS = [
     ["runs", "list"],
     ["runs", "show", "last"],
     ["runs", "export", "RUN", "copy.db"],
-    ["runs", "export", "RUN", "nameless.db", "--pseudonyms"],
+    ["runs", "export", "RUN", "named.db", "--names"],
     ["eval", "RUN"],
     ["plot", "RUN", "--out", "run.png"],
-    ["plot", "time", "--out", "time.png"],
+    ["plot", "RUN", "--kind", "time", "--out", "time.png"],
     ["db", "info"],
-    ["db", "doctor"],
     ["report", "page.html"],
 ]
+DOCTOR = ["db", "doctor"]  # which ends with 1 where it finds anything, as in a registry whose runs lack epochs
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +69,23 @@ def whole(tmp_path_factory):
     return path, made[0]
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_succeeds_where_nothing_is_damaged(whole, tmp_path, command):
+    path, run = whole
+    ok(*(run if word == "RUN" else word for word in command), "--db", shutil.copyfile(path, tmp_path / "whole.db"))
+
+
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_each_command_ends_in_one_sentence_or_leaves_it_out(whole, tmp_path, damage):
     path, run = whole
-    for number, command in enumerate(COMMANDS):
+    for number, command in enumerate([*COMMANDS, DOCTOR]):
         db = tmp_path / f"{number}.db"
         shutil.copyfile(path, db)
         sql(db, damage.replace("{deep}", "'" + 100_000 * "[" + "'"))
         words = [run if word == "RUN" else word for word in command]
         result = kws(*words, "--db", db)
         told = (command, result.stderr)
-        assert result.exit_code in (0, 1, 2), told
+        assert result.exit_code in (0, 1), told
         assert "Traceback" not in result.stderr, told
-        if result.exit_code == 1 and command != ["db", "doctor"]:
+        if result.exit_code == 1 and command != DOCTOR:
             assert result.stderr.splitlines()[-1].startswith("kws: "), told
