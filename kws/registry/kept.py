@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from kws.registry import sources
@@ -33,7 +34,7 @@ class Kept:
 
         (run,) = select("trainings", "key")
         run |= {name: bool(run[name]) for name in TRUTHS if run.get(name) in (0, 1)}
-        epochs = {row["epoch"]: row for row in select("epochs")}
+        epochs = {row["epoch"]: row for row in sorted(select("epochs"), key=itemgetter("epoch"))}
         (found,) = [*select("checkpoints"), None][:1]
         checkpoint = (found["epoch"], found["safetensors"]) if found else None
         source = sources.rows_of(connection, run["recipe_json"])
@@ -42,8 +43,8 @@ class Kept:
     def record(self, row: dict[str, Any], checkpoint: bytes | None) -> None:
         """Remember an epoch's row and checkpoint; if the run repeats an epoch, later ones are forgotten."""
         number = row["epoch"]
-        for repeated in [each for each in self.epochs if each >= number]:
-            del self.epochs[repeated]
+        while self.epochs and next(reversed(self.epochs)) >= number:
+            self.epochs.popitem()
         self.epochs[number] = {name: value for name, value in row.items() if name != "run_key"}
         if checkpoint is not None:
             self.checkpoint = number, checkpoint
