@@ -128,6 +128,7 @@ class Binding:
                     self.looked, self.seen = now, number
                     return not same
                 if same and not written and self._look_in(file, "mode=rw")[0] == len(self.beats) - 1:
+                    self.looked = ()
                     return False  # a reader blocks the checkpoint; the inode shows that it is the same file
             if patience.is_over(now, half_written=self.half_written):
                 raise ReplacedError(f"{file.path} was {_fate(file)} while the run was recorded in it")

@@ -19,11 +19,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from kws.errors import RegistryError
-from kws.registry.wal import foreign_log, in_use
+from kws.registry.wal import foreign_log, in_use, is_long
 
 BUSY_SECONDS = 30
 _TRIES = 5
-_LONG_LOG = 4_000_000  # bytes; SQLite checkpoints the log into the file once it has 1,000 pages
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after the magic and the page size; this value means WAL mode
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
@@ -69,9 +68,9 @@ class File(sqlite3.Connection):
         """Whether the file itself is unchanged since trust(): no checkpoint, and no other file written over it."""
         return stamp(self.real, written=True) == self.written
 
-    def trust(self) -> None:
-        """Accept everything written to the file so far as legitimate."""
-        self.written = stamp(self.real, written=True)
+    def trust(self, seen: Stamp | None = None) -> None:
+        """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate."""
+        self.written = stamp(self.real, written=True) if seen is None else seen
 
     def write_log(self) -> bool:
         """Checkpoint commits from the log into the file, as far as readers allow; returns whether all were written."""
@@ -81,11 +80,15 @@ class File(sqlite3.Connection):
             return False
         return not busy and commits == written
 
-    def trust_own_checkpoint(self) -> None:
-        """After a commit: trust the file if the log is long enough for SQLite to have checkpointed it by itself."""
-        with suppress(OSError):
-            if os.stat(f"{self.real}-wal").st_size >= _LONG_LOG:  # noqa: PTH116
-                self.trust()
+    def write_long_log(self) -> None:
+        """After a commit: checkpoint a long log, if nobody else has written the file since trust().
+
+        SQLite does not do so by itself here: it would at the end of the commit, after a wait for the disk in which
+        another file may have been written over this one.
+        """
+        if is_long(Path(f"{self.real}-wal")) and self.is_current() and self.is_as_it_was():
+            self.write_log()
+            self.trust()
 
     def bind(self) -> None:
         """Bind the connection to what the path leads to now."""
@@ -240,6 +243,7 @@ def _opened(path: Path, real: Path, mode: str, *, exclusive: bool = False) -> Fi
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see write_long_log
         connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may contain more than tables
         connection.execute("PRAGMA schema_version").fetchone()  # opens the log
         if not connection.fixed:

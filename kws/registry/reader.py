@@ -268,8 +268,10 @@ class RegistryReader(EvaluationReader):
             return self._sighting(connection, self._key(connection, run_id))
 
     def _sighting(self, connection: Connection, key: int) -> Sighting:
-        (recorded,) = connection.execute("SELECT status FROM trainings WHERE key = :key", {"key": key}).fetchone()
-        return self._sightings(connection).get(key, Sighting(status=recorded))
+        row = connection.execute("SELECT status FROM trainings WHERE key = :key", {"key": key}).fetchone()
+        if row is None:  # somebody deleted its row, or wrote another file over this one
+            raise UnknownRunError(f"a run of {self.path} is no longer in it")
+        return self._sightings(connection).get(key, Sighting(status=row["status"]))
 
     def _sightings(self, connection: Connection) -> dict[int, Sighting]:
         """The sightings of the runs recorded as running, by key: running, lost, or not observable from here."""

@@ -142,7 +142,7 @@ class Database:
 
                 raise ReplacedError(f"{self.path} was replaced while the run was recorded in it ({error})") from None
             binding.looked = ()
-        self._connection.trust()
+        self._connection.trust(binding.looked[0] if binding.looked else None)
 
     def _follow(self, *, writing: bool) -> None:
         """Reopen the file if the path leads to another one; while a run is recorded, check that it does not."""
@@ -234,7 +234,7 @@ class Database:
                 yield
                 self._connection.execute("COMMIT")
                 if begin == _WRITE:
-                    self._connection.trust_own_checkpoint()
+                    self._connection.write_long_log()
             except BaseException:
                 self._connection.rollback()
                 raise

@@ -3,7 +3,8 @@
 SQLite accepts any log with the right name and cannot check that it belongs to the file. After `git checkout` of the
 file, a killed run's log would put its rows back, or mix pages of two files. The guarantee here: a log that contains
 commits is used only if the process that has it open also has this very file open. If no process has it open, the file
-must not have been written or moved into place after the log's last commit, unless by a checkpoint of this log.
+must not have been written or moved into place after the log's last commit, unless by a checkpoint of this log. If one
+has, the index of the log (-shm) tells what checkpoints wrote, and the file must have just that.
 
 Inspecting a file opens and closes it, and closing it releases every lock that the process has on it (POSIX). So a file
 that this process already has open is not inspected; kws.registry.files ensures that.
@@ -30,11 +31,13 @@ _HEADER, _FRAME, _NUMBER = struct.Struct(">8I"), struct.Struct(">6I"), struct.St
 _MAGIC = (0x377F0682, 0x377F0683)
 _COUNTER, _PAGE_SIZE = 24, 16  # offsets of the change counter and of the page size in the file's header
 _LOG_SALTS, _INDEX_SALTS = 16, 32  # offsets of what differs each time the log is begun anew, in it and in the -shm
-_INDEX_CHECKPOINTED = 96  # offset in the -shm of the number of pages that were checkpointed
+_INDEX_CHECKPOINTED, _INDEX_BEGUN = 96, 128  # offsets in the -shm: of the log's pages, how many a checkpoint has
+# written into the file, and how many it has begun to
 _SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
 _ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that uses the log
 _LOOKS, _LOOKS_MOST = 3, 20
 _PROOF = 3  # pages
+_LONG = 1_000  # pages
 _PAUSE_SECONDS = 0.05
 _TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together arrive within this time
 _AT_ONCE_NS = 10**7
@@ -64,11 +67,11 @@ def foreign_log(file: Path) -> str | None:
             return None  # the log is empty, or SQLite removes it because the file is new
         for _ in range(_LOOKS_MOST):
             before = _states(file, log)
-            if not _is_foreign(file, log):
+            if not _is_foreign(file, log, in_use=bool(user)):
                 return None
             time.sleep(_PAUSE_SECONDS)
-            if _states(file, log) == before:  # else somebody wrote, and the two were not read at the same moment
-                break
+            if _states(file, log) == before and not (user and _is_being_written(file)):
+                break  # else the two were not read at the same moment
         user = user or _user(file)[0]  # who has opened it meanwhile
     except OSError:  # gone meanwhile, or unreadable: opening it reports that
         return None
@@ -83,6 +86,20 @@ def foreign_log(file: Path) -> str | None:
 def _states(*paths: Path) -> list[tuple[int, int, int]]:
     """What changes when files are written or replaced."""
     return [(about.st_ino, about.st_size, about.st_mtime_ns) for about in map(os.stat, paths)]
+
+
+def is_long(log: Path) -> bool:
+    """Whether a log has 1,000 pages since it was last begun anew, after which SQLite, too, would checkpoint it.
+
+    Its size does not tell: SQLite begins a log anew in place. SQLite has no lock on it, so that it may be closed.
+    """
+    try:
+        with _opened(log) as of_log:
+            header = _read(of_log, _HEADER.size, 0)
+            place = _HEADER.size + (_LONG - 1) * (_FRAME.size + _HEADER.unpack(header)[2])
+            return _FRAME.unpack(_read(of_log, _FRAME.size, place))[2:4] == _HEADER.unpack(header)[4:6]
+    except (OSError, struct.error):  # there is none, or it is shorter
+        return False
 
 
 def in_use(file: Path, user: str) -> str:
@@ -122,8 +139,12 @@ def _locked_by(path: Path, start: int, length: int) -> int | None:
     return None if told[order[0]] == fcntl.F_UNLCK else told[order[4]]
 
 
-def _is_foreign(file: Path, log: Path) -> bool:
-    """Whether a log that nobody has open belongs to another file, or to an earlier version of this one."""
+def _is_foreign(file: Path, log: Path, *, in_use: bool) -> bool:
+    """Whether a log belongs to another file, or to an earlier version of this one.
+
+    The index of a log that is `in_use` is up to date; after a power failure it may tell of fewer checkpoints than there
+    were.
+    """
     with _opened(log) as of_log, _opened(file) as of_file:
         found = _read_log(of_log)
         if not found.commits:
@@ -141,29 +162,44 @@ def _is_foreign(file: Path, log: Path) -> bool:
         latest = {page: place for commit in found.commits for page, place in commit.items()}
         if all(is_in_file(*each) for each in latest.items()):
             return False  # a checkpoint has written all of the log
-        end = _HEADER.size + _checkpointed(file, of_log) * (_FRAME.size + found.page_size)
-        written = [each for each in latest.items() if each[1] < end]
-        if written and all(is_in_file(*each) for each in written):
-            return False  # a reader kept the checkpoint from the rest, and from all pages that are in it once more
+        checkpointed = _checkpoints(file, of_log)[0]
+        end = _HEADER.size + (checkpointed or 0) * (_FRAME.size + found.page_size)
+        if written := [each for each in latest.items() if each[1] < end]:
+            # A reader kept the checkpoint from the rest, and from all pages that are in it once more.
+            if all(is_in_file(*each) for each in written):
+                return False
+            if in_use:
+                return True
         if counters := [_number(of_log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
             # Each commit that changes the first page either increments its change counter or leaves it.
             here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
-            if not min(counters) - 1 <= here <= max(counters):
+            last = min(counters) if in_use and checkpointed == 0 else max(counters)
+            if not min(counters) - 1 <= here <= last:
                 return True
         return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not _has_begun(found, is_in_file)
 
 
-def _checkpointed(file: Path, log: int) -> int:
-    """How many of the log's pages SQLite has gone through in checkpoints, as its index of the log says; 0 if unknown.
+def _checkpoints(file: Path, log: int) -> tuple[int, int] | tuple[None, None]:
+    """How many of the log's pages SQLite has gone through in checkpoints, and how many it has begun to.
 
-    It writes of each page the last image alone: one that follows later in the log is left for the next checkpoint.
+    They are what its index of the log says; None if it is of another log or missing. A checkpoint writes of each page
+    the last image alone: one that follows later in the log is left for the next checkpoint.
     """
     try:
         with _opened(Path(f"{file}-shm")) as index:
-            salts, (number,) = _read(index, 8, _INDEX_SALTS), _NUMBER.unpack(_read(index, 4, _INDEX_CHECKPOINTED))
+            if _read(index, 8, _INDEX_SALTS) != _read(log, 8, _LOG_SALTS):
+                return None, None
+            done, begun = (_NUMBER.unpack(_read(index, 4, at))[0] for at in (_INDEX_CHECKPOINTED, _INDEX_BEGUN))
     except (OSError, struct.error):  # missing, or just being made
-        return 0
-    return number if salts == _read(log, 8, _LOG_SALTS) else 0
+        return None, None
+    return done, begun
+
+
+def _is_being_written(file: Path) -> bool:
+    """Whether a checkpoint has begun that has not ended, or was killed."""
+    with _opened(Path(f"{file}-wal")) as log:
+        done, begun = _checkpoints(file, log)
+    return done is not None and begun is not None and done < begun
 
 
 def _has_begun(log: _Log, is_in_file: Callable[[int, int], bool]) -> bool:

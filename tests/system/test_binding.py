@@ -26,7 +26,7 @@ from ledger import (
 )
 
 from kws.errors import RegistryError
-from kws.registry import binding, doctor, files, sqlite
+from kws.registry import binding, doctor, files, sqlite, wal
 from kws.registry.binding import ReplacedError
 from kws.registry.polling import Follower
 from kws.registry.reader import RegistryReader
@@ -200,6 +200,19 @@ def test_a_log_does_not_grow_without_end_and_is_never_written_into_a_file_that_s
         is_written_over(place, other)
         with pytest.raises(ReplacedError):
             registry.record(run_id, make_epochs(13)[12])
+    assert place.read_bytes() == other.read_bytes()
+
+
+def test_a_long_log_is_not_written_into_a_file_that_was_written_over_during_the_commit(place, other):
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        registry.record(run_id, make_epochs(1)[0])
+        with registry._database.writing() as connection:
+            connection.execute("UPDATE trainings SET note = :note", {"note": "too late" * 1_000_000})
+            is_written_over(place, other)
+        assert wal.is_long(Path(f"{place}-wal"))
+        with pytest.raises(ReplacedError):
+            registry.record(run_id, make_epochs(2)[1])
     assert place.read_bytes() == other.read_bytes()
 
 

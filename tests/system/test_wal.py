@@ -295,7 +295,7 @@ def test_a_log_that_is_cut_off_while_it_is_read_ends_there(killed, left, monkeyp
 
     monkeypatch.setattr(wal, "_read", cut_off)
     assert log_of(killed).stat().st_size > left
-    assert wal._is_foreign(killed, log_of(killed)) is False
+    assert wal._is_foreign(killed, log_of(killed), in_use=False) is False
     assert log_of(killed).stat().st_size == left
 
 
@@ -304,7 +304,7 @@ def test_a_log_that_is_written_while_it_is_looked_at_is_not_taken_for_another_fi
     """A process that opens the registry just then writes both, and they are not read at the same moment."""
     seen = []
 
-    def is_foreign(file: Path, log: Path) -> bool:
+    def is_foreign(file: Path, log: Path, *, in_use: bool) -> bool:
         seen.append(log.stat().st_mtime_ns)
         shift(log, 1)  # somebody writes
         return len(seen) <= looks
@@ -317,7 +317,7 @@ def test_a_log_that_is_written_while_it_is_looked_at_is_not_taken_for_another_fi
 
 def test_a_log_that_nobody_writes_is_anothers(killed, monkeypatch):
     looks = []
-    monkeypatch.setattr(wal, "_is_foreign", lambda *_: looks.append(1) or True)
+    monkeypatch.setattr(wal, "_is_foreign", lambda *_, in_use: looks.append(1) or True)
     monkeypatch.setattr(wal, "_PAUSE_SECONDS", 0)
     assert "is not of this" in wal.foreign_log(killed)
     assert len(looks) == 1
