@@ -29,10 +29,12 @@ test-system: $(VENV)/installed
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), Ray, and
 # sweeps that are killed. The former wait for the server and for heartbeats half of their time, so there are three at once.
 ON_SERVERS := registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
+POOLED := test_registry test_claims test_sessions servers/test_server servers/test_relay
 PROGRAMS_ON_SERVERS := rerun transfer maintenance untested
 test-servers: $(VENV)/installed
 	$(BIN)/python -c "import psycopg, ray" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"
 	$(BIN)/python -m pytest -n 3 --registry postgresql --ignore tests/servers/test_sweep.py $(ON_SERVERS:%=tests/test_%.py) $(PROGRAMS_ON_SERVERS:%=tests/system/test_%.py) tests/servers
+	$(BIN)/python -m pytest -n 3 --registry pgbouncer $(POOLED:%=tests/%.py)
 	$(BIN)/python -m pytest tests/servers/test_sweep.py
 
 check: $(VENV)/installed

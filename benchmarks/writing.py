@@ -57,17 +57,17 @@ _ROWS = {
 def measure(workspace: Workspace) -> list[Row]:
     """The rows of many writers."""
     runs = max(PROCESSES) if workspace.quick else _RUNS
-    with _server() as (server, missing):
-        places = [FILE, SERVER] if server else [FILE]
+    with server() as (made, missing):
+        places = [FILE, SERVER] if made else [FILE]
         cells: dict[str, Any] = {DISK: lambda: call("writing:commits", path=str(workspace.folder / "commits"))}
         for place in places:
             for weights in (False, True):
                 for processes in PROCESSES:
                     cells[named(place, processes, weights=weights)] = lambda p=place, n=processes, w=weights: turn(
-                        _new(workspace, p, server), n, runs // n, WEIGHTS_BYTES if w else 1
+                        new_place(workspace, p, made), n, runs // n, WEIGHTS_BYTES if w else 1
                     )
         for place in places:
-            cells[claimed(place)] = _claims(workspace, place, server)
+            cells[claimed(place)] = _claims(workspace, place, made)
         turns = take_turns(cells, 1 if workspace.quick else _ROUNDS, group=GROUP)
     rows = [_row(turns, DISK, "ms", "")]
     for place in (FILE, SERVER):
@@ -117,7 +117,7 @@ def _faults(turns: Turns, place: str, note: str) -> list[Row]:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[Any, str]]:
+def server(connections: int = 100) -> Iterator[tuple[Any, str]]:
     """A server that waits for the disk, or None and why there is none."""
     sys.path[:0] = [] if str(REPOSITORY) in sys.path else [str(REPOSITORY)]
     from tests.server import Server, missing
@@ -126,14 +126,14 @@ def _server() -> Iterator[tuple[Any, str]]:
         say(f"{GROUP}: {reason}")
         yield None, reason
         return
-    server = Server(durable=True)
+    made = Server(durable=True, connections=connections)
     try:
-        yield server, ""
+        yield made, ""
     finally:
-        server.close()
+        made.close()
 
 
-def _new(workspace: Workspace, place: str, server: Any) -> str:
+def new_place(workspace: Workspace, place: str, server: Any) -> str:
     """A place for a new registry."""
     if place == SERVER:
         return server.url(server.new_schema())
@@ -258,7 +258,7 @@ def fill(db: str, runs: int) -> None:
     draw = random.Random(0)
     with Claimer(locate(db), create=True) as registry:
         ledger.make(0, draw).keep(registry)
-        with registry._database.writing() as connection:
+        with registry.database.writing() as connection:
             row = dict(connection.execute("SELECT * FROM trainings").fetchone())
             del row["key"]
             recipe = Recipe.from_text(row["recipe_json"])

@@ -8,7 +8,8 @@
     ├── RegistryError         1   a database that cannot be opened or does not hold what was asked for
     │   ├── UnknownRunError   1   no run, or several, by that id
     │   ├── UntrustedError    1   a network whose code is in a registry, and that nobody asked to run
-    │   └── LostConnectionError   a connection to a server that broke within a transaction
+    │   └── UnavailableError  1   a registry that cannot be used now, and may be later
+    │       └── LostConnectionError   a connection to a server that broke within a transaction
     ├── PageError             1   a page that cannot be written or served
     ├── ModelError            1   a network that cannot be exported, or an exported file that cannot be used
     └── DivergedError         1   a loss that is no longer finite
@@ -52,7 +53,22 @@ class UntrustedError(RegistryError):
     """The code of a network comes from a registry, and was not asked to be run."""
 
 
-class LostConnectionError(RegistryError):
+class UnavailableError(RegistryError):
+    """A registry that cannot be used now, and may be later: its server is away, or another program has locked it.
+
+    `what` is that alone; the message also has what to do.
+    """
+
+    def __init__(self, what: str, advice: str = "try again when it is there") -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what, self.advice = what, advice
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """How it is sent to another process."""
+        return type(self), (self.what, self.advice)
+
+
+class LostConnectionError(UnavailableError):
     """A connection to a server broke within a transaction, which was not kept, or whose end is not known."""
 
 

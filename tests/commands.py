@@ -106,12 +106,13 @@ def recipe_with(before: str, after: str) -> str:
 
 
 def dump(path: Location) -> dict[str, list[tuple]]:
-    """Every row of every table."""
+    """Every row of every table; not what a file's log is known by, which each process writes anew."""
     if isinstance(path, ServerUrl):
         with connect(path) as server:
             return {table: server.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}
     with closing(sqlite3.connect(path)) as connection:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'log_base'")
+        tables = [row[0] for row in named]
         return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
 
 
@@ -153,7 +154,8 @@ def connect(url: ServerUrl) -> Any:
     import psycopg
 
     connection = psycopg.connect(**url.options())
-    connection.execute("SET session_replication_role = replica")
+    connection.execute("SELECT set_config('search_path', %s, true)", (url.search_path,))  # of this transaction alone
+    connection.execute("SET LOCAL session_replication_role = replica")
     return connection
 
 

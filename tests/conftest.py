@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(config, items):
     """What takes longest begins first, so that no worker waits for it at the end; files' tests are for files."""
-    if config.getoption("--registry") == "postgresql":
+    if config.getoption("--registry") != "sqlite":
         left = [item for item in items if item.get_closest_marker("sqlite_file")]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in set(left)]
@@ -50,9 +50,10 @@ def pytest_collection_modifyitems(config, items):
 def pytest_addoption(parser):
     parser.addoption(
         "--registry",
-        choices=("sqlite", "postgresql"),
+        choices=("sqlite", "postgresql", "pgbouncer"),
         default="sqlite",
-        help="where the tests' registries are: files, or schemas of a PostgreSQL server of the tests' own",
+        help="where the tests' registries are: in files, or in schemas of a PostgreSQL server of the tests' own, "
+        "reached directly or through PgBouncer",
     )
 
 
@@ -61,14 +62,21 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def server():
-    """A PostgreSQL server of this process's own; skips where there can be none."""
+def server(request):
+    """A PostgreSQL server of this process's own, behind a pooler if one is asked for; skips where there can be none."""
+    import bouncer
     from server import Server, missing
 
-    if why := missing():
+    pooled = request.config.getoption("--registry") == "pgbouncer"
+    if why := missing() or (pooled and bouncer.missing()):
         pytest.skip(why)
     made = Server()
+    if pooled:
+        pooler = bouncer.Bouncer(made)
+        made.asked_at = pooler.port
     yield made
+    if pooled:
+        pooler.close()
     made.close()
 
 
@@ -114,7 +122,7 @@ def own_places(request, tmp_path, monkeypatch):
     monkeypatch.setenv("KWS_DB", str(tmp_path / "experiments.db"))
     monkeypatch.delenv("KWS_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    if request.config.getoption("--registry") == "postgresql":
+    if request.config.getoption("--registry") != "sqlite":
         monkeypatch.setenv("KWS_DB", request.getfixturevalue("db").in_full())
     yield
     if "torch" in sys.modules:  # training flushes denormals, and hypothesis checks that nobody does

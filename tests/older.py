@@ -14,8 +14,21 @@ _OLD = {
 }  # fmt: skip
 
 
+def to_schema_6(place: Location) -> None:
+    """Checkpoints have no URLs, and a file's log tells of no file."""
+    on_server = isinstance(place, ServerUrl)
+    sql(
+        place,
+        "DROP INDEX ix_trainings_running",
+        "ALTER TABLE checkpoints DROP COLUMN url",
+        *(() if on_server else ("DROP TABLE log_base",)),
+        "UPDATE kws_registry SET schema_version = 6" if on_server else "PRAGMA user_version = 6",
+    )
+
+
 def to_schema_5(place: Location) -> None:
     """There are no sources, and what an epoch took of the processor is not known."""
+    to_schema_6(place)
     on_server = isinstance(place, ServerUrl)
     sql(
         place,

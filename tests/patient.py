@@ -15,10 +15,10 @@ from pathlib import Path
 import kws.speech.dataset
 import kws.training.checkpoints  # noqa: F401 - what takes long to import is imported once, for all runs
 from kws.cli import main
-from kws.registry.store import Registry
+from kws.registry.recorder import Recorder
 from kws.training import runner
 
-record = Registry.record
+record = Recorder.add
 
 
 def say(*words: object) -> None:
@@ -28,17 +28,18 @@ def say(*words: object) -> None:
 def train(folder: Path, name: str, arguments: list[str]) -> None:
     """Become the run of that name."""
 
-    def record_and_wait(self, run_id, epoch, checkpoint=None):
+    def record_and_wait(self, epoch, checkpoint=None):
         assert checkpoint
-        record(self, run_id, epoch, checkpoint if epoch.epoch == 2 else None)
+        record(self, epoch, checkpoint if epoch.epoch == 2 else None)
         if epoch.epoch == 3:
-            say("waiting", name, os.getpid(), run_id)
+            self.flush()
+            say("waiting", name, os.getpid(), self._run_id)
             time.sleep(60)
 
     os.dup2(os.open(folder / f"{name}.txt", os.O_WRONLY | os.O_CREAT), 2)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     runner.CHECKPOINT_SECONDS = runner._SHARE = 0
-    Registry.record = record_and_wait
+    Recorder.add = record_and_wait
     sys.argv[1:] = [*arguments, "--db", str(folder / f"{name}.db")]
     main()
 

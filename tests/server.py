@@ -50,15 +50,15 @@ def _user() -> dict[str, int]:
 class Server:
     """A cluster that runs; a schema of it is a registry of its own. A `durable` one waits for the disk, as is usual."""
 
-    def __init__(self, *, durable: bool = False) -> None:
-        self._durable = durable
+    def __init__(self, *, durable: bool = False, connections: int = 100) -> None:
+        self._durable, self._connections = durable, connections
         self.password = f"p@ss/{secrets.token_hex(8)}"
         self._bin = programs()
         assert self._bin
-        self._as = _user()
+        self.run_as = _user()
         self._folder = Path(tempfile.mkdtemp(prefix="kws-postgresql-"))
-        if self._as:
-            os.chown(self._folder, self._as["user"], self._as["group"])
+        if self.run_as:
+            os.chown(self._folder, self.run_as["user"], self.run_as["group"])
         first = self._folder / "password"
         first.write_text(self.password)
         first.chmod(0o644)
@@ -70,13 +70,14 @@ class Server:
             cwd=self._folder,
             check=True,
             capture_output=True,
-            **self._as,
+            **self.run_as,
         )
         first.unlink()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._made = 0
+        self.asked_at: int = self.port  # or a pooler's, in front of it
         self.start()
 
     def start(self) -> None:
@@ -90,7 +91,7 @@ class Server:
                     "-k",
                     self._folder,
                     "-c",
-                    "max_connections=100",
+                    f"max_connections={self._connections}",
                     "-c",
                     "shared_buffers=32MB",
                     "-c",
@@ -102,7 +103,7 @@ class Server:
             cwd=self._folder,
             stdout=log,
             stderr=log,
-            **self._as,
+            **self.run_as,
         )
         log.close()
         import psycopg
@@ -127,6 +128,10 @@ class Server:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def users(self) -> str:
+        """Who may connect, as PgBouncer's list."""
+        return f'"{USER}" "{self.password}"\n'
+
     def conninfo(self) -> str:
         """What psycopg connects by."""
         return f"host=127.0.0.1 port={self.port} user={USER} dbname=postgres password='{self.password}'"
@@ -134,7 +139,7 @@ class Server:
     def url(self, schema: str, *, password: bool = True) -> str:
         """The URL of a schema."""
         secret = f":{quote(self.password, safe='')}" if password else ""
-        where = f"127.0.0.1:{self.port}/postgres?options=-csearch_path%3D{schema}"
+        where = f"127.0.0.1:{self.asked_at}/postgres?options=-csearch_path%3D{schema}"
         return f"postgresql+psycopg://{USER}{secret}@{where}"
 
     def new_schema(self) -> str:

@@ -26,13 +26,13 @@ import kws.training.loop
 import kws.training.runner
 import kws.training.weights  # noqa: F401 - what takes long to import is imported once, for all
 from kws.cli import main
-from kws.registry.store import Registry
+from kws.registry.recorder import Recorder
 from kws.sweeps import worker
 from kws.sweeps.trainer import WorkerConfig, as_task
 from kws.terminal import streams
 
 KINDS = ("closed", "full", "pipe", "terminal-ignored", "terminal", "sweep")
-record = Registry.record
+record = Recorder.add
 
 
 def point(kind: str) -> int | None:
@@ -76,13 +76,14 @@ def run(kind: str, folder: Path, arguments: list[str]) -> None:
         sys.exit(work(folder / "sweep.db", arguments[arguments.index("--data") + 1]))
     other = point(kind)
 
-    def record_and_lose(self, run_id, epoch, checkpoint=None):
-        record(self, run_id, epoch, checkpoint)
+    def record_and_lose(self, epoch, checkpoint=None):
+        record(self, epoch, checkpoint)
+        self.flush()
         if epoch.epoch == 2 and other is not None:
             (folder / f"{kind}.txt").write_bytes(os.read(other, 65536))
             os.close(other)
 
-    Registry.record = record_and_lose
+    Recorder.add = record_and_lose
     sys.argv[1:] = [*arguments, "--db", str(folder / f"{kind}.db")]
     streams.run(main)
 

@@ -83,7 +83,7 @@ DAMAGE = {
         True,
     ),
     "a checkpoint too many": (
-        "INSERT INTO checkpoints SELECT 1, 2, sha256, safetensors FROM checkpoints",
+        "INSERT INTO checkpoints SELECT 1, 2, sha256, safetensors, url FROM checkpoints",
         "is finished but still has a checkpoint",
         True,
     ),

@@ -11,7 +11,7 @@ from kws.registry import ids, store
 
 def test_completion_offers_the_ids_that_begin_so_the_newest_first(db, monkeypatch):
     made = iter(["bcdfghjk", "bcccccck", "xxxxxxxx"])
-    monkeypatch.setattr(store, "_new_id", lambda: next(made))
+    monkeypatch.setattr(store, "new_id", lambda: next(made))
     make_registry(db, [make_recipe()] * 3)
     assert ids.beginning_with(db, "") == ["xxxxxxxx", "bcccccck", "bcdfghjk"]
     assert ids.beginning_with(db, "bc") == ["bcccccck", "bcdfghjk"]

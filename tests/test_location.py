@@ -39,7 +39,7 @@ def test_what_is_no_url_is_a_file(text):
         (
             "postgresql:///d?host=/var/run&password=s%2B+x&options=-csearch_path%3Dmine",
             "postgresql:///d?host=/var/run&options=-csearch_path%3Dmine",
-            {"dbname": "d", "host": "/var/run", "password": "s++x", "options": "-csearch_path=mine"},
+            {"dbname": "d", "host": "/var/run", "password": "s++x"},
         ),
         (
             "postgresql://me@[::1]:5/d",
@@ -98,3 +98,20 @@ def test_a_recorded_command_has_no_password():
     url = "postgresql://me:s3cret@h/d"
     command = Environment.here(["db", "copy", url, f"--db={url}", "--note", "50 % of it"]).command
     assert command == "kws db copy postgresql://me@h/d --db=postgresql://me@h/d --note '50 % of it'"
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "left"),
+    [
+        ("-csearch_path%3Dmine", "mine", None),
+        ("-c%20search_path%3Dmine,public", "mine,public", None),
+        ("--search_path%3D%22Anna%22", '"Anna"', None),
+        ("-csearch_path%3D%22a.b%22%20-cwork_mem%3D1MB", '"a.b"', "-cwork_mem=1MB"),
+        ("-cwork_mem%3D1MB%20-csearch_path%3Dtwo%5C%20words", "two words", "-cwork_mem=1MB"),
+        ("-cwork_mem%3D1MB", None, "-cwork_mem=1MB"),
+    ],
+)
+def test_a_search_path_is_told_apart_from_other_options_for_poolers_refuse_it(options, path, left):
+    url = locate(f"postgresql://h/d?options={options}")
+    assert isinstance(url, ServerUrl)
+    assert (url.search_path, url.options().get("options")) == (path, left)

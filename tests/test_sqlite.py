@@ -375,7 +375,7 @@ class Signalled:
 
 @pytest.mark.parametrize("reads", [False, True])
 def test_a_signal_at_the_beginning_of_a_transaction_leaves_none_open(registry, monkeypatch, reads):
-    database = registry._database
+    database = registry.database
     name = "_raw" if hasattr(database, "_raw") else "_connection"
     monkeypatch.setattr(database, name, Signalled(getattr(database, name)))
     use = registry.runs if reads else lambda: registry.keep_card(make_card())

@@ -61,6 +61,25 @@ Db = Annotated[
         help="The registry: a file, or postgresql+psycopg://USER@HOST/DATABASE.",
     ),
 ]
+DbTimeout = Annotated[
+    float,
+    sections.registry(
+        "--db-timeout",
+        metavar="SECONDS",
+        callback=number,
+        min=0,
+        help="How long a run goes on while the registry is away, before it fails.",
+    ),
+]
+Checkpoints = Annotated[
+    str | None,
+    sections.registry(
+        "--checkpoints",
+        metavar="URL",
+        help="Keep checkpoints in files: in a folder that all machines share, or at a URL such as s3://BUCKET/RUNS. "
+        "By default the registry keeps them.",
+    ),
+]
 Json = Annotated[bool, sections.output("--json", help="Print JSON on stdout.")]
 _SOURCE = "A folder of recordings or of the course's arrays, a manifest, or a source that `kws data list` names; "
 Data = Annotated[

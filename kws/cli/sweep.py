@@ -15,6 +15,7 @@ from kws.errors import RecipeError
 from kws.recipe import at_least, cores, every_option, parse
 from kws.recipe.partition import folds as each_fold
 from kws.recipe.presets import for_networks, presets
+from kws.registry.patience import SECONDS
 from kws.sweeps import plan as planning
 
 PAIRS = "pairs"
@@ -74,6 +75,8 @@ def sweep(
         bool, sections.training("--no-test", help="Leave the test split alone; `kws test` tests a run later, once.")
     ] = False,
     db: options.Db = options.DEFAULT_DB,
+    db_timeout: options.DbTimeout = SECONDS,
+    checkpoints: options.Checkpoints = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -111,7 +114,8 @@ def sweep(
     new = is_new(db)  # fail early if the registry is not writable
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
-        config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test)
+        about: dict[str, Any] = {"patience": db_timeout, "checkpoints": checkpoints}
+        config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test, **about)
         chosen = executors.choose(config, jobs, here, ray=engine == "ray", address=address)
     from kws.cli import sweeping
 

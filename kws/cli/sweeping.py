@@ -75,6 +75,8 @@ def run(
                     shown.expect(recipe, status.seconds(recipe, timed) or float(recipe.epochs))
                 for each in scheduler.ended():
                     if each is None:
+                        for line in executor.news():
+                            shown.note(line)
                         waiting.tell(scheduler, shown)
                         shown.passed()
                         continue

@@ -11,12 +11,14 @@ from kws.recipe import Recipe, every_option, own_options, plain
 from kws.recipe.config import PLACE
 from kws.recipe.presets import beside, name_of, preset, presets
 from kws.registry.location import Location
+from kws.registry.patience import SECONDS
 from kws.registry.runs import Run
 
 if TYPE_CHECKING:
     from kws.registry.pretrained import Pretrained
 
-_OF_ANY_RUN = ("resume", "trust_code", "db", "json", "skip_unreadable", "no_test", "settings")
+_OF_THE_REGISTRY = ("db", "db_timeout", "checkpoints")
+_OF_ANY_RUN = ("resume", "trust_code", "json", "skip_unreadable", "no_test", "settings", *_OF_THE_REGISTRY)
 _OF_A_NEW_RUN = ("name", "note", "preset", "show")
 _OF_A_MACHINE = ("speakers", *(each.name for each in own_options() if each.bits or each.role == PLACE))
 
@@ -44,6 +46,8 @@ def train(
     ] = None,
     trust_code: options.TrustCode = None,
     db: options.Db = options.DEFAULT_DB,
+    db_timeout: options.DbTimeout = SECONDS,
+    checkpoints: options.Checkpoints = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -77,6 +81,7 @@ def train(
 
     loading.pytorch()
     about = {"name": name, "note": note, "skip_unreadable": skip_unreadable, "start": start}
+    about |= {"patience": db_timeout, "checkpoints": checkpoints}  # type: ignore[dict-item]
     _show(runner.run(recipe, db=db, **about, test=not no_test, reporter=Terminal()), json)  # type: ignore[arg-type]
 
 
@@ -162,6 +167,8 @@ def _resume(context: typer.Context, reference: str) -> Run:
         epochs=epochs,
         skip_unreadable=context.params["skip_unreadable"],
         test=not context.params["no_test"],
+        patience=context.params["db_timeout"],
+        checkpoints=context.params["checkpoints"],
         reporter=Terminal(),
     )
 

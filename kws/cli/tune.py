@@ -8,6 +8,7 @@ from kws.cli import options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, cores, own_options
 from kws.recipe.presets import Preset, for_networks, preset
+from kws.registry.patience import SECONDS
 from kws.sweeps.plan import several
 
 _EPOCHS = 20
@@ -42,6 +43,8 @@ def tune(
         sections.registry(help="The search's name: its runs have the tag tune-NAME. By default made of its options."),
     ] = None,
     db: options.Db = options.DEFAULT_DB,
+    db_timeout: options.DbTimeout = SECONDS,
+    checkpoints: options.Checkpoints = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -96,6 +99,8 @@ def tune(
         jobs=jobs,
         name=name,
         db=db,
+        patience=db_timeout,
+        checkpoints=checkpoints,
         skip_unreadable=skip_unreadable,
         json=json,
     )

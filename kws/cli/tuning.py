@@ -47,6 +47,8 @@ def run(
     name: str | None,
     db: Location,
     skip_unreadable: bool,
+    patience: float,
+    checkpoints: str | None,
     json: bool,
 ) -> None:
     """Search until there are so many trials, and show the best. Raises KwsError where Optuna is not installed."""
@@ -62,7 +64,8 @@ def run(
         raise RecipeError("there is nothing to search; give a range beside --preset, as in --learning-rate 0.001:0.01")
     from kws.sweeps.trials import Trials
 
-    config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False)
+    about: dict[str, Any] = {"patience": patience, "checkpoints": checkpoints}
+    config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False, **about)
     try:
         with stoppable(), LocalExecutor(jobs, config) as executor:
             first = Recipe.of(ignoring=True, **{**space.fixed, "opt": opts[0]})

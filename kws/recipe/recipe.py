@@ -132,6 +132,10 @@ class Recipe(OwnOptions):
         """Canonical JSON, in which parts are objects with a `name`."""
         return canonical(self._nested())
 
+    def __reduce__(self) -> tuple[Callable[..., Recipe], tuple[dict[str, Any]]]:
+        """How it is sent to another process: by its values, for its parts may be modules of the user's own."""
+        return _of_values, (self.values,)
+
     @classmethod
     def from_text(cls, text: str) -> Recipe:
         """The recipe in a registry's JSON; see Part.of_json for keys that are missing or not known.
@@ -296,6 +300,10 @@ class _Known:
             told = suggestion(name, self.names) or f"; a recipe has {', '.join(self.names)}"
             raise RecipeError(f"there is no option `{name}`{told}")
         return self.old[name]
+
+
+def _of_values(values: dict[str, Any]) -> Recipe:
+    return Recipe.of(**values)
 
 
 def parts_now() -> tuple[Any, ...]:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from kws.events import DataCard
 from kws.recipe import Recipe
 from kws.registry import serialization
+from kws.registry.entries import now
 from kws.registry.environment import Environment
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
-from kws.registry.store import Registry
+from kws.registry.store import Registry, new_id, patiently
 
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _KNOWN = """
@@ -99,14 +100,51 @@ class Claimer(Registry):
         is still `silent`: the one that the caller has watched for long enough. A process wrongly taken for dead gets a
         RegistryError at its next epoch. `source` is that of a network of the user's own.
         """
-        with self._database.writing() as connection:
-            sightings = self._sightings(connection)
+        size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
+        claim = self.claim_once(
+            recipe,
+            card,
+            new_id(),
+            now(),
+            size,
+            retry=retry,
+            environment=environment,
+            tags=tags,
+            silent=silent,
+            source=source,
+        )
+        if claim.mine:
+            self._hold(claim.run)
+        return claim
+
+    @patiently
+    def claim_once(
+        self,
+        recipe: Recipe,
+        card: DataCard,
+        new: str,
+        begun: str,
+        size: dict[str, int | None],
+        *,
+        retry: bool,
+        environment: Environment,
+        tags: Iterable[str],
+        silent: str | None,
+        source: str | None,
+    ) -> Claim:
+        """claim(), which may be made again: `new` is the id that a new run gets, `begun` the time of the claim."""
+        with self.database.writing() as connection:
             about = {"recipe_digest": recipe.digest, "fingerprint": card.fingerprint}
-            equal = [_known(row, sightings) for row in connection.execute(_ALIKE, about).fetchall()]
+            equal = [
+                _known(row, self._sightings(connection, row["key"]))
+                for row in connection.execute(_ALIKE, about).fetchall()
+            ]
             if equal:
                 known = min(equal, key=lambda run: _ORDER.index(run.status))
+                if self._has_begun(connection, known.id, begun):
+                    return Claim(run=known.id, before=None if known.id == new else INTERRUPTED, mine=True)
                 self._tag(connection, known.id, tags)
-                seen = self._sighting(connection, self._key(connection, known.id))
+                seen = self._sighting(connection, self.key(connection, known.id))
                 mine = (
                     known.status in (INTERRUPTED, LOST)
                     or (retry and known.status == FAILED)
@@ -115,14 +153,11 @@ class Claimer(Registry):
                 told = {"before": known.status, "error": known.error, "last_seen": seen.last_seen}
                 claim = Claim(run=known.id, mine=mine, sign=seen.sign if seen.unseen else None, **told)
                 if mine:
-                    self._take_over(connection, known.id, epochs=recipe.epochs, environment=environment)
+                    self._take_over(connection, known.id, begun, epochs=recipe.epochs, environment=environment)
             else:
-                size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-                new = self._start(connection, recipe, card, environment, source, **size)
+                self._start(connection, new, begun, recipe, card, environment, source, **size)
                 self._tag(connection, new, tags)
                 claim = Claim(run=new, before=None, mine=True)
-        if claim.mine:
-            self._hold(claim.run)
         return claim
 
 

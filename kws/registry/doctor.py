@@ -10,6 +10,7 @@ from pathlib import Path
 from kws.errors import RegistryError
 from kws.events import TEST
 from kws.recipe import counted, last_epoch
+from kws.registry import checkpoint_files
 from kws.registry.location import Location, ServerUrl
 from kws.registry.maintenance import back_up
 from kws.registry.new_files import back_up_beside, free_name
@@ -140,20 +141,23 @@ def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     findings, run_id, status = [], run.id, run.status
     for table in ("weights", "checkpoints"):
         with registry.reading() as connection:
-            row = connection.execute(
-                f"SELECT sha256, safetensors FROM {table} WHERE run_key = :key",  # noqa: S608 - our names
-                {"key": key},
-            ).fetchone()
+            row = connection.execute(f"SELECT * FROM {table} WHERE run_key = :key", {"key": key}).fetchone()  # noqa: S608 - our names
         if row is None:
             continue
         drop = f"DELETE FROM {table} WHERE run_key = :key" if table == "checkpoints" else ""  # noqa: S608 - ours
-        if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
+        url = row["url"] if table == "checkpoints" else None
+        try:
+            data = checkpoint_files.read(url) if url else row["safetensors"]
+        except RegistryError as error:
+            findings.append(Finding(run_id, f"has a checkpoint that cannot be had: {error}", drop, key))
+            continue
+        if hashlib.sha256(data).hexdigest() != row["sha256"]:
             findings.append(Finding(run_id, f"has {table} that are not what their SHA-256 says", drop, key))
             continue
         if status == FINISHED and table == "checkpoints":
             findings.append(Finding(run_id, "is finished but still has a checkpoint", drop, key))
         try:
-            deserialize(row["safetensors"])
+            deserialize(data)
         except SafetensorError as error:
             findings.append(Finding(run_id, f"has {table} that cannot be loaded ({error})", drop, key))
     return findings

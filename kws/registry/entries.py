@@ -5,14 +5,15 @@ Each function runs in its caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from kws.events import ALL, SPLITS, TEST, DataCard, Evaluation
 from kws.registry import pseudonyms, serialization
-from kws.registry.protocols import Connection
+from kws.registry.protocols import Connection, Writing
 from kws.registry.runs import UNTESTED
 
 _MANIFESTS = "SELECT paths FROM manifests WHERE data_fingerprint = :fingerprint"
@@ -38,6 +39,20 @@ def now() -> str:
 def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known: bool = False, anew: str = "") -> bool:
     """Insert a row; returns whether it was. On conflict: `known` keeps the old row, `anew` (its key) updates it."""
     return connection.execute(_insertion(table, tuple(row), known, anew), row).rowcount == 1
+
+
+def insert_known(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Insert rows of the same columns that may be there already; returns for each whether it was inserted."""
+    return (
+        [count == 1 for count in connection.counts(_insertion(table, tuple(rows[0]), True, ""), rows)] if rows else []
+    )
+
+
+def insert_all(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert new rows of the same columns."""
+    if rows:
+        names = tuple(rows[0])
+        connection.fill(table, names, map(itemgetter(*names), rows))
 
 
 @lru_cache(256)

@@ -42,13 +42,13 @@ class EvaluationReader(ManifestReader):
     path: Location
 
     @abstractmethod
-    def _key(self, connection: Connection, run_id: str) -> int:
+    def key(self, connection: Connection, run_id: str) -> int:
         """A run's integer key. Raises UnknownRunError if there is no such run."""
 
     def evaluations(self, run_id: str) -> list[tuple[DataCard, Evaluation]]:
         """A run's evaluations, each with the card of its data set."""
         with self.reading() as connection:
-            found = connection.execute(_EVALUATIONS, {"key": self._key(connection, run_id)}).fetchall()
+            found = connection.execute(_EVALUATIONS, {"key": self.key(connection, run_id)}).fetchall()
             cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
             return [
                 (cards[row["data_fingerprint"]], serialization.evaluation(row, cards[row["data_fingerprint"]]))
@@ -58,7 +58,7 @@ class EvaluationReader(ManifestReader):
     def evaluation(self, run_id: str, fingerprint: str, split: str) -> Evaluation | None:
         """A run's evaluation on one split of a data set, with its logits if they were kept; None if there is none."""
         with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            about = {"key": self.key(connection, run_id), "fingerprint": fingerprint, "split": split}
             row = connection.execute(_EVALUATION, about).fetchone()
             if row is None:
                 return None
@@ -83,7 +83,7 @@ class EvaluationReader(ManifestReader):
     def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:
         """When a run's evaluation on one split of a data set was recorded."""
         with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            about = {"key": self.key(connection, run_id), "fingerprint": fingerprint, "split": split}
             return str(connection.execute(_EVALUATION, about).fetchone()["evaluated_at"])
 
     def was_tested(self, run: Run) -> bool:
@@ -107,7 +107,7 @@ class EvaluationReader(ManifestReader):
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
         """A run's logits on a split of a data set, little-endian float16 (N, K); None if they were not kept."""
         with self.reading() as connection:
-            about = {"key": self._key(connection, run_id), "fingerprint": fingerprint, "split": split}
+            about = {"key": self.key(connection, run_id), "fingerprint": fingerprint, "split": split}
             row = connection.execute(_LOGITS, about).fetchone()
             return serialization.logits(row, _card(connection, fingerprint)) if row else None
 

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from kws.errors import RegistryError
+from kws.errors import RegistryError, UnavailableError
 from kws.registry import files
 from kws.registry.files import primary
 
@@ -17,8 +17,8 @@ def failure(path: Path, error: sqlite3.Error) -> RegistryError:
     """The RegistryError for a SQLite error: what went wrong and what to do, in one sentence."""
     code, reason = primary(error), str(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return RegistryError(
-            f"{path} was locked by another program for {files.BUSY_SECONDS} s; try again when it is done"
+        return UnavailableError(
+            f"{path} was locked by another program for {files.BUSY_SECONDS} s", "try again when it is done"
         )
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_disk_full(path)):
         return RegistryError(f"{path} cannot grow: the disk is full; free some space and run the command again")

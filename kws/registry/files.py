@@ -14,23 +14,32 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry.wal import foreign_log, in_use, is_long
+from kws.registry.wal import foreign_log, in_use, is_long, state_of
 
 BUSY_SECONDS = 30
 _TRIES = 5
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after the magic and the page size; this value means WAL mode
+_TELL_BASE = """
+INSERT INTO log_base (key, state) VALUES (1, ?)
+ON CONFLICT (key) DO UPDATE SET state = excluded.state WHERE state <> excluded.state
+"""
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 Stamp = tuple[int, ...]  # a file's identity, and optionally its size and time of last write; () for none
 
 Inode = tuple[int, int]  # (device, inode)
 _NOTHING = (0, 0)
+_AT_ONCE = (256, 16, 1)  # rows of a statement: between any two another thread of Python may keep this one waiting
 _open: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
 _opening = threading.Lock()
 
@@ -56,6 +65,18 @@ class File(sqlite3.Connection):
     written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
     _held: tuple[Inode, ...] = ()
 
+    def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
+        """Run one statement for each set of parameters; returns how many rows each changed."""
+        return [self.execute(sql, each).rowcount for each in parameters]
+
+    def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        """Insert many new rows, given the values of these columns."""
+        left = deque(rows)
+        for size in _AT_ONCE:
+            sql = _filling(table, tuple(names), size)
+            while len(left) >= size:
+                self.execute(sql, tuple(chain.from_iterable(left.popleft() for _ in range(size))))
+
     def is_current(self) -> bool:
         """Whether the path still leads to the open file and its log."""
         return bool(self.stamps) and self.look() == self.stamps
@@ -71,6 +92,11 @@ class File(sqlite3.Connection):
     def trust(self, seen: Stamp | None = None) -> None:
         """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate."""
         self.written = stamp(self.real, written=True) if seen is None else seen
+
+    def tell_base(self, seen: Stamp | None = None) -> None:
+        """In a transaction: record the state of the file that its commit builds on, as last trusted or as `seen`."""
+        *_, size, modified_ns = seen or self.written
+        self.execute(_TELL_BASE, (state_of(modified_ns, size),))
 
     def write_log(self) -> bool:
         """Checkpoint commits from the log into the file, as far as readers allow; returns whether all were written."""
@@ -139,6 +165,12 @@ class File(sqlite3.Connection):
             _open.subtract(self._held)
             self._held = tuple(each for each in inodes if each != _NOTHING)
             _open.update(self._held)
+
+
+@lru_cache(64)
+def _filling(table: str, names: tuple[str, ...], rows: int) -> str:
+    places = f"({', '.join('?' * len(names))})"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"  # noqa: S608 - our names
 
 
 def stamp(path: Path | str, *, written: bool = False) -> Stamp:

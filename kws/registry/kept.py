@@ -36,18 +36,16 @@ class Kept:
         run |= {name: bool(run[name]) for name in TRUTHS if run.get(name) in (0, 1)}
         epochs = {row["epoch"]: row for row in sorted(select("epochs"), key=itemgetter("epoch"))}
         (found,) = [*select("checkpoints"), None][:1]
-        checkpoint = (found["epoch"], found["safetensors"]) if found else None
+        checkpoint = (found["epoch"], found["safetensors"]) if found and found["safetensors"] else None
         source = sources.rows_of(connection, run["recipe_json"])
         return cls(run, select("sessions"), select("tags"), epochs, checkpoint, source)
 
-    def record(self, row: dict[str, Any], checkpoint: bytes | None) -> None:
-        """Remember an epoch's row and checkpoint; if the run repeats an epoch, later ones are forgotten."""
+    def record(self, row: dict[str, Any]) -> None:
+        """Remember an epoch's row; if the run repeats an epoch, later ones are forgotten."""
         number = row["epoch"]
         while self.epochs and next(reversed(self.epochs)) >= number:
             self.epochs.popitem()
         self.epochs[number] = {name: value for name, value in row.items() if name != "run_key"}
-        if checkpoint is not None:
-            self.checkpoint = number, checkpoint
 
     def row(self) -> dict[str, Any]:
         """The run's row, updated to its last epoch."""

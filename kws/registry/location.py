@@ -18,6 +18,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9.+-]*)://(.*)", re.DOTALL)
 _SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
 _IN_TEXT = re.compile(r"\b(?:postgres|postgresql)(?:\+\w+)?://\S*", re.IGNORECASE)
 _SECRETS = {"password", "sslpassword"}
+_SEARCH_PATH = re.compile(r"(?:^|(?<=\s))(?:-c\s*|--)search[_-]path=((?:\\.|[^\s\\])*)")  # in libpq's options
 _FORM = "postgresql+psycopg://user@host:5432/database"
 
 
@@ -41,8 +42,20 @@ class ServerUrl:
         return dict(self._options).get("dbname", "postgresql")
 
     def options(self) -> dict[str, str]:
-        """The connection options for libpq, including the password; only for kws.registry.postgresql."""
-        return dict(self._options)
+        """The connection options for libpq, including the password; only for kws.registry.postgresql.
+
+        Without a search path: poolers refuse to be told one when a connection begins.
+        """
+        found = dict(self._options)
+        if "options" in found:
+            found["options"] = _SEARCH_PATH.sub("", found["options"]).strip()
+        return {key: value for key, value in found.items() if value}
+
+    @property
+    def search_path(self) -> str | None:
+        """The schemas to look in, as in PostgreSQL's setting of that name; None for the server's own."""
+        found = _SEARCH_PATH.search(dict(self._options).get("options", ""))
+        return re.sub(r"\\(.)", r"\1", found[1]) if found else None
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be shown, such as the password."""

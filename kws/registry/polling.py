@@ -66,7 +66,7 @@ class Follower(RegistryReader):
         self._version: object = None
         self._followed: dict[int, Followed] = {}  # by key
         self._watch = Watch()
-        self._identity = self._database.identity
+        self._identity = self.database.identity
         self._last_key: int | None = None  # the highest key at the last poll
 
     def follow(self, ids: Iterable[str]) -> None:
@@ -77,9 +77,9 @@ class Follower(RegistryReader):
         """The followed runs as they are now, oldest first; ended runs stay, purged ones are dropped."""
         with self.reading() as connection:
             sightings = self._sightings(connection)
-            version = self._database.version(connection)
-            if self._identity != self._database.identity:
-                self._followed, self._last_key, self._identity = {}, None, self._database.identity
+            version = self.database.version(connection)
+            if self._identity != self.database.identity:
+                self._followed, self._last_key, self._identity = {}, None, self.database.identity
             if version != self._version:
                 wanted = self._wanted(connection, sightings, now)
                 read = {key: self._read(connection, key, sightings, now) for key in wanted}

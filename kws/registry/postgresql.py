@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kws.errors import LostConnectionError, RegistryError
+from kws.errors import LostConnectionError, RegistryError, UnavailableError
 from kws.registry import view
 from kws.registry.location import ServerUrl
 from kws.registry.schema import SCHEMA_VERSION, TABLES
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 try:
     import psycopg
     import psycopg.rows
+    import psycopg.sql
 
     from kws.registry.postgresql_rows import ServerConnection, adapters, row_factory
 except ImportError as missing:
@@ -52,12 +53,24 @@ _SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03")  # by an administrato
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
-_TAKEN = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(%s)"
+_HERE = "SELECT quote_ident(current_schema())"
+_TAKEN = """
+SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = current_schema() AND relname = ANY(%s)
+"""
+_LOCK, _LOCK_SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
 _TRAININGS = "coalesce(to_regclass('trainings'), to_regclass('runs'))"  # the name before schema 5
 _WRITABLE = f"SELECT has_table_privilege({_TRAININGS}, 'INSERT') AND NOT pg_is_in_recovery()"
 # A client that vanished holds its locks for a minute at most; a client of a dead server notices after the same time.
 _KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
-_SETTINGS = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEP_ALIVE.items())
+# Of each transaction alone: a pooler lends a connection to others between two of them.
+_SETTINGS = "; ".join(
+    f"SET LOCAL {name} = {value}"
+    for name, value in [
+        ("lock_timeout", f"'{LOCK_SECONDS}s'"),
+        *((f"tcp_{name}", value) for name, value in _KEEP_ALIVE.items()),
+    ]
+)
 
 
 class ServerDatabase:
@@ -66,6 +79,7 @@ class ServerDatabase:
     Raises RegistryError if there is no registry, it cannot be reached, or it is newer than this version of kws.
     """
 
+    again_seconds = AGAIN_SECONDS
     generation = 0
     identity = None
     _writes = False  # whether the last transaction was a write
@@ -82,7 +96,7 @@ class ServerDatabase:
                         )
                     self._make()
                 self._check()
-                self._lock = str(self._schema_name())
+                self._schema = str(self._schema_name())
             except BaseException:
                 self.close()
                 raise
@@ -101,11 +115,10 @@ class ServerDatabase:
             yield connection
 
     @contextmanager
-    def writing(self, run: str | None = None) -> Iterator[Connection]:
-        """A transaction that is the only writer, or the only one for `run`; it is committed whole or rolled back."""
-        locks = {_lock(self._lock): run is not None}
-        if run is not None:
-            locks[_lock(self._lock, run)] = False
+    def writing(self, *runs: str) -> Iterator[ServerConnection]:
+        """A transaction that is the only writer, or the only one for `runs`; it is committed whole or rolled back."""
+        locks = {_lock(self._schema): bool(runs)}
+        locks |= dict.fromkeys(sorted(_lock(self._schema, run) for run in runs), False)
         with self._transaction(_WRITE, locks) as connection:
             yield connection
 
@@ -145,13 +158,13 @@ class ServerDatabase:
     def vacuum(self) -> None:
         """Let the server reuse free space; it returns to the file system only what is at a table's end."""
         with self._translated():
-            self._raw.execute(f"VACUUM {', '.join(TABLES)}")
+            self._raw.execute(f"VACUUM {', '.join(f'{self._schema}.{table}' for table in TABLES)}")
 
     def _is_within(self) -> bool:
         return self._raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
 
     @contextmanager
-    def _transaction(self, begin: str, locks: dict[int, bool] | None = None) -> Iterator[Connection]:
+    def _transaction(self, begin: str, locks: dict[int, bool] | None = None) -> Iterator[ServerConnection]:
         with self._translated():
             self._writes = begin == _WRITE
             try:  # a signal may come as soon as the transaction has begun
@@ -165,15 +178,16 @@ class ServerDatabase:
 
     def _begin(self, begin: str, locks: dict[int, bool]) -> None:
         """Begin a transaction and take these locks (key: whether shared); reconnect if the connection is broken."""
-        until = time.monotonic() + AGAIN_SECONDS
+        until = time.monotonic() + (self.again_seconds if begin == _READ else 0.0)  # writes: see kws.registry.patience
         pause = 0.05
         while True:
             try:
                 if self._raw.closed:
                     self._raw = self._connect()
-                self._raw.execute(begin)
-                for key, shared in locks.items():
-                    self._raw.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
+                self._raw.execute(f"{begin}; {self._settings}")
+                if locks:
+                    taken = [f"{_LOCK_SHARED if shared else _LOCK}({key})" for key, shared in locks.items()]
+                    self._raw.execute(f"SELECT {', '.join(taken)}")
                 return
             except psycopg.OperationalError:
                 if not self._raw.closed:
@@ -190,16 +204,26 @@ class ServerDatabase:
         options: dict[str, Any] = {**own, **self.path.options(), "client_encoding": "utf8"}
         raw = psycopg.connect(**options, autocommit=True, prepare_threshold=None, context=adapters())
         raw.row_factory = row_factory
-        raw.execute(f"{_SETTINGS}; SET lock_timeout = '{LOCK_SECONDS}s'")
         return raw
 
+    @property
+    def _settings(self) -> str:
+        """The SQL of what a transaction begins with."""
+        path = self.path.search_path
+        if path is None:
+            return _SETTINGS
+        return f"{_SETTINGS}; SELECT set_config('search_path', {psycopg.sql.quote(path)}, true)"
+
     def _schema_name(self) -> str | None:
-        row = self._raw.execute(_SCHEMA_OF).fetchone()
+        """The registry's schema, as SQL names it; None where there is no registry."""
+        with self.reading() as connection:
+            row = connection.execute(_SCHEMA_OF).fetchone()
         return row[0] if row else None
 
     def _make(self) -> None:
         """Create the tables in one transaction; if several processes try at once, one of them does it."""
-        (schema,) = self._raw.execute("SELECT current_schema()").fetchone() or (None,)
+        with self.reading() as connection:
+            (schema,) = connection.execute(_HERE).fetchone()
         if schema is None:
             raise RegistryError(f"{self.path} names no schema that is there; make it by CREATE SCHEMA, or leave it out")
         with self._transaction(_WRITE, {_lock(schema): False}):
@@ -218,7 +242,8 @@ class ServerDatabase:
             self._raw.execute("INSERT INTO kws_registry VALUES (%s)", (SCHEMA_VERSION,))
 
     def _check(self) -> None:
-        row = self._raw.execute("SELECT max(schema_version) FROM kws_registry").fetchone()
+        with self.reading() as connection:
+            row = connection.execute("SELECT max(schema_version) FROM kws_registry").fetchone()
         schema = (row[0] if row else None) or 0
         if schema < 1:
             raise RegistryError(f"{self.path} has the schema {schema}, which never was; it is damaged")
@@ -240,7 +265,7 @@ class ServerDatabase:
         from kws.registry.upgrade import upgrade_on_server
 
         try:
-            done = upgrade_on_server(self._connect_plainly, _lock(str(self._schema_name())))
+            done = upgrade_on_server(self._connect_plainly, self._settings, _lock(str(self._schema_name())))
         except DBAPIError as error:
             raise error.orig or error from None
         if done:
@@ -268,12 +293,14 @@ class ServerDatabase:
         for secret in self.path.secrets():
             reason = reason.replace(secret, "***")
         if getattr(self, "_raw", None) is None:
-            return RegistryError(f"{self.path} cannot be reached ({reason})")
+            return UnavailableError(
+                f"{self.path} cannot be reached ({reason})", "see that the server runs and that the URL is right"
+            )
         if _is_lost(error):
-            return LostConnectionError(f"the connection to {self.path} was lost ({reason}); try again when it is there")
+            return LostConnectionError(f"the connection to {self.path} was lost ({reason})")
         if isinstance(error, psycopg.errors.LockNotAvailable):
-            return RegistryError(
-                f"{self.path} was locked by another program for {LOCK_SECONDS} s; try again when it is done"
+            return UnavailableError(
+                f"{self.path} was locked by another program for {LOCK_SECONDS} s", "try again when it is done"
             )
         if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
             act = "written" if self._writes else "read"
@@ -283,7 +310,7 @@ class ServerDatabase:
         if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # psycopg's own: it cannot send the text
             return RegistryError(f"a text with a NUL character cannot be kept in {self.path}; leave that out")
         if isinstance(error, psycopg.errors.DiskFull):
-            return RegistryError(f"{self.path} cannot grow: the server's disk is full; free some space there")
+            return UnavailableError(f"{self.path} cannot grow: the server's disk is full", "free some space there")
         return RegistryError(f"{self.path} cannot be used as a registry ({reason})")
 
 

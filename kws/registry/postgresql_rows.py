@@ -71,6 +71,21 @@ class ServerConnection:
             return self.raw.execute(sql)
         return self.raw.execute(_translated(sql), _values(parameters))
 
+    def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
+        """Run one statement for each set of parameters; returns how many rows each changed."""
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_translated(sql), [_values(each) for each in parameters], returning=True)
+            found = [cursor.rowcount]
+            while cursor.nextset():
+                found.append(cursor.rowcount)
+            return found
+
+    def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        """Insert many new rows, given the values of these columns."""
+        with self.raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([_value(each) for each in row])
+
     def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Any:
         """Run one statement for each set of parameters."""
         with self.raw.cursor() as cursor:
@@ -154,6 +169,8 @@ def _translated(sql: str) -> str:
 
 def _values(parameters: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
     assert isinstance(parameters, Mapping)
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in parameters.items()
-    }
+    return {name: _value(value) for name, value in parameters.items()}
+
+
+def _value(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -6,7 +6,7 @@ translates one dialect into the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -49,9 +49,20 @@ class Connection(Protocol):
         """Run one statement for each set of parameters."""
 
 
+class Writing(Connection, Protocol):
+    """Runs SQL within a transaction that writes."""
+
+    def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
+        """Run one statement for each set of parameters; returns how many rows each changed."""
+
+    def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        """Insert many new rows, given the values of these columns."""
+
+
 class Backend(Protocol):
     """An open registry; for one thread at a time. Every method raises RegistryError if it cannot be used."""
 
+    again_seconds: float  # for how long a read tries to reach a server that is away
     generation: int  # changes whenever it is reopened, e.g. because another file is at its path
 
     @property
@@ -61,8 +72,8 @@ class Backend(Protocol):
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection that sees one snapshot of the registry; inside another transaction, that one's snapshot."""
 
-    def writing(self, run: str | None = None) -> AbstractContextManager[Connection]:
-        """A transaction that holds the write lock, or only that of `run`; it is committed whole or rolled back."""
+    def writing(self, *runs: str) -> AbstractContextManager[Writing]:
+        """A transaction that holds the write lock, or only those of `runs`; it is committed whole or rolled back."""
 
     def is_writable(self) -> bool:
         """Whether the registry can be written."""

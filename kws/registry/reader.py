@@ -15,11 +15,11 @@ from typing import Self
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe
-from kws.registry import serialization
+from kws.registry import checkpoint_files, serialization
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
-from kws.registry.protocols import Connection, rows_of
+from kws.registry.protocols import Backend, Connection, rows_of
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 from kws.registry.serialization import UNREADABLE, typed
@@ -42,27 +42,28 @@ _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epoch
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
 _WITH_WEIGHTS = "SELECT id FROM trainings JOIN weights ON run_key = key WHERE deleted_at IS NULL ORDER BY key DESC"
-_CHECKPOINT = "SELECT epoch, sha256, safetensors FROM checkpoints WHERE run_key = :key"
-_RUNNING = """
+_CHECKPOINT = "SELECT epoch, sha256, safetensors, url FROM checkpoints WHERE run_key = :key"
+_SEEN = """
 SELECT key, id, host, boot, pid, process_started, heartbeat_at, session FROM trainings
 LEFT JOIN sessions ON run_key = key AND session = (SELECT max(session) FROM sessions WHERE run_key = key)
-WHERE status = 'running' ORDER BY key
+WHERE status = 'running'
 """
+_RUNNING, _RUNNING_ONE = f"{_SEEN} ORDER BY key", f"{_SEEN} AND key = :key"
 
 
 class RegistryReader(EvaluationReader):
     """A registry opened for reading. Raises RegistryError if it cannot be used; see kws.registry.protocols."""
 
-    def __init__(self, path: Location, *, create: bool = False) -> None:
+    def __init__(self, path: Location, *, create: bool = False, database: Backend | None = None) -> None:
         self.path = path
-        self._database = open_database(path, create=create)
+        self.database = database or open_database(path, create=create)
         self._keys: dict[tuple[int, str], int] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self.database.close()
 
     def runs(self, selection: Selection = ALL_RUNS) -> list[Run]:
         """The runs of a selection, oldest first; deleted runs only if the selection asks for them."""
@@ -94,12 +95,12 @@ class RegistryReader(EvaluationReader):
     def by_id(self, run_id: str) -> Run:
         """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError if there is none."""
         with self.reading() as connection:
-            key = self._key(connection, run_id)
+            key = self.key(connection, run_id)
             row = connection.execute(_RUN, {"key": key}).fetchone()
             if row is None:
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
             tags = [str(tag["tag"]) for tag in connection.execute(_TAGS, {"key": key})]
-            sightings = self._sightings(connection)
+            sightings = self._sightings(connection, key)
             with self._naming(run_id):
                 return _run(row, sightings, tuple(sorted(tags)))
 
@@ -133,7 +134,7 @@ class RegistryReader(EvaluationReader):
         from kws.registry import sources
 
         with self.reading() as connection:
-            row = connection.execute(_RUN, {"key": self._key(connection, run_id)}).fetchone()
+            row = connection.execute(_RUN, {"key": self.key(connection, run_id)}).fetchone()
             try:
                 found = sources.rows_of(connection, row["recipe_json"])
             except RegistryError as error:
@@ -149,7 +150,7 @@ class RegistryReader(EvaluationReader):
     def epochs(self, run_id: str, *, iterations: bool = True) -> list[Epoch]:
         """A run's epochs in order; without `iterations` those are not read, which is four times as fast."""
         with self.reading() as connection:
-            about = {"key": self._key(connection, run_id)}
+            about = {"key": self.key(connection, run_id)}
             if iterations:
                 return [serialization.epoch(row) for row in connection.execute(_EPOCHS, about)]
             found = connection.execute(_EPOCHS_ALONE, about)
@@ -158,13 +159,13 @@ class RegistryReader(EvaluationReader):
     def validation_accuracies(self, run_id: str) -> list[float]:
         """A run's validation accuracy after each epoch; ten times faster than epochs()."""
         with self.reading() as connection:
-            found = connection.execute(_ACCURACIES, {"key": self._key(connection, run_id)})
+            found = connection.execute(_ACCURACIES, {"key": self.key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
 
     def curve(self, run_id: str) -> Curve:
         """A run's validation accuracies with the training and processor seconds until then."""
         with self.reading() as connection:
-            rows = connection.execute(_CURVE, {"key": self._key(connection, run_id)}).fetchall()
+            rows = connection.execute(_CURVE, {"key": self.key(connection, run_id)}).fetchall()
         with self._naming(run_id):
             processor = [row["processor_seconds"] for row in rows]
             return typed(
@@ -179,7 +180,7 @@ class RegistryReader(EvaluationReader):
         """The processors that a run was trained on, that of its first session first."""
         run = self.by_id(run_id)
         with self.reading() as connection:
-            found = connection.execute(_ELSEWHERE, {"key": self._key(connection, run_id)}).fetchall()
+            found = connection.execute(_ELSEWHERE, {"key": self.key(connection, run_id)}).fetchall()
         with self._naming(run_id):
             later = [str(json.loads(row["environment"])["cpu"]) for row in found]
         return tuple(dict.fromkeys([run.environment.cpu, *later]))
@@ -187,7 +188,7 @@ class RegistryReader(EvaluationReader):
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file. Raises RegistryError if there are none, or they are damaged."""
         with self.reading() as connection:
-            row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
+            row = connection.execute(_WEIGHTS, {"key": self.key(connection, run_id)}).fetchone()
             if row is None:
                 raise RegistryError(self._without_weights(connection, run_id))
             if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
@@ -216,45 +217,48 @@ class RegistryReader(EvaluationReader):
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """The checkpoint to resume a run from; None if it must start over. Raises RegistryError if it is damaged."""
         with self.reading() as connection:
-            row = connection.execute(_CHECKPOINT, {"key": self._key(connection, run_id)}).fetchone()
+            row = connection.execute(_CHECKPOINT, {"key": self.key(connection, run_id)}).fetchone()
             if row is None:
                 return None
-            digest = hashlib.sha256(row["safetensors"]).hexdigest()
-        if digest != row["sha256"] or not isinstance(row["epoch"], int):
+        advice = "`kws db doctor --fix` removes it, and the run then begins anew"
+        try:
+            data = row["safetensors"] if row["url"] is None else checkpoint_files.read(row["url"])
+        except RegistryError as error:
+            raise RegistryError(f"the checkpoint of run {run_id}: {error}; {advice}") from None
+        if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):
             raise RegistryError(
-                f"the checkpoint of run {run_id} in {self.path} is damaged: its SHA-256 does not match; "
-                "`kws db doctor --fix` removes it, and the run then begins anew"
+                f"the checkpoint of run {run_id} in {self.path} is damaged: its SHA-256 does not match; {advice}"
             )
-        return Checkpoint(epoch=row["epoch"], data=row["safetensors"])
+        return Checkpoint(epoch=row["epoch"], data=data, url=row["url"])
 
     def weights_digest(self, run_id: str) -> str | None:
         """The SHA-256 of a run's weights; None if it has none."""
         with self.reading() as connection:
-            row = connection.execute(_WEIGHTS, {"key": self._key(connection, run_id)}).fetchone()
+            row = connection.execute(_WEIGHTS, {"key": self.key(connection, run_id)}).fetchone()
         return row["sha256"] if row else None
 
     def is_writable(self) -> bool:
         """Whether this registry can be written as well as read."""
-        return self._database.is_writable()
+        return self.database.is_writable()
 
     def size(self) -> tuple[int, int | None]:
         """Bytes on disk, and how many of them are free (None if that is not known)."""
         with self.reading() as connection:
-            return self._database.size(connection)
+            return self.database.size(connection)
 
     def version(self) -> object:
         """A value that changes whenever anyone else changes the registry."""
         with self.reading() as connection:
-            return self._database.version(connection)
+            return self.database.version(connection)
 
     def damage(self) -> list[str]:
         """Problems of the database itself, not of the runs in it."""
         with self.reading() as connection:
-            return self._database.check(connection)
+            return self.database.check(connection)
 
-    def _key(self, connection: Connection, run_id: str) -> int:
+    def key(self, connection: Connection, run_id: str) -> int:
         """A run's integer key, by which its epochs refer to it. Raises UnknownRunError if there is no such run."""
-        known = self._database.generation, run_id
+        known = self.database.generation, run_id
         if known not in self._keys:
             row = connection.execute(_KEY, {"id": run_id}).fetchone()
             if row is None:
@@ -265,18 +269,22 @@ class RegistryReader(EvaluationReader):
     def sighting(self, run_id: str) -> Sighting:
         """What is known of the process that works on a run; only the status if it is not recorded as running."""
         with self.reading() as connection:
-            return self._sighting(connection, self._key(connection, run_id))
+            return self._sighting(connection, self.key(connection, run_id))
 
     def _sighting(self, connection: Connection, key: int) -> Sighting:
         row = connection.execute("SELECT status FROM trainings WHERE key = :key", {"key": key}).fetchone()
         if row is None:  # somebody deleted its row, or wrote another file over this one
             raise UnknownRunError(f"a run of {self.path} is no longer in it")
-        return self._sightings(connection).get(key, Sighting(status=row["status"]))
+        return self._sightings(connection, key).get(key, Sighting(status=row["status"]))
 
-    def _sightings(self, connection: Connection) -> dict[int, Sighting]:
-        """The sightings of the runs recorded as running, by key: running, lost, or not observable from here."""
+    def _sightings(self, connection: Connection, key: int | None = None) -> dict[int, Sighting]:
+        """The sightings of runs recorded as running, by key: running, lost, or not observable from here.
+
+        With `key`, of that run alone.
+        """
         found = {}
-        for row in connection.execute(_RUNNING):
+        rows = connection.execute(_RUNNING) if key is None else connection.execute(_RUNNING_ONE, {"key": key})
+        for row in rows:
             if row["session"] is None:
                 found[row["key"]] = Sighting(status=LOST)
                 continue
@@ -296,7 +304,7 @@ class RegistryReader(EvaluationReader):
     def reading(self) -> Iterator[Connection]:
         """A connection whose reads all see one snapshot of the registry."""
         try:
-            with self._database.reading() as connection:
+            with self.database.reading() as connection:
                 yield connection
         except UNREADABLE as error:
             raise RegistryError(f"{self.path} is damaged: a row in it cannot be read ({error})") from None

@@ -78,10 +78,10 @@ class _Rescued(Registry):
         evaluation = outcome[0] if outcome else None
         if evaluation:
             about["test_accuracy"] = evaluation.accuracy  # type: ignore[assignment]
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             put(connection, "sources", kept.sources)
             put(connection, "trainings", [kept.row() | about])
-            key = self._key(connection, kept.run["id"])
+            key = self.key(connection, kept.run["id"])
 
             def keep(table: str, *rows: dict[str, object]) -> None:
                 put(connection, table, [row | {"run_key": key} for row in rows])

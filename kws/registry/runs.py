@@ -109,10 +109,11 @@ def early_stop(run: Run) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state to resume a run from: a safetensors file of its state after `epoch`."""
+    """The state to resume a run from: a safetensors file of its state after `epoch`; its URL if it is in a file."""
 
     epoch: int
     data: bytes
+    url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The schema's number, and which tables belong to a run or a data set. kws.registry.tables declares them all."""
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 BELONGINGS = (
     "sessions",
     "tags",

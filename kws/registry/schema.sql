@@ -12,6 +12,12 @@ CREATE TABLE data (
     PRIMARY KEY (fingerprint)
 );
 
+CREATE TABLE log_base (
+    "key" INTEGER NOT NULL,
+    state VARCHAR NOT NULL,
+    PRIMARY KEY ("key")
+);
+
 CREATE TABLE sources (
     sha256 VARCHAR NOT NULL,
     source VARCHAR NOT NULL,
@@ -92,7 +98,8 @@ CREATE TABLE checkpoints (
     run_key INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     sha256 VARCHAR NOT NULL,
-    safetensors BLOB NOT NULL,
+    safetensors BLOB,
+    url VARCHAR,
     PRIMARY KEY (run_key),
     FOREIGN KEY(run_key) REFERENCES trainings ("key")
 );
@@ -174,4 +181,6 @@ CREATE TABLE weights (
 
 CREATE INDEX ix_trainings_cell_digest ON trainings (cell_digest);
 
-CREATE INDEX ix_trainings_recipe_digest ON trainings (recipe_digest)
+CREATE INDEX ix_trainings_recipe_digest ON trainings (recipe_digest);
+
+CREATE INDEX ix_trainings_running ON trainings ("key") WHERE status = 'running'

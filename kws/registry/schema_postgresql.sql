@@ -89,7 +89,8 @@ CREATE TABLE checkpoints (
     run_key BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     sha256 TEXT COLLATE "C" NOT NULL,
-    safetensors BYTEA NOT NULL,
+    safetensors BYTEA,
+    url TEXT COLLATE "C",
     PRIMARY KEY (run_key),
     FOREIGN KEY(run_key) REFERENCES trainings (key)
 );
@@ -166,4 +167,6 @@ CREATE TABLE weights (
 
 CREATE INDEX ix_trainings_cell_digest ON trainings (cell_digest);
 
-CREATE INDEX ix_trainings_recipe_digest ON trainings (recipe_digest)
+CREATE INDEX ix_trainings_recipe_digest ON trainings (recipe_digest);
+
+CREATE INDEX ix_trainings_running ON trainings (key) WHERE status = 'running'

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from kws.errors import RegistryError
 from kws.registry import files
 from kws.registry.failures import failure
-from kws.registry.files import is_writable, open_file, primary, real_path
+from kws.registry.files import File, is_writable, open_file, primary, real_path, stamp
 from kws.registry.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tabl
 Tell = Callable[[str], object]
 _MOVING_SECONDS = 1.0  # how long a file may be missing while it is being replaced
 _AGAIN_SECONDS = 0.05
+_TRIES = 5  # to have the write lock on the file as it was looked at
 _SMALLEST = 512  # bytes: SQLite's smallest page
 _WRITE = "BEGIN IMMEDIATE"
 
@@ -54,6 +55,8 @@ class Database:
     RegistryError if the file is missing, is not a registry, or is newer than this version of kws. Every transaction
     raises it if the file cannot be used.
     """
+
+    again_seconds = 0.0
 
     def __init__(self, path: Path, *, create: bool, tell: Tell = _say) -> None:
         self.path, self._tell = path, tell
@@ -170,11 +173,17 @@ class Database:
             yield self._connection
 
     @contextmanager
-    def writing(self, run: str | None = None) -> Iterator[sqlite3.Connection]:  # noqa: ARG002 - see Backend
+    def writing(self, *runs: str) -> Iterator[File]:  # noqa: ARG002 - see Backend
         """A transaction that holds the file's only write lock; it is committed whole or rolled back."""
-        self._follow(writing=True)
-        with self._transaction(_WRITE):
-            yield self._connection
+        for left in reversed(range(_TRIES)):
+            self._follow(writing=True)
+            with self._transaction(_WRITE):
+                known = not self._bindings or any(binding.beats for binding in self._bindings.values())
+                if known and left and not self._connection.is_as_it_was():
+                    continue  # while this waited for the lock, another process checkpointed the log
+                self._connection.tell_base(None if known else stamp(self._connection.real, written=True))
+                yield self._connection
+                return
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:

@@ -13,6 +13,7 @@
     logits        the network's outputs behind these predictions, K per clip
     weights       a run's final weights, a safetensors file
     checkpoints   the state to resume an unfinished run from: weights, optimizer and random states after an epoch
+    log_base      in files: the state of the file that the write-ahead log builds on
     tests         the ledger of evaluations: which recipe was judged on which split, and when; outlives its runs
 
 Accuracies are fractions, losses nats per clip, times ISO 8601 in UTC, durations milliseconds. Blobs: iterations are
@@ -25,7 +26,7 @@ weights refer to a run by its integer key, not its id, to keep the many small ro
 from typing import Any, ClassVar
 
 from pydantic import create_model
-from sqlalchemy import JSON, Column, Integer, LargeBinary, String
+from sqlalchemy import JSON, Column, Index, Integer, LargeBinary, String, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -34,6 +35,7 @@ from sqlmodel import Field, SQLModel
 from kws.recipe import bases, every_option, names
 
 METADATA = SQLModel.metadata
+_RUNNING = text("status = 'running'")
 
 
 class DataRow(SQLModel, table=True):
@@ -135,6 +137,7 @@ class TrainingRow(_Training, table=True):
     """A row of the table `trainings`."""
 
     __tablename__ = "trainings"
+    __table_args__ = (Index("ix_trainings_running", "key", sqlite_where=_RUNNING, postgresql_where=_RUNNING),)
 
 
 def _recipe_fields() -> dict[str, Any]:
@@ -240,14 +243,18 @@ class WeightsRow(SQLModel, table=True):
 
 
 class CheckpointRow(SQLModel, table=True):
-    """The last state of an unfinished run; `epoch` is the last epoch that it includes."""
+    """The last state of an unfinished run; `epoch` is the last epoch that it includes.
+
+    Its bytes are here, or in a file at `url` (kws.registry.checkpoint_files).
+    """
 
     __tablename__ = "checkpoints"
 
     run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     epoch: int
     sha256: str
-    safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    safetensors: bytes | None = Field(sa_column=Column(LargeBinary))
+    url: str | None = None
 
 
 class TestRow(SQLModel, table=True):
@@ -266,6 +273,19 @@ class TestRow(SQLModel, table=True):
     recipe: str
 
 
+class LogBaseRow(SQLModel, table=True):
+    """The state of the file that the commits in the write-ahead log build on; one row, in files only.
+
+    Who opens the file while another process uses the log reads it there (kws.registry.wal).
+    """
+
+    __tablename__ = "log_base"
+    __table_args__ = {"info": {"dialect": "sqlite"}}
+
+    key: int = Field(primary_key=True)
+    state: str
+
+
 # On PostgreSQL, text compares byte by byte and integers have 64 bits, as in SQLite. JSON is stored as text there, too,
 # so that it is returned unchanged and can be compared. Times are text and sort correctly in any server locale.
 @compiles(String, "postgresql")
@@ -282,7 +302,11 @@ def _integer(*_: Any, **__: Any) -> str:
 def schema(dialect: str = "sqlite") -> str:
     """The SQL that creates the tables; kws.registry reads it from one generated file per dialect."""
     spoken = {"sqlite": sqlite, "postgresql": postgresql}[dialect].dialect()
-    tables = [table for table in METADATA.sorted_tables if not table.info.get("is_view")]
+    tables = [
+        table
+        for table in METADATA.sorted_tables
+        if not table.info.get("is_view") and table.info.get("dialect", dialect) == dialect
+    ]
     indexes = [each for table in tables for each in sorted(table.indexes, key=lambda each: str(each.name))]
     made: list[Any] = [*map(CreateTable, tables), *map(CreateIndex, indexes)]
     text = (

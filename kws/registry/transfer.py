@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry import pseudonyms, serialization, sources
+from kws.registry import checkpoint_files, pseudonyms, serialization, sources
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -136,6 +136,9 @@ def _read(
         raise RegistryError(f"it has {len(found)} runs {run_id!r}")
     (run,) = found
     belongings = {table: select(table, "run_key", run["key"]) for table in BELONGINGS}
+    for row in belongings["checkpoints"]:
+        if row.get("url"):  # a copy has all that is in it, and shares no file that the other one removes
+            row["safetensors"], row["url"] = checkpoint_files.read(row["url"]), None
     if None in (run["id"], run["data_fingerprint"]):
         raise RegistryError("a run without an id or data cannot be copied")
     needed = sorted({run["data_fingerprint"], *(row["data_fingerprint"] for row in belongings["evaluations"])})

@@ -48,13 +48,17 @@ def upgrade(path: Path) -> Path | None:
         engine.dispose()
 
 
-def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], lock: int) -> bool:
-    """Upgrade a server's registry under its advisory lock; returns False if another process has already done it."""
+def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], settings: str, lock: int) -> bool:
+    """Upgrade a server's registry under its advisory lock; returns False if another process has already done it.
+
+    `settings` is the SQL that its transaction begins with.
+    """
     from kws.registry.postgresql_rows import ServerConnection
 
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=StaticPool)
     try:
         with engine.begin() as session:
+            session.exec_driver_sql(settings)
             session.execute(text(f"SELECT pg_advisory_xact_lock({lock})"))
             schema = session.execute(text("SELECT max(schema_version) FROM kws_registry")).scalar_one()
             if schema >= SCHEMA_VERSION:

@@ -4,7 +4,8 @@ SQLite accepts any log with the right name and cannot check that it belongs to t
 file, a killed run's log would put its rows back, or mix pages of two files. The guarantee here: a log that contains
 commits is used only if the process that has it open also has this very file open. If no process has it open, the file
 must not have been written or moved into place after the log's last commit, unless by a checkpoint of this log. If one
-has, the index of the log (-shm) tells what checkpoints wrote, and the file must have just that.
+has, the index of the log (-shm) tells what checkpoints wrote, and the file must have just that; if none wrote anything
+since the log was begun anew, the file must be in the state that the log tells of (the table log_base).
 
 Inspecting a file opens and closes it, and closing it releases every lock that the process has on it (POSIX). So a file
 that this process already has open is not inspected; kws.registry.files ensures that.
@@ -13,6 +14,7 @@ that this process already has open is not inspected; kws.registry.files ensures 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 import time
@@ -38,6 +40,7 @@ _ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that u
 _LOOKS, _LOOKS_MOST = 3, 20
 _PROOF = 3  # pages
 _LONG = 1_000  # pages
+_STATE = re.compile(rb"kws log on (\d+) (\d+);")
 _PAUSE_SECONDS = 0.05
 _TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together arrive within this time
 _AT_ONCE_NS = 10**7
@@ -86,6 +89,15 @@ def foreign_log(file: Path) -> str | None:
 def _states(*paths: Path) -> list[tuple[int, int, int]]:
     """What changes when files are written or replaced."""
     return [(about.st_ino, about.st_size, about.st_mtime_ns) for about in map(os.stat, paths)]
+
+
+def state_of(modified_ns: int, size: int) -> str:
+    """How a log tells of a file in this state: last written then, and of so many bytes."""
+    return f"kws log on {modified_ns} {size};"
+
+
+def _states_told(page: bytes) -> Iterator[tuple[int, int]]:
+    return ((int(modified_ns), int(size)) for modified_ns, size in _STATE.findall(page))
 
 
 def is_long(log: Path) -> bool:
@@ -170,11 +182,17 @@ def _is_foreign(file: Path, log: Path, *, in_use: bool) -> bool:
                 return False
             if in_use:
                 return True
+        if in_use and checkpointed == 0:
+            states = {
+                state for place in latest.values() for state in _states_told(_read(of_log, found.page_size, place))
+            }
+            if states:
+                about = os.fstat(of_file)
+                return (about.st_mtime_ns, about.st_size) not in states
         if counters := [_number(of_log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
             # Each commit that changes the first page either increments its change counter or leaves it.
             here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
-            last = min(counters) if in_use and checkpointed == 0 else max(counters)
-            if not min(counters) - 1 <= here <= last:
+            if not min(counters) - 1 <= here <= max(counters):
                 return True
         return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not _has_begun(found, is_in_file)
 

@@ -55,6 +55,10 @@ class LocalExecutor:
                 worker.wait()
         self._selector.close()
 
+    def news(self) -> list[str]:
+        """Nothing: a process that dies is a result."""
+        return []
+
     def room(self) -> int:
         """How many more tasks can be submitted now."""
         return self.jobs - len(self._submitted)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Self
 
@@ -17,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kws.errors import RegistryError
+from kws.errors import RegistryError, UnavailableError
 from kws.recipe import Recipe
 from kws.registry.location import Location
 from kws.registry.polling import Followed, Follower
@@ -26,7 +25,8 @@ from kws.sweeps.scheduler import Ended
 from kws.terminal import console
 from kws.terminal.console import duration, percent, visible
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS, _PING_SECONDS = 0.5, 5.0  # between two looks into the registry, with a display and without
+_AWAY_SECONDS, _AGAIN_SECONDS = 5.0, 60.0  # for how long it may be away before that is said, and said again
 _MOST_ROWS = 16  # runs shown at once
 _LABEL = 1  # its column
 _WITH_BARS = 80  # terminals with at least this many columns have room for bars
@@ -49,6 +49,8 @@ class SweepProgress:
         self._done, self._failed, self._done_weight = 0, 0, 0.0
         self._start = self._looked = time.monotonic()
         self._running: list[Followed] = []
+        self._away: float | None = None  # since when the registry is away, and when that was last said
+        self._told_away: float | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_interactive and self._total:
@@ -88,15 +90,42 @@ class SweepProgress:
 
     def passed(self) -> None:
         """Poll the registry if it is time to, and redraw; call this regularly."""
-        if self._live and time.monotonic() - self._looked > _LOOK_SECONDS:
-            self._looked = time.monotonic()
-            with suppress(RegistryError):  # read only: whoever writes to the registry reports what is wrong
-                self._registry = self._registry or Follower(self._db)
-                followed = self._registry.look(datetime.now(UTC))
-                self._running = [
-                    each for each in followed if each.run.status == RUNNING and each.run.recipe.digest in self._weights
-                ]
+        if time.monotonic() - self._looked <= (_LOOK_SECONDS if self._live else _PING_SECONDS):
+            return
+        self._looked = time.monotonic()
+        try:
+            if not self._registry:
+                self._registry = Follower(self._db)
+                self._registry.database.again_seconds = 0.0
+            self._look(self._registry)
+        except UnavailableError as error:
+            self._tell_away(error)
+        except RegistryError:  # read only: whoever writes to the registry reports what is wrong
+            pass
+        else:
+            if self._told_away:
+                self.note("the registry is back")
+            self._away = self._told_away = None
+        if self._live:
             self._draw()
+
+    def _look(self, registry: Follower) -> None:
+        if not self._live:
+            registry.version()
+            return
+        self._running = [
+            each
+            for each in registry.look(datetime.now(UTC))
+            if each.run.status == RUNNING and each.run.recipe.digest in self._weights
+        ]
+
+    def _tell_away(self, error: UnavailableError) -> None:
+        """Say that the registry is away once it has been for some seconds, and then now and then."""
+        now = time.monotonic()
+        self._away = self._away or now
+        if now - self._away > _AWAY_SECONDS and now - (self._told_away or float("-inf")) > _AGAIN_SECONDS:
+            self._told_away = now
+            self.note(f"note: {error.what}; runs go on, and are recorded when it is back")
 
     def _draw(self) -> None:
         assert self._live

@@ -62,6 +62,8 @@ class RayExecutor:
         self._tasks: dict[ObjectRef, Task] = {}
         self._places: list[int] = []  # slots of each node that has any
         self._looked = float("-inf")
+        self._alive: set[str] = set()  # nodes
+        self._news: list[str] = []
         self._mark: str | None = None
         self._stop: KeyboardInterrupt | None = None  # what a signal handler raised
         self._left = ExitStack()  # clean-up for the end
@@ -149,12 +151,31 @@ class RayExecutor:
     def _room_of_nodes(self) -> list[int]:
         """How many tasks fit on each node that has room for any; refreshed every few seconds, since nodes may join."""
         if time.monotonic() - self._looked > _LOOK_SECONDS:
-            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            nodes = self._ray.nodes()
+            self._note_lost(nodes)
+            alive = [node["Resources"] for node in nodes if node["Alive"]]
             places = [int(has.get("CPU", 0) // self._threads) for has in alive]
             if self._cuda:
                 places = [min(each, int(has.get("GPU", 0))) for each, has in zip(places, alive, strict=True)]
             self._places, self._looked = [each for each in places if each], time.monotonic()
         return self._places
+
+    def _note_lost(self, nodes: list[dict[str, Any]]) -> None:
+        """Remember which nodes are gone that were there."""
+        for node in nodes:
+            name = node["NodeID"]
+            if node["Alive"]:
+                self._alive.add(name)
+            elif name in self._alive:
+                self._alive.discard(name)
+                where = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+                self._news.append(f"note: node {where} was lost; its runs go on elsewhere from their last checkpoints")
+
+    def news(self) -> list[str]:
+        """Which nodes were lost since this was asked last."""
+        self._room_of_nodes()
+        told, self._news = self._news, []
+        return told
 
     def room(self) -> int:
         """How many more tasks can be submitted now."""

@@ -51,6 +51,9 @@ class Executor(Protocol):
     def submit(self, task: Task) -> None:
         """Submit a task."""
 
+    def news(self) -> list[str]:
+        """What happened since this was asked last that who waits for the runs wants to know."""
+
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
         """The tasks whose results arrive within `seconds`; the status is DIED if the process died."""
 

@@ -22,15 +22,18 @@ from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
 from kws.registry import pretrained
+from kws.registry.checkpoint_files import CheckpointFiles
 from kws.registry.claims import Claimer
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
+from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
 from kws.speech.cache import unusable
 from kws.training import runner
 from kws.training.stopping import Stopped
 
 if TYPE_CHECKING:
+    from kws.registry.relayed import RelayedRegistry
     from kws.speech.dataset import Dataset
 
 REFUSED = "refused"  # this process cannot work for the sweep at all
@@ -44,8 +47,10 @@ Result = dict[str, Any]
 class WorkerConfig:
     """The configuration of all processes of a sweep: the registry, the sweep's command line and its working folder.
 
-    Without `test`, runs are not tested at their end. `code` is the digest of the sweep's own kws package; a worker's
-    must be the same. `sources` are the networks of the user's own that the command named, each its source and file.
+    Without `test`, runs are not tested at their end. `patience` is for how many seconds they go on while the registry
+    is away; `checkpoints` is the place of theirs, None for the registry. `code` is the digest of the sweep's own kws
+    package; a worker's must be the same. `sources` are the networks of the user's own that the command named, each its
+    source and file.
     """
 
     db: str
@@ -55,10 +60,21 @@ class WorkerConfig:
     arguments: tuple[str, ...]
     folder: str
     code: str
+    patience: float = SECONDS
+    checkpoints: str | None = None
     sources: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def here(cls, db: Location, *, skip_unreadable: bool, retry: bool = False, test: bool = True) -> WorkerConfig:
+    def here(
+        cls,
+        db: Location,
+        *,
+        skip_unreadable: bool,
+        retry: bool = False,
+        test: bool = True,
+        patience: float = SECONDS,
+        checkpoints: str | None = None,
+    ) -> WorkerConfig:
         """The configuration for workers of this command."""
         return cls(
             db=in_full(db),
@@ -68,6 +84,8 @@ class WorkerConfig:
             arguments=tuple(sys.argv[1:]),
             folder=str(Path.cwd()),
             code=code_digest(),
+            patience=patience,
+            checkpoints=CheckpointFiles(checkpoints).place if checkpoints else None,
             sources=own.sources(),
         )
 
@@ -85,7 +103,7 @@ class Trainer:
         with suppress(OSError):  # another machine may lack it; absolute paths of data and registry do not need it
             os.chdir(config.folder)
         self._config = config
-        self._registry = Claimer(locate(config.db), create=True, tests=config.test)
+        self._registry = _opened(config)
         self._environment = Environment.here(list(config.arguments))
         self._loaded: dict[tuple[Any, ...], Dataset] = {}
 
@@ -153,6 +171,8 @@ class Trainer:
             self._registry.tag(claim.run, [UNTESTED])
         try:
             if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
+                if checkpoint.url and self._registry.files:
+                    self._registry.files.replaced(claim.run, checkpoint.url)
                 try:
                     checkpoints.restore(state, checkpoint.data)
                 except KwsError as error:
@@ -231,6 +251,17 @@ def code_digest() -> str:
     for file in sorted(folder.rglob("*.py")):
         digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _opened(config: WorkerConfig) -> Claimer | RelayedRegistry:
+    """The sweep's registry: a file of this process's own, or a server through this machine's relay."""
+    place, files = locate(config.db), CheckpointFiles(config.checkpoints) if config.checkpoints else None
+    about: dict[str, Any] = {"tests": config.test, "patience": config.patience, "files": files}
+    if isinstance(place, Path):
+        return Claimer(place, create=True, **about)
+    from kws.registry.relayed import RelayedRegistry
+
+    return RelayedRegistry(place, code=config.code, sources=config.sources, **about)
 
 
 def _sentence(error: BaseException) -> str:

@@ -15,24 +15,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kws.errors import DataError, KwsError, RecipeError, RegistryError
+from kws.errors import DataError, KwsError, RecipeError, RegistryError, UnavailableError
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
-from kws.registry import pretrained, tracked
+from kws.registry import endings, pretrained, tracked
 from kws.registry.binding import ReplacedError
+from kws.registry.checkpoint_files import CheckpointFiles
 from kws.registry.location import Location
-from kws.registry.process import HEARTBEAT_SECONDS
+from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
 from kws.registry.waiting import wait_for_silence
 from kws.training.reporter import SILENT, Reporter
 from kws.training.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
-    from kws.events import DataCard, Evaluation
+    from kws.events import Evaluation
     from kws.registry.pretrained import Pretrained
+    from kws.registry.relayed import RelayedRegistry
     from kws.registry.rescue import Outcome
     from kws.registry.store import Registry
     from kws.speech.dataset import Dataset, Split
@@ -56,12 +57,15 @@ def run(
     again: Run | None = None,
     test: bool = True,
     start: Pretrained | None = None,
+    patience: float = SECONDS,
+    checkpoints: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Run:
     """The finished run of this recipe, trained as a new run; with `again`, as a rerun of that run.
 
-    `start` is the run that the recipe names as `pretrained`, where it was read before. Without `test` the run is tagged
-    as untested and is not tested at its end, even if somebody resumes it.
+    `patience` is for how many seconds the run goes on while the registry is away, and `checkpoints` the place of its
+    checkpoints, if not in the registry. `start` is the run that the recipe names as `pretrained`, where it was read
+    before. Without `test` the run is tagged as untested and is not tested at its end, even if somebody resumes it.
     """
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
@@ -78,7 +82,8 @@ def run(
         fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)
-    with Registry(db, create=True, tests=test) as registry, stoppable():
+    files = CheckpointFiles(checkpoints) if checkpoints else None
+    with Registry(db, create=True, tests=test, patience=patience, files=files) as registry, stoppable():
         run_id = registry.start(
             recipe,
             loaded.card,
@@ -100,6 +105,8 @@ def resume(
     epochs: int | None,
     skip_unreadable: bool,
     test: bool = True,
+    patience: float = SECONDS,
+    checkpoints: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Run:
     """The finished run, resumed from its last checkpoint; `epochs` extends it.
@@ -110,9 +117,10 @@ def resume(
     """
     from kws.registry.environment import Environment
     from kws.registry.store import Registry
-    from kws.training import checkpoints
+    from kws.training import checkpoints as states
 
-    with Registry(db) as registry:
+    files = CheckpointFiles(checkpoints) if checkpoints else None
+    with Registry(db, patience=patience, files=files) as registry:
         run = registry.run(reference)
         if run.ended_by:
             raise RegistryError(
@@ -134,7 +142,9 @@ def resume(
             if before != now and before is not None:
                 reporter.say(f"note: {field} was {before} and is {now}; the bits may differ from an unbroken run's")
         if checkpoint:
-            checkpoints.restore(training, checkpoint.data)
+            states.restore(training, checkpoint.data)
+            if files and checkpoint.url:
+                files.replaced(run.id, checkpoint.url)
         with stoppable():
             registry.go_on(run.id, epochs=recipe.epochs, environment=environment, silent=silent)
             if not test:
@@ -168,7 +178,7 @@ def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, repo
 
 
 def test_unheard(
-    registry: Registry,
+    registry: Registry | RelayedRegistry,
     run_id: str,
     loaded: Dataset,
     answer: Callable[[Split, str], Evaluation],
@@ -264,7 +274,7 @@ def tell_data(loaded: Dataset, recipe: Recipe, reporter: Reporter) -> None:
 
 
 def execute(
-    registry: Registry,
+    registry: Registry | RelayedRegistry,
     run_id: str,
     state: Training,
     recipe: Recipe,
@@ -279,35 +289,41 @@ def execute(
     called after each epoch except the last. When it returns False, the run ends as interrupted; it can still be
     resumed.
     """
+    from kws.registry.recorder import Recorder
     from kws.training import checkpoints, loop, weights
 
     train_split, validation_split = (loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION))
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
-    due, beat = time.monotonic() + CHECKPOINT_SECONDS, time.monotonic()
     outcome: Outcome | None = None
     try:
         about = run_id, recipe, parameters, loaded.card
-        with reporter.training(*about, clips=len(train_split), done=state.epoch) as show:
-            accuracies = registry.validation_accuracies(run_id)[: state.epoch]
-            is_over = last_epoch(recipe, accuracies) is not None  # cut off between its last epoch and its test
+        accuracies = registry.validation_accuracies(run_id)[: state.epoch]
+        is_over = last_epoch(recipe, accuracies) is not None  # cut off between its last epoch and its test
+        stopped = None
+        with (
+            reporter.training(*about, clips=len(train_split), done=state.epoch) as show,
+            Recorder(registry, run_id, reporter.say) as recorder,
+        ):
+            due = _Due()
             for event in () if is_over else loop.fit(state, train_split, validation_split, recipe):
-                now = time.monotonic()
                 if isinstance(event, EpochEnd):
-                    registry.record(run_id, event, checkpoints.to_bytes(state) if now >= due else None)
-                    beat = time.monotonic()
-                    if now >= due:
-                        due = beat + max(CHECKPOINT_SECONDS, _SHARE * (beat - now))
+                    recorder.add(event, due.next(partial(checkpoints.to_bytes, state), recorder.checkpoint_seconds))
                     accuracies.append(event.validation_accuracy)
                     is_over = last_epoch(recipe, accuracies) is not None
                     if not is_over and not keep_going(event):
-                        return registry.end(run_id, INTERRUPTED, f"stopped after epoch {event.epoch}: {PRUNED}")
-                elif now - beat > HEARTBEAT_SECONDS:
-                    with suppress(ReplacedError):  # the epoch's record raises it again; then all of it can be saved
-                        registry.beat(run_id)
-                    beat = now
-                show(event)
+                        stopped = f"stopped after epoch {event.epoch}: {PRUNED}"
+                        break
+                else:
+                    show(event)
+                for recorded in recorder.recorded():
+                    show(recorded)
                 if is_over:
                     break
+            recorder.flush()
+            for recorded in recorder.recorded():
+                show(recorded)
+        if stopped:
+            return registry.end(run_id, INTERRUPTED, stopped)
         loop.take_selected(state)
         with suppress(ReplacedError):
             registry.beat(run_id)  # the test may take longer than SILENT_SECONDS
@@ -325,14 +341,17 @@ def execute(
             test_unheard(registry, run_id, loaded, answer, test=is_tested)
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
-        kept = _keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
+        kept = endings.keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
         raise ReplacedError(f"run {run_id} failed: {kept}") from None
     except KeyboardInterrupt as stop:
-        if _end(registry, run_id, loaded.card, INTERRUPTED, None, reporter):
+        if endings.record(registry, run_id, loaded.card, INTERRUPTED, None, reporter.say):
             reporter.say(f"run {run_id} was interrupted; to resume it: kws train --resume {run_id}")
         raise Stopped(stop) from None
     except BaseException as error:
-        _end(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__, reporter)
+        endings.record(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__, reporter.say)
+        if isinstance(error, UnavailableError):
+            resuming = f"to resume it when the registry is there: kws train --resume {run_id}"
+            raise UnavailableError(f"run {run_id} failed: {error.what}", resuming) from None
         if isinstance(error, KwsError):
             raise type(error)(f"run {run_id} failed: {error}") from None
         if isinstance(error, Exception) and (sentence := own.sentence(recipe.source, error)):
@@ -342,47 +361,18 @@ def execute(
     return done
 
 
-def _end(registry: Registry, run_id: str, card: DataCard, status: str, reason: str | None, reporter: Reporter) -> bool:
-    """Record that a run ended early, and why; returns whether that succeeded. If not, the run will count as lost."""
-    try:
-        registry.end(run_id, status, reason)
-        return True
-    except ReplacedError as error:
-        reporter.say(f"note: {_keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
-    except RegistryError as error:
-        reporter.say(f"note: that run {run_id} is {status} could not be recorded ({error})")
-    return False
+class _Due:
+    """When the next checkpoint is to be taken: the longer a checkpoint takes, to make and to record, the later."""
 
+    def __init__(self) -> None:
+        self._made, self._seconds = time.monotonic(), 0.0
 
-def _keep_elsewhere(
-    registry: Registry,
-    run_id: str,
-    card: DataCard,
-    why: str,
-    *,
-    status: str = INTERRUPTED,
-    reason: str | None = None,
-    checkpoint: tuple[int, bytes] | None = None,
-    outcome: Outcome | None = None,
-) -> str:
-    """Save a run beside its registry, whose path now leads to another file; returns a sentence that says where.
-
-    Without a `checkpoint`, saves the last one recorded.
-    """
-    from kws.registry.rescue import rescue
-
-    assert isinstance(registry.path, Path)
-    kept = registry.kept(run_id)
-    checkpoint = checkpoint or kept.checkpoint
-    file = rescue(registry.path, kept, card, status=status, error=reason or why, checkpoint=checkpoint, outcome=outcome)
-    registry.abandon()
-    if file is None:
-        return f"{why}, and what was trained could be kept nowhere"
-    if file.suffix == ".safetensors":
-        return f"{why}; what was trained is kept in {file}, for no registry could be made beside it"
-    if not outcome:
-        return f"{why}; what was trained is kept in {file}; to resume it: kws train --resume {run_id} --db {file}"
-    with suppress(RegistryError):
-        registry.by_id(run_id)  # the file there now may have an earlier state of the run
-        return f"{why}; it ended, and is kept in {file}; to see it: kws runs show {run_id} --db {file}"
-    return f"{why}; it ended, and is kept in {file}; to take it in: kws runs import {file}"
+    def next(self, make: Callable[[], bytes], recording_seconds: float) -> bytes | None:
+        """A checkpoint if one is due, given how long the last one took to record."""
+        now, took = time.monotonic(), self._seconds + recording_seconds
+        if now - self._made < max(CHECKPOINT_SECONDS, _SHARE * took):
+            return None
+        made = make()
+        self._made = time.monotonic()
+        self._seconds = self._made - now
+        return made

@@ -207,7 +207,7 @@ def test_a_long_log_is_not_written_into_a_file_that_was_written_over_during_the_
     with Registry(place) as registry:
         run_id = start(registry, make_recipe(seed=7))
         registry.record(run_id, make_epochs(1)[0])
-        with registry._database.writing() as connection:
+        with registry.database.writing() as connection:
             connection.execute("UPDATE trainings SET note = :note", {"note": "too late" * 1_000_000})
             is_written_over(place, other)
         assert wal.is_long(Path(f"{place}-wal"))
@@ -221,7 +221,7 @@ def test_where_another_file_was_written_over_it_the_log_is_dropped_though_it_is_
     with Registry(place) as registry:
         registry.finish(start(registry, make_recipe(seed=7)), make_evaluation(CARD), CARD, WEIGHTS)
         is_written_over(place, other)
-        registry._database._connection.execute("UPDATE trainings SET note = 'too late'")
+        registry.database._connection.execute("UPDATE trainings SET note = 'too late'")
         assert Path(f"{place}-wal").stat().st_mtime_ns >= place.stat().st_mtime_ns
     assert place.read_bytes() == other.read_bytes()
     assert not Path(f"{place}-wal").exists()

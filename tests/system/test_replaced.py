@@ -11,7 +11,7 @@ from swept import shared_task
 
 from kws.errors import DivergedError
 from kws.registry import binding
-from kws.registry.store import Registry
+from kws.registry.recorder import Recorder
 from kws.training import runner
 
 pytestmark = pytest.mark.sqlite_file
@@ -46,19 +46,19 @@ def digest(db: Path) -> str:
 
 @pytest.fixture
 def after(monkeypatch):
-    """Let something happen after a method of the registry was called for the n-th time."""
+    """Let something happen after the n-th epoch was recorded."""
 
-    def arrange(method: str, times: int, act) -> None:
-        real, calls = getattr(Registry, method), [0]
+    def arrange(times: int, act) -> None:
+        real, calls = Recorder.add, [0]
 
-        def called(*arguments, **more):
-            made = real(*arguments, **more)
+        def add(self, *arguments):
+            real(self, *arguments)
+            self.flush()
             calls[0] += 1
             if calls[0] == times:
                 act()
-            return made
 
-        monkeypatch.setattr(Registry, method, called)
+        monkeypatch.setattr(Recorder, "add", add)
 
     return arrange
 
@@ -70,7 +70,7 @@ def only_run(db: Path | str) -> dict:
 
 @pytest.mark.parametrize("times", [1, EPOCHS - 1])
 def test_a_registry_that_is_removed_fails_the_run_which_goes_on_to_the_same_bits(train, places, after, tmp_path, times):
-    after("record", times, lambda: (tmp_path / "experiments.db").unlink())
+    after(times, lambda: (tmp_path / "experiments.db").unlink())
     result = kws(*train)
     assert (result.exit_code, result.stdout) == (1, "")
     (file,) = tmp_path.glob("experiments.*.db")
@@ -90,7 +90,7 @@ def test_a_registry_that_is_removed_fails_the_run_which_goes_on_to_the_same_bits
 
 def test_one_that_is_replaced_after_the_last_epoch_is_not_told_as_finished(train, places, after, tmp_path):
     ok("runs", "list", "--db", places.folder / "unbroken.db")
-    after("record", EPOCHS, lambda: shutil.copy(places.folder / "unbroken.db", "incoming") and replace(tmp_path))
+    after(EPOCHS, lambda: shutil.copy(places.folder / "unbroken.db", "incoming") and replace(tmp_path))
     result = kws(*train, "--json")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "finished" not in result.stderr
@@ -116,14 +116,15 @@ def test_one_that_is_interrupted_or_fails_then_is_kept_as_that(train, places, af
 
     for error, code, status in ((KeyboardInterrupt(), 130, "interrupted"), (DivergedError("no number"), 1, "failed")):
         with monkeypatch.context() as patched:
-            real = Registry.record
+            real = Recorder.add
 
-            def record(self, run_id, epoch, checkpoint=None, *, real=real, error=error):
-                real(self, run_id, epoch, checkpoint)
+            def add(self, epoch, checkpoint=None, *, real=real, error=error):
+                real(self, epoch, checkpoint)
+                self.flush()
                 if epoch.epoch == 2:
                     removed_then(error)()
 
-            patched.setattr(Registry, "record", record)
+            patched.setattr(Recorder, "add", add)
             result = kws(*train)
         assert result.exit_code == code
         (file,) = tmp_path.glob("experiments.*.db")
@@ -134,7 +135,7 @@ def test_one_that_is_interrupted_or_fails_then_is_kept_as_that(train, places, af
 
 def test_a_rerun_and_a_run_that_goes_on_fail_alike(train, places, after, tmp_path):
     ok(*train)
-    after("record", 1, lambda: (tmp_path / "experiments.db").rename("elsewhere.db"))
+    after(1, lambda: (tmp_path / "experiments.db").rename("elsewhere.db"))
     result = kws("rerun", "last")
     assert result.exit_code == 1
     assert "was removed while the run was recorded in it" in result.stderr
@@ -143,7 +144,7 @@ def test_a_rerun_and_a_run_that_goes_on_fail_alike(train, places, after, tmp_pat
         "running",
     ]
     (file,) = tmp_path.glob("experiments.*.db")
-    after("record", 1, file.unlink)
+    after(1, file.unlink)
     run = only_run(file)["run"]
     result = kws("train", "--resume", run, "--db", file)
     assert result.exit_code == 1
@@ -160,7 +161,7 @@ def test_a_process_of_a_sweep_fails_that_run_and_takes_up_what_is_there_then(tra
     recipe = {"arch": "cnn", "opt": "adam", "learning_rate": 0.001, "maps": (2, 1), "data": str(places.task)}
     recipe |= {"epochs": 2, "threads": 1, "batch_size": 16}
     shutil.copy(places.folder / "unbroken.db", "incoming")
-    after("record", 1, lambda: replace(tmp_path))
+    after(1, lambda: replace(tmp_path))
     failed = trainer.train(Recipe.of(**recipe, seed=1))
     assert failed["status"] == "failed"
     assert f"experiments.{failed['run']}.db" in failed["error"]

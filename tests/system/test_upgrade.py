@@ -121,7 +121,7 @@ def test_an_upgraded_registry_has_the_tables_of_a_new_one(old, tmp_path):
     upgrade(old)
     make_registry(tmp_path / "new.db")
     assert schema(old) == schema(tmp_path / "new.db")
-    assert len(schema(old)) == 13
+    assert len(schema(old)) == 14
 
 
 def test_a_registry_of_schema_2_keeps_every_row_and_has_the_tables_of_a_new_one(tmp_path):

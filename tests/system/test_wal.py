@@ -269,6 +269,43 @@ def test_a_file_that_was_written_over_while_another_process_has_it_open_is_not_m
         trainer.join()
 
 
+def trains_on_in_a_log_just_begun(db: Path, told) -> None:
+    """All earlier commits are in the file, and none of this log's; it commits once more when the file is another."""
+    registry = Registry(db)
+    run_id = start(registry, make_recipe(seed=8))
+    registry.record(run_id, make_epochs(1)[0])
+    registry.database._connection.write_log()
+    registry.annotate(run_id, "the log is begun anew")
+    told.put("ready")
+    before = db.stat().st_mtime_ns
+    while db.stat().st_mtime_ns == before:
+        time.sleep(0.01)
+    registry.database._connection.execute("UPDATE trainings SET note = 'too late'")
+    told.put("recorded")
+    time.sleep(30)
+
+
+def test_a_file_that_was_written_over_while_a_log_was_just_begun_and_grew_after_it_is_not_mixed_with_it(db, tmp_path):
+    """No checkpoint of the log tells which file it is of, and the log is newer than the file."""
+    make_registry(db, [make_recipe(seed=0)])
+    make_registry(tmp_path / "other.db", [make_recipe(seed=5)])
+    told, trained = fork.SimpleQueue(), fork.SimpleQueue()
+    trainer = fork.Process(target=trains_on_in_a_log_just_begun, args=(db, trained))
+    trainer.start()
+    try:
+        assert trained.get() == "ready"
+        in_a_child(tries_to_open, db, told)
+        assert told.get() == ""
+        db.write_bytes((tmp_path / "other.db").read_bytes())
+        assert trained.get() == "recorded"
+        assert log_of(db).stat().st_mtime_ns >= db.stat().st_mtime_ns
+        in_a_child(tries_to_open, db, told)
+        assert f"process {trainer.pid} still has the registry open that was at {db} before" in told.get()
+    finally:
+        trainer.kill()
+        trainer.join()
+
+
 def test_a_process_that_closes_its_registry_between_two_looks_is_not_one_that_has_another_file(db, monkeypatch):
     make_registry(db, [make_recipe(seed=0)])
     looks = iter([4711, None, 4711, None, None])  # at the log and at the file in turns: it opened it once more

@@ -1,0 +1,73 @@
+"""Endings: how the early end of a run is recorded, and where a run is kept whose registry is no longer at its path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kws.errors import RegistryError
+from kws.registry.binding import ReplacedError
+from kws.registry.runs import INTERRUPTED
+
+if TYPE_CHECKING:
+    from kws.events import DataCard
+    from kws.registry.relayed import RelayedRegistry
+    from kws.registry.rescue import Outcome
+    from kws.registry.store import Registry
+
+
+def record(
+    registry: Registry | RelayedRegistry,
+    run_id: str,
+    card: DataCard,
+    status: str,
+    reason: str | None,
+    say: Callable[[str], object],
+) -> bool:
+    """Record that a run ended early, and why; returns whether that succeeded. If not, the run will count as lost."""
+    try:
+        registry.end(run_id, status, reason)
+        return True
+    except ReplacedError as error:
+        say(f"note: {keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
+    except RegistryError as error:
+        say(f"note: that run {run_id} is {status} could not be recorded ({error})")
+    return False
+
+
+def keep_elsewhere(
+    registry: Registry | RelayedRegistry,
+    run_id: str,
+    card: DataCard,
+    why: str,
+    *,
+    status: str = INTERRUPTED,
+    reason: str | None = None,
+    checkpoint: tuple[int, bytes] | None = None,
+    outcome: Outcome | None = None,
+) -> str:
+    """Save a run beside its registry, whose path now leads to another file; returns a sentence that says where.
+
+    Without a `checkpoint`, saves the last one recorded.
+    """
+    from kws.registry.rescue import rescue
+    from kws.registry.store import Registry
+
+    assert isinstance(registry, Registry)
+    assert isinstance(registry.path, Path)  # of a server nothing is replaced
+    kept = registry.kept(run_id)
+    checkpoint = checkpoint or kept.checkpoint
+    file = rescue(registry.path, kept, card, status=status, error=reason or why, checkpoint=checkpoint, outcome=outcome)
+    registry.abandon()
+    if file is None:
+        return f"{why}, and what was trained could be kept nowhere"
+    if file.suffix == ".safetensors":
+        return f"{why}; what was trained is kept in {file}, for no registry could be made beside it"
+    if not outcome:
+        return f"{why}; what was trained is kept in {file}; to resume it: kws train --resume {run_id} --db {file}"
+    with suppress(RegistryError):
+        registry.by_id(run_id)  # the file there now may have an earlier state of the run
+        return f"{why}; it ended, and is kept in {file}; to see it: kws runs show {run_id} --db {file}"
+    return f"{why}; it ended, and is kept in {file}; to take it in: kws runs import {file}"

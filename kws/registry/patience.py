@@ -1,0 +1,62 @@
+"""Patience: for how long a process waits for a registry that cannot be used now, and what it says meanwhile.
+
+A server is restarted, a network fails, another program holds a lock: the registry is then away, and comes back. Whoever
+asks something of it waits for seconds; a run that has trained for hours waits for as long as its user has set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kws.errors import UnavailableError
+
+T = TypeVar("T")
+SECONDS = 900.0  # of a run that trains
+SHORT_SECONDS = 30.0  # of other commands: about as long as a server takes to restart
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+
+
+@dataclass
+class Patience:
+    """Tries again for `seconds` what a registry that is away refused; for several threads.
+
+    `why` is why it waits now, "" if it does not, and `since` from when on (time.monotonic()).
+    """
+
+    seconds: float = SHORT_SECONDS
+    why: str = ""
+    since: float = 0.0
+    sleep: Callable[[float], object] = field(default=time.sleep, repr=False)
+
+    def through(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` returns. Raises UnavailableError once the registry has been away for `seconds`.
+
+        After a connection was lost it is not known whether the attempt was kept: it must be one that may be made twice.
+        """
+        began, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                made = attempt()
+            except UnavailableError as error:
+                left = began + self.seconds - time.monotonic()
+                if left <= 0:
+                    self.seconds = 0.0  # what is asked next, such as that the run failed, is asked once
+                    raise
+                self.why, self.since = error.what, began
+                self.sleep(min(pause, left))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                self.why = ""
+                return made
+
+    def end_in(self, seconds: float) -> None:
+        """Give up so many seconds from now."""
+        now = time.monotonic()
+        self.seconds = min(self.seconds, now + seconds - (self.since if self.why else now))
+
+    def left(self) -> float:
+        """In how many seconds it gives up, where it waits."""
+        return max(self.since + self.seconds - time.monotonic(), 0.0)

@@ -1,0 +1,189 @@
+"""Relay: the one process of a machine through which the processes of sweeps use a registry on a server.
+
+Sixty-four processes that train on a machine would hold sixty-four connections, and each would wait for the server's
+disk at every epoch. They ask the relay instead, by a Unix socket that their user alone may open. It holds one
+connection, and records what all of them have finished since it last asked the server in one transaction.
+
+- The first process that finds no relay starts it (kws.registry.relayed); a lock on a file beside the socket lets only
+  one live. It ends a while after its last client has left. Its state is its clients': each says who it is and which
+  sessions it has when it connects, so that a relay that was killed is replaced by the next request.
+- An answer is sent once the server has committed. A request whose answer was lost is made again, and changes nothing
+  where it was kept.
+- If the server is away, requests are refused at once, and their processes ask again for as long as their patience
+  lasts. The server is asked again after a pause, for an attempt to connect may take ten seconds.
+
+`python -m kws.registry.relay SOCKET` reads the registry's location from stdin, for it may hold a password.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from kws.errors import KwsError, RegistryError, UnavailableError
+from kws.recipe import own
+from kws.registry import entries, records
+from kws.registry.claims import Claimer
+from kws.registry.location import Location, locate
+from kws.registry.protocols import Backend
+from kws.registry.records import Batch
+from kws.registry.relay_messages import Answer, Client, Request
+
+IDLE_SECONDS = 10.0
+_PAUSE_SECONDS = 1.0  # after the server was found to be away
+_MOST_BYTES, _MOST_ROWS = 64_000_000, 20_000  # of checkpoints and of epochs in one transaction
+
+
+class Relay:
+    """Serves the clients that come to a listening socket, until none has been there for IDLE_SECONDS."""
+
+    def __init__(self, location: Location, listener: socket.socket) -> None:
+        self._location, self._listener = location, listener
+        self._database: Backend | None = None
+        self._clients: dict[Connection, Claimer | None] = {}
+        self._away: UnavailableError | None = None
+        self._away_until = 0.0
+
+    def serve(self) -> None:
+        """Serve, then return."""
+        left = time.monotonic()
+        while self._clients or time.monotonic() - left < IDLE_SECONDS:
+            waiting: list[tuple[Connection, Batch]] = []
+            for ready in wait([self._listener, *self._clients], timeout=1.0):
+                if ready is self._listener:
+                    self._accept()
+                    continue
+                assert isinstance(ready, Connection)
+                try:
+                    request = ready.recv()
+                except (EOFError, OSError):
+                    self._clients.pop(ready)
+                    ready.close()
+                    left = time.monotonic()
+                    continue
+                except Exception as error:
+                    self._answer(ready, Answer(error=RegistryError(f"a request was not understood ({error})")))
+                    continue
+                if isinstance(request, Request) and request.batch is not None:
+                    waiting.append((ready, request.batch))
+                else:
+                    self._answer(ready, self._made(ready, request))
+            while waiting:
+                self._record([waiting.pop(0) for _ in range(_many(waiting))])
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            made, _ = self._listener.accept()
+            made.setblocking(True)
+            self._clients[Connection(made.detach())] = None
+
+    def _answer(self, client: Connection, answer: Answer) -> None:
+        with suppress(OSError):  # a client that is gone is noticed when it is read
+            client.send(answer)
+
+    def _made(self, client: Connection, request: Client | Request) -> Answer:
+        try:
+            if isinstance(request, Client):
+                self._clients[client] = self._of(request)
+                return Answer()
+            claimer = self._clients[client]
+            assert claimer is not None
+            value = self._asked(lambda: getattr(claimer, request.method)(*request.arguments, **request.more))
+            return Answer(value=value, sessions=claimer.sessions)
+        except KwsError as error:
+            return Answer(error=error)
+        except Exception as error:
+            traceback.print_exc()
+            return Answer(error=RegistryError(f"the relay to {self._location} failed ({error})"))
+
+    def _of(self, client: Client) -> Claimer:
+        for source, file in client.sources:
+            own.taken(source, file)
+        made = Claimer(self._location, tests=client.tests, patience=0.0, database=self._asked(self._opened))
+        made.process = client.process
+        made.sessions.update(client.sessions)
+        return made
+
+    def _opened(self) -> Backend:
+        if self._database is None:
+            self._database = Claimer(self._location, create=True).database
+        return self._database
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        """What the server is asked. Raises UnavailableError at once if it was away a moment ago."""
+        if self._away and time.monotonic() < self._away_until:
+            raise self._away
+        try:
+            made = ask()
+        except UnavailableError as error:
+            self._away, self._away_until = error, time.monotonic() + _PAUSE_SECONDS
+            raise
+        self._away = None
+        return made
+
+    def _record(self, waiting: list[tuple[Connection, Batch]]) -> None:
+        """Record batches in one transaction, and answer their clients; each alone if together they cannot be."""
+        batches = [batch for _, batch in waiting]
+        try:
+            refused: list[RegistryError | None] = self._asked(lambda: self._recorded(batches))
+        except KwsError as error:
+            if len(waiting) > 1 and not isinstance(error, UnavailableError):
+                for each in waiting:
+                    self._record([each])
+                return
+            refused = [error if isinstance(error, RegistryError) else RegistryError(str(error))] * len(waiting)
+        for (client, _), why in zip(waiting, refused, strict=True):
+            self._answer(client, Answer(error=why))
+
+    def _recorded(self, batches: list[Batch]) -> list[RegistryError | None]:
+        now = entries.now()
+        some = next(claimer for claimer in self._clients.values() if claimer)
+        with some.database.writing(*(batch.run for batch in batches)) as connection:
+            keys = [some.key(connection, batch.run) for batch in batches]
+            return records.record(connection, keys, batches, now)
+
+
+def _many(waiting: list[tuple[Connection, Batch]]) -> int:
+    """How many of these batches are recorded at once, so that no client waits long for the others' epochs."""
+    size = rows = 0
+    for many, (_, batch) in enumerate(waiting, 1):
+        size += batch.checkpoint_bytes
+        rows += len(batch.rows)
+        if size >= _MOST_BYTES or rows >= _MOST_ROWS:
+            return many
+    return len(waiting)
+
+
+def main() -> None:
+    """Be the relay of this socket, unless there is one."""
+    place, location = Path(sys.argv[1]), sys.stdin.read()
+    if os.fork():  # whoever started it need not wait for its end
+        return
+    os.setsid()
+    lock = place.with_suffix(".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another one serves, or is about to
+        return
+    place.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        place.chmod(0o600)
+        listener.listen(1024)
+        try:
+            Relay(locate(location), listener).serve()
+        finally:
+            place.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What a relay (kws.registry.relay) and its clients (kws.registry.relayed) send each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kws.errors import KwsError
+from kws.registry.process import Process
+from kws.registry.records import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Who uses the relay: the process that trains, its sessions by run, and the networks of the user's own."""
+
+    process: Process
+    sessions: dict[str, int]
+    tests: bool
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A method of the Claimer, by name, and its arguments; or a batch to record."""
+
+    method: str = ""
+    arguments: tuple[Any, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a request returned or raised, and the client's sessions after it."""
+
+    value: Any = None
+    error: KwsError | None = None
+    sessions: dict[str, int] = field(default_factory=dict)

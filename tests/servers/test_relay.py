@@ -1,0 +1,204 @@
+"""The relay of a machine: many processes, one connection; killed, left alone, and used by who is no longer entitled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bouncer import POOL_SIZE
+from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe
+
+from kws.errors import RegistryError, UnavailableError, UnknownRunError
+from kws.registry import relayed
+from kws.registry.claims import Claimer
+from kws.registry.reader import RegistryReader
+from kws.registry.recorder import Recorder
+from kws.registry.relayed import RelayedRegistry
+
+pytest.importorskip("psycopg")
+CARD = make_card()
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path_factory):
+    """A folder for sockets of the test's own; its relays end with it."""
+    folder = tmp_path_factory.mktemp("s")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(relayed.tempfile, "tempdir", None)
+    yield folder / f"kws-{os.getuid()}"
+    for pid in relays(folder):
+        os.kill(pid, signal.SIGKILL)
+    relayed.tempfile.tempdir = None
+
+
+@pytest.fixture
+def made(url):
+    """The URL of a registry that is there."""
+    with Claimer(url, create=True):
+        return url
+
+
+def relays(folder: Path) -> list[int]:
+    """The processes that serve the sockets in a folder."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = each.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"kws.registry.relay" in words and any(word.startswith(os.fsencode(folder)) for word in words):
+            found.append(int(each.parent.name))
+    return found
+
+
+def claim(registry, **changes):
+    about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None}
+    return registry.claim(make_recipe(**changes), CARD, retry=False, **about)
+
+
+def until(is_so):
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_run_from_its_claim_to_its_end_and_a_second_process_that_wants_it(made):
+    with RelayedRegistry(made, code="x") as registry, RelayedRegistry(made, code="x") as other:
+        mine = claim(registry)
+        assert (mine.mine, mine.before) == (True, None)
+        with Recorder(registry, mine.run) as recorder:
+            for epoch in make_epochs(3):
+                recorder.add(epoch, WEIGHTS)
+            recorder.flush()
+            assert [epoch.epoch for epoch in recorder.recorded()] == [1, 2, 3]
+        assert registry.checkpoint(mine.run).epoch == 3
+        assert len(registry.validation_accuracies(mine.run)) == 3
+        assert len(registry.curve(mine.run).validation_accuracies) == 3
+        theirs = claim(other)
+        assert (theirs.run, theirs.mine, theirs.before) == (mine.run, False, "running")
+        registry.tag(mine.run, ["a tag"])
+        done = registry.finish(mine.run, make_evaluation(CARD), CARD, WEIGHTS)
+        assert (done.status, done.tags, done.recipe) == ("finished", ("a tag",), make_recipe())
+        with pytest.raises(UnknownRunError):
+            registry.by_id("zzzzzzzz")
+
+
+def test_processes_share_one_connection_and_the_relay_ends_after_the_last(made, server, folder, monkeypatch):
+    registries = [RelayedRegistry(made, code="x") for _ in range(8)]
+    with RegistryReader(made) as reader, reader.reading() as connection:
+        count = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kws'").fetchone()
+        most = 2 if server.asked_at == server.port else POOL_SIZE  # the relay's and this one, or any of PgBouncer's
+        assert count[0] <= most
+    assert len(relays(folder)) == 1
+    for each in registries:
+        each.__exit__()
+    until(lambda: not relays(folder))
+    assert not [*folder.glob("*.sock")]
+
+
+def test_a_relay_that_is_killed_is_replaced_and_nothing_is_lost(made, folder):
+    with RelayedRegistry(made, code="x") as registry:
+        run = claim(registry).run
+        for epoch in make_epochs(6):
+            os.kill(*relays(folder), signal.SIGKILL)
+            registry.record_all(run, [epoch])
+        assert registry.by_id(run).epochs_done == 6
+
+
+def test_a_relay_killed_between_a_commit_and_its_answer_keeps_a_claim_once(made, folder, monkeypatch):
+    real, asked = RelayedRegistry._exchange, []
+
+    def unanswered(self, connection, message):
+        answer = real(self, connection, message)
+        if getattr(message, "method", "") == "claim_once" and not asked:
+            asked.append(message)
+            raise EOFError
+        return answer
+
+    monkeypatch.setattr(RelayedRegistry, "_exchange", unanswered)
+    with RelayedRegistry(made, code="x") as registry:
+        mine = claim(registry)
+        assert (mine.mine, mine.before, len(asked)) == (True, None, 1)
+        registry.record_all(mine.run, make_epochs(2))
+        with RegistryReader(made) as reader:
+            assert [run.id for run in reader.runs()] == [mine.run]
+
+
+def test_who_has_lost_its_run_is_refused_and_others_that_record_at_once_are_not(made):
+    with RelayedRegistry(made, code="x") as one, RelayedRegistry(made, code="x") as two:
+        first, second = claim(one).run, claim(two, seed=1).run
+        with Claimer(made) as thief:
+            thief.process = replace(thief.process, pid=1, started="0")
+            thief.sessions[first] = 1
+            thief.end(first, "interrupted")
+            thief.go_on(first, epochs=50, environment=ENVIRONMENT)
+        two.record_all(second, make_epochs(1))
+        with pytest.raises(RegistryError, match="no longer this process's"):
+            one.record_all(first, make_epochs(1))
+        two.record_all(second, make_epochs(3)[1:])
+        assert two.by_id(second).epochs_done == 3
+
+
+def test_a_server_that_is_stopped_meanwhile_loses_nothing(made, server):
+    with RelayedRegistry(made, code="x") as registry:
+        run = claim(registry).run
+        said = []
+        with Recorder(registry, run, said.append) as recorder:
+            server.stop(signal.SIGQUIT)
+            try:
+                for epoch in make_epochs(4):
+                    recorder.add(epoch)
+                until(lambda: registry.patience.why)
+                assert recorder.recorded() == []
+            finally:
+                server.start()
+            recorder.flush()
+            assert [epoch.epoch for epoch in recorder.recorded()] == [1, 2, 3, 4]
+        assert registry.by_id(run).epochs_done == 4
+
+
+def test_a_server_that_stays_away_fails_after_patience_and_not_before(made, server):
+    with RelayedRegistry(made, code="x", patience=1.0) as registry:
+        run = claim(registry).run
+        server.stop()
+        start_ = time.monotonic()
+        try:
+            with pytest.raises(UnavailableError, match="try again"):
+                registry.record_all(run, make_epochs(1))
+        finally:
+            server.start()
+        assert time.monotonic() - start_ >= 1.0
+
+
+def test_a_folder_of_somebody_else_is_refused(made, folder):
+    folder.mkdir(mode=0o755, exist_ok=True)
+    folder.chmod(0o755)
+    with pytest.raises(RegistryError, match="is not this user's alone"):
+        RelayedRegistry(made, code="x")
+
+
+def test_its_command_line_holds_no_password(made, folder, server):
+    with RelayedRegistry(made, code="x"):
+        (pid,) = relays(folder)
+        assert server.password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_many_start_it_at_once_and_one_serves(made, folder):
+    program = (
+        "import sys; from kws.registry.location import locate; from kws.registry.relayed import RelayedRegistry\n"
+        "RelayedRegistry(locate(sys.stdin.read()), code='x').__exit__()"
+    )
+    from kws.registry.location import in_full
+
+    begun = [subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True) for _ in range(6)]
+    for each in begun:
+        each.communicate(in_full(made), timeout=60)
+    assert [each.returncode for each in begun] == [0] * 6
+    assert len(relays(folder)) == 1

@@ -1,0 +1,128 @@
+"""Checkpoints in files: written whole, named by the registry, removed when they are of no more use."""
+
+from __future__ import annotations
+
+import pytest
+from commands import sql
+from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
+
+from kws.errors import RegistryError
+from kws.registry import checkpoint_files
+from kws.registry.checkpoint_files import CheckpointFiles
+from kws.registry.store import Registry
+from kws.registry.transfer import take_in
+
+STATE = b"state" * 1000
+
+
+@pytest.fixture
+def files(tmp_path):
+    return CheckpointFiles(str(tmp_path / "shared" / "states"))
+
+
+@pytest.fixture
+def registry(db, files):
+    with Registry(db, create=True, files=files) as opened:
+        yield opened
+
+
+def there(files):
+    from pathlib import Path
+
+    return sorted(each.name for each in Path(files.place).iterdir())
+
+
+def test_only_the_newest_is_kept_and_the_registry_names_it(registry, files, db):
+    run = start(registry)
+    for epoch in make_epochs(3):
+        registry.record(run, epoch, STATE + bytes([epoch.epoch]))
+    (name,) = there(files)
+    assert name.startswith(f"{run}.3.")
+    found = registry.checkpoint(run)
+    assert (found.epoch, found.data, found.url) == (3, STATE + b"\3", f"{files.place}/{name}")
+    assert sql(db, "SELECT safetensors FROM checkpoints") == [(None,)]
+
+
+def test_it_goes_when_the_run_ends(registry, files):
+    card = make_card()
+    run = start(registry, card=card)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.finish(run, make_evaluation(card), card, WEIGHTS)
+    assert there(files) == []
+
+
+def test_a_run_that_was_interrupted_keeps_it(registry, files):
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    assert registry.checkpoint(run).data == STATE
+
+
+def test_one_that_is_damaged_or_gone_is_told(registry, files, tmp_path):
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    (file,) = (tmp_path / "shared" / "states").iterdir()
+    file.write_bytes(STATE[:-1])
+    with pytest.raises(RegistryError, match="its SHA-256 does not match; `kws db doctor --fix` removes it"):
+        registry.checkpoint(run)
+    file.unlink()
+    with pytest.raises(RegistryError, match=r"cannot be read .*; `kws db doctor --fix` removes it"):
+        registry.checkpoint(run)
+
+
+def test_a_place_that_fails_costs_no_epoch(registry, files, tmp_path):
+    run = start(registry)
+    (tmp_path / "shared" / "states").rmdir()
+    registry.record(run, make_epochs(1)[0], STATE)
+    assert files.trouble.startswith(f"a checkpoint could not be written to {files.place} (")
+    assert registry.by_id(run).epochs_done == 1
+    assert registry.checkpoint(run) is None
+
+
+def test_nothing_is_removed_that_is_no_checkpoint_of_this_run(tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    for name in ("mine.safetensors", "other.1.0123abcd.safetensors"):
+        (tmp_path / name).write_text("precious")
+        checkpoint_files.remove(str(tmp_path / name), "run")
+        assert (tmp_path / name).exists()
+    checkpoint_files.remove(str(tmp_path / "run.1.0123abcd.safetensors"), "run")
+    assert mine.exists()
+
+
+def test_a_copy_of_the_registry_holds_the_state_itself(registry, files, place, db):
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    with Registry(place("copy.db"), create=True):
+        pass
+    take_in(place("copy.db"), db)
+    for file in there(files):
+        checkpoint_files.remove(f"{files.place}/{file}", run)
+    with Registry(place("copy.db")) as copy:
+        assert copy.checkpoint(run).data == STATE
+
+
+@pytest.mark.parametrize("place", ["nosuch://bucket/runs", "s4://x"])
+def test_a_kind_of_store_that_is_not_known_is_one_sentence(place):
+    with pytest.raises(RegistryError, match="--checkpoints"):
+        CheckpointFiles(place)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RegistryError, match=r"--checkpoints .*file/states cannot be made"):
+        CheckpointFiles(str(tmp_path / "file" / "states"))
+
+
+def test_a_recipe_that_is_repeated_by_another_process_leaves_no_file_behind(registry, files, db):
+    run = start(registry, make_recipe())
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    again = CheckpointFiles(files.place)
+    again.replaced(run, registry.checkpoint(run).url)
+    registry.files = again
+    from ledger import ENVIRONMENT
+
+    registry.go_on(run, epochs=5, environment=ENVIRONMENT)
+    registry.record(run, make_epochs(2)[1], STATE + b"2")
+    assert len(there(files)) == 1

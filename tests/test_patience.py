@@ -1,0 +1,64 @@
+"""Waiting for a registry that is away: until it is back, or patience ends."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from kws.errors import LostConnectionError, RegistryError, UnavailableError
+from kws.registry.patience import Patience
+
+
+def refused(times: int, error: Exception):
+    """What fails so many times, then returns how often it was asked."""
+    asked = [0]
+
+    def attempt() -> int:
+        asked[0] += 1
+        if asked[0] <= times:
+            raise error
+        return asked[0]
+
+    return attempt
+
+
+def test_what_succeeds_is_asked_once_and_nobody_waits():
+    patience = Patience(10.0, sleep=pytest.fail)
+    assert patience.through(refused(0, UnavailableError("away"))) == 1
+    assert patience.why == ""
+
+
+@pytest.mark.parametrize("error", [UnavailableError("x.db was locked"), LostConnectionError("the connection was lost")])
+def test_it_asks_again_with_longer_pauses_and_says_why_meanwhile(error):
+    pauses, told = [], []
+    patience = Patience(900.0)
+    patience.sleep = lambda seconds: (pauses.append(seconds), told.append((patience.why, patience.left())))
+    assert patience.through(refused(9, error)) == 10
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.05, 5.0)
+    assert {why for why, _ in told} == {error.what}
+    assert all(890 < left <= 900 for _, left in told)
+    assert patience.why == ""
+
+
+def test_it_gives_up_after_its_seconds_and_then_asks_once():
+    patience = Patience(0.2)
+    start = time.monotonic()
+    with pytest.raises(UnavailableError, match="away; try again when it is there"):
+        patience.through(refused(10**6, UnavailableError("away")))
+    assert 0.2 <= time.monotonic() - start < 5
+    with pytest.raises(UnavailableError):
+        patience.through(refused(1, UnavailableError("away")))
+
+
+def test_whoever_stops_it_waits_no_longer():
+    patience = Patience(900.0)
+    patience.sleep = lambda _: patience.end_in(0.0)
+    with pytest.raises(UnavailableError):
+        patience.through(refused(10**6, UnavailableError("away")))
+
+
+def test_what_cannot_be_mended_by_waiting_is_raised_at_once():
+    with pytest.raises(RegistryError, match="damaged"):
+        Patience(900.0, sleep=pytest.fail).through(refused(1, RegistryError("damaged")))
