@@ -225,6 +225,9 @@ class Cards:
     def answers(self, run_ids: Iterable[str], card: DataCard, split: str) -> dict[str, None]:
         return dict.fromkeys(run_ids)
 
+    def predictions(self, run_ids: Iterable[str], card: DataCard, split: str) -> dict[str, bytes]:
+        return {}
+
     def validation_accuracies(self, run_id: str) -> list[float]:
         return []
 

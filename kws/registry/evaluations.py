@@ -20,6 +20,10 @@ _ANSWERS = """
 SELECT trainings.id, run_key, split, loss, objective, accuracy, predictions FROM trainings LEFT JOIN evaluations
 ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split WHERE trainings.id IN
 """
+_PREDICTIONS = """
+SELECT trainings.id, predictions FROM trainings JOIN evaluations
+ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split WHERE trainings.id IN
+"""
 _AT_ONCE = 500  # runs whose answers are asked for in one statement
 _JUDGED = """
 SELECT recipe, recipe_json FROM (
@@ -78,6 +82,17 @@ class EvaluationReader(ManifestReader):
         for run_id in run_ids:
             if run_id not in found:
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
+        return found
+
+    def predictions(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, bytes]:
+        """Runs' predictions on one split of the data set with that card, a byte a clip; some may have none."""
+        found = {}
+        with self.reading() as connection:
+            for start in range(0, len(run_ids), _AT_ONCE):
+                ids = {f"id{number}": run_id for number, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
+                about = {**ids, "fingerprint": card.fingerprint, "split": split}
+                for run_id, compressed in connection.execute(f"{_PREDICTIONS} (:{', :'.join(ids)})", about):
+                    found[run_id] = serialization.answers(compressed, card, split)
         return found
 
     def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:

@@ -17,10 +17,9 @@ from kws.registry.process import SILENT_SECONDS, Watch
 from kws.registry.protocols import Connection, Row
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import LOST, RUNNING, Epoch, Run, Sighting
+from kws.registry.serialization import RUN_COLUMNS
 
-_RUN = (
-    "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"
-)
+_RUN = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"  # noqa: S608
 _SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
 _EPOCHS = """
 SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, milliseconds, processor_seconds

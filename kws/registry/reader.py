@@ -5,6 +5,7 @@ The queries are plain SQL, so that reading needs neither SQLModel nor its tables
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import json
@@ -19,12 +20,12 @@ from kws.registry import checkpoint_files, serialization
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
-from kws.registry.protocols import Backend, Connection, rows_of
+from kws.registry.protocols import Backend, Connection
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
-from kws.registry.serialization import UNREADABLE, typed
+from kws.registry.serialization import RUN_COLUMNS, UNREADABLE, typed
 
-_ALL = "SELECT trainings.*, data.source FROM trainings JOIN data ON data.fingerprint = data_fingerprint"
+_ALL = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint"  # noqa: S608 - our names
 _RUNS = f"{_ALL} ORDER BY key"
 _RUN = f"{_ALL} WHERE key = :key"
 _A_RECIPE_OF_EACH = """
@@ -74,13 +75,14 @@ class RegistryReader(EvaluationReader):
             for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
                 tags.setdefault(row["run_key"], []).append(str(row["tag"]))
             found, recipe_of = [], Recipe.texts_reader()
-            for row in rows_of(connection.execute(_RUNS)):
-                key = row["key"]
-                if keys is None or key in keys:
-                    try:
-                        found.append(_run(row, sightings, tuple(sorted(tags.get(key, ()))), recipe_of))
-                    except UNREADABLE as error:
-                        raise self._unreadable(row["id"], error) from None
+            with without_collection():
+                for row in connection.execute(_RUNS):
+                    key = row[-1]
+                    if keys is None or key in keys:
+                        try:
+                            found.append(_run(row, sightings.get(key), tuple(sorted(tags.get(key, ()))), recipe_of))
+                        except UNREADABLE as error:
+                            raise self._unreadable(row["id"], error) from None
         return [run for run in found if selection.takes(run)]
 
     def recipes(self) -> list[Recipe]:
@@ -102,7 +104,7 @@ class RegistryReader(EvaluationReader):
             tags = [str(tag["tag"]) for tag in connection.execute(_TAGS, {"key": key})]
             sightings = self._sightings(connection, key)
             with self._naming(run_id):
-                return _run(row, sightings, tuple(sorted(tags)))
+                return _run(row, sightings.get(key), tuple(sorted(tags)))
 
     def run(self, reference: str, *, deleted: bool = False) -> Run:
         """The run that a reference names: its id, an unambiguous prefix of it, or `last`.
@@ -321,12 +323,23 @@ class RegistryReader(EvaluationReader):
         return RegistryError(f"{self.path} is damaged: run {run_id} cannot be read ({error})")
 
 
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """No collection of garbage while many objects are made and kept: it would look at all of them again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def _run(
     row: serialization.Row,
-    sightings: dict[int, Sighting],
+    seen: Sighting | None,
     tags: tuple[str, ...],
     recipe_of: Callable[[str], Recipe] = Recipe.from_text,
 ) -> Run:
-    seen = sightings.get(row["key"])
-    status, last_seen = (seen.status, seen.last_seen) if seen else (row["status"], None)
+    status, last_seen = (seen.status, seen.last_seen) if seen else (None, None)
     return serialization.run(row, status=status, tags=tags, last_seen=last_seen, recipe_of=recipe_of)

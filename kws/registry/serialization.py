@@ -7,7 +7,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -32,6 +32,12 @@ _RUN = (
     "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
     "multiply_accumulates", "data_fingerprint", "epochs_done", "validation_accuracy", "test_accuracy",
 )  # fmt: skip
+_OTHERS = ("recipe_json", "milliseconds", "source", "status")
+_OF_ENVIRONMENT = len(_RUN) + len(_OTHERS)
+# What run() makes a run of, from trainings joined with data; by their order, for names are looked up one by one.
+RUN_COLUMNS = ", ".join(
+    "data.source" if name == "source" else f"trainings.{name}" for name in (*_RUN, *_OTHERS, *_ENVIRONMENT, "key")
+)
 
 
 def of_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -54,23 +60,21 @@ def cell_of_folds(recipe_json: str | None) -> str | None:
 def run(
     row: Row,
     *,
-    status: str,
+    status: str | None = None,
     tags: tuple[str, ...] = (),
     last_seen: str | None = None,
     recipe_of: Callable[[str], Recipe] = Recipe.from_text,
 ) -> Run:
-    """A run from its row joined with its data's source; `status` is the actual one, which may differ from the row's."""
-    environment = {name: row[name] for name in _ENVIRONMENT}
-    if environment["git_dirty"] is not None:
-        environment["git_dirty"] = bool(environment["git_dirty"])
-    fields = {name: row[name] for name in _RUN}
-    fields["status"] = status
+    """A run from its row, of RUN_COLUMNS in their order; `status` is the actual one if it differs from the row's."""
+    values = tuple(row)
+    fields: dict[str, Any] = dict(zip(_RUN, values, strict=False))
+    recipe_json, milliseconds, fields["data_source"], recorded = values[len(_RUN) : _OF_ENVIRONMENT]
+    fields["status"] = status or recorded
     fields["tags"] = tags
     fields["last_seen"] = last_seen
-    fields["data_source"] = row["source"]
-    fields["recipe"] = recipe_of(row["recipe_json"])
-    fields["environment"] = _filled(Environment, environment)
-    fields["seconds"] = row["milliseconds"] / 1000
+    fields["recipe"] = recipe_of(recipe_json)
+    fields["environment"] = _environment(*values[_OF_ENVIRONMENT : _OF_ENVIRONMENT + len(_ENVIRONMENT)])
+    fields["seconds"] = milliseconds / 1000
     made = _filled(Run, fields)
     for accuracy in (made.validation_accuracy, made.test_accuracy):
         if accuracy is not None and not 0 <= accuracy <= 1:
@@ -78,6 +82,14 @@ def run(
     if made.epochs_done < 0 or made.parameters < 0:
         raise ValueError("it counts less than nothing")
     return made
+
+
+@lru_cache(1_000, typed=True)  # many runs are of few commands
+def _environment(*values: Any) -> Environment:
+    fields = dict(zip(_ENVIRONMENT, values, strict=True))
+    if fields["git_dirty"] is not None:
+        fields["git_dirty"] = bool(fields["git_dirty"])
+    return _filled(Environment, fields)
 
 
 def process(row: Row) -> Process:
@@ -251,6 +263,14 @@ def of_logits(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any
     }
 
 
+def answers(compressed: bytes, card: DataCard, split: str) -> bytes:
+    """An evaluation's predictions, one byte a clip, from how they are kept. Raises ValueError for unknown classes."""
+    made = zlib.decompress(compressed)
+    if made.translate(None, _ALL_BYTES[: len(card.classes)]):  # what is left is of no class
+        raise ValueError(f"the answers on the {split} split name classes that are not there")
+    return made
+
+
 def logits(row: Row, card: DataCard) -> bytes:
     """The logits of an evaluation from their row and the card of the data it was on."""
     made = zlib.decompress(row["logits"])
@@ -262,11 +282,9 @@ def logits(row: Row, card: DataCard) -> bytes:
 def evaluation(row: Row, card: DataCard) -> Evaluation:
     """An evaluation from its row and the card of the data it was on."""
     fields = {name: row[name] for name in ("split", "loss", "objective", "accuracy")}
-    fields["predictions"] = zlib.decompress(row["predictions"])
+    fields["predictions"] = answers(row["predictions"], card, row["split"])
     fields["labels"] = card.labels_of(row["split"])
     fields["logits"] = b""
-    if fields["predictions"].translate(None, _ALL_BYTES[: len(card.classes)]):  # what is left is of no class
-        raise ValueError(f"the answers on the {row['split']} split name classes that are not there")
     return _filled(Evaluation, fields)
 
 

@@ -56,11 +56,15 @@ class Predictions:
         """Whether each of n runs predicted each clip (n, N) of one test split correctly; None if one has no answers."""
         import numpy as np
 
-        known = [found[1] for run in runs if (found := self.of(run)) is not None]
-        if len(known) < len(runs) or any(len(each.predictions) != each.clips for each in known):
+        known: dict[str, bytes] = {}
+        for fingerprint in {run.data_fingerprint for run in runs}:
+            ids = [run.id for run in runs if run.data_fingerprint == fingerprint]
+            known |= self.registry.predictions(ids, self.card(fingerprint), TEST)
+        labels = self.card(runs[0].data_fingerprint).labels_of(TEST)
+        if len(known) < len(runs) or any(len(each) != len(labels) for each in known.values()):
             return None
-        predictions = np.frombuffer(b"".join(each.predictions for each in known), np.uint8)
-        right: NDArray[np.bool_] = predictions.reshape(len(runs), -1) == np.frombuffer(known[0].labels, np.uint8)
+        predictions = np.frombuffer(b"".join(known[run.id] for run in runs), np.uint8)
+        right: NDArray[np.bool_] = predictions.reshape(len(runs), -1) == np.frombuffer(labels, np.uint8)
         return right
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:

@@ -8,4 +8,4 @@ def visible(text: str) -> str:
 
 def visible_part(text: str) -> str:
     """The same with its spaces as they are."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
