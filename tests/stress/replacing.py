@@ -15,6 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+_TORN = """
+SELECT id FROM trainings WHERE epochs_done != (SELECT count(*) FROM epochs WHERE run_key = key)
+"""  # a copy whose pages are of different times may be a database still
 _ENDED = "SELECT ended_at FROM trainings WHERE id = :id AND status = 'finished'"
 
 
@@ -78,6 +81,21 @@ def _replace(place: Place, content: Path) -> None:
     new.replace(place.file)
 
 
+def _whole_copy(place: Place) -> Path:
+    """A copy of the file alone that is a database: one that is made while a checkpoint writes is of no use to anybody."""
+    copy = place.folder / "its-copy"
+    for _ in range(100):
+        shutil.copy(place.file, copy)
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as file,
+        ):
+            if file.execute("PRAGMA integrity_check").fetchall() == [("ok",)] and not file.execute(_TORN).fetchall():
+                return copy
+        time.sleep(0.01)
+    return place.base
+
+
 def _write_over(place: Place, content: Path) -> None:
     with place.file.open("r+b" if place.file.exists() else "w+b") as file:
         file.truncate(0)
@@ -100,7 +118,7 @@ EVENTS: dict[str, Callable[[Place], None]] = {
     "removed": _remove,
     "moved away": _move_away,
     "replaced by another": lambda place: _replace(place, place.other),
-    "replaced by its copy": lambda place: _replace(place, place.file if place.file.exists() else place.base),
+    "replaced by its copy": lambda place: _replace(place, _whole_copy(place) if place.file.exists() else place.base),
     "replaced by what it was": lambda place: _replace(place, place.base),
     "restored by git": _restore_by_git,
     "written over by another": lambda place: _write_over(place, place.other),
