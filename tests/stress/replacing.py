@@ -82,7 +82,7 @@ def _replace(place: Place, content: Path) -> None:
 
 
 def _whole_copy(place: Place) -> Path:
-    """A copy of the file alone that is a database: one that is made while a checkpoint writes is of no use to anybody."""
+    """A copy of the file alone that is a database: one made while a checkpoint writes would be of no use to anybody."""
     copy = place.folder / "its-copy"
     for _ in range(100):
         shutil.copy(place.file, copy)
