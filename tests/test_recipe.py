@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pickle
 
 import pytest
 from hypothesis import given
@@ -146,3 +147,22 @@ def test_a_hyperparameter_that_the_optimizer_does_not_have_is_refused(value):
 
 def test_an_optimizer_of_another_version_is_shown_by_its_name():
     assert OPTIMIZER.title("lion") == "lion"
+
+
+@pytest.mark.parametrize("options", [{}, {"noise": "builtin"}, {"fold": "1/5"}, {"schedule": "cosine", "seed": 7}])
+@pytest.mark.parametrize("seed", [0, 3, 10**9])
+def test_another_seed_makes_the_recipe_that_it_would_have_been(options, seed):
+    base = Recipe.of(arch="cnn", opt="adam", **options)
+    for made in (base.with_seed(seed), base.with_seed(4).with_seed(seed)):
+        wanted = Recipe.of(arch="cnn", opt="adam", **options | {"seed": seed})
+        assert (made, hash(made)) == (wanted, hash(wanted))
+        assert (made.digest, made.cell, made.text) == (wanted.digest, wanted.cell, wanted.text)
+        assert made.values == wanted.values
+        assert made.changed(epochs=3) == wanted.changed(epochs=3)
+        assert pickle.loads(pickle.dumps(made)) == wanted
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "1", True])
+def test_a_seed_that_cannot_be_is_refused_for_another_recipe_too(seed):
+    with pytest.raises(RecipeError, match="`seed`"):
+        Recipe.of(arch="cnn", opt="adam").with_seed(seed)

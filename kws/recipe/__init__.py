@@ -16,18 +16,10 @@ from kws.recipe.config import (
 )
 from kws.recipe.differences import varying
 from kws.recipe.early_stop import has_rule, last_epoch
+from kws.recipe.known import current_name, every_option, kind_of, names, option_of, parts_now
 from kws.recipe.own_options import BEST, ENERGY, FINAL, FIRST, SHUFFLED, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part, dashed
-from kws.recipe.recipe import (
-    Recipe,
-    current_name,
-    every_option,
-    kind_of,
-    names,
-    option_of,
-    parts_now,
-    usable_threads,
-)
+from kws.recipe.recipe import Recipe, usable_threads
 from kws.recipe.typed import bases, parse
 from kws.recipe.wording import counted
 

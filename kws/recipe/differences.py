@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kws.recipe.known import names
 from kws.recipe.own_options import own_options
 from kws.recipe.parts import KINDS
-from kws.recipe.recipe import Recipe, names
+from kws.recipe.recipe import Recipe
 
 
 def varying(recipes: Iterable[Recipe]) -> list[str]:

@@ -29,8 +29,9 @@ from typing import Any
 
 from kws.errors import KwsError, RecipeError
 from kws.recipe.config import Config, options
+from kws.recipe.known import every_option, kind_of, names
 from kws.recipe.parts import NETWORK, OWN, OWN_NAMES, Part, own_name
-from kws.recipe.recipe import every_option, kind_of, names, read_anew
+from kws.recipe.recipe import read_anew
 
 _OFFERED = ("option", "above_zero", "at_least", "below_one", "count", "not_negative")  # by kws.recipe
 _MAY = f"a network's file may import torch, the standard library, and {_OFFERED[0]} from kws.recipe"

@@ -22,9 +22,9 @@ from kws.errors import RecipeError
 from kws.recipe.arguments import words
 from kws.recipe.canonical import canonical, identity, told
 from kws.recipe.config import NEVER, PLACE, SEED, Option, at_least
+from kws.recipe.known import current_name, every_option, kind_of, names, parts_now
 from kws.recipe.own_options import OwnOptions, own_options
-from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
-from kws.recipe.wording import suggestion
+from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 _FIELDS = {kind.name for kind in KINDS}
 _SEED_IN_JSON = f',"{SEED}":'  # nowhere within a text, where a quotation mark is escaped
@@ -64,8 +64,7 @@ class Recipe(OwnOptions):
         None is a default, too. `arch` and `opt` must be given. Raises RecipeError for a name that no option has or that
         the recipe's parts do not have; with `ignoring`, what another part of the same kind has does not count.
         """
-        known = _known()
-        left = {known.current_name(name): value for name, value in given.items() if value is not None}
+        left = {current_name(name): value for name, value in given.items() if value is not None}
         made: dict[str, Any] = {}
         chosen: list[Part] = []
         for kind in KINDS:
@@ -80,7 +79,7 @@ class Recipe(OwnOptions):
         own = {each.name: left.pop(each.name) for each in own_options() if each.name in left}
         if left and not ignoring:
             name, value = next(iter(left.items()))
-            part = next(part for part in chosen if part.kind == known.kinds[name].name)  # type: ignore[union-attr]
+            part = next(part for part in chosen if part.kind == kind_of(name).name)  # type: ignore[union-attr]
             raise refusal(name, value, part)
         own.setdefault("micro_batch_size", _micro_batch(chosen[0], cls, own))
         return cls(**made, **own)
@@ -89,7 +88,7 @@ class Recipe(OwnOptions):
         if name.startswith("_") or name in _FIELDS:
             raise AttributeError(name)
         values = self._any_seeds
-        if name not in values and name not in _known().names:
+        if name not in values and name not in names():
             raise AttributeError(name)
         return values.get(name)
 
@@ -191,17 +190,36 @@ class Recipe(OwnOptions):
     @cached_property
     def digest(self) -> str:
         """What runs have in common that are the same but for the place of their data and bits: 16 letters."""
-        return self._digest(lambda each: each.role == PLACE or bool(each.bits))
+        if (alike := vars(self).get("_alike")) and (around := alike._around_seed):
+            before, after = around
+            return _sha256(f"{before}{self.seed}{after}")
+        return _sha256(self._canonical(_decides_no_result))
+
+    @cached_property
+    def _around_seed(self) -> tuple[str, str] | None:
+        """What stands before its seed in what its digest is of, and what after it."""
+        before, *rest = self._canonical(_decides_no_result).split(_SEED_IN_JSON)
+        return (before + _SEED_IN_JSON, rest[0].removeprefix(str(self.seed))) if len(rest) == 1 else None
+
+    def with_seed(self, seed: int) -> Recipe:
+        """The same with another seed. What all seeds have in common is computed once: a plan has very many of them."""
+        every_option()[SEED].require(seed)
+        alike: Recipe = vars(self).get("_alike", self)
+        same = object.__new__(type(self))
+        fields = {name: vars(alike)[name] for name in alike.__dataclass_fields__}
+        object.__setattr__(same, "__dict__", fields | {SEED: seed, "cell": alike.cell, "_alike": alike})
+        return same
 
     @cached_property
     def cell(self) -> str:
         """What runs of one cell of a table have in common on the same data: the digest without the seed; 16 letters."""
-        return self._digest(lambda each: each.role in (PLACE, SEED) or bool(each.bits))
+        return _sha256(self._canonical(lambda each: each.role == SEED or _decides_no_result(each)))
 
-    def _digest(self, is_left_out: Any) -> str:
+    def _canonical(self, is_left_out: Callable[[Option], bool]) -> str:
+        """Canonical JSON of what it shares with older recipes, too, but for the options that are left out."""
         left_out = {each.name for each in own_options() if is_left_out(each)}
         nested = {name: value for name, value in self._nested(absent=False).items() if name not in left_out}
-        return hashlib.sha256(canonical(nested).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return canonical(nested)
 
     def _nested(self, *, absent: bool = True) -> dict[str, Any]:
         """Its values by kind; without `absent`, places and those of a run older than the option are left out."""
@@ -233,6 +251,14 @@ class Recipe(OwnOptions):
         With `switches` a value that is true is an option alone, else "yes".
         """
         return words(self, every_option(), without, switches=switches)
+
+
+def _decides_no_result(option: Option) -> bool:
+    return option.role == PLACE or bool(option.bits)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _taken(part: Part, left: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -281,88 +307,8 @@ def read_anew() -> None:
     _of_any_seed.cache_clear()
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Every option by name, the kinds of part that they belong to (None: the recipe itself), and old names."""
-
-    options: Mapping[str, Option]
-    kinds: Mapping[str, Kind | None]
-    old: Mapping[str, str]
-    names: tuple[str, ...]
-
-    def current_name(self, name: str) -> str:
-        """The name that an option has now."""
-        if name not in self.names:
-            name = name.replace("-", "_")
-        if name in self.options or name in BY_OPTION:
-            return name
-        if name not in self.old:
-            told = suggestion(name, self.names) or f"; a recipe has {', '.join(self.names)}"
-            raise RecipeError(f"there is no option `{name}`{told}")
-        return self.old[name]
-
-
 def _of_values(values: dict[str, Any]) -> Recipe:
     return Recipe.of(**values)
-
-
-def parts_now() -> tuple[Any, ...]:
-    """What is another value where parts were added."""
-    return (*(kind.folders for kind in KINDS), *OWN.values())
-
-
-def _known() -> _Known:
-    return _known_of(parts_now())
-
-
-@lru_cache(8)
-def _known_of(_: tuple[Any, ...]) -> _Known:
-    found: dict[str, Option] = {}
-    kinds: dict[str, Kind | None] = {}
-    order: list[str] = []
-    for kind in KINDS:
-        order += [] if kind.several else [kind.option]
-        for each in (each for part in kind.parts.values() for each in part.options.values()):
-            if kinds.setdefault(each.name, kind) != kind:
-                raise RecipeError(f"the option {each.name} is declared by two kinds of part")
-            found.setdefault(each.name, each)
-        order += [name for name in found if name not in order]
-    for each in own_options():
-        if each.name in found:
-            raise RecipeError(f"the option {each.name} is declared by a part and by Recipe")
-        found[each.name], kinds[each.name] = each, None
-        order.append(each.name)
-    old = {each.old: each.name for each in found.values() if each.old}
-    return _Known(found, kinds, old, tuple(order))
-
-
-def option_of(name: str, chosen: Mapping[str, Any]) -> Option | None:
-    """An option as it is in a recipe whose parts are chosen so; None where they do not have it."""
-    kind = kind_of(name)
-    return every_option().get(name) if kind is None or kind.several else kind.chosen(chosen).options.get(name)
-
-
-def every_option() -> Mapping[str, Option]:
-    """Every option that a recipe may have, by name: the parts', in the order of KINDS, then its own.
-
-    Of parts that have one by the same name, that of the first.
-    """
-    return _known().options
-
-
-def kind_of(name: str) -> Kind | None:
-    """The kind of part that an option belongs to; None for a recipe's own, and for a name that no option has."""
-    return _known().kinds.get(name)
-
-
-def names() -> tuple[str, ...]:
-    """The names of a recipe's values, those of its parts and of every option, each kind beside its options."""
-    return _known().names
-
-
-def current_name(name: str) -> str:
-    """The name that an option has now. Raises RecipeError for one that none ever had."""
-    return _known().current_name(name)
 
 
 @lru_cache(256)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kws.errors import RecipeError
+from kws.recipe.known import current_name, every_option, kind_of
 from kws.recipe.parts import BY_OPTION
-from kws.recipe.recipe import current_name, every_option, kind_of
 
 _NARROWEST = [bool, int, float, tuple, str]
 

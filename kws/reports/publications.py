@@ -26,8 +26,8 @@ from typing import Any
 from kws.errors import RecipeError, RegistryError
 from kws.recipe import Recipe, every_option
 from kws.recipe.config import PLACE, SEED
+from kws.recipe.known import current_name
 from kws.recipe.presets import preset, with_any_noise
-from kws.recipe.recipe import current_name
 from kws.recipe.typed import parse
 
 POINTS, EPOCHS = "points", "epochs"

@@ -7,7 +7,6 @@ A sweep of several presets is a plan of each, one after the other.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,7 +105,7 @@ def _recipes(axes: Axes) -> Iterator[Recipe]:
     for chosen in itertools.product(*others.values()):
         recipe = Recipe.of(ignoring=True, **dict(zip(others, chosen, strict=True)))
         for seed in axes.get("seed", (recipe.seed,)):
-            yield dataclasses.replace(recipe, seed=seed)
+            yield recipe.with_seed(seed)
 
 
 def refused_by(axes: Axes, name: str) -> RecipeError | None:

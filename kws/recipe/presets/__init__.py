@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RecipeError
+from kws.recipe.known import option_of
 from kws.recipe.parts import BY_OPTION, NETWORK, TASK
 from kws.recipe.pinned import place_and_digest
-from kws.recipe.recipe import Recipe, option_of
+from kws.recipe.recipe import Recipe
 from kws.recipe.wording import suggestion
 
 _HERE = Path(__file__).parent
