@@ -27,6 +27,7 @@ from ledger import (
 from kws.errors import KwsError, RegistryError
 from kws.registry import ids, sqlite, tables
 from kws.registry.opening import is_new
+from kws.registry.reader import RegistryReader
 from kws.registry.runs import RUNNING
 from kws.registry.store import Registry
 
@@ -55,6 +56,21 @@ def test_a_missing_file_is_told_when_it_is_read_and_made_when_it_is_written(db):
 
 
 @pytest.mark.sqlite_file
+def test_a_file_that_is_removed_while_it_is_opened_is_not_made_anew(db, monkeypatch):
+    make_registry(db)
+    real = sqlite.is_new_file
+
+    def is_removed_after(path):
+        found = real(path)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(sqlite, "is_new_file", is_removed_after)
+    with pytest.raises(RegistryError, match=r"experiments\.db"):
+        RegistryReader(db)
+    assert not db.exists()
+
+
 def test_an_empty_file_is_no_registry_yet(db):
     db.touch()
     assert "there is no registry" in refusal(db, create=False)

@@ -193,7 +193,7 @@ def is_writable(path: Path) -> bool:
     return os.access(real.parent, os.W_OK) and (not real.exists() or os.access(real, os.W_OK))
 
 
-def open_file(path: Path, *, make: bool = True) -> File:
+def open_file(path: Path, *, make: bool = False) -> File:
     """A connection to the file; with `make` it is created if there is none.
 
     Raises RegistryError if the log beside it is not its own, and sqlite3.Error.

@@ -74,12 +74,12 @@ class Database:
             )
         if self.path.is_dir():
             raise RegistryError(f"{self.path} is a folder; --db names a registry file, such as experiments.db")
-        if not new and self.path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty database
+        if not new and _size(self.path) < _SMALLEST:  # SQLite would take it for an empty database
             raise RegistryError(f"{self.path} is not a SQLite database; name a registry with --db")
         if not os.access(self.path, os.R_OK) and not new:
             raise RegistryError(f"{self.path} cannot be read; ask for the permission to, or name another with --db")
         with self._translated():
-            self._connection = open_file(self.path)
+            self._connection = open_file(self.path, make=create)
             try:
                 if new or (create and self._is_bare()):
                     self._make()
@@ -95,7 +95,7 @@ class Database:
         if self._connection.is_current() and not self._connection.is_as_it_was():
             self._leave()  # and reopen it, which checks whether the log belongs to the file
             with suppress(RegistryError, sqlite3.Error):
-                self._connection = open_file(self.path, make=False)
+                self._connection = open_file(self.path)
         self._connection.leave()
 
     def _leave(self) -> None:
@@ -333,6 +333,14 @@ class Database:
     def _pragma(self, name: str) -> int:
         (value,) = self._connection.execute(f"PRAGMA {name}").fetchone()
         return value
+
+
+def _size(path: Path) -> int:
+    """A file's bytes. Raises RegistryError if it has been removed since it was looked for."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read ({error.strerror}); choose another --db") from None
 
 
 def is_new_file(path: Path) -> bool:

@@ -313,7 +313,7 @@ def test_where_the_file_cannot_be_opened_anew_its_run_fails_as_one_that_was_repl
     with closing(sqlite3.connect(place)) as reader:  # so that the log stays
         reader.execute("SELECT count(*) FROM trainings").fetchone()
         monkeypatch.setattr(binding.Binding, "confirm", lambda *_, **__: True)
-        monkeypatch.setattr(sqlite, "open_file", lambda path: (_ for _ in ()).throw(RegistryError("in use")))
+        monkeypatch.setattr(sqlite, "open_file", lambda path, **_: (_ for _ in ()).throw(RegistryError("in use")))
         place.touch()
         with pytest.raises(ReplacedError, match=r"was replaced while the run was recorded in it \(in use\)"):
             registry.record(run_id, make_epochs(2)[1])
