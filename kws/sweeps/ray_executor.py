@@ -6,6 +6,8 @@ Decisions:
 - Ray retries a task elsewhere if its process or node died. The retry finds its run in the registry and resumes from the
   last checkpoint. So all nodes must see the same registry. If it is a file, the sweep creates a marker file beside it,
   and a node must see that marker.
+- A cluster that it starts itself gets a token of its own. Ray would write one into ~/.ray, and from then on `ray start`
+  would make clusters that only nodes with that same token can join.
 - Ray prints node events on stdout, takes over SIGTERM, and turns every signal into Ctrl-C. Here stdout is for results
   only, and each signal ends the sweep in its own way, so the executor undoes all three.
 """
@@ -15,8 +17,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import secrets
 import signal
 import socket
+import sys
 import time
 import uuid
 import warnings
@@ -53,6 +57,8 @@ class RayExecutor:
     def __init__(
         self, config: WorkerConfig, *, address: str | None, jobs: int | None, threads: int, cuda: bool
     ) -> None:
+        if not address:
+            _have_token()
         try:
             import ray
         except ImportError:
@@ -211,6 +217,12 @@ class RayExecutor:
                 told = {"status": FAILED, "run": None, "error": _sentence(error)}
             found.append((self._tasks.pop(reference), told))
         return found
+
+
+def _have_token() -> None:
+    """Put a token into the environment, unless the user has said how Ray is to authenticate; Ray reads it once."""
+    if "ray" not in sys.modules and not os.environ.keys() & {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _require_answer(address: str) -> None:

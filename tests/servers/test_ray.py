@@ -13,6 +13,8 @@ import pytest
 from commands import kws, ok_json, refused, sql
 from swept import DIGESTS, rows, shared_task, until
 
+from kws.sweeps import ray_executor
+
 pytest.importorskip("ray", reason='Ray is not installed: pip install "kws[ray]"')
 
 SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16", "--seeds", "3"]
@@ -205,3 +207,18 @@ def test_only_a_module_that_is_missing_is_told_to_be_installed():
     )
     other = "Traceback ...\nModuleNotFoundError: No module named x\nOSError: No space left on device"
     assert _cannot_work(other) == "a node of the cluster cannot work for the sweep (OSError: No space left on device)"
+
+
+def test_a_cluster_of_its_own_has_a_token_of_its_own_unless_the_user_has_said_how(monkeypatch):
+    """Ray would write one into ~/.ray, and ask all clusters of that user for it from then on."""
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ray_executor._have_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    ray_executor._have_token()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
