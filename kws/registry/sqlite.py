@@ -62,6 +62,7 @@ class Database:
         self.path, self._tell = path, tell
         self.generation = 0  # counts up with every file that is opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
+        self._told_late = False  # whether another process checkpointed the log while a commit told what it builds on
         self._anchor: Beat | None = None  # the last heartbeat seen of the run recorded before these
         self._open(create=create)
 
@@ -120,6 +121,10 @@ class Database:
         if binding := self._bindings.get(run):
             binding.beats.append(beat)
             self._confirm(binding, thoroughly=thoroughly)
+            if self._told_late and not thoroughly:
+                with self._transaction(_WRITE):
+                    self._connection.tell_base()
+                self._told_late = False
 
     def release(self, run: str) -> None:
         """Stop recording a run."""
@@ -183,7 +188,8 @@ class Database:
                     continue  # while this waited for the lock, another process checkpointed the log
                 self._connection.tell_base(None if known else stamp(self._connection.real, written=True))
                 yield self._connection
-                return
+            self._told_late = not self._connection.is_as_it_was()
+            return
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:

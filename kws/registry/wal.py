@@ -50,10 +50,14 @@ _FLOCK = {"linux": ("hh4xqqi4x", (0, 1, 2, 3, 4)), "darwin": ("qqihh", (3, 4, 0,
 
 @dataclass
 class _Log:
-    """The commits in a log, oldest first, each as {page number: offset of the page's image}; and the page size."""
+    """The commits in a log, oldest first, each as {page number: offset of the page's image}; and the page size.
+
+    `least` is the fewest pages that the database had after one of them: a checkpoint writes none above what it has.
+    """
 
     page_size: int
     commits: list[dict[int, int]] = field(default_factory=list)
+    least: int = sys.maxsize
 
 
 def foreign_log(file: Path) -> str | None:
@@ -176,7 +180,7 @@ def _is_foreign(file: Path, log: Path, *, in_use: bool) -> bool:
             return False  # a checkpoint has written all of the log
         checkpointed = _checkpoints(file, of_log)[0]
         end = _HEADER.size + (checkpointed or 0) * (_FRAME.size + found.page_size)
-        if written := [each for each in latest.items() if each[1] < end]:
+        if written := [each for each in latest.items() if each[1] < end and each[0] <= found.least]:
             # A reader kept the checkpoint from the rest, and from all pages that are in it once more.
             if all(is_in_file(*each) for each in written):
                 return False
@@ -261,6 +265,7 @@ def _read_log(log: int) -> _Log:
         begun.append((page, place + _FRAME.size))
         if commits:
             found.commits.append(dict(begun))
+            found.least = min(found.least, commits)
             begun.clear()
         place += _FRAME.size + page_size
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from commands import kws, ok_json, refused
-from ledger import make_epochs, make_recipe, make_registry, start, train
+from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
 from kws.registry import wal
@@ -22,6 +22,7 @@ from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
 fork = multiprocessing.get_context("fork")
+CARD = make_card()
 pytestmark = pytest.mark.sqlite_file
 
 
@@ -301,6 +302,35 @@ def test_a_file_that_was_written_over_while_a_log_was_just_begun_and_grew_after_
         assert log_of(db).stat().st_mtime_ns >= db.stat().st_mtime_ns
         in_a_child(tries_to_open, db, told)
         assert f"process {trainer.pid} still has the registry open that was at {db} before" in told.get()
+    finally:
+        trainer.kill()
+        trainer.join()
+
+
+def ends_a_run_behind_a_reader(db: Path, told) -> None:
+    """The file shrinks within one log, of which a checkpoint then writes no page above what is left."""
+    registry = Registry(db)
+    run_id = start(registry, make_recipe(seed=8), CARD)
+    reader = sqlite3.connect(db, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM trainings").fetchall()  # so that the log is not begun anew
+    registry.record(run_id, make_epochs(1)[0], bytes(1_000_000))
+    registry.finish(run_id, make_evaluation(CARD), CARD, b"weights")
+    reader.execute("COMMIT")
+    assert registry.database._connection.write_log()
+    told.put("ready")
+    time.sleep(30)
+
+
+def test_a_file_that_shrank_while_another_process_has_it_open_is_still_its_logs(db):
+    make_registry(db, [make_recipe(seed=0)])
+    told, trained = fork.SimpleQueue(), fork.SimpleQueue()
+    trainer = fork.Process(target=ends_a_run_behind_a_reader, args=(db, trained))
+    trainer.start()
+    try:
+        assert trained.get() == "ready"
+        in_a_child(tries_to_open, db, told)
+        assert told.get() == ""
     finally:
         trainer.kill()
         trainer.join()
