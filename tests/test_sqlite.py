@@ -71,6 +71,7 @@ def test_a_file_that_is_removed_while_it_is_opened_is_not_made_anew(db, monkeypa
     assert not db.exists()
 
 
+@pytest.mark.sqlite_file
 def test_an_empty_file_is_no_registry_yet(db):
     db.touch()
     assert "there is no registry" in refusal(db, create=False)
