@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from kws.errors import RegistryError, UnknownRunError
@@ -11,7 +11,7 @@ from kws.events import TEST, DataCard, Evaluation
 from kws.registry import serialization
 from kws.registry.location import Location
 from kws.registry.manifests import ManifestReader
-from kws.registry.protocols import Connection, rows_of
+from kws.registry.protocols import Connection, Cursor, rows_of
 from kws.registry.runs import Run
 
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
@@ -73,10 +73,8 @@ class EvaluationReader(ManifestReader):
         """Runs' evaluations on one split of the data set with that card, without logits; None where there is none."""
         found: dict[str, Evaluation | None] = {}
         with self.reading() as connection:
-            for start in range(0, len(run_ids), _AT_ONCE):
-                ids = {f"id{number}": run_id for number, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
-                about = {**ids, "fingerprint": card.fingerprint, "split": split}
-                for row in rows_of(connection.execute(f"{_ANSWERS} (:{', :'.join(ids)})", about)):
+            for cursor in _of_runs(connection, _ANSWERS, run_ids, card, split):
+                for row in rows_of(cursor):
                     is_there = row["run_key"] is not None
                     found[row["id"]] = serialization.evaluation(row, card) if is_there else None
         for run_id in run_ids:
@@ -88,10 +86,8 @@ class EvaluationReader(ManifestReader):
         """Runs' predictions on one split of the data set with that card, a byte a clip; some may have none."""
         found = {}
         with self.reading() as connection:
-            for start in range(0, len(run_ids), _AT_ONCE):
-                ids = {f"id{number}": run_id for number, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
-                about = {**ids, "fingerprint": card.fingerprint, "split": split}
-                for run_id, compressed in connection.execute(f"{_PREDICTIONS} (:{', :'.join(ids)})", about):
+            for cursor in _of_runs(connection, _PREDICTIONS, run_ids, card, split):
+                for run_id, compressed in cursor:
                     found[run_id] = serialization.answers(compressed, card, split)
         return found
 
@@ -130,6 +126,16 @@ class EvaluationReader(ManifestReader):
         """The card of a data set. Raises RegistryError if the registry does not have it."""
         with self.reading() as connection:
             return _card(connection, fingerprint)
+
+
+def _of_runs(
+    connection: Connection, query: str, run_ids: Sequence[str], card: DataCard, split: str
+) -> Iterator[Cursor]:
+    """A query about runs on one split of a data set, whose condition on their ids comes last, some runs at a time."""
+    for start in range(0, len(run_ids), _AT_ONCE):
+        ids = {f"id{number}": run_id for number, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
+        about = {**ids, "fingerprint": card.fingerprint, "split": split}
+        yield connection.execute(f"{query} (:{', :'.join(ids)})", about)
 
 
 def _card(connection: Connection, fingerprint: str) -> DataCard:

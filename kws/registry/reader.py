@@ -75,7 +75,7 @@ class RegistryReader(EvaluationReader):
             for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
                 tags.setdefault(row["run_key"], []).append(str(row["tag"]))
             found, recipe_of = [], Recipe.texts_reader()
-            with without_collection():
+            with _without_collection():
                 for row in connection.execute(_RUNS):
                     key = row[-1]
                     if keys is None or key in keys:
@@ -324,7 +324,7 @@ class RegistryReader(EvaluationReader):
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
+def _without_collection() -> Iterator[None]:
     """No collection of garbage while many objects are made and kept: it would look at all of them again and again."""
     was = gc.isenabled()
     gc.disable()
