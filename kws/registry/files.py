@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry.wal import foreign_log, in_use, is_long, state_of
+from kws.registry.wal import foreign_log, in_use, is_foreign, is_long, open_to_read, state_of
 
 BUSY_SECONDS = 30
 _TRIES = 5
@@ -42,6 +42,7 @@ _NOTHING = (0, 0)
 _AT_ONCE = (256, 16, 1)  # rows of a statement: between any two another thread of Python may keep this one waiting
 _open: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
 _opening = threading.Lock()
+_read: dict[Inode, int] = {}  # descriptors of such files: closing one drops this process's locks on the file
 
 
 def _forget() -> None:
@@ -49,6 +50,7 @@ def _forget() -> None:
     global _opening
     _opening = threading.Lock()
     _open.clear()
+    _close_unused()
 
 
 if hasattr(os, "register_at_fork"):
@@ -88,6 +90,15 @@ class File(sqlite3.Connection):
     def is_as_it_was(self) -> bool:
         """Whether the file itself is unchanged since trust(): no checkpoint, and no other file written over it."""
         return stamp(self.real, written=True) == self.written
+
+    def has_its_log(self) -> bool:
+        """Whether the file at the path is the one that its log was written for, as far as their content tells."""
+        if self.is_as_it_was():
+            return True
+        with _opening, suppress(OSError):
+            file, index = _descriptor(self.real), _descriptor(Path(f"{self.real}-shm"))
+            return not is_foreign(file, Path(f"{self.real}-wal"), index, in_use=True)
+        return False
 
     def trust(self, seen: Stamp | None = None) -> None:
         """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate."""
@@ -165,6 +176,19 @@ class File(sqlite3.Connection):
             _open.subtract(self._held)
             self._held = tuple(each for each in inodes if each != _NOTHING)
             _open.update(self._held)
+            _close_unused()
+
+
+def _descriptor(path: Path) -> int:
+    """A descriptor of a file that this process has open, which stays open as long as that does. Raises OSError."""
+    if (it := _inode(path)) not in _read:
+        _read[it] = open_to_read(path)
+    return _read[it]
+
+
+def _close_unused() -> None:
+    for each in [each for each in _read if _open[each] <= 0]:
+        os.close(_read.pop(each))
 
 
 @lru_cache(64)

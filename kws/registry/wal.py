@@ -19,7 +19,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -74,8 +74,9 @@ def foreign_log(file: Path) -> str | None:
             return None  # the log is empty, or SQLite removes it because the file is new
         for _ in range(_LOOKS_MOST):
             before = _states(file, log)
-            if not _is_foreign(file, log, in_use=bool(user)):
-                return None
+            with _opened(file) as of_file, _opened_if_there(Path(f"{file}-shm")) as of_index:
+                if not is_foreign(of_file, log, of_index, in_use=bool(user)):
+                    return None
             time.sleep(_PAUSE_SECONDS)
             if _states(file, log) == before and not (user and _is_being_written(file)):
                 break  # else the two were not read at the same moment
@@ -155,72 +156,74 @@ def _locked_by(path: Path, start: int, length: int) -> int | None:
     return None if told[order[0]] == fcntl.F_UNLCK else told[order[4]]
 
 
-def _is_foreign(file: Path, log: Path, *, in_use: bool) -> bool:
+def is_foreign(file: int, log: Path, index: int | None, *, in_use: bool) -> bool:
     """Whether a log belongs to another file, or to an earlier version of this one.
 
-    The index of a log that is `in_use` is up to date; after a power failure it may tell of fewer checkpoints than there
-    were.
+    `file` and `index` are descriptors of the file and of the log's -shm, if there is one: who has locks on them must
+    not close them. The index of a log that is `in_use` is up to date; after a power failure it may tell of fewer
+    checkpoints than there were. Raises OSError.
     """
-    with _opened(log) as of_log, _opened(file) as of_file:
-        found = _read_log(of_log)
-        if not found.commits:
+    with _opened(log) as of_log:
+        return _is_foreign(file, of_log, index, in_use=in_use)
+
+
+def _is_foreign(file: int, log: int, index: int | None, *, in_use: bool) -> bool:
+    found = _read_log(log)
+    if not found.commits:
+        return False
+    header = _read(file, 100, 0)
+    size = int.from_bytes(header[_PAGE_SIZE : _PAGE_SIZE + 2], "big")
+    if (65_536 if size == 1 else size) != found.page_size:
+        return True
+
+    @cache
+    def is_in_file(page: int, place: int) -> bool:
+        return _read(log, found.page_size, place) == _read(file, found.page_size, (page - 1) * found.page_size)
+
+    latest = {page: place for commit in found.commits for page, place in commit.items()}
+    if all(is_in_file(*each) for each in latest.items()):
+        return False  # a checkpoint has written all of the log
+    checkpointed, begun = _checkpoints(index, log)
+    end = _HEADER.size + (checkpointed or 0) * (_FRAME.size + found.page_size)
+    if written := [each for each in latest.items() if each[1] < end and each[0] <= found.least]:
+        # A reader kept the checkpoint from the rest, and from all pages that are in it once more.
+        if all(is_in_file(*each) for each in written):
             return False
-        header = _read(of_file, 100, 0)
-        size = int.from_bytes(header[_PAGE_SIZE : _PAGE_SIZE + 2], "big")
-        if (65_536 if size == 1 else size) != found.page_size:
+        if in_use:
             return True
-
-        @cache
-        def is_in_file(page: int, place: int) -> bool:
-            kept = _read(of_file, found.page_size, (page - 1) * found.page_size)
-            return _read(of_log, found.page_size, place) == kept
-
-        latest = {page: place for commit in found.commits for page, place in commit.items()}
-        if all(is_in_file(*each) for each in latest.items()):
-            return False  # a checkpoint has written all of the log
-        checkpointed = _checkpoints(file, of_log)[0]
-        end = _HEADER.size + (checkpointed or 0) * (_FRAME.size + found.page_size)
-        if written := [each for each in latest.items() if each[1] < end and each[0] <= found.least]:
-            # A reader kept the checkpoint from the rest, and from all pages that are in it once more.
-            if all(is_in_file(*each) for each in written):
-                return False
-            if in_use:
-                return True
-        if in_use and checkpointed == 0:
-            states = {
-                state for place in latest.values() for state in _states_told(_read(of_log, found.page_size, place))
-            }
-            if states:
-                about = os.fstat(of_file)
-                return (about.st_mtime_ns, about.st_size) not in states
-        if counters := [_number(of_log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
-            # Each commit that changes the first page either increments its change counter or leaves it.
-            here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
-            if not min(counters) - 1 <= here <= max(counters):
-                return True
-        return _is_newer(os.fstat(of_file), os.fstat(of_log)) and not _has_begun(found, is_in_file)
+    if in_use and checkpointed == 0:
+        states = {state for place in latest.values() for state in _states_told(_read(log, found.page_size, place))}
+        if states:
+            about = os.fstat(file)
+            was_begun = bool(begun) and _has_begun(found, is_in_file)  # by a process that was killed, or just now
+            return (about.st_mtime_ns, about.st_size) not in states and not was_begun
+    if counters := [_number(log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
+        # Each commit that changes the first page either increments its change counter or leaves it.
+        here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
+        if not min(counters) - 1 <= here <= max(counters):
+            return True
+    return _is_newer(os.fstat(file), os.fstat(log)) and not _has_begun(found, is_in_file)
 
 
-def _checkpoints(file: Path, log: int) -> tuple[int, int] | tuple[None, None]:
+def _checkpoints(index: int | None, log: int) -> tuple[int, int] | tuple[None, None]:
     """How many of the log's pages SQLite has gone through in checkpoints, and how many it has begun to.
 
     They are what its index of the log says; None if it is of another log or missing. A checkpoint writes of each page
     the last image alone: one that follows later in the log is left for the next checkpoint.
     """
+    if index is None or _read(index, 8, _INDEX_SALTS) != _read(log, 8, _LOG_SALTS):
+        return None, None
     try:
-        with _opened(Path(f"{file}-shm")) as index:
-            if _read(index, 8, _INDEX_SALTS) != _read(log, 8, _LOG_SALTS):
-                return None, None
-            done, begun = (_NUMBER.unpack(_read(index, 4, at))[0] for at in (_INDEX_CHECKPOINTED, _INDEX_BEGUN))
-    except (OSError, struct.error):  # missing, or just being made
+        done, begun = (_NUMBER.unpack(_read(index, 4, at))[0] for at in (_INDEX_CHECKPOINTED, _INDEX_BEGUN))
+    except struct.error:  # just being made
         return None, None
     return done, begun
 
 
 def _is_being_written(file: Path) -> bool:
     """Whether a checkpoint has begun that has not ended, or was killed."""
-    with _opened(Path(f"{file}-wal")) as log:
-        done, begun = _checkpoints(file, log)
+    with _opened(Path(f"{file}-wal")) as log, _opened_if_there(Path(f"{file}-shm")) as index:
+        done, begun = _checkpoints(index, log)
     return done is not None and begun is not None and done < begun
 
 
@@ -280,10 +283,25 @@ def _number(log: int, place: int) -> int:
     return int.from_bytes(_read(log, 4, place), "big")
 
 
+def open_to_read(path: Path) -> int:
+    """A descriptor of a file. Raises OSError. Who closes it drops all locks that its process has on the file."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    file = open_to_read(path)
     try:
         yield file
     finally:
         os.close(file)
+
+
+@contextmanager
+def _opened_if_there(path: Path) -> Iterator[int | None]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_opened(path))
+        except OSError:
+            file = None
+        yield file

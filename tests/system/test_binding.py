@@ -216,6 +216,50 @@ def test_a_long_log_is_not_written_into_a_file_that_was_written_over_during_the_
     assert place.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("way", [is_written_over, is_written_over_by_what_it_was], ids=lambda way: way.__name__)
+def test_a_process_that_has_seen_nothing_of_its_own_in_the_file_writes_nothing_into_another(
+    place, other, monkeypatch, way, first, others
+):
+    """The other comes before its first checkpoint, or during that; who was in a transaction just then commits it."""
+    another = Registry(place)
+    run_id = start(another, make_recipe(seed=8))
+    another.record(run_id, make_epochs(1)[0])
+    another.database._connection.write_log()
+    confirm, write_log = binding.Binding.confirm, files.File.write_log
+    written = []
+
+    def happens() -> None:
+        way(place, other)
+        written.append(place.read_bytes())
+        if others:
+            connection = another.database._connection
+            connection.execute("BEGIN IMMEDIATE")
+            connection.tell_base()
+            connection.execute("UPDATE trainings SET note = :note", {"note": "late" * 10_000})
+            connection.execute("COMMIT")
+
+    def confirms(self, *arguments, **options):
+        if first and not written:
+            happens()
+        return confirm(self, *arguments, **options)
+
+    def writes_log(file: files.File) -> bool:
+        whole = write_log(file)
+        if not written:
+            happens()
+        return whole
+
+    monkeypatch.setattr(binding.Binding, "confirm", confirms)
+    monkeypatch.setattr(files.File, "write_log", writes_log)
+    with Registry(place) as registry, pytest.raises(ReplacedError, match="was replaced by another file"):
+        start(registry, make_recipe(seed=7))
+    assert [place.read_bytes()] == written
+    another.abandon()
+    assert [place.read_bytes()] == written
+
+
 def test_where_another_file_was_written_over_it_the_log_is_dropped_though_it_is_newer(place, other):
     """As where a transaction was under way meanwhile."""
     with Registry(place) as registry:

@@ -362,7 +362,8 @@ def test_a_log_that_is_cut_off_while_it_is_read_ends_there(killed, left, monkeyp
 
     monkeypatch.setattr(wal, "_read", cut_off)
     assert log_of(killed).stat().st_size > left
-    assert wal._is_foreign(killed, log_of(killed), in_use=False) is False
+    with wal._opened(killed) as file:
+        assert wal.is_foreign(file, log_of(killed), None, in_use=False) is False
     assert log_of(killed).stat().st_size == left
 
 
@@ -371,12 +372,12 @@ def test_a_log_that_is_written_while_it_is_looked_at_is_not_taken_for_another_fi
     """A process that opens the registry just then writes both, and they are not read at the same moment."""
     seen = []
 
-    def is_foreign(file: Path, log: Path, *, in_use: bool) -> bool:
+    def is_foreign(file: int, log: Path, index: int | None, *, in_use: bool) -> bool:
         seen.append(log.stat().st_mtime_ns)
         shift(log, 1)  # somebody writes
         return len(seen) <= looks
 
-    monkeypatch.setattr(wal, "_is_foreign", is_foreign)
+    monkeypatch.setattr(wal, "is_foreign", is_foreign)
     monkeypatch.setattr(wal, "_PAUSE_SECONDS", 0)
     assert wal.foreign_log(killed) is None
     assert len(seen) == looks + 1
@@ -384,7 +385,7 @@ def test_a_log_that_is_written_while_it_is_looked_at_is_not_taken_for_another_fi
 
 def test_a_log_that_nobody_writes_is_anothers(killed, monkeypatch):
     looks = []
-    monkeypatch.setattr(wal, "_is_foreign", lambda *_, in_use: looks.append(1) or True)
+    monkeypatch.setattr(wal, "is_foreign", lambda *_, in_use: looks.append(1) or True)
     monkeypatch.setattr(wal, "_PAUSE_SECONDS", 0)
     assert "is not of this" in wal.foreign_log(killed)
     assert len(looks) == 1
