@@ -13,6 +13,8 @@ from kws.speech.dataset import Split
 from kws.training import augmenting, loop
 from kws.training.loop import Training
 
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
 
 def split_of(clips: int, seed: int = 0) -> Split:
     """So many clips whose lower bands tell the class."""

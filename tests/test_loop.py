@@ -105,6 +105,15 @@ def test_the_same_recipe_gives_the_same_bits(arch, opt):
         assert torch.equal(ours, theirs)
 
 
+def test_on_a_gpu_all_kernels_add_up_in_the_same_order_and_fp32_is_fp32():
+    """PyTorch itself is asked: what comes of it takes a GPU to see (tests/test_schedules.py)."""
+    for device, same in (("cuda", True), ("cpu", False)):
+        loop.set_up(Recipe.of(arch="cnn", opt="adam", device=device))
+        assert torch.are_deterministic_algorithms_enabled() is same
+        assert torch.backends.cudnn.allow_tf32 is not same
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
 @pytest.mark.parametrize("arch", REPORTS)
 def test_bf16_is_fp32_within_its_rounding_and_weights_stay_fp32(arch):
     train, gradients = split_of(32), {}

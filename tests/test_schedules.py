@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import build_network
-from short import data_of, split_of, up_to
+from short import DEVICES, data_of, split_of, up_to
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kws.events import EpochEnd
@@ -153,15 +153,17 @@ def test_masks_are_of_whole_bands_and_frames_and_no_larger_than_asked():
     assert torch.equal(whole, masked)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("arch", "opt"), [*((name, "adamw") for name in NETWORK.parts), ("tc_resnet", "muon")])
-def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch, opt, tmp_path):
+def test_every_network_with_every_augmentation_goes_on_to_the_same_bits(arch, opt, device, tmp_path):
     soundfile.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(0).standard_normal(40_000), 16_000)
     about = {"schedule": "cosine", "averaging": "ema", "decay": 0.9, "label_smoothing": 0.1, "selection": "best"}
+    about |= {"device": device} | ({"dropout": 0.2} if arch == "tc_resnet" else {})
     recipe = Recipe.of(
         arch=arch, opt=opt, epochs=3, batch_size=8, data=str(tmp_path), noise=str(tmp_path), gain_db=6.0,
         speed_change=0.1, shift_frames=10, mask_bands=8, mask_frames=20, **about,
     )  # fmt: skip
-    train, validation = split_of(16), split_of(6)
+    train, validation = split_of(16).to(device), split_of(6).to(device)
     loaded = data_of(train)
 
     whole = up_to(3, recipe, train, validation, loaded)

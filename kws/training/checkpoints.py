@@ -1,8 +1,9 @@
 """Checkpoints: a training as the bytes of a safetensors file and back; a resumed training gives the same bits.
 
 The file holds the weights (`model.`), the optimizer's state (`optimizer.`), the random number generators' states
-(`random.`), the number of finished epochs and iterations (`progress`), the best validation accuracy (`best_accuracy`)
-and, if the recipe needs them, the best epoch's weights (`best.`) and the averaged weights (`average.`).
+(`random.`, also the GPU's if the training is on one), the number of finished epochs and iterations (`progress`), the
+best validation accuracy (`best_accuracy`) and, if the recipe needs them, the best epoch's weights (`best.`) and the
+averaged weights (`average.`).
 """
 
 from __future__ import annotations
@@ -44,9 +45,12 @@ def restore(training: Training, data: bytes) -> None:
         updates.restore(training.optimizer, _part(found, "optimizer."), may_lack=frozen)
         training.shuffling.set_state(found["random.shuffling"])
         torch.set_rng_state(found["random.default"])
+        if _is_on_gpu(training):
+            torch.cuda.set_rng_state(found["random.gpu"])
         training.epoch, training.iteration = found["progress"].tolist()
         training.best_accuracy, training.best = found["best_accuracy"].item(), _part(found, "best.")
-        training.average = _part(found, "average.")
+        own = training.model.state_dict()
+        training.average = {name: tensor.to(own[name].device) for name, tensor in _part(found, "average.").items()}
     except (safetensors.SafetensorError, RuntimeError, IndexError, KeyError, ValueError, TypeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise RegistryError(f"the checkpoint does not fit the recipe ({reason})") from None
@@ -62,11 +66,16 @@ def _state(training: Training) -> dict[str, Tensor]:
         **{f"optimizer.{name}": tensor for name, tensor in updates.state(training.optimizer).items()},
         "random.shuffling": training.shuffling.get_state(),
         "random.default": torch.get_rng_state(),
+        **({"random.gpu": torch.cuda.get_rng_state()} if _is_on_gpu(training) else {}),
         "progress": torch.tensor([training.epoch, training.iteration]),
         "best_accuracy": torch.tensor(training.best_accuracy, dtype=torch.float64),
         **{f"best.{name}": tensor for name, tensor in training.best.items()},
         **{f"average.{name}": tensor for name, tensor in training.average.items()},
     }
+
+
+def _is_on_gpu(training: Training) -> bool:
+    return any(parameter.is_cuda for parameter in training.model.parameters())
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ Decisions:
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +48,10 @@ _NOTHING: Mapping[str, tuple[Any]] = {}
 
 
 def set_up(recipe: Recipe) -> None:
-    """Set the process-wide state that decides a run's bits: threads, denormals and PyTorch's random seed.
+    """Set the process-wide state that decides a run's bits: threads, denormals, a GPU's kernels and PyTorch's seed.
+
+    On a GPU all kernels add up in the same order each time, and fp32 is fp32: by default, PyTorch convolves in TF32,
+    whose fraction has 10 bits. An operation that has no such kernel is warned of.
 
     Also keeps freed memory in the process (see kws.speech.memory). That changes no bits, but saves most of a step's
     time where page faults are expensive.
@@ -55,6 +59,11 @@ def set_up(recipe: Recipe) -> None:
     keep_freed_memory()
     torch.set_num_threads(recipe.threads)
     torch.set_flush_denormal(True)
+    if (on_gpu := recipe.device == "cuda") != torch.are_deterministic_algorithms_enabled():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS adds up in any order
+        torch.set_deterministic_debug_mode("warn" if on_gpu else "default")
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.backends.cudnn.allow_tf32 = not on_gpu
     torch.manual_seed(recipe.seed)
 
 

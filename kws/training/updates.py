@@ -68,7 +68,7 @@ def restore(optimizer: Optimizer, found: Mapping[str, Tensor], may_lack: Collect
         if tensor.ndim and tensor.shape != parameter.shape:
             raise ValueError(f"{key} has the shape {tuple(tensor.shape)}")
         # With the parameter's memory layout, since fused updates run through memory from end to end.
-        like = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor
+        like = torch.empty_like(parameter).copy_(tensor) if tensor.ndim else tensor.to(parameter.device)
         kept.setdefault(int(number), {})[_OLD.get(name, name)] = like
     remembered = getattr(optimizer, "remembered", None) or _remembered_of_all(optimizer)
     full: dict[Any, Any] = {}
