@@ -122,7 +122,7 @@ class Binding:
             # Write the log into the open file, but never into a file that has lost records it already had; while none
             # were seen in it, what is in the log and in the file must tell. If it is half-written, no record can be
             # found, so that all who record in it wait here: one must finish it.
-            ours = sound and (number >= 0 or self.anchor is not None or file.has_its_log())
+            ours = sound and (number >= 0 or self.anchor is not None or file.is_as_it_was() or file.has_its_log())
             if ours or not same or (cut_off and _is_whole(file)):
                 written = file.write_log()
                 now = _look(file)

@@ -13,17 +13,18 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry.wal import foreign_log, in_use, is_foreign, is_long, open_to_read, state_of
+from kws.registry.wal import SHARED, foreign_log, in_use, is_foreign, is_long, open_to_read, state_of
 
 BUSY_SECONDS = 30
 _TRIES = 5
@@ -32,6 +33,13 @@ _IN_WAL = b"\x02"  # the byte after the magic and the page size; this value mean
 _TELL_BASE = """
 INSERT INTO log_base (key, state) VALUES (1, ?)
 ON CONFLICT (key) DO UPDATE SET state = excluded.state WHERE state <> excluded.state
+"""
+_LOCK = """
+import fcntl, os, sys
+file, start, length = map(int, sys.argv[1:])
+fcntl.lockf(file, fcntl.LOCK_SH, length, start)
+os.write(1, b"!")
+sys.stdin.read()
 """
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
@@ -66,6 +74,7 @@ class File(sqlite3.Connection):
     stamps: tuple[Stamp, ...] = ()  # of the open file and its log
     written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
     _held: tuple[Inode, ...] = ()
+    _file: int | None = None  # a descriptor of the file, wherever it is now
 
     def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
         """Run one statement for each set of parameters; returns how many rows each changed."""
@@ -92,13 +101,15 @@ class File(sqlite3.Connection):
         return stamp(self.real, written=True) == self.written
 
     def has_its_log(self) -> bool:
-        """Whether the file at the path is the one that its log was written for, as far as their content tells."""
-        if self.is_as_it_was():
-            return True
+        """Whether the file at the path is the one that its log was written for, as far as their content tells.
+
+        True if there is no log. Only in a transaction that writes is it sure that nobody has just begun to write one.
+        """
+        log = Path(f"{self.real}-wal")
         with _opening, suppress(OSError):
             file, index = _descriptor(self.real), _descriptor(Path(f"{self.real}-shm"))
-            return not is_foreign(file, Path(f"{self.real}-wal"), index, in_use=True)
-        return False
+            return not is_foreign(file, log, index, in_use=True)
+        return not log.exists()
 
     def trust(self, seen: Stamp | None = None) -> None:
         """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate."""
@@ -132,11 +143,19 @@ class File(sqlite3.Connection):
         self.stamps = self.look()
         self.trust()
         self._hold(_inode(self.real), _inode(Path(f"{self.real}-shm")))
+        with _opening, suppress(OSError):
+            self._file = _descriptor(self.real)
 
     def close(self) -> None:
-        """Close the file; the last process to do so checkpoints the log into it and leaves nothing beside it."""
+        """Close the file; the last process to do so checkpoints the log into it and leaves nothing beside it.
+
+        If the log was removed or replaced, SQLite would remove what has its name now: the log of others.
+        """
+        _, own = self.stamps or ((), ())
+        is_gone = not self.fixed and own and stamp(f"{self.real}-wal") != own
         self.stamps = ()
-        super().close()
+        with _shared(self._file) if is_gone else nullcontext():
+            super().close()
         self._hold()
 
     def leave(self, *, written_over: bool = False) -> None:
@@ -189,6 +208,22 @@ def _descriptor(path: Path) -> int:
 def _close_unused() -> None:
     for each in [each for each in _read if _open[each] <= 0]:
         os.close(_read.pop(each))
+
+
+@contextmanager
+def _shared(file: int | None) -> Iterator[None]:
+    """Have another process open a file as SQLite does, so that nobody is the last to close it meanwhile."""
+    import subprocess
+
+    if file is None or os.name != "posix":
+        yield
+        return
+    command = [sys.executable, "-I", "-S", "-c", _LOCK, *map(str, (file, *SHARED))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[file]) as other:
+        assert other.stdout
+        other.stdout.read(1)
+        yield
+        other.communicate()
 
 
 @lru_cache(64)

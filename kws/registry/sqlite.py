@@ -28,6 +28,7 @@ from kws.registry import files
 from kws.registry.failures import failure
 from kws.registry.files import File, is_writable, open_file, primary, real_path, stamp
 from kws.registry.schema import SCHEMA_VERSION
+from kws.registry.wal import in_use
 
 if TYPE_CHECKING:
     from kws.registry.binding import Beat, Binding
@@ -38,6 +39,7 @@ SCHEMA = Path(__file__).parent / "schema.sql"  # the tables of kws.registry.tabl
 
 Tell = Callable[[str], object]
 _MOVING_SECONDS = 1.0  # how long a file may be missing while it is being replaced
+_SURE_SECONDS = 2.0  # how long a log must be another file's before it is taken for that
 _AGAIN_SECONDS = 0.05
 _TRIES = 5  # to have the write lock on the file as it was looked at
 _SMALLEST = 512  # bytes: SQLite's smallest page
@@ -62,6 +64,7 @@ class Database:
         self.path, self._tell = path, tell
         self.generation = 0  # counts up with every file that is opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
+        self._checked = 0  # the generation whose log was looked at in a transaction
         self._told_late = False  # whether another process checkpointed the log while a commit told what it builds on
         self._anchor: Beat | None = None  # the last heartbeat seen of the run recorded before these
         self._open(create=create)
@@ -180,16 +183,26 @@ class Database:
     @contextmanager
     def writing(self, *runs: str) -> Iterator[File]:  # noqa: ARG002 - see Backend
         """A transaction that holds the file's only write lock; it is committed whole or rolled back."""
-        for left in reversed(range(_TRIES)):
+        left, until = _TRIES, time.monotonic() + _SURE_SECONDS
+        while True:
             self._follow(writing=True)
             with self._transaction(_WRITE):
                 known = not self._bindings or any(binding.beats for binding in self._bindings.values())
-                if known and left and not self._connection.is_as_it_was():
+                left -= 1
+                if known and left > 0 and not self._connection.is_as_it_was():
                     continue  # while this waited for the lock, another process checkpointed the log
-                self._connection.tell_base(None if known else stamp(self._connection.real, written=True))
-                yield self._connection
-            self._told_late = not self._connection.is_as_it_was()
-            return
+                # When this opened the file, somebody may have been about to commit to the log of the file before.
+                if self._checked != self.generation and self._connection.has_its_log():
+                    self._checked = self.generation
+                if self._checked == self.generation:
+                    self._connection.tell_base(None if known else stamp(self._connection.real, written=True))
+                    yield self._connection
+            if self._checked == self.generation:
+                self._told_late = not self._connection.is_as_it_was()
+                return
+            if time.monotonic() > until:
+                raise RegistryError(in_use(self.path, "another process"))
+            time.sleep(_AGAIN_SECONDS)
 
     @contextmanager
     def untransacted(self) -> Iterator[sqlite3.Connection]:

@@ -35,7 +35,7 @@ _COUNTER, _PAGE_SIZE = 24, 16  # offsets of the change counter and of the page s
 _LOG_SALTS, _INDEX_SALTS = 16, 32  # offsets of what differs each time the log is begun anew, in it and in the -shm
 _INDEX_CHECKPOINTED, _INDEX_BEGUN = 96, 128  # offsets in the -shm: of the log's pages, how many a checkpoint has
 # written into the file, and how many it has begun to
-_SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
+SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
 _ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that uses the log
 _LOOKS, _LOOKS_MOST = 3, 20
 _PROOF = 3  # pages
@@ -78,7 +78,7 @@ def foreign_log(file: Path) -> str | None:
                 if not is_foreign(of_file, log, of_index, in_use=bool(user)):
                     return None
             time.sleep(_PAUSE_SECONDS)
-            if _states(file, log) == before and not (user and _is_being_written(file)):
+            if _states(file, log) == before and not (user and is_being_written(file)):
                 break  # else the two were not read at the same moment
         user = user or _user(file)[0]  # who has opened it meanwhile
     except OSError:  # gone meanwhile, or unreadable: opening it reports that
@@ -134,7 +134,7 @@ def _user(file: Path) -> tuple[str, bool]:
         if alive is None:
             return "", False
         who = f"process {alive}" if alive > 0 else "another process"
-        if _locked_by(file, *_SHARED) is not None:
+        if _locked_by(file, *SHARED) is not None:
             return who, True
         if _locked_by(Path(f"{file}-shm"), *_ALIVE) is None:
             return "", False  # it has closed both meanwhile
@@ -220,7 +220,7 @@ def _checkpoints(index: int | None, log: int) -> tuple[int, int] | tuple[None, N
     return done, begun
 
 
-def _is_being_written(file: Path) -> bool:
+def is_being_written(file: Path) -> bool:
     """Whether a checkpoint has begun that has not ended, or was killed."""
     with _opened(Path(f"{file}-wal")) as log, _opened_if_there(Path(f"{file}-shm")) as index:
         done, begun = _checkpoints(index, log)

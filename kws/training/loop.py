@@ -62,7 +62,7 @@ def set_up(recipe: Recipe) -> None:
     if (on_gpu := recipe.device == "cuda") != torch.are_deterministic_algorithms_enabled():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS adds up in any order
         torch.set_deterministic_debug_mode("warn" if on_gpu else "default")
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.allow_tf32 = not on_gpu
     torch.manual_seed(recipe.seed)
 

@@ -10,6 +10,9 @@ on a read-only mount where such can be made), what happens to its file and when,
 - No epoch that was said is lost: it is in the file at the path, where that was moved to, or in the file that the
   command named.
 - A log that is not the file's own is refused in a sentence, and nothing ends with a traceback.
+
+A file is not written over in the midst of a checkpoint, which writes into it as well: what came of that would be of
+both, whatever kws did.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kws.registry.wal import is_being_written
 from tests.stress import inspecting
 from tests.stress.common import REPOSITORY, Part, environment, say, workspace, write_small_task
 from tests.stress.replacing import EVENTS, GIT, IN_PLACE, Place
@@ -54,6 +58,7 @@ class _Tally:
     failed: int = 0
     kept: int = 0
     refused: int = 0
+    waited: int = 0
     seen_on_mounts: int = 0
     untrue: int = 0
     mixed: int = 0
@@ -172,14 +177,28 @@ class _Torture:
         place.story.append(f"{name}{', the training killed' if killed else ''}")
         stand = [t for t in trainings if t.wait(0.0) is None] if name in IN_PLACE or draw.random() < 0.5 else []
         self.tally.while_training += any(t.wait(0.0) is None for t in trainings)
-        for training in stand:
-            os.kill(training.pid, signal.SIGSTOP)
+        self._stop(stand, place, between_checkpoints=name in IN_PLACE)
         try:
             place.keep()
             EVENTS[name](place)
         finally:
             for training in stand:
                 os.kill(training.pid, signal.SIGCONT)
+
+    def _stop(self, stand: list[Training], place: Place, *, between_checkpoints: bool) -> None:
+        for _ in range(1_000):
+            for training in stand:
+                os.kill(training.pid, signal.SIGSTOP)
+            while any(_is_running(training.pid) for training in stand):
+                time.sleep(0.001)
+            with suppress(OSError):
+                if between_checkpoints and is_being_written(Path(os.path.realpath(place.db))):
+                    self.tally.waited += 1
+                    for training in stand:
+                        os.kill(training.pid, signal.SIGCONT)
+                    time.sleep(0.005)
+                    continue
+            return
 
     def _end_others(self, others: dict[str, Any]) -> None:
         for name, process in others.items():
@@ -317,6 +336,14 @@ class _Torture:
         part.exactly("runs of which an epoch that was shown is lost", tally.lost, 0)
         part.exactly("files or rows that are mixed", tally.mixed, 0)
         part.told("logs of another file, refused", tally.refused)
+        part.told("times that a checkpoint's end was awaited, for the file to be written over", tally.waited)
         part.told("runs seen on a read-only mount", tally.seen_on_mounts)
         part.exactly("tracebacks", tally.tracebacks, 0)
         part.exactly("processes that hang", tally.hanging, 0)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process has neither ended nor been stopped."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX"
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import sqlite3
@@ -36,6 +37,7 @@ from kws.registry.store import Registry
 from kws.registry.transfer import take_in
 
 pytestmark = pytest.mark.sqlite_file
+fork = multiprocessing.get_context("fork")
 CARD = make_card()
 
 
@@ -258,6 +260,60 @@ def test_a_process_that_has_seen_nothing_of_its_own_in_the_file_writes_nothing_i
     assert [place.read_bytes()] == written
     another.abandon()
     assert [place.read_bytes()] == written
+
+
+def test_who_opens_a_file_while_another_commits_to_the_log_of_the_one_before_writes_nothing_into_either(
+    place, other, monkeypatch
+):
+    """The log was empty when it was opened, and has the other's commit when its own turn comes."""
+    monkeypatch.setattr(sqlite, "_SURE_SECONDS", 0.1)
+    with Registry(place) as another:
+        run_id = start(another, make_recipe(seed=8))
+        another.record(run_id, make_epochs(1)[0])
+        connection = another.database._connection
+        connection.write_log()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.tell_base(files.stamp(place, written=True))
+        is_written_over(place, other)
+        with Registry(place) as registry:
+            connection.execute("UPDATE trainings SET note = :note", {"note": "late" * 10_000})
+            connection.execute("COMMIT")
+            with pytest.raises(RegistryError, match="another process still has the registry open that was at"):
+                start(registry, make_recipe(seed=7))
+    assert place.read_bytes() == other.read_bytes()
+
+
+def waits_to_give_up(db: Path, ready, done) -> None:
+    registry = Registry(db)
+    start(registry, make_recipe(seed=7))
+    registry.database._connection.write_log()  # so that closing it has nothing left to write, and removes the log
+    ready.set()
+    done.wait(30)
+    registry.abandon()
+
+
+@pytest.mark.parametrize("way", [is_written_over, is_replaced], ids=lambda way: way.__name__)
+def test_who_gives_a_file_up_leaves_the_log_of_those_who_have_opened_the_next(place, other, way):
+    """SQLite removes the log by its name when the last process closes the file, whose log that may be by now."""
+    ready, done = (fork.Event(), fork.Event()), (fork.Event(), fork.Event())
+    first, second = (fork.Process(target=waits_to_give_up, args=(place, ready[i], done[i])) for i in range(2))
+    for i, process in enumerate((first, second)):
+        process.start()
+        assert ready[i].wait(30)
+    way(place, other)
+    done[0].set()
+    first.join(30)
+    with Registry(place) as third:
+        run_id = start(third, make_recipe(seed=9))
+        third.record(run_id, make_epochs(1)[0])
+        third.finish(run_id, make_evaluation(CARD), CARD, WEIGHTS)
+    assert way is is_replaced or Path(f"{place}-wal").stat().st_size
+    done[1].set()
+    second.join(30)
+    assert (first.exitcode, second.exitcode) == (0, 0)
+    with RegistryReader(place) as registry:
+        assert registry.by_id(run_id).status == FINISHED
+        assert len(registry.epochs(run_id)) == 1
 
 
 def test_where_another_file_was_written_over_it_the_log_is_dropped_though_it_is_newer(place, other):

@@ -393,7 +393,7 @@ def test_a_log_that_nobody_writes_is_anothers(killed, monkeypatch):
 
 def test_who_closes_a_registry_while_it_is_looked_at_has_not_another_open(killed, monkeypatch):
     alive = iter([4711, None])
-    locks = {wal._ALIVE: lambda: next(alive), wal._SHARED: lambda: None}
+    locks = {wal._ALIVE: lambda: next(alive), wal.SHARED: lambda: None}
     monkeypatch.setattr(wal, "_locked_by", lambda _, *place: locks[place]())
     assert wal._user(killed) == ("", False)
 
