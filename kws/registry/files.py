@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -28,6 +29,7 @@ from kws.registry.wal import SHARED, foreign_log, in_use, is_foreign, is_long, o
 
 BUSY_SECONDS = 30
 _TRIES = 5
+_AGAIN_SECONDS = 0.05
 _HEADER = b"SQLite format 3\x00"
 _IN_WAL = b"\x02"  # the byte after the magic and the page size; this value means WAL mode
 _TELL_BASE = """
@@ -110,6 +112,16 @@ class File(sqlite3.Connection):
             file, index = _descriptor(self.real), _descriptor(Path(f"{self.real}-shm"))
             return not is_foreign(file, log, index, in_use=True)
         return not log.exists()
+
+    def disown_log(self) -> None:
+        """Let whoever opens the file next be told of its log, if that is another file's; of it nothing is lost."""
+        for _ in range(_TRIES):
+            if self.has_its_log():
+                return
+            time.sleep(_AGAIN_SECONDS)
+        with suppress(OSError):
+            before = Path(self.real).stat().st_mtime_ns - 1
+            os.utime(f"{self.real}-wal", ns=(before, before))
 
     def trust(self, seen: Stamp | None = None) -> None:
         """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate."""

@@ -104,10 +104,12 @@ class Database:
 
     def _leave(self) -> None:
         """Close the file without mixing its log into the file at the path; if that is another, move the log away."""
-        signs = [binding.last_seen() for binding in self._bindings.values()] or [self._anchor]
-        there = (
-            all(sign.is_at_path(self._connection) for sign in signs if sign) if self._connection.is_current() else True
-        )
+        there = True
+        if self._connection.is_current():
+            signs = [binding.last_seen() for binding in self._bindings.values()] or [self._anchor]
+            there = all(sign.is_at_path(self._connection) for sign in signs if sign)
+            if not any(signs) and self._checked == self.generation and not self._connection.is_as_it_was():
+                self._connection.disown_log()
         self._connection.leave(written_over=not there)
 
     def hold(self, run: str, session: int) -> None:

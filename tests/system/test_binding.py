@@ -283,6 +283,18 @@ def test_who_opens_a_file_while_another_commits_to_the_log_of_the_one_before_wri
     assert place.read_bytes() == other.read_bytes()
 
 
+def test_who_has_committed_to_the_log_of_a_file_that_is_another_now_tells_who_opens_that(place, other, monkeypatch):
+    """The other was written over it in the midst of the first commit, of which nothing was seen in the file so far."""
+    monkeypatch.setattr(files, "_AGAIN_SECONDS", 0.01)
+    with Registry(place) as registry, registry.database.writing() as connection:
+        connection.execute("UPDATE trainings SET note = :note", {"note": "late" * 10_000})
+        is_written_over(place, other)
+    assert place.read_bytes() == other.read_bytes()
+    with pytest.raises(RegistryError, match="but of one that was there before"):
+        Registry(place)
+    assert place.read_bytes() == other.read_bytes()
+
+
 def waits_to_give_up(db: Path, ready, done) -> None:
     registry = Registry(db)
     start(registry, make_recipe(seed=7))
