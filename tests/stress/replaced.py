@@ -182,20 +182,17 @@ class _Torture:
             place.keep()
             EVENTS[name](place)
         finally:
-            for training in stand:
-                os.kill(training.pid, signal.SIGCONT)
+            _signal(stand, signal.SIGCONT)
 
     def _stop(self, stand: list[Training], place: Place, *, between_checkpoints: bool) -> None:
         for _ in range(1_000):
-            for training in stand:
-                os.kill(training.pid, signal.SIGSTOP)
+            _signal(stand, signal.SIGSTOP)
             while any(_is_running(training.pid) for training in stand):
                 time.sleep(0.001)
             with suppress(OSError):
                 if between_checkpoints and is_being_written(Path(os.path.realpath(place.db))):
                     self.tally.waited += 1
-                    for training in stand:
-                        os.kill(training.pid, signal.SIGCONT)
+                    _signal(stand, signal.SIGCONT)
                     time.sleep(0.005)
                     continue
             return
@@ -340,6 +337,12 @@ class _Torture:
         part.told("runs seen on a read-only mount", tally.seen_on_mounts)
         part.exactly("tracebacks", tally.tracebacks, 0)
         part.exactly("processes that hang", tally.hanging, 0)
+
+
+def _signal(trainings: list[Training], number: signal.Signals) -> None:
+    for training in trainings:
+        with suppress(ProcessLookupError):
+            os.kill(training.pid, number)
 
 
 def _is_running(pid: int) -> bool:
