@@ -6,7 +6,8 @@
 - Epochs a second are those in the registry when all processes have ended, over the seconds from their common start
   until the last one had recorded all of its own. What is still on its way at the end of the minute counts with its
   seconds.
-- A wait is the time from the end of an epoch until it was recorded; the longest of all epochs of all processes is told.
+- A wait is the time from the end of an epoch until it was recorded, as far as its process has asked: told are the
+  median of the processes' medians, and the longest of all epochs of all processes.
 - All processes come of one that has imported what they need, as a machine would have in its cache, and draw their
   epochs beforehand. They, the server and its disk share this machine. The server allows 300 connections, for what
   stands beside.
@@ -19,6 +20,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -34,19 +36,19 @@ from benchmarks.writing import FILE, SERVER, new_place, server
 GROUP = "saturation"
 PROCESSES = (64, 256)
 BEFORE, NOW = "an epoch a transaction", "as sweeps record"
-_SECONDS, _PACE = 60.0, 0.1
+SECONDS, PACE = 60.0, 0.1
 _ROUNDS = 3
 _LONGEST = 300.0  # for what is on its way after the minute
 
 
 def measure(workspace: Workspace) -> list[Row]:
     """The rows of full registries."""
-    seconds, counts = (2.0, (4,)) if workspace.quick else (_SECONDS, PROCESSES)
+    seconds, counts = (2.0, (4,)) if workspace.quick else (SECONDS, PROCESSES)
     with server(connections=300) as (made, missing):
         cells: dict[str, Callable[[], Any]] = {}
         for place in (FILE, SERVER) if made else (FILE,):
             for processes in counts:
-                for pace in (0.0, _PACE):
+                for pace in (0.0, PACE):
                     for way in (BEFORE, NOW):
                         cells[named(place, processes, pace, way)] = lambda p=place, n=processes, s=pace, w=way: call(
                             "saturation:turn",
@@ -60,12 +62,12 @@ def measure(workspace: Workspace) -> list[Row]:
     rows = []
     for place in (FILE, SERVER):
         for processes in counts:
-            for pace in (0.0, _PACE):
+            for pace in (0.0, PACE):
                 ours, theirs = (named(place, processes, pace, way) for way in (NOW, BEFORE))
                 rows.append(
                     compared(
                         group=GROUP,
-                        what=f"{ours}: epochs kept",
+                        what=kept(place, processes, pace),
                         unit="/s",
                         ours=turns.samples(ours, lambda done: done["rate"]),
                         against=BEFORE,
@@ -76,13 +78,14 @@ def measure(workspace: Workspace) -> list[Row]:
                     )
                 )
                 for key, what, unit in (
-                    ("failed", "processes that failed", ""),
-                    ("lacking", "epochs that were told as recorded and are not there", ""),
-                    ("longest", "the longest wait of an epoch", "s"),
+                    ("failed", f"{ours}: processes that failed", ""),
+                    ("lacking", f"{ours}: epochs that were told as recorded and are not there", ""),
+                    ("median", median_wait(place, processes, pace), "s"),
+                    ("longest", longest_wait(place, processes, pace), "s"),
                 ):
                     found = turns.samples(ours, lambda done, key=key: done[key])
                     wanted = {} if unit else {"wanted": "0", "holds": found.most == 0 if found else None}
-                    rows.append(Row(group=GROUP, what=f"{ours}: {what}", unit=unit, ours=found, **wanted))
+                    rows.append(Row(group=GROUP, what=what, unit=unit, ours=found, **wanted))
     return rows
 
 
@@ -90,6 +93,21 @@ def named(place: str, processes: int, pace: float, way: str) -> str:
     """What a cell is called."""
     how = f"an epoch every {pace:g} s" if pace else "as fast as they can"
     return f"{processes} processes into {place}, {how}, {way}"
+
+
+def kept(place: str, processes: int, pace: float) -> str:
+    """What the row of epochs a second is called."""
+    return f"{named(place, processes, pace, NOW)}: epochs kept"
+
+
+def median_wait(place: str, processes: int, pace: float) -> str:
+    """What the row of the median wait is called."""
+    return f"{named(place, processes, pace, NOW)}: the median wait of an epoch"
+
+
+def longest_wait(place: str, processes: int, pace: float) -> str:
+    """What the row of the longest wait is called."""
+    return f"{named(place, processes, pace, NOW)}: the longest wait of an epoch"
 
 
 def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict[str, float]:
@@ -130,7 +148,13 @@ def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict
     there = call("saturation:count", db=db)
     took = max(each["end"] for each in told) - begin
     longest = max(each["longest"] for each in told)
-    return {"rate": there / took, "failed": failed, "lacking": max(recorded - there, 0), "longest": longest}
+    return {
+        "rate": there / took,
+        "failed": failed,
+        "lacking": max(recorded - there, 0),
+        "median": statistics.median(each["median"] for each in told),
+        "longest": longest,
+    }
 
 
 def _write(db: str, number: int, begin: float, seconds: float, pace: float, way: str) -> dict[str, float]:
@@ -166,32 +190,32 @@ def _by_recorder(registry: Any, run: str, epochs: Any, begin: float, seconds: fl
     from kws.registry.recorder import Recorder
 
     ended: dict[int, float] = {}
-    longest, recorded, number = 0.0, 0, 0
+    waits, number = list[float](), 0
     with Recorder(registry, run) as recorder:
         while time.monotonic() < begin + seconds:
             number += 1
             ended[number] = time.monotonic()
             recorder.add(dataclasses.replace(epochs[number % len(epochs)], epoch=number))
             for each in recorder.recorded():
-                recorded, longest = recorded + 1, max(longest, time.monotonic() - ended.pop(each.epoch))
+                waits.append(time.monotonic() - ended.pop(each.epoch))
             if pace:
                 time.sleep(max(begin + pace * number - time.monotonic(), 0))
         recorder.flush()
         end = time.monotonic()
         for each in recorder.recorded():
-            recorded, longest = recorded + 1, max(longest, end - ended.pop(each.epoch))
-    return {"recorded": recorded, "longest": longest, "end": end}
+            waits.append(end - ended.pop(each.epoch))
+    return {"recorded": len(waits), "median": statistics.median(waits), "longest": max(waits), "end": end}
 
 
 def _one_by_one(registry: Any, run: str, epochs: Any, begin: float, seconds: float, pace: float) -> dict[str, float]:
-    longest, number = 0.0, 0
+    waits, number = list[float](), 0
     while (start := time.monotonic()) < begin + seconds:
         number += 1
         registry.record(run, dataclasses.replace(epochs[number % len(epochs)], epoch=number))
-        longest = max(longest, time.monotonic() - start)
+        waits.append(time.monotonic() - start)
         if pace:
             time.sleep(max(begin + pace * number - time.monotonic(), 0))
-    return {"recorded": number, "longest": longest, "end": time.monotonic()}
+    return {"recorded": number, "median": statistics.median(waits), "longest": max(waits), "end": time.monotonic()}
 
 
 def count(db: str) -> int:

@@ -1,0 +1,173 @@
+"""A sweep on many nodes and the registry that they record into, simulated event by event.
+
+- A run waits for the registry where it is claimed and where it ends; epochs are recorded while it trains on.
+- What the runs of a node have for the registry gathers in one relay, which asks for one transaction at a time, with all
+  that has gathered. The registry is one counter at which these wait their turn.
+- A checkpoint goes with the first epoch that ends 5 s after the last one, and at most a twentieth of the time is spent
+  on them, as in kws.training.runner; of those of a run that gather, only the newest is written.
+- It has one seed: the same figures give the same outcome. What it leaves out: the network between nodes, nodes that
+  fail, and that the cores of a node share their memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+_CHECKPOINT_SECONDS, _SHARE = 5.0, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counter:
+    """A registry: seconds of a claim and of a transaction there, of an epoch more in that, and of a megabyte more."""
+
+    name: str
+    claim: float
+    transaction: float
+    epoch: float
+    megabyte: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Runs of so many epochs on nodes of so many cores; seconds an epoch, and megabytes of weights and checkpoints."""
+
+    runs: int
+    epochs: int
+    nodes: int
+    cores: int
+    seconds: float
+    spread: float = 0.05  # by which an epoch is longer or shorter, as a share
+    weights: float = 0.0
+    checkpoint: float = 0.0  # 0 where they are kept elsewhere
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """A simulated sweep: its seconds, those that cores waited, the longest such wait, and how long the registry worked.
+
+    `recorded` holds the seconds from each epoch's end until it was recorded.
+    """
+
+    seconds: float = 0.0
+    waited: float = 0.0
+    longest: float = 0.0
+    busy: float = 0.0
+    recorded: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Node:
+    """What has gathered for the registry: cores that wait, when epochs ended, and megabytes."""
+
+    waiting: list[tuple[int, float]] = field(default_factory=list)
+    epochs: list[float] = field(default_factory=list)
+    weights: float = 0.0
+    checkpoints: set[int] = field(default_factory=set)  # of which cores
+    asking: bool = False
+
+    def take(self) -> _Node:
+        """All that has gathered, which leaves none."""
+        taken = _Node(self.waiting, self.epochs, self.weights, self.checkpoints)
+        self.waiting, self.epochs, self.weights, self.checkpoints = [], [], 0.0, set()
+        return taken
+
+
+class Simulation:
+    """A sweep, event by event: a core's epoch ends, or a transaction does."""
+
+    def __init__(self, counter: Counter, sweep: Sweep) -> None:
+        self._counter, self._sweep, self._draw = counter, sweep, random.Random(0)
+        self._nodes = [_Node() for _ in range(sweep.nodes)]
+        cores = min(sweep.nodes * sweep.cores, sweep.runs)
+        self._done, self._due = [0] * cores, [0.0] * cores  # epochs of the run, and when a checkpoint is due
+        self._left = sweep.runs - cores
+        self._turns: deque[tuple[int, _Node]] = deque()
+        self._events: list[tuple[float, int, int]] = []  # when, and a core's number, or -1 for the registry
+        self._order, self._working = 0, False
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """Until the last run has ended."""
+        for core in range(len(self._done)):
+            self._ask(0.001 * core, core)
+        while self._events:
+            now, _, core = heapq.heappop(self._events)
+            if core < 0:
+                self._commit(now)
+            else:
+                self._end_epoch(now, core)
+        return self.outcome
+
+    def _at(self, when: float, core: int) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (when, self._order, core))
+
+    def _train(self, now: float, core: int) -> None:
+        spread = self._sweep.spread
+        self._at(now + self._sweep.seconds * self._draw.uniform(1 - spread, 1 + spread), core)
+
+    def _end_epoch(self, now: float, core: int) -> None:
+        self._done[core] += 1
+        node = self._nodes[core % len(self._nodes)]
+        node.epochs.append(now)
+        if self._done[core] == self._sweep.epochs:
+            node.weights += self._sweep.weights
+            self._ask(now, core)
+            return
+        if self._sweep.checkpoint and now >= self._due[core]:
+            node.checkpoints.add(core)
+            takes = self._counter.transaction + self._sweep.checkpoint * self._counter.megabyte
+            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * takes)
+        self._train(now, core)
+        self._send(now, core % len(self._nodes))
+
+    def _ask(self, now: float, core: int) -> None:
+        """Let a core wait for a transaction: its run is claimed, or has ended."""
+        self._nodes[core % len(self._nodes)].waiting.append((core, now))
+        self._send(now, core % len(self._nodes))
+
+    def _send(self, now: float, number: int) -> None:
+        node = self._nodes[number]
+        if node.asking or not (node.waiting or node.epochs):
+            return
+        node.asking = True
+        self._turns.append((number, node.take()))
+        if not self._working:
+            self._work(now)
+
+    def _work(self, now: float) -> None:
+        _, batch = self._turns[0]
+        megabytes = batch.weights + len(batch.checkpoints) * self._sweep.checkpoint
+        takes = len(batch.epochs) * self._counter.epoch + megabytes * self._counter.megabyte
+        takes += self._counter.transaction if batch.epochs else 0.0
+        for core, _ in batch.waiting:  # each in a transaction of its own
+            takes += self._counter.transaction if self._done[core] else self._counter.claim
+        self.outcome.busy += takes
+        self._working = True
+        self._at(now + takes, -1)
+
+    def _commit(self, now: float) -> None:
+        number, batch = self._turns.popleft()
+        self._working = False
+        self._nodes[number].asking = False
+        self.outcome.recorded += [now - ended for ended in batch.epochs]
+        for core, since in batch.waiting:
+            self.outcome.waited += now - since
+            self.outcome.longest = max(self.outcome.longest, now - since)
+            self._go_on(now, core)
+        self.outcome.seconds = now
+        self._send(now, number)
+        if self._turns and not self._working:
+            self._work(now)
+
+    def _go_on(self, now: float, core: int) -> None:
+        if self._done[core] < self._sweep.epochs:
+            self._due[core] = now + _CHECKPOINT_SECONDS
+            self._train(now, core)
+        elif self._left:
+            self._left -= 1
+            self._done[core] = 0
+            self._ask(now, core)

@@ -1,0 +1,44 @@
+"""The simulation of a sweep on many nodes: small ones of which the outcome can be worked out."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.simulation import Counter, Simulation, Sweep
+
+COUNTER = Counter(name="a registry", claim=0.5, transaction=0.25, epoch=0.01, megabyte=0.1)
+
+
+def of(**changes: float) -> Sweep:
+    return Sweep(**{"runs": 1, "epochs": 3, "nodes": 1, "cores": 1, "seconds": 10.0, "spread": 0.0, **changes})
+
+
+def test_a_run_alone_waits_for_its_claim_and_its_end():
+    made = Simulation(COUNTER, of(weights=2.0)).run()
+    end = 0.25 + 0.01 + 2.0 * 0.1 + 0.25  # its last epoch with the weights, and its end
+    assert made.seconds == pytest.approx(0.5 + 3 * 10.0 + end)
+    assert made.waited == pytest.approx(0.5 + end)
+    assert made.recorded == pytest.approx([0.26, 0.26, end])
+    assert made.busy == pytest.approx(0.5 + 2 * 0.26 + end)
+
+
+def test_what_gathers_on_a_node_while_it_waits_is_one_transaction():
+    counter = Counter(name="slow", claim=0.0, transaction=100.0, epoch=0.0, megabyte=0.0)
+    made = Simulation(counter, of(epochs=50, seconds=1.0)).run()
+    assert len(made.recorded) == 50
+    assert made.seconds == pytest.approx(1.0 + 2 * 100.0 + 100.0)  # an epoch, all others that gathered, and the end
+
+
+def test_of_checkpoints_that_gather_the_newest_alone_is_written():
+    counter = Counter(name="slow", claim=0.0, transaction=100.0, epoch=0.0, megabyte=1.0)
+    made = Simulation(counter, of(epochs=50, seconds=10.0, checkpoint=1.0)).run()
+    assert made.busy < 100.0 * 8 + 6.0
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_every_epoch_of_every_run_is_recorded_once(nodes):
+    made = Simulation(COUNTER, of(runs=25, epochs=4, nodes=nodes, cores=4, spread=0.05)).run()
+    assert len(made.recorded) == 25 * 4
+    assert min(made.recorded) > 0
+    assert made.longest <= made.waited <= made.seconds * nodes * 4
+    assert made.busy <= made.seconds
