@@ -3,8 +3,8 @@
 - A run waits for the registry where it is claimed and where it ends; epochs are recorded while it trains on.
 - What the runs of a node have for the registry gathers in one relay, which asks for one transaction at a time, with all
   that has gathered. The registry is one counter at which these wait their turn.
-- A checkpoint goes with the first epoch that ends 5 s after the last one, and at most a twentieth of the time is spent
-  on them, as in kws.training.runner; of those of a run that gather, only the newest is written.
+- A checkpoint goes with the first epoch that ends 5 s after the last one, and at most a twentieth of a relay's time is
+  spent on them (kws.registry.recorder); of those of a run that gather, only the newest is written.
 - It has one seed: the same figures give the same outcome. What it leaves out: the network between nodes, nodes that
   fail, and that the cores of a node share their memory.
 """
@@ -120,7 +120,7 @@ class Simulation:
         if self._sweep.checkpoint and now >= self._due[core]:
             node.checkpoints.add(core)
             takes = self._counter.transaction + self._sweep.checkpoint * self._counter.megabyte
-            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * takes)
+            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * takes * self._sweep.cores)
         self._train(now, core)
         self._send(now, core % len(self._nodes))
 

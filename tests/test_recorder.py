@@ -22,7 +22,7 @@ class Stub:
     """A registry whose transactions wait until they are let through, or fail."""
 
     def __init__(self, *, open_: bool = True) -> None:
-        self.patience, self.files = Patience(900.0), None
+        self.patience, self.files, self.checkpoint_seconds = Patience(900.0), None, 0.0
         self.gate = threading.Event()
         self.transactions: list[tuple[list[int], int | None]] = []
         self.beats, self.remembered = 0, []

@@ -51,7 +51,7 @@ class Recorder:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=f"records {run_id}", daemon=True)
         self._told, self._told_of_files = 0.0, float("-inf")
-        self.checkpoint_seconds = 0.0  # that the last checkpoint took to record
+        self.checkpoint_seconds = 0.0  # that the last checkpoint took, of all who share the registry's writer
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -149,7 +149,7 @@ class Recorder:
                     self._busy = False
                     self._recorded += epochs
                     if checkpoint:
-                        self.checkpoint_seconds = time.monotonic() - start
+                        self.checkpoint_seconds = self._registry.checkpoint_seconds or time.monotonic() - start
                     self._change.notify_all()
         except BaseException as error:
             with self._change:

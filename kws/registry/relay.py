@@ -133,6 +133,7 @@ class Relay:
     def _record(self, waiting: list[tuple[Connection, Batch]]) -> None:
         """Record batches in one transaction, and answer their clients; each alone if together they cannot be."""
         batches = [batch for _, batch in waiting]
+        start = time.monotonic()
         try:
             refused: list[RegistryError | None] = self._asked(lambda: self._recorded(batches))
         except KwsError as error:
@@ -141,8 +142,10 @@ class Relay:
                     self._record([each])
                 return
             refused = [error if isinstance(error, RegistryError) else RegistryError(str(error))] * len(waiting)
+        checkpoints = sum(batch.checkpoint_bytes > 0 for batch in batches)
+        seconds = len(self._clients) * (time.monotonic() - start) / checkpoints if checkpoints else 0.0
         for (client, _), why in zip(waiting, refused, strict=True):
-            self._answer(client, Answer(error=why))
+            self._answer(client, Answer(error=why, checkpoint_seconds=seconds))
 
     def _recorded(self, batches: list[Batch]) -> list[RegistryError | None]:
         now = entries.now()

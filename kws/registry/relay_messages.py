@@ -32,8 +32,12 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a request returned or raised, and the client's sessions after it."""
+    """What a request returned or raised, and the client's sessions after it.
+
+    `checkpoint_seconds` is what a checkpoint from each client would take to record, after a batch that had some.
+    """
 
     value: Any = None
+    checkpoint_seconds: float = 0.0
     error: KwsError | None = None
     sessions: dict[str, int] = field(default_factory=dict)

@@ -58,6 +58,7 @@ class RelayedRegistry:
         self._place = _place(in_full(path), code)
         self._tests, self._sources = tests, sources
         self._sessions: dict[str, int] = {}
+        self.checkpoint_seconds = 0.0  # that one from each process that shares the relay takes, as last measured
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._call("is_writable")  # now, so that a registry that cannot be used is told at once
@@ -172,6 +173,7 @@ class RelayedRegistry:
                 self._hang_up()
                 raise
             self._sessions = answer.sessions or self._sessions
+            self.checkpoint_seconds = answer.checkpoint_seconds or self.checkpoint_seconds
             return answer.value
 
     def _me(self) -> Client:

@@ -76,6 +76,7 @@ class Registry(RegistryReader):
     ) -> None:
         super().__init__(path, create=create, database=database)
         self.files = files
+        self.checkpoint_seconds = 0.0  # see RelayedRegistry
         self.patience = Patience(patience)
         self.process = Process.here()  # that works on the runs that are begun here
         self._tests = tests

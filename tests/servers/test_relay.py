@@ -146,6 +146,19 @@ def test_who_has_lost_its_run_is_refused_and_others_that_record_at_once_are_not(
         assert two.by_id(second).epochs_done == 3
 
 
+def test_what_a_checkpoint_takes_is_told_of_all_who_share_the_relay(made):
+    """So that each makes as few as the relay has time for: checkpoints are nearly all of a full registry's bytes."""
+    with RelayedRegistry(made, code="x") as one, RelayedRegistry(made, code="x") as two:
+        first, second = claim(one).run, claim(two, seed=1).run
+        one.record_all(first, make_epochs(1))
+        assert one.checkpoint_seconds == 0
+        start = time.monotonic()
+        one.record_all(first, make_epochs(2)[1:], (2, bytes(1_000_000)))
+        assert 0 < one.checkpoint_seconds < 2 * (time.monotonic() - start)
+        two.record_all(second, make_epochs(1))
+        assert two.checkpoint_seconds == 0
+
+
 def test_a_server_that_is_stopped_meanwhile_loses_nothing(made, server):
     with RelayedRegistry(made, code="x") as registry:
         run = claim(registry).run
