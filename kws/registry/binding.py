@@ -119,11 +119,12 @@ class Binding:
             if same and sound and not thoroughly and (number >= 0 or self.anchor):
                 self.looked, self.seen = now, number
                 return False
-            # Write the log into the open file, but never into a file that has lost records it already had; while none
-            # were seen in it, what is in the log and in the file must tell. If it is half-written, no record can be
-            # found, so that all who record in it wait here: one must finish it.
-            ours = sound and (number >= 0 or self.anchor is not None or file.is_as_it_was() or file.has_its_log())
-            if ours or not same or (cut_off and _is_whole(file)):
+            # Write the log into the open file, but never into a file that has lost records it already had; where none
+            # were seen in it, or it is no longer at the path, what is in the log and in the file must tell. If it is
+            # half-written, no record can be found, so that all who record in it wait here: one must finish it.
+            is_ours = same and sound and (number >= 0 or self.anchor is not None)
+            is_ours = is_ours or file.is_untouched() or ((sound or not same) and file.has_its_log())
+            if is_ours or (cut_off and _is_whole(file)):
                 written = file.write_log()
                 now = _look(file)
                 if (number := self._look_in(file)[0]) == len(self.beats) - 1 and _look(file) == now:

@@ -102,15 +102,22 @@ class File(sqlite3.Connection):
         """Whether the file itself is unchanged since trust(): no checkpoint, and no other file written over it."""
         return stamp(self.real, written=True) == self.written
 
+    def is_untouched(self) -> bool:
+        """Whether the open file, wherever it is now, is as it was when it was last trusted."""
+        if self._file is None:
+            return self.is_as_it_was()
+        about = os.fstat(self._file)
+        return (about.st_size, about.st_mtime_ns) == self.written[2:]
+
     def has_its_log(self) -> bool:
-        """Whether the file at the path is the one that its log was written for, as far as their content tells.
+        """Whether the open file is the one that its log was written for, as far as their content tells.
 
         True if there is no log. Only in a transaction that writes is it sure that nobody has just begun to write one.
         """
         log = Path(f"{self.real}-wal")
         with _opening, suppress(OSError):
-            file, index = _descriptor(self.real), _descriptor(Path(f"{self.real}-shm"))
-            return not is_foreign(file, log, index, in_use=True)
+            file = _descriptor(self.real) if self._file is None else self._file
+            return not is_foreign(file, log, _descriptor(Path(f"{self.real}-shm")), in_use=True)
         return not log.exists()
 
     def disown_log(self) -> None:
@@ -174,14 +181,15 @@ class File(sqlite3.Connection):
         """Close a file so that its log is never mixed with the file that has its name now.
 
         If the file was moved, its log is first written into it. If it may have been overwritten, the log stays as it
-        is, and whoever opens the file next decides whether it belongs to it. If it surely was (`written_over`), the log
-        is moved to -wal.old.
+        is, and whoever opens the file next decides whether it belongs to it. If it surely was (`written_over`, or
+        before it was moved), the log is moved to -wal.old.
         """
         log, shared = Path(f"{self.real}-wal"), Path(f"{self.real}-shm")
         file, own = self.stamps or ((), ())
         has_its_name = stamp(self.real) == file
         if not self.fixed and own and stamp(log) == own:
             with suppress(OSError, sqlite3.Error):
+                written_over = written_over or not (has_its_name or self.is_untouched() or self.has_its_log())
                 if written_over:
                     if log.stat().st_size:  # else another process that gives the file up has just moved it
                         shutil.copy2(log, f"{log}.old")

@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -281,6 +281,22 @@ def test_who_opens_a_file_while_another_commits_to_the_log_of_the_one_before_wri
             with pytest.raises(RegistryError, match="another process still has the registry open that was at"):
                 start(registry, make_recipe(seed=7))
     assert place.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("act", [records, lambda registry, _: registry.abandon()], ids=["records", "leaves"])
+@pytest.mark.parametrize("way", [is_removed, is_moved_away, is_replaced], ids=lambda way: way.__name__)
+def test_a_file_that_was_written_over_and_then_moved_does_not_get_the_log_either(place, other, tmp_path, way, act):
+    """Both happen between two looks: the path tells nothing of what the open file is by then."""
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        registry.record(run_id, make_epochs(1)[0])
+        is_written_over(place, other)
+        os.link(place, tmp_path / "moved.db")
+        wanted = other.read_bytes()
+        way(place, other)
+        with suppress(ReplacedError):
+            act(registry, run_id)
+    assert (tmp_path / "moved.db").read_bytes() == wanted
 
 
 def test_who_has_committed_to_the_log_of_a_file_that_is_another_now_tells_who_opens_that(place, other, monkeypatch):
