@@ -7,8 +7,9 @@ connection, and records what all of them have finished since it last asked the s
 - The first process that finds no relay starts it (kws.registry.relayed); a lock on a file beside the socket lets only
   one live. It ends a while after its last client has left. Its state is its clients': each says who it is and which
   sessions it has when it connects, so that a relay that was killed is replaced by the next request.
-- An answer is sent once the server has committed. A request whose answer was lost is made again, and changes nothing
-  where it was kept.
+- An answer is sent once the server has committed; only checkpoints wait here, the newest of each run, until nobody asks
+  for anything else: they are nearly all of the bytes, and a run that lost one is trained again from the one before. A
+  request whose answer was lost is made again, and changes nothing where it was kept.
 - If the server is away, requests are refused at once, and their processes ask again for as long as their patience
   lasts. The server is asked again after a pause, for an attempt to connect may take ten seconds.
 
@@ -25,6 +26,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,8 @@ from kws.registry.relay_messages import Answer, Client, Request
 
 IDLE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0  # after the server was found to be away
-_MOST_BYTES, _MOST_ROWS = 64_000_000, 20_000  # of checkpoints and of epochs in one transaction
+_MOST_BYTES, _MOST_ROWS = 64_000_000, 20_000  # of checkpoints that wait, and of epochs in one transaction
+_OF_CHECKPOINTS = ("checkpoint", "end")  # what is asked of a run by its id, and is about its checkpoint
 
 
 class Relay:
@@ -52,13 +55,16 @@ class Relay:
         self._clients: dict[Connection, Claimer | None] = {}
         self._away: UnavailableError | None = None
         self._away_until = 0.0
+        self._checkpoints: dict[str, Batch] = {}  # that wait, by run
+        self._checkpointed, self._checkpoint_seconds = 0.0, 0.0  # when, and what one from each client takes
 
     def serve(self) -> None:
         """Serve, then return."""
         left = time.monotonic()
         while self._clients or time.monotonic() - left < IDLE_SECONDS:
             waiting: list[tuple[Connection, Batch]] = []
-            for ready in wait([self._listener, *self._clients], timeout=1.0):
+            asked = wait([self._listener, *self._clients], timeout=0.0 if self._has_time() else 1.0)
+            for ready in asked:
                 if ready is self._listener:
                     self._accept()
                     continue
@@ -79,6 +85,32 @@ class Relay:
                     self._answer(ready, self._made(ready, request))
             while waiting:
                 self._record([waiting.pop(0) for _ in range(_many(waiting))])
+            if self._has_time() and (not asked or time.monotonic() - self._checkpointed > _PAUSE_SECONDS):
+                self._write_checkpoint(next(iter(self._checkpoints)))
+
+    def _has_time(self) -> bool:
+        """Whether a checkpoint waits, and the server was not away a moment ago."""
+        return bool(self._checkpoints) and not (self._away and time.monotonic() < self._away_until)
+
+    def _write_checkpoint(self, run: str) -> None:
+        """Record the checkpoint of a run that waits, if one does; it waits on if the server is away."""
+        if not (batch := self._checkpoints.get(run)):
+            return
+        start = time.monotonic()
+        try:
+            self._asked(lambda: self._recorded([batch]))
+        except UnavailableError:
+            return
+        except KwsError as error:  # the run has been deleted, say
+            sys.stderr.write(f"a checkpoint of run {run} was not recorded: {error}\n")
+        del self._checkpoints[run]
+        self._checkpointed = time.monotonic()
+        self._checkpoint_seconds = len(self._clients) * (self._checkpointed - start)
+
+    def _may_wait(self, batch: Batch) -> bool:
+        """Whether a batch has a checkpoint in it for which there is room here."""
+        others = sum(each.checkpoint_bytes for run, each in self._checkpoints.items() if run != batch.run)
+        return 0 < batch.checkpoint_bytes <= _MOST_BYTES - others
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -97,7 +129,11 @@ class Relay:
                 return Answer()
             claimer = self._clients[client]
             assert claimer is not None
+            if request.method in _OF_CHECKPOINTS:
+                self._write_checkpoint(request.arguments[0])
             value = self._asked(lambda: getattr(claimer, request.method)(*request.arguments, **request.more))
+            if request.method == "finish":
+                self._checkpoints.pop(request.arguments[0], None)
             return Answer(value=value, sessions=claimer.sessions)
         except KwsError as error:
             return Answer(error=error)
@@ -132,8 +168,7 @@ class Relay:
 
     def _record(self, waiting: list[tuple[Connection, Batch]]) -> None:
         """Record batches in one transaction, and answer their clients; each alone if together they cannot be."""
-        batches = [batch for _, batch in waiting]
-        start = time.monotonic()
+        batches = [replace(batch, checkpoint=None) if self._may_wait(batch) else batch for _, batch in waiting]
         try:
             refused: list[RegistryError | None] = self._asked(lambda: self._recorded(batches))
         except KwsError as error:
@@ -142,10 +177,10 @@ class Relay:
                     self._record([each])
                 return
             refused = [error if isinstance(error, RegistryError) else RegistryError(str(error))] * len(waiting)
-        checkpoints = sum(batch.checkpoint_bytes > 0 for batch in batches)
-        seconds = len(self._clients) * (time.monotonic() - start) / checkpoints if checkpoints else 0.0
-        for (client, _), why in zip(waiting, refused, strict=True):
-            self._answer(client, Answer(error=why, checkpoint_seconds=seconds))
+        for (client, batch), recorded, why in zip(waiting, batches, refused, strict=True):
+            if why is None and recorded is not batch:
+                self._checkpoints[batch.run] = replace(batch, rows=())
+            self._answer(client, Answer(error=why, checkpoint_seconds=self._checkpoint_seconds))
 
     def _recorded(self, batches: list[Batch]) -> list[RegistryError | None]:
         now = entries.now()

@@ -34,7 +34,7 @@ class Request:
 class Answer:
     """What a request returned or raised, and the client's sessions after it.
 
-    `checkpoint_seconds` is what a checkpoint from each client would take to record, after a batch that had some.
+    `checkpoint_seconds` is what one checkpoint from each client takes to record, as last measured; 0 before.
     """
 
     value: Any = None
