@@ -8,7 +8,7 @@ from commands import sql
 from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe
 
 from kws.errors import RegistryError
-from kws.registry.claims import Claimer, PlanReader
+from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
 WEIGHTS = b"weights"
@@ -168,6 +168,47 @@ def test_tags_are_given_with_the_claim(registry):
     first = claim(registry, tags=("tune-a",))
     claim(registry, tags=("tune-b",))
     assert registry.run(first.run).tags == ("tune-a", "tune-b")
+
+
+def test_of_a_tag_no_more_runs_begin_than_it_may_have(registry):
+    registry.end(claim(registry, tags=("t",), most=2).run, INTERRUPTED)
+    claim(registry, make_recipe(seed=1), tags=("t",), most=2)
+    claim(registry, make_recipe(seed=3))
+    for recipe in (make_recipe(seed=2), make_recipe(seed=3)):
+        refused = claim(registry, recipe, tags=("t",), most=2)
+        assert (refused.run, refused.before, refused.mine) == ("", NOT_BEGUN, False)
+    assert claim(registry, tags=("t",), most=2).mine  # it was cut off, and has the tag already
+    assert claim(registry, make_recipe(seed=2), tags=("other",), most=2).mine
+    assert sorted(run.tags for run in registry.runs()) == [(), ("other",), ("t",), ("t",)]
+
+
+def test_a_deleted_run_leaves_its_place_to_another(registry):
+    first = claim(registry, tags=("t",), most=1).run
+    registry.end(first, INTERRUPTED)
+    assert claim(registry, make_recipe(seed=1), tags=("t",), most=1).before == NOT_BEGUN
+    registry.delete(first)
+    assert claim(registry, make_recipe(seed=1), tags=("t",), most=1).mine
+
+
+def _claim_some(path, gate, taken, first):
+    with Claimer(path) as registry:
+        gate.wait()
+        for seed in range(first, first + 8):
+            taken.put(claim(registry, make_recipe(seed=seed), tags=("t",), most=12).mine)
+        gate.wait()
+
+
+def test_several_processes_that_claim_at_once_keep_to_a_tags_limit(registry):
+    context = multiprocessing.get_context("fork")
+    gate, taken = context.Barrier(4), context.Queue()
+    about = [(registry.path, gate, taken, first) for first in (0, 5, 100, 200)]
+    processes = [context.Process(target=_claim_some, args=each) for each in about]
+    for process in processes:
+        process.start()
+    assert sum(taken.get(timeout=30) for _ in range(32)) == 12
+    for process in processes:
+        process.join()
+    assert len(registry.runs()) == 12
 
 
 def _claim_all(path, gate, taken):

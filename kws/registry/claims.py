@@ -3,7 +3,8 @@
 Two runs are equal if their recipes have the same digest and their data the same fingerprint. The path of the data does
 not matter, nor do fields that decide bits alone, such as threads. Deleted runs are ignored. Of several equal runs the
 most advanced one counts: finished, else running, else cut off. A claim is one transaction that takes the write lock
-before it reads: of two simultaneous claims, the second finds the run of the first.
+before it reads: of two simultaneous claims, the second finds the run of the first. So a claim can also keep to a limit:
+however many processes claim at once, no more runs get a tag than the search of that tag wants.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from kws.recipe import Recipe
 from kws.registry import serialization
 from kws.registry.entries import now
 from kws.registry.environment import Environment
+from kws.registry.protocols import Connection
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
 from kws.registry.store import Registry, new_id, patiently
 
+NOT_BEGUN = "not begun"  # what a claim says of a run that would have been one too many
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _KNOWN = """
 SELECT key, id, status, error, epochs_done, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
 WHERE deleted_at IS NULL
 """
 _ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest"
+_TAGGED = "SELECT id FROM trainings JOIN tags ON run_key = key WHERE deleted_at IS NULL AND tag = :tag"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,8 @@ class Claim:
     """The result of a claim: the run that counts, its previous status (None: it is new), and whether it is ours now.
 
     `sign` is the last heartbeat of a run that another process trains, and `last_seen` its time; both are set only if
-    that process cannot be observed from here.
+    that process cannot be observed from here. If the claim was refused because a tag has as many runs as it may have,
+    `before` is NOT_BEGUN and `run` is empty.
     """
 
     run: str
@@ -91,6 +96,7 @@ class Claimer(Registry):
         multiply_accumulates: int | None,
         environment: Environment,
         tags: Iterable[str] = (),
+        most: int | None = None,
         silent: str | None = None,
         source: str | None = None,
     ) -> Claim:
@@ -99,6 +105,8 @@ class Claimer(Registry):
         With `retry`, also if that run failed. Also if its process cannot be observed from here and its last heartbeat
         is still `silent`: the one that the caller has watched for long enough. A process wrongly taken for dead gets a
         RegistryError at its next epoch. `source` is that of a network of the user's own.
+
+        The run gets the `tags`. If it lacks one of them that `most` runs have already, nothing is claimed.
         """
         size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
         claim = self.claim_once(
@@ -110,6 +118,7 @@ class Claimer(Registry):
             retry=retry,
             environment=environment,
             tags=tags,
+            most=most,
             silent=silent,
             source=source,
         )
@@ -129,6 +138,7 @@ class Claimer(Registry):
         retry: bool,
         environment: Environment,
         tags: Iterable[str],
+        most: int | None,
         silent: str | None,
         source: str | None,
     ) -> Claim:
@@ -139,8 +149,10 @@ class Claimer(Registry):
                 _known(row, self._sightings(connection, row["key"]))
                 for row in connection.execute(_ALIKE, about).fetchall()
             ]
-            if equal:
-                known = min(equal, key=lambda run: _ORDER.index(run.status))
+            known = min(equal, key=lambda run: _ORDER.index(run.status)) if equal else None
+            if _is_too_many(connection, known, tags, most):
+                return Claim(run="", before=NOT_BEGUN, mine=False)
+            if known:
                 if self._has_begun(connection, known.id, begun):
                     return Claim(run=known.id, before=None if known.id == new else INTERRUPTED, mine=True)
                 self._tag(connection, known.id, tags)
@@ -159,6 +171,14 @@ class Claimer(Registry):
                 self._tag(connection, new, tags)
                 claim = Claim(run=new, before=None, mine=True)
         return claim
+
+
+def _is_too_many(connection: Connection, known: Known | None, tags: Iterable[str], most: int | None) -> bool:
+    """Whether `most` runs have one of the tags, and this one, if there is one, is none of them."""
+    if most is None:
+        return False
+    tagged = [{row["id"] for row in connection.execute(_TAGGED, {"tag": tag})} for tag in tags]
+    return any(len(ids) >= most and (known is None or known.id not in ids) for ids in tagged)
 
 
 def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:

@@ -80,13 +80,15 @@ class RelayedRegistry:
         multiply_accumulates: int | None,
         environment: Environment,
         tags: Iterable[str] = (),
+        most: int | None = None,
         silent: str | None = None,
         source: str | None = None,
     ) -> Claim:
         """Claim a recipe; see Claimer.claim()."""
         size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-        about = {"environment": environment, "tags": tuple(tags), "silent": silent, "source": source, "retry": retry}
-        made: Claim = self._call("claim_once", recipe, card, new_id(), now(), size, **about)
+        about = {"environment": environment, "silent": silent, "source": source, "retry": retry}
+        tagged = {"tags": tuple(tags), "most": most}
+        made: Claim = self._call("claim_once", recipe, card, new_id(), now(), size, **about, **tagged)
         return made
 
     def record_all(self, run_id: str, epochs: Sequence[EpochEnd], checkpoint: tuple[int, bytes] | None = None) -> None:
