@@ -4,7 +4,7 @@
 
 runs the command with a registry in the folder under the name of the kind, and says on stdout, as JSON, with which code
 each ended. A terminal or a pipe loses its other end after the second epoch; what its reader got until then is kept in a
-file. The last kind is a process of a sweep, whose sweep is gone when it tells of its first epoch.
+file. The last kind is a process of a sweep, whose sweep is gone when it tells how the run has ended.
 """
 
 import json
@@ -58,9 +58,9 @@ def point(kind: str) -> int | None:
 
 
 def work(db: Path, task: str) -> None:
-    """Become a process of a sweep that is asked to train, and has nobody to tell of an epoch."""
+    """Become a process of a sweep that is asked to train, and has nobody to tell of the result."""
     recipe = make_recipe("cnn", "adam", data=task, maps=(2, 1), epochs=4, threads=1, batch_size=16, micro_batch_size=16)
-    asked = [vars(WorkerConfig.here(db, skip_unreadable=False)), as_task(recipe, do="train", epochs_told=True)]
+    asked = [vars(WorkerConfig.here(db, skip_unreadable=False)), as_task(recipe, do="train")]
     (tasks, ask), (unread, results) = os.pipe(), os.pipe()
     os.write(ask, b"".join(json.dumps(each).encode() + b"\n" for each in asked))
     os.dup2(tasks, 0)

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from ledger import make_recipe
 
-from kws.cli import sweeping
 from kws.errors import KwsError
 from kws.registry.runs import FAILED, FINISHED, RUNNING
 from kws.sweeps import scheduler as lines
-from kws.sweeps.progress import SweepProgress
+from kws.sweeps.progress import SweepProgress, Waiting
 from kws.sweeps.scheduler import Ended, Scheduler
 from kws.sweeps.trainer import DIED, REFUSED
 
@@ -150,7 +149,7 @@ def test_what_is_waited_for_is_told_with_how_long(clock):
 
 
 def test_a_sweep_says_what_it_waits_for_and_again_now_and_then(capsys):
-    scheduler, waiting = Scheduler(Scripted(), [], {}), sweeping._Waiting()
+    scheduler, waiting = Scheduler(Scripted(), [], {}), Waiting()
     with SweepProgress(1, Path("none.db"), str) as shown:
         for last_seen, left in (("12:00", 90.0), ("12:00", 80.0), ("12:00", 59.0), ("12:00", 58.0), ("12:20", 90.0)):
             scheduler.elsewhere, scheduler.unseen = 1, {"bcdf": (last_seen, left)}

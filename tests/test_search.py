@@ -1,9 +1,10 @@
 """A search: what its trials draw, what it learns from them, and that the registry is all that it needs to go on."""
 
+import random
 from dataclasses import replace
 
 import pytest
-from ledger import make_recipe, make_run
+from ledger import make_epochs, make_recipe, make_run
 
 from kws.errors import RecipeError
 from kws.recipe import BEST
@@ -13,6 +14,7 @@ optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip inst
 
 from kws.sweeps import search as searches  # noqa: E402
 from kws.sweeps.search import Search, Space  # noqa: E402
+from kws.sweeps.trainer import _not_below  # noqa: E402
 from kws.training.runner import PRUNED, PRUNED_BEFORE  # noqa: E402
 
 FIXED = {
@@ -96,21 +98,61 @@ def test_it_learns_where_to_look(space):
     assert sum(far[-15:]) < sum(far[:15])
 
 
-def test_a_trial_that_falls_behind_is_given_up_after_the_first_ones(space):
+def test_a_trial_that_falls_behind_is_pruned_after_the_first_ones(space):
     search = begun(space)
     for _ in range(searches.FIRST_TRIALS):
+        assert search.medians() == []
         trial, recipe = search.begin()
-        assert not any(search.gives_up(trial, epoch, 0.8) for epoch in range(1, 11))
         search.end(trial, ended(recipe), [0.8] * 10)
-    trial, _ = search.begin()
-    assert [search.gives_up(trial, epoch, 0.1) for epoch in range(1, 4)] == [False, False, True]
-    trial, _ = search.begin()
-    assert not any(search.gives_up(trial, epoch, 0.9) for epoch in range(1, 11))
+    assert search.medians() == [None, None, *[0.8] * 8]
     stubborn = begun(space, prune=False)
     for run in [ended(recipe) for recipe in trials(begun(space), searches.FIRST_TRIALS)]:
         stubborn.add(run, [0.8] * 10)
-    trial, _ = stubborn.begin()
-    assert not any(stubborn.gives_up(trial, epoch, 0.1) for epoch in range(1, 11))
+    assert stubborn.medians() == []
+
+
+def test_trials_are_pruned_where_optunas_median_pruner_prunes_them(space):
+    draw = random.Random(0)
+    study = optuna.create_study(
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=searches.FIRST_TRIALS, n_warmup_steps=3),
+    )
+    search, pruned = begun(space), []
+    for number in range(40):
+        accuracies = [draw.random() for _ in range(10)]
+        ours, theirs = search.begin(), study.ask()
+        keeps_going = _not_below(search.medians(), [])
+        for epoch, accuracy in enumerate(accuracies[:-1], 1):
+            theirs.report(accuracy, epoch)
+            goes_on = keeps_going(replace(make_epochs(1, first=epoch)[0], validation_accuracy=accuracy))
+            assert goes_on is not theirs.should_prune()
+            if not goes_on:
+                pruned.append(number)
+                given_up = f"stopped after epoch {epoch}: {PRUNED}"
+                search.end(ours[0], ended(ours[1], INTERRUPTED, error=given_up), accuracies[:epoch])
+                study.tell(theirs, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            theirs.report(accuracies[-1], 10)
+            search.end(ours[0], ended(ours[1]), accuracies)
+            study.tell(theirs, accuracies[-1])
+    assert 5 < len(pruned) < 35 and min(pruned) >= searches.FIRST_TRIALS
+
+
+def test_a_resumed_trial_counts_the_epochs_before():
+    medians, epoch = [None, 0.5, 0.5], replace(make_epochs(1, first=3)[0], validation_accuracy=0.4)
+    assert _not_below(medians, [0.1, 0.6])(epoch)
+    assert not _not_below(medians, [0.1, 0.2])(epoch)
+
+
+def test_a_draw_that_did_not_become_a_trial_leaves_no_trace(space):
+    search, other = begun(space), begun(space)
+    for recipe in trials(other, 7):
+        search.add(ended(recipe), curve(recipe))
+    trial, first = search.begin()
+    search.drop(trial, first)
+    assert len(search.trials) == 7
+    assert search.begin()[1] == first == other.begin()[1]
 
 
 DIVERGED = "the training loss became nan in iteration 3 (epoch 1); try a --learning-rate below 10"
@@ -278,9 +320,10 @@ def test_what_counts_is_the_epoch_that_the_recipe_selects(space):
     assert searches.score(replace(recipe, selection=BEST), [0.1, 0.9, 0.5]) == 0.9
 
 
-def test_a_tag_stands_for_all_that_makes_a_search_but_where_the_data_lies(space):
+def test_a_tag_stands_for_all_that_makes_a_search_but_what_differs_between_machines(space):
     tag = space.tag(None, "f", 0)
     assert tag == replace(space, fixed={**FIXED, "data": "elsewhere"}).tag(None, "f", 0)
     assert len({tag, space.tag(None, "g", 0), space.tag(None, "f", 1)}) == 3
+    assert tag == replace(space, fixed={**FIXED, "threads": 7, "device": "cuda"}).tag(None, "f", 0)
     assert tag != replace(space, fixed={**FIXED, "epochs": 11}).tag(None, "f", 0)
     assert space.tag("mine", "f", 0) == "tune-mine"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from commands import sql
-from ledger import make_card, make_epochs, make_evaluation, start
+from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, start
 
 from kws.errors import KwsError
 from kws.recipe import Recipe
+from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
 
@@ -42,17 +47,19 @@ class Executor:
     def __init__(self, db, jobs=1, **script):
         self.db, self.jobs, self.script, self.at_work, self.asked = db, jobs, script, [], []
         self.between = lambda: None  # what others do meanwhile
+        self.where = ""
 
     def room(self):
         return self.jobs - len(self.at_work)
 
     def submit(self, task):
         assert self.room() > 0
+        assert task["fingerprint"] == CARD.fingerprint
         self.at_work.append(task)
         self.asked.append((task["recipe"]["learning_rate"], task["silent"]))
 
-    def reply(self, task, go_on):
-        raise AssertionError("no epoch was told")
+    def news(self):
+        return []
 
     def results(self, seconds):
         self.between()
@@ -80,6 +87,32 @@ def record(db, recipe, status=FINISHED, error=None, accuracy=0.5):
 
 def finished(db, recipe):
     return {"status": FINISHED, "run": record(db, recipe)}
+
+
+class Claiming(Executor):
+    """Claims each run, as a process that trains does, and ends it, a while after the claim if `slow`."""
+
+    def __init__(self, db, jobs=1, slow=0.0):
+        super().__init__(db, jobs)
+        self.registry, self.slow, self.mine = Claimer(db), slow, []
+
+    def results(self, seconds):
+        self.between()
+        if not self.at_work:
+            time.sleep(0.01)
+            return []
+        task = self.at_work.pop(0)
+        about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
+        told = {"tags": task["tags"], "most": task["most"], "silent": task["silent"]}
+        made = self.registry.claim(as_recipe(task), CARD, **about, **told)
+        if not made.mine:
+            return [(task, {"status": made.before, "run": made.run, "before": True, "sign": made.sign})]
+        time.sleep(self.slow)
+        for epoch in make_epochs(2)[len(self.registry.validation_accuracies(made.run)) :]:
+            self.registry.record(made.run, epoch)
+        self.registry.finish(made.run, make_evaluation(CARD), CARD, b"")
+        self.mine.append(made.run)
+        return [(task, {"status": FINISHED, "run": made.run})]
 
 
 class Other:
@@ -209,6 +242,81 @@ def test_one_that_another_process_left_is_gone_on_with(db):
     told = search_with(engine := Executor(db, 1, **{"r0.01": [taken]}), make_search())
     assert engine.asked[0][0] == 0.01
     assert len(told) == 4
+
+
+def _search_together(db, gate, done):
+    gate.wait()
+    search_with(executor := Claiming(db, 2, slow=0.02), make_search("0.0001:1"), wanted=15)
+    done.put(executor.mine)
+    executor.registry.__exit__()
+
+
+def test_processes_that_search_at_once_make_as_many_trials_as_are_wanted_and_none_twice(db):
+    context = multiprocessing.get_context("fork")
+    gate, done = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=_search_together, args=(db, gate, done)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    mine = [done.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    with Registry(db) as registry:
+        assert sorted(run for each in mine for run in each) == sorted(run.id for run in registry.runs())
+    assert len(of_tag(db)) == len(set(of_tag(db))) == 15
+    assert sql(db, "SELECT count(*) FROM sessions") == [(15,)], "none was trained by two"
+
+
+def _begin_and_die(db, recipe):
+    with Claimer(db) as registry:
+        run = start(registry, recipe, CARD)
+        registry.tag(run, [TAG])
+        registry.record(run, make_epochs(1)[0])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_trained_is_resumed_before_anything_is_drawn(db):
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_begin_and_die, args=(db, recipe_of(0.01)))
+    process.start()
+    process.join()
+    told = search_with(executor := Claiming(db), make_search())
+    executor.registry.__exit__()
+    assert executor.asked[0][0] == 0.01
+    assert [state for state, *_ in told] == ["COMPLETE"] * 4
+    assert sql(db, "SELECT count(*) FROM sessions GROUP BY run_key ORDER BY run_key") == [(2,), (1,), (1,), (1,)]
+
+
+def test_what_another_process_stops_meanwhile_is_resumed_before_more_is_drawn(db):
+    other = Other(db, recipe_of(0.01))
+    executor = Claiming(db)
+
+    def between():
+        if len(executor.mine) == 1:
+            executor.between = lambda: None
+            other.registry.end(other.run, INTERRUPTED)
+            other.registry.__exit__()
+
+    executor.between = between
+    told = search_with(executor, make_search())
+    executor.registry.__exit__()
+    assert [rate for rate, _ in executor.asked].index(0.01) < 3
+    assert [state for state, *_ in told] == ["COMPLETE"] * 4
+
+
+def test_a_draw_that_would_be_one_too_many_is_forgotten(db):
+    executor, search = Claiming(db), make_search("0.0001:1")
+
+    def between():
+        if executor.at_work and not executor.mine:
+            executor.between = lambda: None
+            for rate in (0.3, 0.2):
+                record(db, recipe_of(rate))
+
+    executor.between = between
+    told = search_with(executor, search, wanted=2)
+    executor.registry.__exit__()
+    assert executor.mine == []
+    assert [rate for _, rate, _ in told] == [0.3, 0.2]
 
 
 @pytest.mark.parametrize(

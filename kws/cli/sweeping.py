@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -16,7 +15,7 @@ from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
 from kws.speech import pinning, sources
 from kws.sweeps.plan import Axes, expand
-from kws.sweeps.progress import SweepProgress, named
+from kws.sweeps.progress import SweepProgress, Waiting, named
 from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
 from kws.sweeps.status import Kind, PlanStatus
 from kws.sweeps.trainer import as_task
@@ -25,7 +24,6 @@ from kws.terminal.console import duration, visible
 from kws.terminal.quiet import insist
 from kws.training.stopping import Stopped, stoppable
 
-_TELL_SECONDS = 30.0  # between two words about the same run
 _TIMED_KINDS = 4  # kinds of runs that are timed before the first sweep of them
 
 
@@ -69,7 +67,7 @@ def run(
             if (told := tracked.note(db)) and status.left(retry=retry):
                 console.say(console.visible(told))
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)
-            waiting = _Waiting()
+            waiting = Waiting()
             with SweepProgress(len(scheduler.plan), db, status.tell, seconds) as shown:
                 for recipe in scheduler.plan:
                     shown.expect(recipe, status.seconds(recipe, timed) or float(recipe.epochs))
@@ -101,30 +99,6 @@ def run(
         for recipe, known in zip(status.plan, status.found, strict=True)
         if (run := ended[recipe].result["run"] if recipe in ended else known and known.id)
     ]
-
-
-@dataclass
-class _Waiting:
-    """What a sweep says of the runs that it waits for: of each that cannot be seen at once, and then now and then."""
-
-    _told: dict[str, tuple[str, float]] = field(default_factory=dict)
-
-    def tell(self, scheduler: Scheduler, shown: SweepProgress) -> None:
-        """Say what is new."""
-        others = scheduler.elsewhere
-        shown.waiting = f"waiting for {others} that other processes train" if others else ""
-        for run, (last_seen, left) in scheduler.unseen.items():
-            seen, until = self._told.get(run, ("", 0.0))
-            if seen == last_seen and left > until - _TELL_SECONDS:
-                continue
-            self._told[run] = last_seen, left
-            if seen != last_seen:
-                shown.note(
-                    f"run {run} runs where it cannot be seen from here, last seen at {last_seen}; "
-                    f"it is gone on with if it gives no sign of life for {left:.0f} s"
-                )
-            elif left:
-                shown.note(f"no other sign of run {run} yet; waiting {left:.0f} s more for one")
 
 
 def _look(

@@ -9,7 +9,7 @@
     worker          the main program of such a process
     ray_executor    executor: the nodes of a Ray cluster
     search          hyperparameter search: which recipe to try next, which trial to prune
-    trials          runs a search's trials on the local executor
+    trials          runs a search's trials on an executor, together with other processes that search alike
     progress        one live display of all runs
 
 The registry is a sweep's only state, so any process that has access to it can resume the sweep.

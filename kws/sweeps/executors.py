@@ -1,4 +1,4 @@
-"""Chooses a sweep's executor: processes on this machine, or a Ray cluster.
+"""Chooses the executor of a sweep or a search: processes on this machine, or a Ray cluster.
 
 A sweep chooses its executor before it imports or reads anything else, because the executor's first process needs a
 second or more to import torch.

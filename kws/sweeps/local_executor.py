@@ -79,26 +79,17 @@ class LocalExecutor:
         self._tell(worker, task | {"features": self._listed.get(recipe.data_key)})
 
     def results(self, seconds: float) -> list[tuple[Task, Result]]:
-        """The results that arrive within `seconds`; a reported epoch is not a task's final result."""
+        """The results that arrive within `seconds`."""
         found = []
         for key, _ in self._selector.select(seconds):
             worker = key.data
-            task, result = self._submitted.get(worker.pid), self._hear(worker)
+            task, result = self._submitted.pop(worker.pid, None), self._hear(worker)
             if result is None:
-                self._submitted.pop(worker.pid, None)
                 self._remove(worker)
                 result = {"status": DIED}
-            elif "epoch" not in result:
-                self._submitted.pop(worker.pid, None)
             if task:
                 found.append((task, result))
         return found
-
-    def reply(self, task: Task, go_on: bool) -> None:
-        """Tell the worker that reported an epoch of this task whether to continue."""
-        for worker in self._workers:
-            if self._submitted.get(worker.pid) is task:
-                self._tell(worker, go_on)
 
     def _list(self, recipe: Recipe) -> None:
         from kws.speech import sources

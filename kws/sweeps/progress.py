@@ -6,9 +6,10 @@ The display is drawn from the registry, which every worker writes to, so it also
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Group
 from rich.live import Live
@@ -27,6 +28,7 @@ from kws.terminal.console import duration, percent, visible
 
 _LOOK_SECONDS, _PING_SECONDS = 0.5, 5.0  # between two looks into the registry, with a display and without
 _AWAY_SECONDS, _AGAIN_SECONDS = 5.0, 60.0  # for how long it may be away before that is said, and said again
+_TELL_SECONDS = 30.0  # between two messages about the same run
 _MOST_ROWS = 16  # runs shown at once
 _LABEL = 1  # its column
 _WITH_BARS = 80  # terminals with at least this many columns have room for bars
@@ -68,6 +70,10 @@ class SweepProgress:
     def expect(self, recipe: Recipe, weight: float = 1.0) -> None:
         """Draw this recipe's run while it trains; `weight` is its expected duration relative to the others."""
         self._weights[recipe.digest] = weight
+
+    def forget(self, recipe: Recipe) -> None:
+        """Expect a recipe's run no longer."""
+        self._weights.pop(recipe.digest, None)
 
     def ended(self, ended: Ended) -> None:
         """Report that a run has ended, and how."""
@@ -173,6 +179,40 @@ class SweepProgress:
             if at_this_rate is not None:
                 left = share * at_this_rate + (1 - share) * left
         return f"about {duration(left)} left" if left else ""
+
+
+class WaitsForOthers(Protocol):
+    """What waits for runs that other processes train: for how many, and which of them cannot be seen from here.
+
+    `unseen` has by run id the time of the last sign of life, and in how many seconds the run is resumed here unless
+    another sign comes.
+    """
+
+    elsewhere: int
+    unseen: Mapping[str, tuple[str, float]]
+
+
+@dataclass
+class Waiting:
+    """Says which runs of other processes are waited for: of each that cannot be seen at once, and then now and then."""
+
+    _told: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def tell(self, who: WaitsForOthers, shown: SweepProgress) -> None:
+        """Say what is new."""
+        shown.waiting = f"waiting for {who.elsewhere} that other processes train" if who.elsewhere else ""
+        for run, (last_seen, left) in who.unseen.items():
+            seen, until = self._told.get(run, ("", 0.0))
+            if seen == last_seen and left > until - _TELL_SECONDS:
+                continue
+            self._told[run] = last_seen, left
+            if seen != last_seen:
+                shown.note(
+                    f"run {run} runs where it cannot be seen from here, last seen at {last_seen}; "
+                    f"it is gone on with if it gives no sign of life for {left:.0f} s"
+                )
+            elif left:
+                shown.note(f"no other sign of run {run} yet; waiting {left:.0f} s more for one")
 
 
 def named(ended: Ended, tell: Callable[[Recipe], str]) -> str:

@@ -1,14 +1,17 @@
 """A hyperparameter search by Optuna (arXiv:1907.10902): which recipe to try next, and which trial to prune.
 
 Decisions:
-- A trial is a run with the search's tag. The registry is the search's only state: the Optuna study is rebuilt from it
-  whenever the search resumes.
+- A trial is a run with the search's tag. The registry is the search's only state: each process that takes part in the
+  search has an Optuna study of its own, and adds the trials of all others before it draws the next one.
 - The objective is the validation accuracy of the epoch that the recipe selects. The test split is never used.
-- Trial k is drawn with the seed + k, so that it depends only on the trials before it.
+- A draw is deterministic: it depends on the seed and on the trials that the process knew then, ended or running, in the
+  order in which it got to know them. The draw after k known trials has the seed + k. Two processes that know the same
+  trials draw the same recipe: one of them claims it, and the other draws again, knowing of it.
 - No recipe is tried twice. A repeated draw is drawn again. If the ranges hold only few recipes, the trial is finally
   chosen among the remaining ones.
 - Pruning follows the median rule: a trial is pruned after an epoch at which its best accuracy so far is below the
-  median of the earlier trials at that epoch. The first few trials are never pruned, and no trial in its first epochs.
+  median, at that epoch, of the trials that were finished when it began. It takes these medians along, so that it can be
+  trained anywhere. The first few trials are never pruned, and no trial in its first epochs.
 - Optuna gets each trial's outcome: its score, pruned, or failed. A diverged trial scores 0, so that Optuna avoids its
   neighbourhood.
 """
@@ -20,6 +23,7 @@ import itertools
 import json
 import random
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +33,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from kws.errors import RecipeError
-from kws.recipe import BEST, OPTIMIZER, Option, Recipe, every_option, option_of
+from kws.recipe import BEST, OPTIMIZER, Option, Recipe, every_option, option_of, own_options
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, Run
 from kws.sweeps.plan import several
 from kws.training.runner import PRUNED, PRUNED_BEFORE
@@ -91,11 +95,15 @@ class Space:
     fixed: Mapping[str, Any]
 
     def tag(self, name: str | None, fingerprint: str, seed: int) -> str:
-        """The tag of this search's runs: from its name, or else from a digest of everything that defines it."""
+        """The tag of this search's runs: from its name, or else from a digest of everything that defines it.
+
+        The path of the data and what decides bits alone do not, so that it is the same on machines that differ in them.
+        """
         if name is not None:
             return f"tune-{name}"
         about = [{k: optuna.distributions.distribution_to_json(v) for k, v in self.searched.items()}, fingerprint, seed]
-        fixed = {key: value for key, value in self.fixed.items() if key != "data"}
+        own = {"data", *(each.name for each in own_options() if each.bits)}
+        fixed = {key: value for key, value in self.fixed.items() if key not in own}
         return f"tune-{hashlib.sha256(json.dumps([about, fixed], sort_keys=True).encode()).hexdigest()[:8]}"
 
     def recipe(self, trial: Trial) -> Recipe:
@@ -167,15 +175,10 @@ class Search:
     """An Optuna study over a space; add() gives it the existing trials."""
 
     def __init__(self, space: Space, *, random: bool, prune: bool, seed: int, epochs: int) -> None:
-        self.space, self._random, self._seed = space, random, seed
+        self.space, self._random, self._prune, self._seed, self._epochs = space, random, prune, seed, epochs
         self._tried: set[tuple[Any, ...]] = set()
         self._repeated: set[int] = set()  # Optuna's numbers of draws that did not become trials
-        pruner = (
-            optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=max(epochs // 5, 1) + 1)
-            if prune
-            else optuna.pruners.NopPruner()
-        )
-        self._study = optuna.create_study(direction="maximize", pruner=pruner)
+        self._study = optuna.create_study(direction="maximize")
 
     def has(self, recipe: Recipe) -> bool:
         """Whether a recipe is or was a trial."""
@@ -210,8 +213,7 @@ class Search:
             if not self.has(recipe):
                 self._tried.add(self.space.key(recipe))
                 return trial, recipe
-            self._study.tell(trial, state=TrialState.FAIL)  # Optuna learns nothing from it
-            self._repeated.add(trial.number)
+            self._discard(trial)
         left = [recipe for recipe in self.space.listed() or () if not self.has(recipe)]
         return self._again(random.Random(self._seed + number).choice(left), number) if left else None
 
@@ -237,17 +239,30 @@ class Search:
         self._study.sampler = sampler
         return self._study.ask()
 
-    def gives_up(self, trial: Trial, epoch: int, accuracy: float) -> bool:
-        """Record a trial's validation accuracy after an epoch; returns whether to prune it."""
-        trial.report(accuracy, epoch)
-        return bool(trial.should_prune())
+    def medians(self) -> list[float | None]:
+        """For each epoch the accuracy below which a trial that begins now is pruned; None if it is not pruned then."""
+        ended = [trial.intermediate_values for trial in self.trials if trial.state == TrialState.COMPLETE]
+        if not self._prune or len(ended) < FIRST_TRIALS:
+            return []
+        reached = [[curve[epoch] for curve in ended if epoch in curve] for epoch in range(1, self._epochs + 1)]
+        first = max(self._epochs // 5, 1) + 1
+        return [statistics.median(at) if at and epoch >= first else None for epoch, at in enumerate(reached, 1)]
 
     def end(self, trial: Trial, run: Run, accuracies: Sequence[float]) -> None:
-        """Record how a trial ended."""
+        """Record how a trial ended, with its validation accuracy after each epoch."""
         state, value = _told(run, accuracies)
-        if state == TrialState.PRUNED and not accuracies:
-            trial.report(0.0, 0)
+        for epoch, accuracy in _steps(accuracies, state).items():
+            trial.report(accuracy, epoch)
         self._study.tell(trial, value, state)
+
+    def drop(self, trial: Trial, recipe: Recipe) -> None:
+        """Forget a trial that did not begin; its recipe may be drawn again."""
+        self._discard(trial)
+        self._tried.discard(self.space.key(recipe))
+
+    def _discard(self, trial: Trial) -> None:
+        self._study.tell(trial, state=TrialState.FAIL)  # Optuna learns nothing from it
+        self._repeated.add(trial.number)
 
     @property
     def trials(self) -> list[FrozenTrial]:

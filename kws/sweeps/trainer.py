@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,12 +134,15 @@ class Trainer:
         fingerprint: str | None = None,
         silent: str | None = None,
         tags: tuple[str, ...] = (),
-        keep_going: Callable[[EpochEnd], bool] = lambda _: True,
+        most: int | None = None,
+        medians: Sequence[float | None] = (),
     ) -> Result:
         """The outcome of a recipe's run; trains it if the registry lacks it, and resumes it if it was cut off.
 
-        `features` is the result of a listing, if the clips have already been listed on this machine. Raises DataError
-        if the data here does not have the given fingerprint.
+        `features` is the result of a listing, if the clips have already been listed on this machine. The run gets the
+        `tags`; if `most` runs have them already, it does not begin, and the status is NOT_BEGUN. It is pruned after an
+        epoch at which its best validation accuracy is below that epoch's median, of those given. Raises DataError if
+        the data here does not have the given fingerprint.
         """
         from kws.training import checkpoints
 
@@ -161,6 +164,7 @@ class Trainer:
             multiply_accumulates=network.multiply_accumulates,
             environment=self._environment,
             tags=tags,
+            most=most,
             silent=silent,
             source=own.source_of(recipe.source),
         )
@@ -178,6 +182,8 @@ class Trainer:
                 except KwsError as error:
                     self._registry.end(claim.run, FAILED, str(error))
                     raise
+            done = self._registry.validation_accuracies(claim.run)[: state.epoch] if medians else []
+            keep_going = _not_below(medians, done)
             run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.end(claim.run, INTERRUPTED)
@@ -220,7 +226,23 @@ def as_recipe(task: Task) -> Recipe:
     return Recipe.of(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})  # type: ignore[arg-type]
 
 
-def carry_out(trainer: Trainer, task: Task, keep_going: Callable[[EpochEnd], bool] = lambda _: True) -> Result:
+def _not_below(medians: Sequence[float | None], done: Sequence[float]) -> Callable[[EpochEnd], bool]:
+    """Whether a run goes on after an epoch: the best accuracy so far is not below the median, if the epoch has one.
+
+    `done` are the accuracies of the epochs before.
+    """
+    best = max(done, default=0.0)
+
+    def keep_going(epoch: EpochEnd) -> bool:
+        nonlocal best
+        best = max(best, epoch.validation_accuracy)
+        median = medians[epoch.epoch - 1] if epoch.epoch <= len(medians) else None
+        return median is None or best >= median
+
+    return keep_going
+
+
+def carry_out(trainer: Trainer, task: Task) -> Result:
     """The result of a task, or REFUSED with the reason why this process cannot work for the sweep."""
     try:
         recipe = as_recipe(task)
@@ -234,7 +256,8 @@ def carry_out(trainer: Trainer, task: Task, keep_going: Callable[[EpochEnd], boo
             fingerprint=task.get("fingerprint"),
             silent=task.get("silent"),
             tags=tuple(task.get("tags", ())),
-            keep_going=keep_going,
+            most=task.get("most"),
+            medians=task.get("medians", ()),
         )
     except KwsError as error:
         return {"status": REFUSED, "error": str(error)}

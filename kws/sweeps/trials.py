@@ -1,28 +1,36 @@
-"""Runs a search's trials on this machine's worker processes until the registry has as many as wanted.
+"""Runs a search's trials on an executor until the registry has as many as wanted.
 
-Several searches may run under one tag. Each counts the runs of the others' processes as trials of its own, and waits
-for them. It polls them until they have ended or can be taken over, as in kws.sweeps.scheduler.
+Any number of processes may search under one tag, on one machine or on several; together they run the trials wanted:
+
+- A trial's number is its place among the runs with the tag. It gets that place when a process claims its recipe, which
+  is one transaction (kws.registry.claims). A claim is refused if the recipe is taken, or if the tag has as many runs
+  as wanted. So no trial is trained twice, and none is one too many.
+- Before it draws a recipe, a process adds the runs of all others to its own study, those that still train among them.
+  A draw that is refused is forgotten, and drawn anew from what is known then.
+- A process draws no recipe ahead of a free worker, since one that is drawn later knows more.
+- A trial whose process was stopped or killed is resumed by whoever has room first. Those that train elsewhere are
+  polled until they have ended or can be taken over, as in kws.sweeps.scheduler.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import KwsError
 from kws.recipe import Recipe, counted
+from kws.registry.claims import NOT_BEGUN
 from kws.registry.location import Location
-from kws.registry.process import SILENT_SECONDS
+from kws.registry.process import SILENT_SECONDS, Watch
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
 from kws.reports.labels import of_trial
-from kws.sweeps.local_executor import LocalExecutor
-from kws.sweeps.progress import SweepProgress
-from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended
+from kws.sweeps.progress import SweepProgress, Waiting
+from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended, Executor
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
 from kws.sweeps.trainer import DIED, REFUSED, Task, as_task
 from kws.terminal import console
@@ -35,171 +43,211 @@ _LOOK_AGAIN_SECONDS = 1.0
 
 @dataclass
 class _Open:
-    """A trial that has not ended: its recipe, the last epoch reported to the search, and how often its process died.
+    """A trial that has not ended: its recipe, and how often its process died.
 
-    If another process trains the trial, `sign` is the last sign of life of that process, `since` is when the sign last
-    changed, and `due` is when to poll the trial again.
+    If another process trains it, `run` is its run, `last_seen` and `silent` describe its last sign of life if that
+    process cannot be seen from here, and `due` is when to claim the trial again; `cut_off` is whether that process was
+    stopped or killed.
     """
 
     trial: Trial
     recipe: Recipe
-    told: int = 0
     deaths: int = 0
     elsewhere: bool = False
+    cut_off: bool = False
+    run: str = ""
     sign: str | None = None
-    since: float = field(default_factory=time.monotonic)
+    last_seen: str | None = None
+    silent: float = 0.0
     due: float = 0.0
 
 
+@dataclass
 class Trials:
-    """A search's trials; runs with its tag that come from other ranges or other clips do not count."""
+    """A search's trials; runs with its tag that come from other ranges or other clips do not count.
 
-    def __init__(self, executor: LocalExecutor, search: Search, db: Location, tag: str, fingerprint: str) -> None:
-        self._executor, self._search, self._db, self._tag, self._fingerprint = executor, search, db, tag, fingerprint
+    For `elsewhere` and `unseen` see kws.sweeps.progress.WaitsForOthers.
+    """
+
+    executor: Executor
+    search: Search
+    db: Location
+    tag: str
+    fingerprint: str
+    elsewhere: int = 0
+    unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         self._open: dict[int, _Open] = {}
         self._cut_off: deque[Recipe] = deque()
-        self._ended = 0
+        self._ended = self._wanted = 0
+        self._others = 0  # runs with the tag that are none of the search
+        self._watch = Watch()
 
     def until(self, wanted: int) -> None:
         """Run trials until there are `wanted`, or every recipe was tried. Raises KwsError if a worker cannot work."""
-        listed = self._search.space.listed()
+        listed = self.search.space.listed()
         for _ in self._look():
             pass
         there, again = self._ended, len(self._cut_off)
         about = f"{there:,} there, {again:,} to resume" if there or again else "none there yet"
         about += f", {len(self._open):,} that other processes train" if self._open else ""
-        console.say(f"search {self._tag}: {counted(wanted, 'trial')} ({about}), {self._executor.jobs} at once")
+        at_once = f"{self.executor.jobs} at once{self.executor.where}"
+        console.say(f"search {self.tag}: {counted(wanted, 'trial')} ({about}), {at_once}")
         if listed is not None and len(listed) < wanted:
             many = counted(len(listed), "recipe")
             console.say(f"note: these ranges and values hold {many}; no more can be tried than that")
             wanted = len(listed)
-        with SweepProgress(max(wanted - there, 0), self._db, of_trial) as shown:
+        self._wanted = wanted
+        waiting = Waiting()
+        with SweepProgress(max(wanted - there, 0), self.db, of_trial) as shown:
             while True:
-                wanted = self._begin(wanted, shown)
-                if not self._open and self._ended >= wanted:
+                self._begin(shown)
+                if not self._open and self._ended >= self._wanted:
                     return
-                for task, result in self._executor.results(LOOK_SECONDS):
-                    if ended := self._take(task, result):
-                        shown.ended(ended)
-                for ended in self._look_elsewhere():
-                    shown.ended(ended)
-                others = sum(one.elsewhere for one in self._open.values())
-                shown.waiting = f"waiting for {others} that other processes train" if others else ""
+                for task, result in self.executor.results(LOOK_SECONDS):
+                    self._take(task, result, shown)
+                self._ask_again(shown)
+                for line in self.executor.news():
+                    shown.note(line)
+                self._describe_others()
+                waiting.tell(self, shown)
                 shown.passed()
 
-    def _begin(self, wanted: int, shown: SweepProgress) -> int:
-        """Start as many trials as there is room for; returns how many are wanted, fewer if no recipe is left."""
-        while self._ended + len(self._open) < wanted and self._executor.room() > 0:
-            for ended in self._look():
-                shown.ended(ended)
-            if self._ended + len(self._open) >= wanted:
-                break
-            begun = self._search.begin(self._cut_off.popleft() if self._cut_off else None)
+    def _room(self) -> int:
+        """How many more trials can begin now."""
+        submitted = sum(not one.elsewhere for one in self._open.values())
+        return min(self.executor.room(), self.executor.jobs - submitted)
+
+    def _lacking(self) -> bool:
+        """Whether there are fewer trials than wanted, as far as is known."""
+        return self._ended + len(self._open) < self._wanted
+
+    def _begin(self, shown: SweepProgress) -> None:
+        """Resume and draw as many trials as there is room for; fewer are wanted if no recipe is left."""
+        while self._room() > 0 and self._lacking():
+            self._look_and_show(shown)
+            stopped = next((number for number, one in self._open.items() if one.cut_off), None)
+            if stopped is not None:
+                self._submit(stopped)
+                continue
+            if not self._lacking():
+                return
+            begun = self.search.begin(self._cut_off.popleft() if self._cut_off else None)
             if begun is None:
                 console.say("note: no recipe could be drawn that was not tried; give wider ranges for more trials")
-                return self._ended + len(self._open)
+                self._wanted = self._ended + len(self._open)
+                return
             trial, recipe = begun
             self._open[trial.number] = _Open(trial, recipe)
             self._submit(trial.number)
             shown.expect(recipe)
-        return wanted
 
-    def _look(self) -> Iterable[Ended]:
-        """Add the runs with the tag that the search does not know yet; yields those that have ended."""
-        with RegistryReader(self._db) as registry:
-            for run in of_search(registry.runs(Selection(tags=(self._tag,))), self._search.space, self._fingerprint):
-                recipe = replace(run.recipe, data=self._search.space.fixed["data"])
-                if self._search.has(recipe) or recipe in self._cut_off:
+    def _look_and_show(self, shown: SweepProgress) -> None:
+        for ended in self._look():
+            shown.ended(ended)
+        for one in self._open.values():
+            shown.expect(one.recipe)
+
+    def _look(self) -> Iterator[Ended]:
+        """Learn what other processes have done; yields those of their trials that have ended."""
+        space = self.search.space
+        numbers = {space.key(one.recipe): number for number, one in self._open.items()}
+        with RegistryReader(self.db) as registry:
+            tagged = registry.runs(Selection(tags=(self.tag,)))
+            runs = of_search(tagged, space, self.fingerprint)
+            self._others = len(tagged) - len(runs)
+            for run in runs:
+                recipe = replace(run.recipe, data=space.fixed["data"])
+                number = numbers.get(space.key(recipe))
+                if number is not None:
+                    one = self._open[number]
+                    if one.elsewhere and has_ended(run):
+                        yield self._end(number, run, registry)
+                    else:
+                        one.cut_off = one.elsewhere and run.status != RUNNING
+                elif self.search.has(recipe) or recipe in self._cut_off:
                     continue
-                if has_ended(run):
-                    self._search.add(run, registry.validation_accuracies(run.id))
+                elif has_ended(run):
+                    self.search.add(run, registry.validation_accuracies(run.id))
                     self._ended += 1
                     yield _shown(recipe, run, elsewhere=True)
                 elif run.status == RUNNING:
-                    begun = self._search.begin(recipe)
+                    begun = self.search.begin(recipe)
                     assert begun
-                    self._open[begun[0].number] = _Open(*begun, elsewhere=True)
+                    self._open[begun[0].number] = _Open(*begun, elsewhere=True, run=run.id)
                 else:
                     self._cut_off.append(recipe)
 
-    def _look_elsewhere(self) -> Iterable[Ended]:
-        """The trials of other processes that have ended; submits the others again while there is room."""
+    def _ask_again(self, shown: SweepProgress) -> None:
+        """Look at the trials of other processes, and claim them again while there is room."""
         now = time.monotonic()
-        for number, one in list(self._open.items()):
-            if not one.elsewhere or one.due > now:
-                continue
-            one.due = now + _LOOK_AGAIN_SECONDS
-            with RegistryReader(self._db) as registry:
-                run = self._run_of(registry, one.recipe)
-                if run and has_ended(run):
-                    yield self._end(number, run, registry)
-                    continue
-            if self._executor.room() > 0:
-                one.elsewhere = False
-                self._submit(number, silent=one.sign if now - one.since > SILENT_SECONDS else None)
+        due = [number for number, one in self._open.items() if one.elsewhere and one.due <= now]
+        if not due:
+            return
+        self._look_and_show(shown)
+        for number in due:
+            if one := self._open.get(number):
+                one.due = now + _LOOK_AGAIN_SECONDS
+                if self._room() > 0 and (one.cut_off or not self._lacking()):
+                    self._submit(number)
 
-    def _submit(self, number: int, silent: str | None = None) -> None:
-        told: dict[str, Any] = {"at": number, "tags": [self._tag], "epochs_told": True, "silent": silent}
-        self._executor.submit(as_task(self._open[number].recipe, do="train", **told))
-
-    def _take(self, task: Task, result: dict[str, Any]) -> Ended | None:
-        """Handle a worker's message: reply to a reported epoch, or return how the trial ended if it did."""
-        number = task["at"]
+    def _submit(self, number: int) -> None:
+        """Have a trial claimed and trained."""
         one = self._open[number]
-        if "epoch" in result:
-            self._executor.reply(task, go_on=not self._gives_up(one, result))
-            return None
-        if result["status"] == REFUSED:
+        silent = one.sign if one.elsewhere and one.silent > SILENT_SECONDS else None
+        one.elsewhere = one.cut_off = False
+        about: dict[str, Any] = {"at": number, "fingerprint": self.fingerprint, "silent": silent}
+        about |= {"tags": [self.tag], "most": self._wanted + self._others, "medians": self.search.medians()}
+        self.executor.submit(as_task(one.recipe, do="train", **about))
+
+    def _take(self, task: Task, result: dict[str, Any], shown: SweepProgress) -> None:
+        """Handle a worker's result: the trial has ended, or another process trains it, or it is to be tried again."""
+        number, status = task["at"], result["status"]
+        one = self._open[number]
+        if status == REFUSED:
             raise KwsError(result["error"])
-        if result["status"] != DIED and result.get("run") is None:
+        if status == NOT_BEGUN:
+            self._open.pop(number)
+            self.search.drop(one.trial, one.recipe)
+            shown.forget(one.recipe)
+            return
+        if status != DIED and result.get("run") is None:
             raise KwsError(f"{of_trial(one.recipe)}: {result['error']}")
-        if result["status"] != DIED:
-            with RegistryReader(self._db) as registry:
+        if status != DIED:
+            with RegistryReader(self.db) as registry:
                 run = registry.by_id(result["run"])
                 if has_ended(run):
-                    return self._end(number, run, registry, elsewhere=bool(result.get("before")))
+                    shown.ended(self._end(number, run, registry, elsewhere=bool(result.get("before"))))
+                    return
             if run.status == RUNNING:
-                self._leave(one, result.get("sign"))
-                return None
+                self._leave(number, result)
+                return
         one.deaths += 1  # its process died, or another process resumed it and was stopped
         if one.deaths == DEATHS:
             raise KwsError(f"{of_trial(one.recipe)}: its process died {DEATHS} times")
         self._submit(number)
-        return None
 
-    def _leave(self, one: _Open, sign: str | None) -> None:
+    def _leave(self, number: int, result: dict[str, Any]) -> None:
         """Leave a trial to the process that trains it."""
-        now = time.monotonic()
-        if sign != one.sign or sign is None:
-            one.sign, one.since = sign, now
-        one.elsewhere, one.due = True, now + _LOOK_AGAIN_SECONDS
+        one = self._open[number]
+        one.elsewhere, one.run, one.due = True, result["run"], time.monotonic() + _LOOK_AGAIN_SECONDS
+        one.sign, one.last_seen = result.get("sign"), result.get("last_seen")
+        one.silent = self._watch.seconds(number, one.sign)
+
+    def _describe_others(self) -> None:
+        others = [one for one in self._open.values() if one.elsewhere]
+        self.elsewhere = len(others)
+        self.unseen = {
+            one.run: (one.last_seen or "", max(SILENT_SECONDS - one.silent, 0.0)) for one in others if one.sign
+        }
 
     def _end(self, number: int, run: Run, registry: RegistryReader, *, elsewhere: bool = True) -> Ended:
         one = self._open.pop(number)
+        self._watch.forget(number)
         self._ended += 1
-        self._search.end(one.trial, run, registry.validation_accuracies(run.id))
+        self.search.end(one.trial, run, registry.validation_accuracies(run.id))
         return _shown(one.recipe, run, elsewhere=elsewhere)
-
-    def _gives_up(self, one: _Open, result: dict[str, Any]) -> bool:
-        epoch = result["epoch"]
-        if one.told < epoch - 1:  # resumed: the epochs before the interruption count, too
-            for earlier, accuracy in enumerate(self._known(one)[one.told : epoch - 1], one.told + 1):
-                self._search.gives_up(one.trial, earlier, accuracy)
-        if epoch <= one.told:  # repeated after its process died
-            return False
-        one.told = epoch
-        return self._search.gives_up(one.trial, epoch, result["validation_accuracy"])
-
-    def _known(self, one: _Open) -> Sequence[float]:
-        with RegistryReader(self._db) as registry:
-            run = self._run_of(registry, one.recipe)
-            return registry.validation_accuracies(run.id) if run else []
-
-    def _run_of(self, registry: RegistryReader, recipe: Recipe) -> Run | None:
-        """The run of a trial, if it has started."""
-        runs = of_search(registry.runs(Selection(tags=(self._tag,))), self._search.space, self._fingerprint)
-        alike = [run for run in runs if self._search.space.key(run.recipe) == self._search.space.key(recipe)]
-        return alike[-1] if alike else None
 
 
 def of_search(runs: Iterable[Run], space: Space, fingerprint: str) -> list[Run]:

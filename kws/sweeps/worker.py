@@ -1,8 +1,7 @@
 """A sweep's worker process on this machine: it imports torch once and trains one recipe after another.
 
-Tasks arrive on stdin and results go to stdout, one JSON object per line. While it trains for a search, it reports each
-epoch and reads whether to continue. When stdin ends, the sweep was stopped or killed: the current run ends as
-interrupted and the process exits.
+Tasks arrive on stdin and results go to stdout, one JSON object per line. When stdin ends, the sweep was stopped or
+killed: the current run ends as interrupted and the process exits.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from typing import Any
 
 from kws import ALLOCATIONS
 from kws.errors import KwsError
-from kws.events import EpochEnd
 from kws.sweeps.trainer import REFUSED, Trainer, WorkerConfig, carry_out
 from kws.terminal import streams
 from kws.training.stopping import Stopped, Terminated, stoppable
@@ -45,12 +43,8 @@ def main() -> None:
         try:
             while line:
                 line = line[os.write(results, line) :]
-        except OSError:  # the sweep is gone: the run is interrupted, it has not failed
+        except OSError:  # the sweep is gone, and nobody waits for the result
             raise Terminated from None
-
-    def keep_going(epoch: EpochEnd) -> bool:
-        say({"epoch": epoch.epoch, "validation_accuracy": epoch.validation_accuracy})
-        return json.loads(tasks.get())
 
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     import torch  # noqa: F401 - while the sweep still reads its registry; during the import SIGTERM ends this at once
@@ -63,9 +57,7 @@ def main() -> None:
             say({"status": REFUSED, "error": str(error)})
             return
         while True:
-            task = json.loads(tasks.get())
-            told = {"keep_going": keep_going} if task.get("epochs_told") else {}
-            say(carry_out(trainer, task, **told))
+            say(carry_out(trainer, json.loads(tasks.get())))
 
 
 if __name__ == "__main__":

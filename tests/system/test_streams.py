@@ -81,8 +81,8 @@ def test_a_terminal_that_is_closed_interrupts_a_training(trained):
     assert trained[0]["terminal"] == (129, "interrupted", None, 2)
 
 
-def test_a_run_whose_sweep_is_gone_is_interrupted_and_has_not_failed(trained):
-    assert trained[0]["sweep"] == (0, "interrupted", None, 1)
+def test_a_run_is_recorded_though_its_sweep_is_gone_when_it_ends(trained):
+    assert trained[0]["sweep"] == (0, "finished", None, 4)
 
 
 # Commands that print
