@@ -284,15 +284,19 @@ def typed(
     return found | {name: parse(name, text) if name in _HERE else text for name, text in texts.items()}
 
 
-def resolved(given: Mapping[str, Any], *, jobs: int = 1) -> dict[str, Any]:
-    """The place of the data, threads and device, from what was typed; `jobs` runs share the cores."""
+def resolved(given: Mapping[str, Any], *, jobs: int = 1, on_cluster: bool = False) -> dict[str, Any]:
+    """The place of the data, threads and device, from what was typed; `jobs` runs share the cores.
+
+    A cluster's nodes have GPUs of their own, whatever this machine has; they are used if --device cuda asks for them.
+    """
+    device = given.get("device") or options.AUTO
     return {
         "data": options.chosen_data(given.get("data")),
         "speakers": given.get("speakers") or None,
         "pattern": given.get("pattern") or None,
         "align": given.get("align") or Recipe.align,
         "threads": options.chosen_threads(given.get("threads"), jobs),
-        "device": options.chosen_device(given.get("device") or options.AUTO),
+        "device": ("cuda" if device == "cuda" else "cpu") if on_cluster else options.chosen_device(device),
     }
 
 

@@ -6,11 +6,11 @@ with two, on 2 cores and for either network.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from kws.cli import options, recipe_options, sections
+from kws.cli import executor_options, options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import at_least, cores, every_option, parse
 from kws.recipe.partition import folds as each_fold
@@ -56,18 +56,8 @@ def sweep(
         int | None,
         sections.training(help="Runs at once. By default as many as fit into the cores.", show_default=False),
     ] = None,
-    engine: Annotated[
-        Literal["local", "ray"], sections.training(help="Who trains: processes of this machine, or a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        sections.training(
-            envvar="RAY_ADDRESS",
-            metavar="HOST:PORT",
-            help="The Ray cluster's, or `auto`; without one, Ray is started on this machine.",
-            show_default=False,
-        ),
-    ] = None,
+    engine: executor_options.Engine = "local",
+    address: executor_options.Address = None,
     dry_run: Annotated[bool, sections.output("--dry-run", help="Show the plan and stop.")] = False,
     retry: Annotated[bool, sections.training("--retry", help="Train runs that failed before, too.")] = False,
     fail_fast: Annotated[bool, sections.training("--fail-fast", help="Stop at the first run that fails.")] = False,
@@ -93,11 +83,8 @@ def sweep(
     """
     if jobs is not None:
         at_least("jobs", jobs, 1)
-    if engine != "ray" and options.was_typed(context, "address"):
-        raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
+    ray = executor_options.on_cluster(context, engine, address)
     typed = recipe_options.typed(given, settings, several_networks=True)
-    if engine == "ray" and typed.get("device") != "cuda":
-        typed["device"] = "cpu"
     if typed.get("leave_out") == [PAIRS]:
         typed["leave_out"] = _pairs(typed)
     if folds is not None:
@@ -105,7 +92,7 @@ def sweep(
             raise RecipeError(f"--folds {folds} makes splits in turn; leave --{other} out, or --folds")
         typed["fold"] = each_fold(folds)
     chosen_presets, usual = ([{}], 1) if preset is None else planning.of_presets(preset)
-    here = _here(typed, jobs, on_cluster=engine == "ray")
+    here = _here(typed, jobs, on_cluster=ray)
     plans = [_axes(typed, str(usual) if seeds is None else seeds, each, here) for each in chosen_presets]
     from kws.registry.opening import is_new
     from kws.sweeps import executors
@@ -116,7 +103,7 @@ def sweep(
     if not dry_run:  # its first process begins, before the rest is imported
         about: dict[str, Any] = {"patience": db_timeout, "checkpoints": checkpoints}
         config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test, **about)
-        chosen = executors.choose(config, jobs, here, ray=engine == "ray", address=address)
+        chosen = executors.choose(config, jobs, here, ray=ray, address=address)
     from kws.cli import sweeping
 
     if chosen is None:
@@ -138,15 +125,10 @@ def _pairs(typed: Mapping[str, Any]) -> list[str]:
 
 
 def _here(typed: dict[str, Any], jobs: int | None, *, on_cluster: bool) -> dict[str, list[Any]]:
-    """Where the data is, and what decides bits alone, with one value each (of the data one or several).
-
-    A cluster's nodes have GPUs of their own, whatever this machine has.
-    """
-    data, device = typed.pop("data", None), typed.get("device")
-    asked = typed | ({"device": "cpu"} if on_cluster else {})
-    axes = {name: [value] for name, value in recipe_options.resolved(asked, jobs=jobs or cores()).items()}
-    if on_cluster:
-        axes["device"] = [device]
+    """Where the data is, and what decides bits alone, with one value each (of the data one or several)."""
+    data = typed.pop("data", None)
+    here = recipe_options.resolved(typed, jobs=jobs or cores(), on_cluster=on_cluster)
+    axes = {name: [value] for name, value in here.items()}
     if data:
         axes["data"] = [options.chosen_data(each) for each in (data if isinstance(data, list) else [data])]
     return axes

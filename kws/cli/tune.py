@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kws.cli import options, recipe_options, sections
+from kws.cli import executor_options, options, recipe_options, sections
 from kws.errors import RecipeError
 from kws.recipe import Recipe, at_least, cores, own_options
 from kws.recipe.presets import Preset, for_networks, preset
@@ -38,6 +38,8 @@ def tune(
         int | None,
         sections.training(help="Trials at once. By default as many as fit into the cores.", show_default=False),
     ] = None,
+    engine: executor_options.Engine = "local",
+    address: executor_options.Address = None,
     name: Annotated[
         str | None,
         sections.registry(help="The search's name: its runs have the tag tune-NAME. By default made of its options."),
@@ -57,12 +59,16 @@ def tune(
 
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
     given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and run it again: it
-    goes on. It ends with the command that trains the best recipe with other seeds, which are tested. There is no
-    --until, at which all good trials would end alike; --patience ends one that gets no better.
+    goes on. Run it in several places at once, with the same registry: they share the trials. It ends with the command
+    that trains the best recipe with other seeds, which are tested. There is no --until, at which all good trials would
+    end alike; --patience ends one that gets no better.
 
     Example: kws tune --arch cnn --trials 50
     """
     at_least("trials", trials, 1)
+    if jobs is not None:
+        at_least("jobs", jobs, 1)
+    ray = executor_options.on_cluster(context, engine, address)
     if name is not None and not name.strip():
         raise RecipeError("--name is empty; give the search a name, or leave it out")
     start = preset(given.pop("preset")) if given.get("preset") else None
@@ -74,9 +80,7 @@ def tune(
             f"`until` (={typed[_LEVELLING]}) would end all good trials at one accuracy, and none would be the best; "
             "leave it out, or use --patience"
         )
-    jobs = max(cores() // options.chosen_threads(typed.get("threads"), cores()), 1) if jobs is None else jobs
-    at_least("jobs", jobs, 1)
-    here = recipe_options.resolved(typed, jobs=jobs)
+    here = recipe_options.resolved(typed, jobs=jobs or cores(), on_cluster=ray)
     ranges = {name: text for name, text in typed.items() if name not in here}
     usual = {"opt": recipe_options.SEARCHED, "epochs": _EPOCHS} | (_values(start) if start else {})
     if "arch" in usual and "arch" in ranges:
@@ -97,6 +101,8 @@ def tune(
         random=random,
         prune=prune,
         jobs=jobs,
+        ray=ray,
+        address=address,
         name=name,
         db=db,
         patience=db_timeout,

@@ -1,4 +1,4 @@
-"""A search from its space to its best recipe: trials on this machine's processes, told and shown as they end."""
+"""A search from its space to its best recipe: trials trained by an executor, told and shown as they end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kws.registry.runs import FINISHED, STATUSES
 from kws.registry.selection import Selection
 from kws.reports import labels
 from kws.reports.json_output import SCHEMA
-from kws.sweeps.local_executor import LocalExecutor
+from kws.sweeps import executors
 from kws.sweeps.plan import several
 from kws.sweeps.scheduler import result_of
 from kws.sweeps.trainer import WorkerConfig
@@ -43,7 +43,9 @@ def run(
     trials: int,
     random: bool,
     prune: bool,
-    jobs: int,
+    jobs: int | None,
+    ray: bool,
+    address: str | None,
     name: str | None,
     db: Location,
     skip_unreadable: bool,
@@ -64,10 +66,11 @@ def run(
         raise RecipeError("there is nothing to search; give a range beside --preset, as in --learning-rate 0.001:0.01")
     from kws.sweeps.trials import Trials
 
+    here = {name: [fixed[name]] for name in ("threads", "device")}
     about: dict[str, Any] = {"patience": patience, "checkpoints": checkpoints}
     config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False, **about)
     try:
-        with stoppable(), LocalExecutor(jobs, config) as executor:
+        with stoppable(), executors.choose(config, jobs, here, ray=ray, address=address) as executor:
             first = Recipe.of(ignoring=True, **{**space.fixed, "opt": opts[0]})
             fingerprint = result_of(executor, "probe", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])

@@ -1,4 +1,4 @@
-"""`kws sweep --engine ray` on real clusters of this machine: the same bits as here, also when a node is lost."""
+"""Ray on real clusters of this machine: a sweep has the same bits as here, also when a node is lost; a search."""
 
 import json
 import os
@@ -115,6 +115,21 @@ def test_nodes_record_into_a_registry_on_a_server(here, task, cluster, url):
     assert sql(url, "SELECT count(DISTINCT pid) FROM sessions")[0][0] > 1
     (command,) = sql(url, "SELECT DISTINCT command FROM runs")[0]
     assert all(secret not in command + errors for secret in url.secrets())
+
+
+def test_a_search_goes_on_with_what_was_trained_here_and_prunes_there(task, tmp_path, cluster):
+    pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
+    tune = ["tune", "--arch", "cnn", "--maps", "2,1", "--epochs", 5, "--batch-size", "8,16", "--data", task]
+    tune += ["--learning-rate", "1e-6:0.1", "--db", tmp_path / "search.db"]
+    first = ok_json(*tune, "--trials", 5, "--jobs", 2)
+    result = kws(*tune, "--trials", 14, *RAY, "--address", cluster.address, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert f"search {first['tag']}: 14 trials (5 there, 0 to resume), 2 at once on 2 nodes of Ray" in result.stderr
+    made = json.loads(result.stdout)
+    assert made["tag"] == first["tag"] and made["trials"][:5] == first["trials"]
+    assert len({trial["run"] for trial in made["trials"]}) == len(made["trials"]) == 14
+    assert "given up" in {trial["status"] for trial in made["trials"][5:]}
+    assert ok_json(*tune, "--trials", 14, "--jobs", 1) == made, "the result is the same for all who look"
 
 
 def test_other_code_on_a_node_is_one_sentence(task, monkeypatch):
