@@ -120,7 +120,7 @@ def test_nodes_record_into_a_registry_on_a_server(here, task, cluster, url):
 def test_a_search_goes_on_with_what_was_trained_here_and_prunes_there(task, tmp_path, cluster):
     pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
     tune = ["tune", "--arch", "cnn", "--maps", "2,1", "--epochs", 5, "--batch-size", "8,16", "--data", task]
-    tune += ["--learning-rate", "1e-6:0.1", "--db", tmp_path / "search.db"]
+    tune += ["--learning-rate", "1e-6:0.1", "--random", "--db", tmp_path / "search.db"]
     first = ok_json(*tune, "--trials", 5, "--jobs", 2)
     result = kws(*tune, "--trials", 14, *RAY, "--address", cluster.address, "--json")
     assert result.exit_code == 0, result.stderr

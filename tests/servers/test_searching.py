@@ -11,6 +11,7 @@ from swept import shared_task
 pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
 
 TUNE = ["tune", "--arch", "cnn", "--maps", "2,1", "--epochs", "20", "--batch-size", "8,16", "--jobs", "1"]
+TUNE += ["--threads", "1"]
 TRIALS = 10
 
 
