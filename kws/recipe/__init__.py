@@ -19,7 +19,7 @@ from kws.recipe.early_stop import has_rule, last_epoch
 from kws.recipe.known import current_name, every_option, kind_of, names, option_of, parts_now
 from kws.recipe.own_options import BEST, ENERGY, FINAL, FIRST, SHUFFLED, own_options
 from kws.recipe.parts import BY_OPTION, KINDS, NETWORK, OPTIMIZER, TASK, Kind, Part, dashed
-from kws.recipe.recipe import Recipe, usable_threads
+from kws.recipe.recipe import Recipe, usable_threads, with_shared_keys
 from kws.recipe.typed import bases, parse
 from kws.recipe.wording import counted
 
@@ -28,6 +28,7 @@ __all__ = [
     "Kind", "Option", "Part", "Recipe", "above_zero", "at_least", "bases", "below_one", "cores", "count", "counted",
     "current_name", "dashed", "every_option", "has_rule", "kind_of", "last_epoch", "names", "not_negative", "option",
     "option_of", "own_options", "parse", "parts_now", "plain", "share", "usable_threads", "varying",
+    "with_shared_keys",
 ]  # fmt: skip
 
 

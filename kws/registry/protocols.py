@@ -122,3 +122,9 @@ def columns(connection: Connection, table: str) -> list[str]:
     """The names of a table's columns, in order."""
     described = connection.execute(f"SELECT * FROM {table} LIMIT 0").description  # noqa: S608 - our names
     return [column[0] for column in described]
+
+
+def among(column: str, keys: Sequence[int]) -> tuple[str, dict[str, int]]:
+    """The condition that a column has one of these values, a few hundred at most, and its parameters."""
+    some = {f"key{number}": key for number, key in enumerate(keys)}
+    return f"WHERE {column} IN (:{', :'.join(some)})", some

@@ -9,7 +9,7 @@ import gc
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Self
@@ -20,14 +20,14 @@ from kws.registry import checkpoint_files, serialization
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
-from kws.registry.protocols import Backend, Connection
+from kws.registry.protocols import Backend, Connection, Cursor, among
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 from kws.registry.serialization import RUN_COLUMNS, UNREADABLE, typed
 
-_ALL = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint"  # noqa: S608 - our names
-_RUNS = f"{_ALL} ORDER BY key"
-_RUN = f"{_ALL} WHERE key = :key"
+ALL_ROWS = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint"  # noqa: S608 - our names
+_RUNS = f"{ALL_ROWS} ORDER BY key"
+_RUN = f"{ALL_ROWS} WHERE key = :key"
 _A_RECIPE_OF_EACH = """
 SELECT id, recipe_json FROM trainings WHERE key IN (SELECT min(key) FROM trainings GROUP BY cell_digest) ORDER BY key
 """
@@ -71,19 +71,28 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             sightings = self._sightings(connection)
             keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
-            tags: dict[int, list[str]] = {}
-            for row in connection.execute("SELECT run_key, tag FROM tags ORDER BY run_key, tag"):
-                tags.setdefault(row["run_key"], []).append(str(row["tag"]))
-            found, recipe_of = [], Recipe.texts_reader()
-            with _without_collection():
-                for row in connection.execute(_RUNS):
-                    key = row[-1]
-                    if keys is None or key in keys:
-                        try:
-                            found.append(_run(row, sightings.get(key), tuple(sorted(tags.get(key, ()))), recipe_of))
-                        except UNREADABLE as error:
-                            raise self._unreadable(row["id"], error) from None
-        return [run for run in found if selection.takes(run)]
+            found = self.runs_of(connection, connection.execute(_RUNS), keys)
+        return [run for run in found.values() if selection.takes(run)]
+
+    def runs_of(
+        self, connection: Connection, rows: Cursor, keys: Container[int] | None = None, *, tags_of: Sequence[int] = ()
+    ) -> dict[int, Run]:
+        """The runs of rows of RUN_COLUMNS with these keys, by key; tags are read of all runs, or of `tags_of`."""
+        sightings = self._sightings(connection)
+        tags: dict[int, list[str]] = {}
+        some, about = among("run_key", tags_of) if tags_of else ("", {})
+        for row in connection.execute(f"SELECT run_key, tag FROM tags {some} ORDER BY run_key, tag", about):  # noqa: S608
+            tags.setdefault(row["run_key"], []).append(str(row["tag"]))
+        found, recipe_of = {}, Recipe.texts_reader()
+        with _without_collection():
+            for row in rows:
+                key = row[-1]
+                if keys is None or key in keys:
+                    try:
+                        found[key] = _run(row, sightings.get(key), tuple(sorted(tags.get(key, ()))), recipe_of)
+                    except UNREADABLE as error:
+                        raise self._unreadable(row["id"], error) from None
+        return found
 
     def recipes(self) -> list[Recipe]:
         """A recipe of each cell that any run has, deleted ones among them, the oldest first; no run is read."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kws.errors import RecipeError
 from kws.events import DIGEST_BYTES, SPLITS, DataCard, EpochEnd, Evaluation, Manifest
-from kws.recipe import Recipe
+from kws.recipe import Recipe, with_shared_keys
 from kws.registry.environment import Environment
 from kws.registry.process import Process
 from kws.registry.protocols import Row as Row
@@ -38,6 +38,9 @@ _OF_ENVIRONMENT = len(_RUN) + len(_OTHERS)
 RUN_COLUMNS = ", ".join(
     "data.source" if name == "source" else f"trainings.{name}" for name in (*_RUN, *_OTHERS, *_ENVIRONMENT, "key")
 )
+
+
+_A_RUN = with_shared_keys(dict.fromkeys(field.name for field in dataclasses.fields(Run)))
 
 
 def of_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -67,7 +70,8 @@ def run(
 ) -> Run:
     """A run from its row, of RUN_COLUMNS in their order; `status` is the actual one if it differs from the row's."""
     values = tuple(row)
-    fields: dict[str, Any] = dict(zip(_RUN, values, strict=False))
+    fields = _A_RUN.copy()
+    fields.update(zip(_RUN, values, strict=False))
     recipe_json, milliseconds, fields["data_source"], recorded = values[len(_RUN) : _OF_ENVIRONMENT]
     fields["status"] = status or recorded
     fields["tags"] = tags

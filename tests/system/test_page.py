@@ -24,7 +24,7 @@ from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 from kws.reports import labels
 from kws.reports.metrics import METRICS
-from kws.reports.page import data, html
+from kws.reports.page import data, html, matrices
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028<!--'\"&amp;{{ 1234567*7654321 }}\u202e"
 FOUR = [make_recipe(arch, opt, seed=seed) for arch in ("fc", "cnn") for opt in ("sgd", "adam") for seed in (0, 1)]
@@ -225,7 +225,7 @@ def test_a_confusion_matrix_is_that_of_the_runs_own_test_split(db):
     with Registry(db) as registry:
         unfinished = cut_off(registry)
         run = registry.runs()[-2]
-        matrix = data.confusion(registry, run)
+        matrix = matrices.confusion(registry, run)
         ((card, evaluation),) = registry.evaluations(run.id)
     shown = embedded(made())["confusions"]
     assert shown[run.id] == matrix

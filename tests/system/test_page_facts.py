@@ -42,7 +42,8 @@ def test_two_recipes_never_share_a_name_and_the_seeds_of_one_do():
         make_run("f", arch="cnn", opt="adam", card=make_card("other clips")),
         make_run("g", arch="fc", opt="sgd", card=make_card("other clips", clips=9)),
     ]
-    found = names.recipes(runs)
+    recipe_of = names.recipes(runs)
+    found = {run.id: recipe_of(run) for run in runs}
     assert found["a"] == found["b"]
     assert len(set(found.values())) == 6
     assert "softmax" in found["c"] and "0.3" in found["d"]

@@ -199,7 +199,7 @@ def test_a_run_whose_process_is_gone_is_lost_though_the_file_is_as_it_was(live, 
         run_id = start(registry)
     assert f'data-run="{run_id}" data-seen="running' in live.page()
     monkeypatch.setattr("kws.registry.process.Process.is_alive", lambda *_: False)
-    monkeypatch.setattr("kws.reports.page.live._LOOK_AGAIN", 0)
+    monkeypatch.setattr("kws.reports.page.current._LOOK_AGAIN", 0)
     assert f'data-run="{run_id}" data-seen="lost' in live.page()
 
 
@@ -220,7 +220,7 @@ def test_the_table_is_tested(ask):
 
 def test_nothing_is_made_anew_while_the_file_is_as_it_was(ask, live, monkeypatch):
     ask("/")
-    monkeypatch.setattr("kws.reports.page.live.RegistryReader", None)
+    monkeypatch.setattr("kws.reports.page.current.RegistryReader", None)
     assert ask("/").status == 200
 
 

@@ -6,8 +6,8 @@ Decisions:
 - Runs of folds are in the table over folds, as in `kws compare`: each fold, and the answers on all clips pooled. A
   table for each fold, whose test clips are a part of the data, would say less and look like more.
 - Curves are per epoch. Iterations would make the page five times as large and say little that epochs do not.
-- A confusion matrix is of the run's own test split. The page's script pools runs by adding their counts. In a run's box
-  it stands beside the trade-off on the same clips.
+- A confusion matrix is of the run's own test split. Runs are pooled by adding their counts. In a run's box it stands
+  beside the trade-off on the same clips.
 - JSON has no infinities: a loss that is not finite is null there, and a gap in its curve.
 - The report's figures and its judged claims are beside each table that is about its networks under its conditions. They
   need the test, too, and come with it.
@@ -38,6 +38,8 @@ from kws.reports.metrics import METRICS
 from kws.reports.page import data_sets, detector, names
 from kws.reports.page.data_sets import DataSet
 from kws.reports.page.detector import Detector
+from kws.reports.page.listed import Listed
+from kws.reports.page.matrices import matrix
 from kws.reports.reference import Paper
 from kws.reports.scope import Scope, of_the_report
 from kws.reports.table import Table
@@ -55,40 +57,62 @@ Facts = list[tuple[str, str]]
 class Overview:
     """The page's head: tables of each data set, leaderboards, tables over folds, and the runs (oldest first).
 
-    `data_sets` are those of the finished runs, by fingerprint.
+    `data_sets` are those of the finished runs, by fingerprint. Of a large registry the live page shows what it has:
+    `runs` may be the newest alone of `total`, and `awaited` runs are in no table yet, but being put there.
     """
 
     tables: tuple[Table, ...]
     runs: tuple[Run, ...]
+    total: int
+    awaited: int = 0
     leaderboards: tuple[Table, ...] = ()
     folds: tuple[FoldTable, ...] = ()
     data_sets: Mapping[str, DataSet] = field(default_factory=dict)
 
     @cached_property
-    def recipes(self) -> names.Names:
-        """What each run's recipe is called, by run id; see kws.reports.page.names."""
+    def recipe_of(self) -> names.Namer:
+        """What a run's recipe is called; see kws.reports.page.names."""
         return names.recipes(self.runs)
+
+    @cached_property
+    def by_id(self) -> dict[str, Run]:
+        """The runs by id."""
+        return {run.id: run for run in self.runs}
+
+    @cached_property
+    def running(self) -> tuple[Run, ...]:
+        """The runs that are training."""
+        return tuple(run for run in self.runs if run.status == RUNNING)
+
+    @cached_property
+    def untested(self) -> tuple[Run, ...]:
+        """The finished runs that are not tested."""
+        return tuple(run for run in self.runs if run.awaits_test)
 
     @cached_property
     def firsts(self) -> frozenset[str]:
         """The id of the first tested run of each recipe."""
         tested = (run for run in reversed(self.runs) if run.test_accuracy is not None)
-        return frozenset({self.recipes[run.id]: run.id for run in tested}.values())
+        return frozenset({self.recipe_of(run): run.id for run in tested}.values())
 
     def called(self, run: Run) -> str:
         """The label of one of the runs in a legend."""
-        return names.called(run, self.recipes[run.id])
+        return names.called(run, self.recipe_of(run))
 
-    def listed(self, words: str = "", most: int | None = None) -> tuple[Run, ...]:
-        """The runs whose line in the list contains all these words, newest first; at most `most` of them."""
+    def listed(self, words: str = "", most: int | None = None, start: int = 0) -> Listed:
+        """The runs whose line in the list contains all these words, newest first: at most `most`, from `start` on."""
         wanted = words.casefold().split()
-        found = (run for run in reversed(self.runs) if not wanted or all(word in self._line(run) for word in wanted))
-        return tuple(islice(found, most))
+        runs, count = reversed(self.runs), self.total
+        if wanted:
+            found = [run for run in runs if all(word in line for line in [self._line(run)] for word in wanted)]
+            runs, count = iter(found), len(found)
+        end = None if most is None else start + most
+        return Listed(runs=tuple(islice(runs, start, end)), words=words, start=start, count=count, total=self.total)
 
     def _line(self, run: Run) -> str:
         recipe, data = run.recipe, labels.data_of(run)
         about = [run.id, run.status, recipe.arch, recipe.opt, str(recipe.seed), data, run.started_at]
-        return " ".join([*about, self.recipes[run.id], run.name or "", *run.tags]).casefold()
+        return " ".join([*about, self.recipe_of(run), run.name or "", *run.tags]).casefold()
 
     @cached_property
     def boards(self) -> tuple[Grid, ...]:
@@ -145,7 +169,7 @@ class Detail:
         """The confusion matrix on its own test split; None before it was tested."""
         for each in self.answers:
             if each.card.fingerprint == self.run.data_fingerprint and each.evaluation.split == TEST:
-                return _matrix(each.card, each.report)
+                return matrix(each.card, each.report)
         return None
 
 
@@ -158,17 +182,24 @@ def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True
     whole = tuple(run for run in every if run.recipe.fold is None)
     of = Scope(runs=whole) if chosen else of_the_report(registry, whole)
     found = tables(registry, of.runs, test=test, apart=of.apart)
-    boards = [table for table in leaderboards(registry, whole, test=test) if of.others or len(table.cells) > 1]
     if test:
         found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
+    found = [*map(_without_samples, found)]
+    boards = [table for table in leaderboards(registry, whole, test=test) if of.others or len(table.cells) > 1]
     folds = tuple(fold_tables(registry, every))
     return Overview(
         tables=tuple(found),
         runs=every,
-        leaderboards=tuple(boards),
+        total=len(every),
+        leaderboards=tuple(map(_without_samples, boards)),
         folds=folds,
         data_sets=data_sets.of_runs(registry, every),
     )
+
+
+def _without_samples(table: Table) -> Table:
+    """The table without the answers that it was made of, which the page does not show: 120 MB of 100,000 runs."""
+    return dataclasses.replace(table, samples={})
 
 
 def choices(of: Overview) -> dict[str, Any]:
@@ -183,7 +214,7 @@ def choices(of: Overview) -> dict[str, Any]:
         {"group": group, "label": name if taken[name] == 1 else f"{name}, {data or group}", "runs": runs}
         for group, name, data, runs in found
     ]
-    training = [run.id for run in reversed(of.runs) if run.status == RUNNING]
+    training = [run.id for run in reversed(of.running)]
     drawn = dict.fromkeys([*training, *(runs[0] for *_, runs in found)])
     return {"cells": cells, "drawn": list(drawn)[:DRAWN]}
 
@@ -234,19 +265,6 @@ def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-def confusion(registry: RegistryReader, run: Run) -> dict[str, Any] | None:
-    """A run's confusion matrix on its own test split, one row per true class; None before it was tested."""
-    evaluation = registry.evaluation(run.id, run.data_fingerprint, TEST)
-    if evaluation is None:
-        return None
-    card = registry.card(run.data_fingerprint)
-    return _matrix(card, ClassReport.of(evaluation, card.classes))
-
-
-def _matrix(card: DataCard, report: ClassReport) -> dict[str, Any]:
-    return {"classes": list(card.classes), "counts": [list(row) for row in report.confusion]}
-
-
 def detail(registry: RegistryReader, run: Run, of: Overview, *, every_detector: bool = True) -> Detail:
     """Everything about one of the overview's runs.
 
@@ -261,7 +279,7 @@ def detail(registry: RegistryReader, run: Run, of: Overview, *, every_detector: 
     detectors = detector.by_split(registry, run, evaluations) if shown else {}
     return Detail(
         run=run,
-        recipe=of.recipes[run.id],
+        recipe=of.recipe_of(run),
         card=known.card,
         facts=_facts(run, known.card, registry.curve(run.id)),
         command=labels.command(run.recipe),

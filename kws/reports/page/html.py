@@ -19,6 +19,7 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -59,7 +60,6 @@ def report(registry: RegistryReader, of: Overview) -> str:
         "overview.html",
         overview=of,
         listed=of.listed(),
-        words="",
         details=details,
         axes={each: f"axes-{number}" for number, each in enumerate(ticks)},
         data=values,
@@ -67,11 +67,16 @@ def report(registry: RegistryReader, of: Overview) -> str:
     )
 
 
-def live_overview(of: Overview, state: str, words: str = "") -> str:
-    """The live page; it lists the newest runs with these words, and fetches curves and matrices on demand."""
-    values = {**choices(of), "state": state, "live": POLL_MS}
-    found = of.listed(words, LISTED)
-    return render("overview.html", overview=of, listed=found, words=words, details=[], axes={}, data=values, live=True)
+def live_overview(of: Overview, state: str, words: str = "", start: int = 0) -> str:
+    """The live page; it lists the newest runs with these words, and fetches curves and matrices on demand.
+
+    A cell's runs are left out, since the server pools them: there may be very many.
+    """
+    made = choices(of)
+    cells = [{name: cell[name] for name in ("group", "label")} for cell in made["cells"]]
+    values = {**made, "cells": cells, "state": state, "live": POLL_MS}
+    found = of.listed(words, LISTED, start)
+    return render("overview.html", overview=of, listed=found, step=LISTED, details=[], axes={}, data=values, live=True)
 
 
 def live_run(of: Detail, state: str) -> str:
@@ -111,6 +116,11 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def _address(words: str, start: int) -> str:
+    """The live page with another part of its list of runs."""
+    return f"/?{urlencode({'show': words, 'from': start})}#runs"
+
+
 @cache
 def _environment() -> Environment:
     """The environment of all templates."""
@@ -129,7 +139,7 @@ def _environment() -> Environment:
     environment.filters["of_classes"] = of_classes
     environment.filters["is_whole"] = lambda text: _WHOLE.fullmatch(text) is not None
     environment.filters["per_hour"] = lambda rate: f"{rate:,.1f}" if rate < _MANY else f"{rate:,.0f}"
-    environment.globals.update(figures_caption=figures_caption, claims_caption=claims_caption)
+    environment.globals.update(address=_address, figures_caption=figures_caption, claims_caption=claims_caption)
     environment.globals.update(
         policy=file_policy(), scripts=SCRIPTS, splits=SPLITS, static=lambda name: Markup(static(name))  # noqa: S704 - our own files
     )  # fmt: skip

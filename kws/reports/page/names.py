@@ -9,32 +9,34 @@ Decisions:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kws.registry.runs import Run
 from kws.reports import labels
 
-Names = dict[str, str]  # by run id
+Namer = Callable[[Run], str]
 
 
-def recipes(runs: Iterable[Run]) -> Names:
-    """What each run's recipe is called, by run id: two runs share a name only if they are of one cell on one data set.
+def recipes(runs: Iterable[Run]) -> Namer:
+    """A function that says what a run's recipe is called: two runs share a name only if they are of one cell and data.
 
     Runs of one cell are those that differ in nothing but their seeds, and in what decides bits alone.
     """
+    firsts = {(run.recipe.cell, run.data_source, run.data_fingerprint): run for run in runs}
     by_data: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
+    for run in firsts.values():
         by_data.setdefault((labels.data_of(run), run.data_fingerprint), []).append(run)
     sources = Counter(source for source, _ in by_data)
     of_data = {key: labels.of_cells([run.recipe for run in group]) for key, group in by_data.items()}
     taken = Counter(name for key, group in by_data.items() for name in {of_data[key](run.recipe) for run in group})
-    found: Names = {}
+    found: dict[tuple[str, str, str], str] = {}
     for (source, fingerprint), group in by_data.items():
         on = source if sources[source] == 1 else f"{source} [{fingerprint[:8]}]"
         for run in group:
             name = of_data[source, fingerprint](run.recipe)
-            found[run.id] = name if taken[name] == 1 else f"{name}, on {on}"
-    return found
+            key = run.recipe.cell, run.data_source, run.data_fingerprint
+            found[key] = name if taken[name] == 1 else f"{name}, on {on}"
+    return lambda run: found[run.recipe.cell, run.data_source, run.data_fingerprint]
 
 
 def called(run: Run, recipe: str) -> str:

@@ -5,7 +5,7 @@ Decisions:
   made to point here (DNS rebinding) is refused. Any port is accepted, since a tunnel (ssh -L) has its own on the
   browser's machine. Only GET and HEAD are allowed.
 - Every response has a strict content security policy, is never cached, and sends no referrer to other sites.
-- The page requests /state.json every two seconds and refreshes itself when its ETag, a digest of all runs, changes.
+- The page requests /state.json every two seconds and refreshes itself when its ETag has changed, as after any change.
 - uvicorn's loop and parser are named explicitly, so that it does not matter what else is installed.
 """
 
@@ -25,7 +25,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kws.errors import KwsError, PageError, UnknownRunError
 from kws.registry.location import Location
-from kws.registry.runs import RUNNING
 from kws.reports.page import html
 from kws.reports.page.live import Live
 
@@ -92,15 +91,15 @@ def application(live: Live) -> ASGIApp:
     """The ASGI application of a registry's page."""
 
     def state(request: Request) -> Response:
-        digest, overview = live.now()
-        running = sum(run.status == RUNNING for run in overview.runs)
-        headers = {"ETag": f'"{digest}"'}
+        current, overview = live.now()
+        headers = {"ETag": f'"{current}"'}
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-        return JSONResponse({"state": digest, "runs": len(overview.runs), "running": running}, headers=headers)
+        running = len(overview.running)
+        return JSONResponse({"state": current, "runs": overview.total, "running": running}, headers=headers)
 
     def overview(request: Request) -> Response:
-        return HTMLResponse(live.page(request.query_params.get("show", "")))
+        return HTMLResponse(live.page(request.query_params.get("show", ""), _start(request)))
 
     def run(request: Request) -> Response:
         return HTMLResponse(live.run_page(request.query_params.get("id", "")))
@@ -110,6 +109,9 @@ def application(live: Live) -> ASGIApp:
 
     def confusions(request: Request) -> Response:
         return JSONResponse(live.confusions(_asked(request)))
+
+    def pooled(request: Request) -> Response:
+        return JSONResponse(live.pooled(*(request.query_params.get(name, "") for name in ("group", "label"))))
 
     def static(request: Request) -> Response:
         name = request.path_params["name"]
@@ -123,6 +125,7 @@ def application(live: Live) -> ASGIApp:
         "/state.json": state,
         "/curves.json": curves,
         "/confusions.json": confusions,
+        "/pooled.json": pooled,
         "/static/{name}": static,
     }
     made = Starlette(
@@ -130,6 +133,17 @@ def application(live: Live) -> ASGIApp:
         exception_handlers={KwsError: _refusal},
     )
     return _Guard(made)
+
+
+def _start(request: Request) -> int:
+    """From which run on the list is asked for.
+
+    Raises PageError if that is not a number.
+    """
+    text = request.query_params.get("from", "0")
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise PageError(f"from={text} is no place in the list of runs; the newest run is at 0")
+    return int(text)
 
 
 def _asked(request: Request) -> list[str]:

@@ -7,7 +7,7 @@
   const read = (from) => JSON.parse(from.getElementById("data").textContent);
   let data = read(document), drawn = [...data.drawn], chosen = false, address = location.href, waiting, etag = null, busy = false;
   const plain = (values) => Object.assign(Object.create(null), values); // where no name is there before it is set
-  const known = { curves: plain(data.curves), confusions: plain(data.confusions) }, seenAt = plain(), slots = new Map();
+  const known = { curves: plain(data.curves), confusions: plain(data.confusions), pooled: plain() }, seenAt = plain(), slots = new Map();
   document.documentElement.classList.add("scripted");
 
   // What the file has inside it, the live page fetches once it is asked for.
@@ -74,8 +74,8 @@
   function offer() {
     const select = find("whose");
     if (!select) return;
-    const before = select.value, options = data.cells.map((cell) => [cell.group, JSON.stringify(cell.runs), cell.label]);
-    for (const id of drawn) options.push(["Runs drawn below", JSON.stringify([id]), known.curves[id]?.name ?? id]);
+    const before = select.value, options = data.cells.map((cell) => [cell.group, JSON.stringify(cell), cell.label]);
+    for (const id of drawn) options.push(["Runs drawn below", JSON.stringify({ runs: [id] }), known.curves[id]?.name ?? id]);
     const groups = new Map();
     for (const [group, value, label] of options) {
       if (!groups.has(group)) groups.set(group, tag("optgroup", "", { label: group }));
@@ -86,9 +86,21 @@
     drawMatrix();
   }
 
+  // The file pools the runs of a cell here; of the live page, where they may be 100,000, the server does.
+  async function matrices({ group, label, runs }) {
+    if (runs) return (await need("confusions", runs)).map(([, each]) => each);
+    const key = `${group}\n${label}`;
+    if (!(key in known.pooled)) {
+      const answer = await fetch(`/pooled.json?${new URLSearchParams({ group, label })}`, { cache: "no-store" });
+      if (!answer.ok) return [];
+      known.pooled[key] = await answer.json();
+    }
+    return known.pooled[key] ? [known.pooled[key]] : [];
+  }
+
   async function drawMatrix() {
     const table = find("matrix"), value = find("whose").value;
-    const found = (value ? await need("confusions", JSON.parse(value)) : []).map(([, each]) => each);
+    const found = value ? await matrices(JSON.parse(value)) : [];
     if (value !== find("whose").value) return;
     find("unmatched").hidden = found.length > 0;
     table.hidden = found.length === 0;
@@ -103,7 +115,7 @@
       const shades = cells.map((n) => number(n.toLocaleString("en-GB"), `shade${clips ? Math.round((9 * n) / clips) : 0}`));
       body.append(row(name, ...shades, number(clips ? `${((100 * cells[i]) / clips).toFixed(2)} %` : "-")));
     });
-    const many = found.length > 1 ? `${found.length} runs together. ` : "";
+    const runs = found[0].runs ?? found.length, many = runs > 1 ? `${runs.toLocaleString("en-GB")} runs together. ` : "";
     table.replaceChildren(tag("caption", `${many}A row is what was said, a column what was heard, in clips.`), head, body);
   }
 
@@ -179,6 +191,7 @@
     if (find("rows")) renew(find("rows"), fresh.getElementById("rows"));
     document.title = fresh.title;
     data = read(fresh);
+    known.pooled = plain();
     for (const id of Object.keys(known.curves)) {
       const [now] = [...document.querySelectorAll("#rows tr")].filter((each) => each.dataset.run === id);
       if (!now || now.dataset.seen !== seenAt[id]) { delete known.curves[id]; delete known.confusions[id]; }
