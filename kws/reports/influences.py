@@ -1,7 +1,8 @@
 """Influence values of many seeds, of which never more are computed at once than stay near the core.
 
 A registry of 10,000 runs on 1,229 clips has 100 MB of them, and memory that is touched for the first time takes longer
-than to compute them again. Sums are added up as NumPy adds up a whole array, so that blocks change no bit.
+than to compute them again. What they are computed from is a bit a clip, where each clip counts alone. Sums are added up
+as NumPy adds up a whole array, so that blocks change no bit.
 """
 
 from __future__ import annotations
@@ -14,36 +15,46 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _AT_ONCE = 1 << 15  # values that stay near the core
+_ROWS = 500  # seeds whose clips are sorted by cluster at once
 
 
 @dataclass(frozen=True)
 class OfShares:
     """Those of shares of clips: an array (n, G), made of how many clips (n, G) of each cluster count."""
 
-    counts: NDArray[Any]
+    counts: NDArray[Any]  # where each cluster is one clip, the bits of a row together, eight a byte
     values: Floats  # (n,) the shares
     sizes: Floats | None  # (G,) the clusters', in clips; None where each is one clip
+    clusters: int
 
     @classmethod
     def of(cls, right: NDArray[np.bool_], clusters: NDArray[np.int64]) -> OfShares:
         """From which clips (n, N) count, and the cluster (N,) of each."""
         sizes = np.bincount(clusters)
-        counts: NDArray[Any] = right.take(np.argsort(clusters, kind="stable"), axis=1)
-        alone = len(sizes) == len(clusters)
-        if not alone:
-            counts = np.add.reduceat(counts, np.cumsum(sizes) - sizes, axis=1, dtype=np.int32)
+        order, alone = np.argsort(clusters, kind="stable"), len(sizes) == len(clusters)
+        parts: list[NDArray[Any]] = []
+        for start in range(0, len(right), _ROWS):
+            some: NDArray[Any] = right[start : start + _ROWS].take(order, axis=1)
+            if alone:
+                parts.append(np.packbits(some, axis=1))
+            else:
+                parts.append(np.add.reduceat(some, np.cumsum(sizes) - sizes, axis=1, dtype=np.int32))
         values = np.count_nonzero(right, axis=1) / len(clusters)
-        return cls(counts, values, None if alone else sizes.astype(float))
+        return cls(np.concatenate(parts), values, None if alone else sizes.astype(float), len(sizes))
 
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of seeds and of clusters."""
-        return len(self.values), self.counts.shape[1]
+        return len(self.values), self.clusters
 
     def __getitem__(self, rows: Any) -> Floats:
         values = self.values[rows, None]
-        made: Floats = self.counts[rows] - (values if self.sizes is None else self.sizes * values)
-        made /= self.shape[1] if self.sizes is None else self.sizes.sum()
+        if self.sizes is None:
+            made: Floats = np.unpackbits(self.counts[rows], axis=1, count=self.clusters) - values
+            made /= self.clusters
+        else:
+            made = self.counts[rows] - self.sizes * values
+            made /= self.sizes.sum()
         return made
 
 

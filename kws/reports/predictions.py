@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_AT_ONCE = 500  # runs whose predictions are in memory beside what they come to
+
 
 class Predictions:
     """The predictions of a registry's runs, read on demand."""
@@ -56,15 +58,20 @@ class Predictions:
         """Whether each of n runs predicted each clip (n, N) of one test split correctly; None if one has no answers."""
         import numpy as np
 
-        known: dict[str, bytes] = {}
-        for fingerprint in {run.data_fingerprint for run in runs}:
-            ids = [run.id for run in runs if run.data_fingerprint == fingerprint]
-            known |= self.registry.predictions(ids, self.card(fingerprint), TEST)
-        labels = self.card(runs[0].data_fingerprint).labels_of(TEST)
-        if len(known) < len(runs) or any(len(each) != len(labels) for each in known.values()):
-            return None
-        predictions = np.frombuffer(b"".join(known[run.id] for run in runs), np.uint8)
-        right: NDArray[np.bool_] = predictions.reshape(len(runs), -1) == np.frombuffer(labels, np.uint8)
+        labels = np.frombuffer(self.card(runs[0].data_fingerprint).labels_of(TEST), np.uint8)
+        right = np.empty((len(runs), len(labels)), dtype=np.bool_)
+        by_data: dict[str, dict[str, int]] = {}
+        for row, run in enumerate(runs):
+            by_data.setdefault(run.data_fingerprint, {})[run.id] = row
+        for fingerprint, rows in by_data.items():
+            ids = [*rows]
+            for start in range(0, len(ids), _AT_ONCE):
+                some = ids[start : start + _AT_ONCE]
+                known = self.registry.predictions(some, self.card(fingerprint), TEST)
+                if len(known) < len(some) or any(len(each) != len(labels) for each in known.values()):
+                    return None
+                for run_id, predictions in known.items():
+                    right[rows[run_id]] = np.frombuffer(predictions, np.uint8) == labels
         return right
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:

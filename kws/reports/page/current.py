@@ -8,8 +8,8 @@ Decisions:
   seconds.
 - Table 1, which takes longest, is made again only when the finished runs have changed.
 - Of more than MANY runs (kws.registry.all_runs) no page waits for all to be read, nor for the tables: the newest runs
-  are there at once, and a thread adds the others and then the tables. It makes tables for a fifth of the time at most,
-  since runs may finish all the time; meanwhile the last ones are shown.
+  are there at once, and a thread adds the others, the tables and the leaderboards. It makes tables for a fifth of the
+  time at most, since runs may finish all the time; meanwhile the last ones are shown.
 Safe for any number of threads.
 """
 
@@ -28,7 +28,7 @@ from kws.registry.files import real_path
 from kws.registry.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
-from kws.reports.page.data import Overview, overview
+from kws.reports.page.data import Overview, of_tables, overview, with_leaderboards
 
 NEWEST = 100  # runs that are shown before all are read
 _LOOK_AGAIN = 2.0  # seconds
@@ -131,16 +131,23 @@ class Current:
                     self._show_all(known.runs)
                 self._has_read.set()
                 start = time.monotonic()
-                made = overview(registry, finished)
-            with self._lock:
-                self._made, self._made_of = made, finished
-                self._rests_until = time.monotonic() + _REST * (time.monotonic() - start)
-                self._show_all(known.runs)
+                made = of_tables(registry, finished)
+                self._keep(dataclasses.replace(made, leaderboards=self._made.leaderboards), finished)
+                self._keep(with_leaderboards(registry, made), finished)
+            self._rests_until = time.monotonic() + _REST * (time.monotonic() - start)
         except Exception as found:
             error = found
         with self._lock:
             self._thread, self._error = None, error
+            if error:
+                self._made_of = None  # its tables are made again
         self._has_read.set()
+
+    def _keep(self, made: Overview, of: tuple[Run, ...]) -> None:
+        with self._lock:
+            self._made, self._made_of = made, of
+            if self._all:
+                self._show_all(self._all.runs)
 
 
 def _finished(runs: Iterable[Run]) -> tuple[Run, ...]:

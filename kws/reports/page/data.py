@@ -178,23 +178,41 @@ def overview(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True
 
     If the runs were `chosen`, Table 1 is about all of them, as in `kws compare`.
     """
+    return with_leaderboards(registry, of_tables(registry, runs, test=test, chosen=chosen), test=test, chosen=chosen)
+
+
+def of_tables(registry: RegistryReader, runs: Iterable[Run], *, test: bool = True, chosen: bool = False) -> Overview:
+    """The same without leaderboards, which take as long as all else."""
     every = tuple(runs)
-    whole = tuple(run for run in every if run.recipe.fold is None)
-    of = Scope(runs=whole) if chosen else of_the_report(registry, whole)
+    of = _scope(registry, every, chosen=chosen)
     found = tables(registry, of.runs, test=test, apart=of.apart)
     if test:
         found = [dataclasses.replace(table, paper=beside(registry, table)) for table in found]
-    found = [*map(_without_samples, found)]
-    boards = [table for table in leaderboards(registry, whole, test=test) if of.others or len(table.cells) > 1]
-    folds = tuple(fold_tables(registry, every))
     return Overview(
-        tables=tuple(found),
+        tables=tuple(map(_without_samples, found)),
         runs=every,
         total=len(every),
-        leaderboards=tuple(map(_without_samples, boards)),
-        folds=folds,
+        folds=tuple(fold_tables(registry, every)),
         data_sets=data_sets.of_runs(registry, every),
     )
+
+
+def with_leaderboards(registry: RegistryReader, of: Overview, *, test: bool = True, chosen: bool = False) -> Overview:
+    """An overview with the leaderboards of its runs."""
+    others = _scope(registry, of.runs, chosen=chosen).others
+    found = leaderboards(registry, _whole(of.runs), test=test)
+    boards = tuple(_without_samples(table) for table in found if others or len(table.cells) > 1)
+    return dataclasses.replace(of, leaderboards=boards)
+
+
+def _scope(registry: RegistryReader, runs: Iterable[Run], *, chosen: bool) -> Scope:
+    whole = _whole(runs)
+    return Scope(runs=whole) if chosen else of_the_report(registry, whole)
+
+
+def _whole(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """The runs of no fold."""
+    return tuple(run for run in runs if run.recipe.fold is None)
 
 
 def _without_samples(table: Table) -> Table:

@@ -20,7 +20,8 @@ class Live:
 
     def __init__(self, path: Location) -> None:
         self.path = path
-        self.now = Current(path).now
+        self.current = Current(path)
+        self.now = self.current.now
         self._page = ("", "")
         self._pooled: dict[tuple[str, ...], dict[str, Any] | None] = {}
 
