@@ -21,11 +21,12 @@ def report(
     names: Annotated[bool, typer.Option("--names", help="Keep the name of your home folder.")] = False,
     db: options.Db = options.DEFAULT_DB,
 ) -> None:
-    """Write at most 2,000 runs as one HTML file, and print its path.
+    """Write runs as one HTML file, and print its path.
 
     It has Table 1, learning curves, confusion matrices, and each run's recipe, environment and commit. It opens
     offline, needs nothing beside it, and is the same to the last byte for the same registry. It names no speaker and
-    no clip, and your home folder is ~ in it; names, notes, tags and error texts of runs are as you wrote them.
+    no clip, and your home folder is ~ in it; names, notes, tags and error texts of runs are as you wrote them. It
+    refuses more than 2,000 runs, which no browser opens.
 
     Example: kws report report.html --where "arch = 'cnn'"
     """

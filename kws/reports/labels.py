@@ -124,7 +124,8 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
     """
     from kws.recipe.presets import name_of, presets, with_any_noise
 
-    numbers = texts([*recipes, *(each.recipe for each in presets().values())])
+    of_each = {recipe.cell: recipe for recipe in recipes}  # many seeds of few cells, whose numbers are the same
+    numbers = texts([*of_each.values(), *(each.recipe for each in presets().values())])
 
     def tell(recipe: Recipe, named: Iterable[str]) -> list[str]:
         values = [(name, recipe.values.get(name)) for name in named]
@@ -141,7 +142,7 @@ def of_cells(recipes: Sequence[Recipe]) -> Callable[[Recipe], str]:
             return f"{name} with {', '.join(tell(recipe, differing[name]))}"
         return ", ".join([of_parts(recipe), *tell(recipe, unusual)])
 
-    found = {cell: called(recipe) for cell, recipe in {recipe.cell: recipe for recipe in recipes}.items()}
+    found = {cell: called(recipe) for cell, recipe in of_each.items()}
     taken = Counter(found.values())
     return lambda recipe: label if taken[label := found[recipe.cell]] == 1 else f"{label} [{recipe.cell[:8]}]"
 

@@ -103,16 +103,28 @@ class Overview:
         """The runs whose line in the list contains all these words, newest first: at most `most`, from `start` on."""
         wanted = words.casefold().split()
         runs, count = reversed(self.runs), self.total
+
+        def is_in(line: str) -> bool:
+            return all(word in line for word in wanted)
+
         if wanted:
-            found = [run for run in runs if all(word in line for line in [self._line(run)] for word in wanted)]
+            found = [run for run in runs if is_in(self._line(run))]
             runs, count = iter(found), len(found)
         end = None if most is None else start + most
         return Listed(runs=tuple(islice(runs, start, end)), words=words, start=start, count=count, total=self.total)
 
     def _line(self, run: Run) -> str:
-        recipe, data = run.recipe, labels.data_of(run)
-        about = [run.id, run.status, recipe.arch, recipe.opt, str(recipe.seed), data, run.started_at]
-        return " ".join([*about, self.recipe_of(run), run.name or "", *run.tags]).casefold()
+        """What the list says of a run, in small letters; what it says of the run's cell is put together once."""
+        cell = run.recipe.cell, run.data_source, run.data_fingerprint
+        if cell not in self._of_cells:
+            about = run.recipe.arch, run.recipe.opt, labels.data_of(run), self.recipe_of(run)
+            self._of_cells[cell] = " ".join(about).casefold()
+        own = " ".join((run.id, run.status, str(run.recipe.seed), run.started_at, run.name or "", *run.tags))
+        return f"{own.casefold()} {self._of_cells[cell]}"
+
+    @cached_property
+    def _of_cells(self) -> dict[tuple[str, str, str], str]:
+        return {}
 
     @cached_property
     def boards(self) -> tuple[Grid, ...]:
