@@ -115,3 +115,12 @@ def test_the_newest_are_read_alone(db, asked):
         assert all_runs.count(registry) == 6
     assert asked == [2]
     assert found == expected(db)[-2:]
+
+
+def test_the_accuracies_of_many_runs_are_those_of_each(db, monkeypatch):
+    monkeypatch.setattr("kws.registry.reader._AT_ONCE", 4)
+    with RegistryReader(db) as registry:
+        ids = [run.id for run in registry.runs()]
+        found = registry.accuracies_of([*ids, "nobody"])
+        assert {each: [*found[each]] for each in found} == {each: registry.validation_accuracies(each) for each in ids}
+        assert all(found.values())

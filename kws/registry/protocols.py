@@ -124,7 +124,7 @@ def columns(connection: Connection, table: str) -> list[str]:
     return [column[0] for column in described]
 
 
-def among(column: str, keys: Sequence[int]) -> tuple[str, dict[str, int]]:
+def among(column: str, keys: Sequence[int | str]) -> tuple[str, dict[str, int | str]]:
     """The condition that a column has one of these values, a few hundred at most, and its parameters."""
     some = {f"key{number}": key for number, key in enumerate(keys)}
     return f"WHERE {column} IN (:{', :'.join(some)})", some

@@ -9,6 +9,7 @@ import gc
 import hashlib
 import itertools
 import json
+from array import array
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -39,6 +40,10 @@ SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, 
 FROM epochs WHERE run_key = :key ORDER BY epoch
 """
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
+_ACCURACIES_OF = """
+SELECT id, epochs.validation_accuracy FROM trainings JOIN epochs ON run_key = key {where} ORDER BY run_key, epoch
+"""
+_AT_ONCE = 500  # runs that one statement asks for
 _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
@@ -172,6 +177,16 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             found = connection.execute(_ACCURACIES, {"key": self.key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
+
+    def accuracies_of(self, run_ids: Sequence[str]) -> dict[str, array[float]]:
+        """The validation accuracies of many runs, by id, but for runs without any; an array is a fifth of a list."""
+        found: dict[str, array[float]] = {}
+        with self.reading() as connection:
+            for start in range(0, len(run_ids), _AT_ONCE):
+                where, about = among("id", run_ids[start : start + _AT_ONCE])
+                for run_id, accuracy in connection.execute(_ACCURACIES_OF.format(where=where), about):
+                    found.setdefault(run_id, array("d")).append(accuracy)
+        return found
 
     def curve(self, run_id: str) -> Curve:
         """A run's validation accuracies with the training and processor seconds until then."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -202,9 +201,8 @@ def _sooner(
 
     sides = [ours.cells.get(key(recipe)) for recipe in (pair.better, pair.worse)]
     runs = [dict(zip(cell.seeds, cell.runs, strict=True)) if cell else {} for cell in sides]
-    curves = [  # arrays, since of 100,000 runs lists would be 200 MB
-        {seed: array("d", registry.validation_accuracies(run)) for seed, run in each.items()} for each in runs
-    ]
+    known = [registry.accuracies_of([*each.values()]) for each in runs]
+    curves = [{seed: of.get(run, ()) for seed, run in each.items()} for each, of in zip(runs, known, strict=True)]
     seeds = sorted(curves[0].keys() & curves[1].keys())
     about: dict[str, Any] = {**_about(pair), "unit": EPOCHS, "wanted": claim.over}
     if not seeds:
