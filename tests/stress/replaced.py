@@ -190,10 +190,10 @@ class _Torture:
             while any(_is_running(training.pid) for training in stand):
                 time.sleep(0.001)
             with suppress(OSError):
-                if between_checkpoints and is_being_written(Path(os.path.realpath(place.db))):
+                if between_checkpoints and stand and is_being_written(Path(os.path.realpath(place.db))):
                     self.tally.waited += 1
                     _signal(stand, signal.SIGCONT)
-                    time.sleep(0.005)
+                    time.sleep(0.02)
                     continue
             return
 
