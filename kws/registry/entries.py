@@ -16,6 +16,7 @@ from kws.registry import pseudonyms, serialization
 from kws.registry.protocols import Connection, Writing
 from kws.registry.runs import UNTESTED
 
+_SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
 _MANIFESTS = "SELECT paths FROM manifests WHERE data_fingerprint = :fingerprint"
 _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
@@ -76,9 +77,10 @@ def keep_card(connection: Connection, card: DataCard) -> None:
     elif dict(known) != (row := row | _as_first_recorded(known)):
         changes = ", ".join(f"{column} = :{column}" for column in row)
         connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
+    there = {each["split"]: each for each in connection.execute(_SPLITS, row).fetchall()}
     for split in serialization.of_splits(card):
-        same = " AND ".join(f"{column} = :{column}" for column in split)
-        if connection.execute(f"SELECT 1 FROM splits WHERE {same}", split).fetchone() is None:  # noqa: S608 - as above
+        known = there.get(split["split"])
+        if known is None or any(known[column] != value for column, value in split.items()):
             insert(connection, "splits", split, anew="data_fingerprint, split")
     if card.manifests and _are_nameless([each["paths"] for each in connection.execute(_MANIFESTS, row).fetchall()]):
         for manifest in serialization.of_manifests(card):

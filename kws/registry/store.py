@@ -75,11 +75,11 @@ class Registry(RegistryReader):
         database: Backend | None = None,
     ) -> None:
         super().__init__(path, create=create, database=database)
-        self.files = files
-        self.checkpoint_seconds = 0.0  # see RelayedRegistry
+        self.files, self.checkpoint_seconds = files, 0.0  # for the latter see RelayedRegistry
         self.patience = Patience(patience)
         self.process = Process.here()  # that works on the runs that are begun here
         self._tests = tests
+        self._view_of = -1  # the generation of the file whose view has the columns of all options
         self.sessions: dict[str, int] = {}  # session numbers of this process, by run
         self._kept: dict[str, Kept] = {}  # for the runs that this process records
 
@@ -132,7 +132,9 @@ class Registry(RegistryReader):
         entries.keep_card(connection, card)
         if source is not None:
             sources.keep(connection, source)
-        view.require_columns(connection)
+        if source is not None or self._view_of != self.database.generation:
+            view.require_columns(connection)
+            self._view_of = self.database.generation
         entries.insert(
             connection, "trainings", values | serialization.of_recipe(recipe) | dataclasses.asdict(environment)
         )
