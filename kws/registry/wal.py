@@ -191,18 +191,21 @@ def _is_foreign(file: int, log: int, index: int | None, *, in_use: bool) -> bool
             return False
         if in_use:
             return True
-    if in_use and checkpointed == 0:
-        states = {state for place in latest.values() for state in _states_told(_read(log, found.page_size, place))}
-        if states:
-            about = os.fstat(file)
-            was_begun = bool(begun) and _has_begun(found, is_in_file)  # by a process that was killed, or just now
-            return (about.st_mtime_ns, about.st_size) not in states and not was_begun
+    about = os.fstat(file)
+    states = {state for place in latest.values() for state in _states_told(_read(log, found.page_size, place))}
+    is_told = (about.st_mtime_ns, about.st_size) in states
+    if in_use and checkpointed == 0 and states:
+        was_begun = bool(begun) and _has_begun(found, is_in_file)  # by a process that was killed, or just now
+        return not (is_told or was_begun)
     if counters := [_number(log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:
         # Each commit that changes the first page either increments its change counter or leaves it.
         here = int.from_bytes(header[_COUNTER : _COUNTER + 4], "big")
         if not min(counters) - 1 <= here <= max(counters):
             return True
-    return _is_newer(os.fstat(file), os.fstat(log)) and not _has_begun(found, is_in_file)
+    is_newer = _is_newer(about, os.fstat(log))
+    if is_newer is None:
+        is_newer = bool(states) and not is_told
+    return is_newer and not _has_begun(found, is_in_file)
 
 
 def _checkpoints(index: int | None, log: int) -> tuple[int, int] | tuple[None, None]:
@@ -241,11 +244,17 @@ def _has_begun(log: _Log, is_in_file: Callable[[int, int], bool]) -> bool:
     return False
 
 
-def _is_newer(file: os.stat_result, log: os.stat_result) -> bool:
-    """Whether the file was written after the log, or later moved into place with an older modification time."""
+def _is_newer(file: os.stat_result, log: os.stat_result) -> bool | None:
+    """Whether the file was written after the log, or later moved into place with an older modification time.
+
+    None if that was at the same moment, as far as the clock of the file system tells: Linux's ticks every 4 ms.
+    """
     moved = file.st_ctime_ns > file.st_mtime_ns
     together = _TOGETHER_NS if log.st_ctime_ns > log.st_mtime_ns + _AT_ONCE_NS else 0  # the log was moved as well
-    return file.st_mtime_ns > log.st_mtime_ns or (moved and file.st_ctime_ns > log.st_ctime_ns + together)
+    if file.st_mtime_ns > log.st_mtime_ns or (moved and file.st_ctime_ns > log.st_ctime_ns + together):
+        return True
+    is_at_once = file.st_mtime_ns == log.st_mtime_ns or (moved and file.st_ctime_ns == log.st_ctime_ns)
+    return None if is_at_once else False
 
 
 def _read_log(log: int) -> _Log:

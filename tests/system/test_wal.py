@@ -11,6 +11,7 @@ import struct
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commands import kws, ok_json, refused
@@ -163,6 +164,29 @@ def test_another_file_with_the_first_page_of_the_log_is_not_one_that_a_checkpoin
         file.write(image)
     os.utime(killed, ns=(0, log_of(killed).stat().st_mtime_ns + 10**9))
     refused("runs", "list")
+
+
+def test_a_file_that_came_at_the_very_moment_of_the_last_commit_is_told_by_its_state(killed, tmp_path, monkeypatch):
+    """The file system's clock ticks every few milliseconds."""
+    make_registry(tmp_path / "other.db", [make_recipe(seed=5)])
+    monkeypatch.setattr(wal, "_is_newer", lambda *_: None)
+    assert seeds(killed) == [0, 7]
+    in_a_child(is_killed_in_training, killed)
+    put(tmp_path / "other.db", killed, later=0.0)
+    content = killed.read_bytes()
+    with pytest.raises(RegistryError, match="is not of this"):
+        RegistryReader(killed)
+    assert killed.read_bytes() == content
+    monkeypatch.undo()
+    log = written_at(1_000)
+    assert wal._is_newer(written_at(1_000), log) is None
+    assert wal._is_newer(written_at(995, moved=1_000), log) is None
+    assert wal._is_newer(written_at(1_001), log) is True
+    assert wal._is_newer(written_at(995), log) is False
+
+
+def written_at(modified_ns: int, moved: int | None = None) -> SimpleNamespace:
+    return SimpleNamespace(st_mtime_ns=modified_ns, st_ctime_ns=moved or modified_ns)
 
 
 def test_an_empty_or_torn_log_is_nothing(killed, tmp_path):
