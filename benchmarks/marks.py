@@ -99,7 +99,11 @@ TABLES = (
     Table(
         page="docs/scale.md",
         results="benchmarks/results/writers.json",
-        measures=(*_TRAINING, *_RECORDING, "benchmarks/scale.py", "benchmarks/writing.py"),
+        measures=(
+            *_TRAINING,
+            *_RECORDING,
+            *(f"benchmarks/{name}.py" for name in ("saturation", "scale", "simulation", "writing")),
+        ),
     ),
     Table(
         page="tests/stress/results/latest.md",
@@ -115,6 +119,11 @@ TABLES = (
         page="tests/stress/results/layouts.md",
         results="tests/stress/results/layouts.json",
         measures=(*_FEATURES, "tests/stress/layouts.py", "tests/layouts_made_up.py"),
+    ),
+    Table(
+        page="tests/stress/results/nodes.md",
+        results="tests/stress/results/nodes.json",
+        measures=(*_TRAINING, *_RECORDING, *_SWEEPS, "tests/stress/nodes.py"),
     ),
     Table(
         page="tests/stress/results/sweeps.md",
