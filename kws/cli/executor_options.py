@@ -23,6 +23,6 @@ Address = Annotated[
 
 def on_cluster(context: typer.Context, engine: str, address: str | None) -> bool:
     """Whether a Ray cluster trains. Raises RecipeError for a cluster's address without it."""
-    if engine != "ray" and options.was_typed(context, "address"):
+    if address is not None and engine != "ray" and options.was_typed(context, "address"):
         raise RecipeError(f"--address {address} is for a Ray cluster; add --engine ray, or leave it out")
     return engine == "ray"
