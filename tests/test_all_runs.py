@@ -118,7 +118,7 @@ def test_the_newest_are_read_alone(db, asked):
 
 
 def test_the_accuracies_of_many_runs_are_those_of_each(db, monkeypatch):
-    monkeypatch.setattr("kws.registry.reader._AT_ONCE", 4)
+    monkeypatch.setattr("kws.registry.protocols._AT_ONCE", 4)
     with RegistryReader(db) as registry:
         ids = [run.id for run in registry.runs()]
         found = registry.accuracies_of([*ids, "nobody"])

@@ -19,7 +19,7 @@ from benchmarks import ledger as recorded  # noqa: E402 - the repository's root 
 from kws.errors import RecipeError, RegistryError, UnknownRunError  # noqa: E402
 from kws.events import SPLITS, TEST, VALIDATION  # noqa: E402
 from kws.recipe import Recipe  # noqa: E402
-from kws.registry import evaluations  # noqa: E402
+from kws.registry import protocols  # noqa: E402
 from kws.registry.reader import RegistryReader  # noqa: E402
 from kws.registry.store import Registry  # noqa: E402
 from kws.reports import scope, table1  # noqa: E402
@@ -111,7 +111,7 @@ def test_a_run_that_is_read_has_all_that_a_run_has(registry):
 
 
 def test_answers_are_read_for_many_runs_at_once_and_for_unknown_ones_not(registry, monkeypatch):
-    monkeypatch.setattr(evaluations, "_AT_ONCE", 5)
+    monkeypatch.setattr(protocols, "_AT_ONCE", 5)
     with RegistryReader(registry) as reader:
         runs = reader.runs()
         card = reader.card(runs[0].data_fingerprint)

@@ -20,7 +20,6 @@ from kws.registry.runs import LOST, RUNNING, Run
 
 MANY = 2_000
 _SHARE = 20  # of the time between two comparisons, one part is for comparing
-_AT_ONCE = 500  # runs that one statement asks for: a server's answer is in memory whole, and 100,000 rows are 200 MB
 _KEYS = "SELECT key FROM trainings WHERE deleted_at IS NULL"
 _COUNT = "SELECT count(*) FROM trainings WHERE deleted_at IS NULL"
 _NEWEST = "SELECT key FROM trainings WHERE deleted_at IS NULL ORDER BY key DESC LIMIT :most"
@@ -104,10 +103,7 @@ def newest(registry: RegistryReader, most: int) -> tuple[Run, ...]:
 def some(registry: RegistryReader, connection: Connection, keys: Iterable[int]) -> dict[int, Run]:
     """Those of the runs with these keys that are there and not deleted, by key; the oldest first."""
     found: dict[int, Run] = {}
-    wanted = sorted(keys)
-    for start in range(0, len(wanted), _AT_ONCE):
-        part = wanted[start : start + _AT_ONCE]
-        where, about = among("key", part)
+    for where, about in among("key", sorted(keys)):
         rows = connection.execute(f"{ALL_ROWS} {where} AND deleted_at IS NULL ORDER BY key", about)
-        found |= registry.runs_of(connection, rows, tags_of=part)
+        found |= registry.runs_of(connection, rows, tags_of=[*about.values()])
     return found

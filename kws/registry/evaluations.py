@@ -11,20 +11,19 @@ from kws.events import TEST, DataCard, Evaluation
 from kws.registry import serialization
 from kws.registry.location import Location
 from kws.registry.manifests import ManifestReader
-from kws.registry.protocols import Connection, Cursor, rows_of
+from kws.registry.protocols import Connection, Cursor, among, rows_of
 from kws.registry.runs import Run
 
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
 _EVALUATION = "SELECT * FROM evaluations WHERE run_key = :key AND data_fingerprint = :fingerprint AND split = :split"
 _ANSWERS = """
 SELECT trainings.id, run_key, split, loss, objective, accuracy, predictions FROM trainings LEFT JOIN evaluations
-ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split WHERE trainings.id IN
+ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split
 """
 _PREDICTIONS = """
 SELECT trainings.id, predictions FROM trainings JOIN evaluations
-ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split WHERE trainings.id IN
+ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split
 """
-_AT_ONCE = 500  # runs whose answers are asked for in one statement
 _JUDGED = """
 SELECT recipe, recipe_json FROM (
     SELECT recipe, max(key) AS last FROM tests LEFT JOIN trainings ON id = run_id
@@ -131,11 +130,9 @@ class EvaluationReader(ManifestReader):
 def _of_runs(
     connection: Connection, query: str, run_ids: Sequence[str], card: DataCard, split: str
 ) -> Iterator[Cursor]:
-    """A query about runs on one split of a data set, whose condition on their ids comes last, some runs at a time."""
-    for start in range(0, len(run_ids), _AT_ONCE):
-        ids = {f"id{number}": run_id for number, run_id in enumerate(run_ids[start : start + _AT_ONCE])}
-        about = {**ids, "fingerprint": card.fingerprint, "split": split}
-        yield connection.execute(f"{query} (:{', :'.join(ids)})", about)
+    """A query about runs on one split of a data set, to which the condition on their ids is added, some at a time."""
+    for where, ids in among("trainings.id", run_ids):
+        yield connection.execute(f"{query} {where}", {**ids, "fingerprint": card.fingerprint, "split": split})
 
 
 def _card(connection: Connection, fingerprint: str) -> DataCard:

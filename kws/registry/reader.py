@@ -43,7 +43,6 @@ _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER
 _ACCURACIES_OF = """
 SELECT id, epochs.validation_accuracy FROM trainings JOIN epochs ON run_key = key {where} ORDER BY run_key, epoch
 """
-_AT_ONCE = 500  # runs that one statement asks for
 _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
@@ -80,14 +79,19 @@ class RegistryReader(EvaluationReader):
         return [run for run in found.values() if selection.takes(run)]
 
     def runs_of(
-        self, connection: Connection, rows: Cursor, keys: Container[int] | None = None, *, tags_of: Sequence[int] = ()
+        self,
+        connection: Connection,
+        rows: Cursor,
+        keys: Container[int] | None = None,
+        *,
+        tags_of: Sequence[int | str] = (),
     ) -> dict[int, Run]:
         """The runs of rows of RUN_COLUMNS with these keys, by key; tags are read of all runs, or of `tags_of`."""
         sightings = self._sightings(connection)
         tags: dict[int, list[str]] = {}
-        some, about = among("run_key", tags_of) if tags_of else ("", {})
-        for row in connection.execute(f"SELECT run_key, tag FROM tags {some} ORDER BY run_key, tag", about):  # noqa: S608
-            tags.setdefault(row["run_key"], []).append(str(row["tag"]))
+        for where, about in among("run_key", tags_of) if tags_of else [("", {})]:
+            for row in connection.execute(f"SELECT run_key, tag FROM tags {where} ORDER BY run_key, tag", about):  # noqa: S608
+                tags.setdefault(row["run_key"], []).append(str(row["tag"]))
         found, recipe_of = {}, Recipe.texts_reader()
         with _without_collection():
             for row in rows:
@@ -182,8 +186,7 @@ class RegistryReader(EvaluationReader):
         """The validation accuracies of many runs, by id, but for runs without any; an array is a fifth of a list."""
         found: dict[str, array[float]] = {}
         with self.reading() as connection:
-            for start in range(0, len(run_ids), _AT_ONCE):
-                where, about = among("id", run_ids[start : start + _AT_ONCE])
+            for where, about in among("id", run_ids):
                 for run_id, accuracy in connection.execute(_ACCURACIES_OF.format(where=where), about):
                     found.setdefault(run_id, array("d")).append(accuracy)
         return found
