@@ -19,7 +19,7 @@ from commands import dump, ok, ok_json, refused, sql
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
-from kws.registry import files, maintenance
+from kws.registry import descriptors, files, maintenance
 from kws.registry.failures import failure
 from kws.registry.files import open_file
 from kws.registry.polling import Follower
@@ -316,17 +316,17 @@ def test_threads_that_open_and_close_a_registry_never_take_away_each_others_lock
     assert not failures
     with RegistryReader(real) as reader:
         assert len(reader.epochs(run_id)) == count
-    assert not files._open[files._inode(real)]
+    assert not descriptors.opened[descriptors.inode(real)]
 
 
 def test_a_forked_process_has_nothing_of_its_parents_open(real):
     def opens() -> None:
         with closing(open_file(real)):
-            os._exit(files._open[files._inode(real)] != 1)
+            os._exit(descriptors.opened[descriptors.inode(real)] != 1)
 
     with Registry(real):
-        assert files._open[files._inode(real)] == 1
-        with files._opening:  # as if another thread of the parent were just opening something
+        assert descriptors.opened[descriptors.inode(real)] == 1
+        with descriptors.opening:  # as if another thread of the parent were just opening something
             child = fork.Process(target=opens)
             child.start()
             child.join(10)

@@ -13,10 +13,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import sys
-import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
@@ -25,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry.wal import SHARED, foreign_log, in_use, is_foreign, is_long, open_to_read, state_of
+from kws.registry import descriptors
+from kws.registry.wal import foreign_log, in_use, is_foreign, is_long, no_checkpoint, state_of
 
 BUSY_SECONDS = 30
 _TRIES = 5
@@ -36,35 +35,10 @@ _TELL_BASE = """
 INSERT INTO log_base (key, state) VALUES (1, ?)
 ON CONFLICT (key) DO UPDATE SET state = excluded.state WHERE state <> excluded.state
 """
-_LOCK = """
-import fcntl, os, sys
-file, start, length = map(int, sys.argv[1:])
-fcntl.lockf(file, fcntl.LOCK_SH, length, start)
-os.write(1, b"!")
-sys.stdin.read()
-"""
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_AT_ONCE = (256, 16, 1)  # rows of a statement: between any two another thread of Python may keep this one waiting
 
 Stamp = tuple[int, ...]  # a file's identity, and optionally its size and time of last write; () for none
-
-Inode = tuple[int, int]  # (device, inode)
-_NOTHING = (0, 0)
-_AT_ONCE = (256, 16, 1)  # rows of a statement: between any two another thread of Python may keep this one waiting
-_open: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
-_opening = threading.Lock()
-_read: dict[Inode, int] = {}  # descriptors of such files: closing one drops this process's locks on the file
-
-
-def _forget() -> None:
-    """Reset in a forked process: as far as locks go, the parent's files are not open here."""
-    global _opening
-    _opening = threading.Lock()
-    _open.clear()
-    _close_unused()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
 
 
 class File(sqlite3.Connection):
@@ -75,7 +49,7 @@ class File(sqlite3.Connection):
     fixed = False  # whether the connection is valid only as long as nobody writes the file
     stamps: tuple[Stamp, ...] = ()  # of the open file and its log
     written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
-    _held: tuple[Inode, ...] = ()
+    _held: tuple[descriptors.Inode, ...] = ()
     _file: int | None = None  # a descriptor of the file, wherever it is now
 
     def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
@@ -115,10 +89,22 @@ class File(sqlite3.Connection):
         True if there is no log. Only in a transaction that writes is it sure that nobody has just begun to write one.
         """
         log = Path(f"{self.real}-wal")
-        with _opening, suppress(OSError):
-            file = _descriptor(self.real) if self._file is None else self._file
-            return not is_foreign(file, log, _descriptor(Path(f"{self.real}-shm")), in_use=True)
+        with descriptors.opening, suppress(OSError):
+            file = descriptors.descriptor(self.real) if self._file is None else self._file
+            return not is_foreign(file, log, descriptors.descriptor(Path(f"{self.real}-shm")), in_use=True)
         return not log.exists()
+
+    @contextmanager
+    def without_checkpoints(self) -> Iterator[None]:
+        """In a transaction that writes: no other process writes the file, whose state its commit tells, until its end.
+
+        A checkpoint needs no write lock, and so may come between the two.
+        """
+        shared, index = Path(f"{self.real}-shm"), None
+        with descriptors.opening, suppress(OSError):
+            index = descriptors.descriptor(shared) if descriptors.opened[descriptors.inode(shared)] else None
+        with no_checkpoint(index, BUSY_SECONDS):
+            yield
 
     def disown_log(self) -> None:
         """Let whoever opens the file next be told of its log, if that is another file's; of it nothing is lost."""
@@ -161,9 +147,9 @@ class File(sqlite3.Connection):
         """Bind the connection to what the path leads to now."""
         self.stamps = self.look()
         self.trust()
-        self._hold(_inode(self.real), _inode(Path(f"{self.real}-shm")))
-        with _opening, suppress(OSError):
-            self._file = _descriptor(self.real)
+        self._hold(descriptors.inode(self.real), descriptors.inode(Path(f"{self.real}-shm")))
+        with descriptors.opening, suppress(OSError):
+            self._file = descriptors.descriptor(self.real)
 
     def close(self) -> None:
         """Close the file; the last process to do so checkpoints the log into it and leaves nothing beside it.
@@ -173,7 +159,7 @@ class File(sqlite3.Connection):
         _, own = self.stamps or ((), ())
         is_gone = not self.fixed and own and stamp(f"{self.real}-wal") != own
         self.stamps = ()
-        with _shared(self._file) if is_gone else nullcontext():
+        with descriptors.shared(self._file) if is_gone else nullcontext():
             super().close()
         self._hold()
 
@@ -210,40 +196,12 @@ class File(sqlite3.Connection):
             reader.execute("PRAGMA schema_version").fetchone()
             self.close()
 
-    def _hold(self, *inodes: Inode) -> None:
-        with _opening:
-            _open.subtract(self._held)
-            self._held = tuple(each for each in inodes if each != _NOTHING)
-            _open.update(self._held)
-            _close_unused()
-
-
-def _descriptor(path: Path) -> int:
-    """A descriptor of a file that this process has open, which stays open as long as that does. Raises OSError."""
-    if (it := _inode(path)) not in _read:
-        _read[it] = open_to_read(path)
-    return _read[it]
-
-
-def _close_unused() -> None:
-    for each in [each for each in _read if _open[each] <= 0]:
-        os.close(_read.pop(each))
-
-
-@contextmanager
-def _shared(file: int | None) -> Iterator[None]:
-    """Have another process open a file as SQLite does, so that nobody is the last to close it meanwhile."""
-    import subprocess
-
-    if file is None or os.name != "posix":
-        yield
-        return
-    command = [sys.executable, "-I", "-S", "-c", _LOCK, *map(str, (file, *SHARED))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[file]) as other:
-        assert other.stdout
-        other.stdout.read(1)
-        yield
-        other.communicate()
+    def _hold(self, *inodes: descriptors.Inode) -> None:
+        with descriptors.opening:
+            descriptors.opened.subtract(self._held)
+            self._held = tuple(each for each in inodes if each != descriptors.NOTHING)
+            descriptors.opened.update(self._held)
+            descriptors.close_unused()
 
 
 @lru_cache(64)
@@ -279,36 +237,36 @@ def open_file(path: Path, *, make: bool = False) -> File:
     """
     real = real_path(path)
     for left in reversed(range(_TRIES)):
-        with _opening:
-            it, in_wal = _inode(real), True
-            if not _open[it]:  # closing a second handle would drop this process's locks
+        with descriptors.opening:
+            it, in_wal = descriptors.inode(real), True
+            if not descriptors.opened[it]:  # closing a second handle would drop this process's locks
                 if why := _foreign(real):
                     raise RegistryError(why)
-                it = it if it != _NOTHING or not make else _made(real)
+                it = it if it != descriptors.NOTHING or not make else _made(real)
                 in_wal = _reads_as_wal(real)
-            _open[it] += it != _NOTHING
+            descriptors.opened[it] += it != descriptors.NOTHING
         try:
             connection = _connect(path, real, in_wal=in_wal, make=make)
         finally:
-            with _opening:
-                _open[it] -= it != _NOTHING
-        if _inode(real) == it or not left:
+            with descriptors.opening:
+                descriptors.opened[it] -= it != descriptors.NOTHING
+        if descriptors.inode(real) == it or not left:
             break
         connection.close()  # another file took its place meanwhile
     return connection
 
 
-def _made(real: Path) -> Inode:
+def _made(real: Path) -> descriptors.Inode:
     """Create a missing file, empty as SQLite would, if possible; returns its inode."""
     with suppress(OSError):
         if is_writable(real):
             real.touch()
-    return _inode(real)
+    return descriptors.inode(real)
 
 
 def _foreign(real: Path) -> str | None:
     """Why the log beside a file that this process does not have open is foreign; None if it is not."""
-    if _open[_inode(Path(f"{real}-shm"))]:
+    if descriptors.opened[descriptors.inode(Path(f"{real}-shm"))]:
         return in_use(real, "this process")
     return foreign_log(real)
 
@@ -369,14 +327,6 @@ def primary(error: sqlite3.Error) -> int | None:
     """SQLite's primary result code of an error; None if the error is not SQLite's own."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
-
-
-def _inode(path: Path) -> Inode:
-    try:
-        about = path.stat()
-    except OSError:
-        return _NOTHING
-    return about.st_dev, about.st_ino
 
 
 def _reads_as_wal(real: Path) -> bool:

@@ -19,14 +19,14 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kws.errors import RegistryError
 from kws.registry import files
 from kws.registry.failures import failure
-from kws.registry.files import File, is_writable, open_file, primary, real_path, stamp
+from kws.registry.files import File, is_writable, open_file, primary, real_path
 from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.wal import in_use
 
@@ -65,7 +65,6 @@ class Database:
         self.generation = 0  # counts up with every file that is opened
         self._bindings: dict[str, Binding] = {}  # of the runs that are being recorded
         self._checked = 0  # the generation whose log was looked at in a transaction
-        self._told_late = False  # whether another process checkpointed the log while a commit told what it builds on
         self._anchor: Beat | None = None  # the last heartbeat seen of the run recorded before these
         self._open(create=create)
 
@@ -126,10 +125,6 @@ class Database:
         if binding := self._bindings.get(run):
             binding.beats.append(beat)
             self._confirm(binding, thoroughly=thoroughly)
-            if self._told_late and not thoroughly:
-                with self._transaction(_WRITE):
-                    self._connection.tell_base()
-                self._told_late = False
 
     def release(self, run: str) -> None:
         """Stop recording a run."""
@@ -189,18 +184,19 @@ class Database:
         while True:
             self._follow(writing=True)
             with self._transaction(_WRITE):
-                known = not self._bindings or any(binding.beats for binding in self._bindings.values())
                 left -= 1
-                if known and left > 0 and not self._connection.is_as_it_was():
-                    continue  # while this waited for the lock, another process checkpointed the log
+                if not self._connection.is_as_it_was():  # while this waited, another process checkpointed the log
+                    if self._connection.has_its_log():
+                        self._connection.trust()
+                    elif left > 0:
+                        continue
                 # When this opened the file, somebody may have been about to commit to the log of the file before.
                 if self._checked != self.generation and self._connection.has_its_log():
                     self._checked = self.generation
                 if self._checked == self.generation:
-                    self._connection.tell_base(None if known else stamp(self._connection.real, written=True))
+                    self._connection.tell_base()
                     yield self._connection
             if self._checked == self.generation:
-                self._told_late = not self._connection.is_as_it_was()
                 return
             if time.monotonic() > until:
                 raise RegistryError(in_use(self.path, "another process"))
@@ -261,8 +257,9 @@ class Database:
         with self._translated():
             try:  # a signal may come as soon as the transaction has begun
                 self._connection.execute(begin)
-                yield
-                self._connection.execute("COMMIT")
+                with self._connection.without_checkpoints() if begin == _WRITE else nullcontext():
+                    yield
+                    self._connection.execute("COMMIT")
                 if begin == _WRITE:
                     self._connection.write_long_log()
             except BaseException:

@@ -13,6 +13,7 @@ that this process already has open is not inspected; kws.registry.files ensures 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -37,11 +38,12 @@ _INDEX_CHECKPOINTED, _INDEX_BEGUN = 96, 128  # offsets in the -shm: of the log's
 # written into the file, and how many it has begun to
 SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
 _ALIVE = (128, 1)  # (start, length): locked in the -shm by every process that uses the log
+_CHECKPOINTS = (121, 1)  # (start, length): locked in the -shm by the process that makes a checkpoint
 _LOOKS, _LOOKS_MOST = 3, 20
 _PROOF = 3  # pages
 _LONG = 1_000  # pages
 _STATE = re.compile(rb"kws log on (\d+) (\d+);")
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS, _SHORT_SECONDS = 0.05, 0.001
 _TOGETHER_NS = 2 * 10**9  # a file and its log that are moved or copied together arrive within this time
 _AT_ONCE_NS = 10**7
 # struct flock: type, whence, start, length, process; 64 bits
@@ -74,7 +76,7 @@ def foreign_log(file: Path) -> str | None:
             return None  # the log is empty, or SQLite removes it because the file is new
         for _ in range(_LOOKS_MOST):
             before = _states(file, log)
-            with _opened(file) as of_file, _opened_if_there(Path(f"{file}-shm")) as of_index:
+            with _opened(file) as of_file, _opened_if_there(Path(f"{file}-shm")) as of_index, no_checkpoint(of_index):
                 if not is_foreign(of_file, log, of_index, in_use=bool(user)):
                     return None
             time.sleep(_PAUSE_SECONDS)
@@ -154,6 +156,29 @@ def _locked_by(path: Path, start: int, length: int) -> int | None:
     except OSError:  # the file is missing, or its file system has no locks
         return None
     return None if told[order[0]] == fcntl.F_UNLCK else told[order[4]]
+
+
+@contextmanager
+def no_checkpoint(index: int | None, seconds: float = _LOOKS_MOST * _PAUSE_SECONDS) -> Iterator[None]:
+    """Wait until nobody makes a checkpoint, and let no other process begin one: the file stays as it is meanwhile.
+
+    `index` is a descriptor of the -shm, if there is one. Whoever waits for so many seconds goes on.
+    """
+    start, length = _CHECKPOINTS
+    until, locked = time.monotonic() + seconds, False
+    while index is not None and fcntl is not None and not locked:
+        try:
+            fcntl.lockf(index, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+            locked = True
+        except OSError as error:  # else its file system has no locks
+            if error.errno not in (errno.EACCES, errno.EAGAIN) or time.monotonic() > until:
+                break
+            time.sleep(_SHORT_SECONDS)
+    try:
+        yield
+    finally:
+        if index is not None and locked:
+            fcntl.lockf(index, fcntl.LOCK_UN, length, start)
 
 
 def is_foreign(file: int, log: Path, index: int | None, *, in_use: bool) -> bool:

@@ -1,0 +1,80 @@
+"""Descriptors of the files that this process has open with SQLite: which there are, and some to read them with.
+
+Whoever closes a descriptor of a file drops every lock that the process has on it (POSIX), those of SQLite among them.
+So a file that is open is not opened and closed beside that, and a descriptor to read it with stays as long as it does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kws.registry.wal import SHARED, open_to_read
+
+Inode = tuple[int, int]  # (device, inode)
+NOTHING = (0, 0)
+opened: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
+opening = threading.Lock()  # of all that this module has
+_read: dict[Inode, int] = {}
+_LOCK = """
+import fcntl, os, sys
+file, start, length = map(int, sys.argv[1:])
+fcntl.lockf(file, fcntl.LOCK_SH, length, start)
+os.write(1, b"!")
+sys.stdin.read()
+"""
+
+
+def inode(path: Path) -> Inode:
+    """The file that the path leads to; NOTHING if there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return NOTHING
+    return about.st_dev, about.st_ino
+
+
+def descriptor(path: Path) -> int:
+    """A descriptor of a file that this process has open, which stays open as long as that does. Raises OSError."""
+    if (it := inode(path)) not in _read:
+        _read[it] = open_to_read(path)
+    return _read[it]
+
+
+def close_unused() -> None:
+    """Close the descriptors of files that are not open any more."""
+    for each in [each for each in _read if opened[each] <= 0]:
+        os.close(_read.pop(each))
+
+
+@contextmanager
+def shared(file: int | None) -> Iterator[None]:
+    """Have another process open a file as SQLite does, so that nobody is the last to close it meanwhile."""
+    import subprocess
+
+    if file is None or os.name != "posix":
+        yield
+        return
+    command = [sys.executable, "-I", "-S", "-c", _LOCK, *map(str, (file, *SHARED))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[file]) as other:
+        assert other.stdout
+        other.stdout.read(1)
+        yield
+        other.communicate()
+
+
+def _forget() -> None:
+    """Reset in a forked process: as far as locks go, the parent's files are not open here."""
+    global opening
+    opening = threading.Lock()
+    opened.clear()
+    close_unused()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

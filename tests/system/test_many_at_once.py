@@ -1,0 +1,116 @@
+"""Many processes that use one registry file at once, with checkpoints between their commits: none is refused."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from ledger import ENVIRONMENT, make_card, make_epochs, make_recipe, make_registry, start
+
+from kws.registry import wal
+from kws.registry.claims import Claimer
+from kws.registry.reader import RegistryReader
+from kws.registry.store import Registry
+
+fork = multiprocessing.get_context("fork")
+pytestmark = pytest.mark.sqlite_file
+CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
+
+
+def checkpoints(db: Path, told) -> None:
+    with closing(sqlite3.connect(db)) as connection:
+        told.put(tuple(connection.execute(CHECKPOINT).fetchone()))
+
+
+def asked(act, *arguments):
+    """What another process tells."""
+    told = fork.Queue()
+    process = fork.Process(target=act, args=(*arguments, told))
+    process.start()
+    found = told.get(timeout=30)
+    process.join(30)
+    return found
+
+
+def claims(db: Path, seed: int, together, told) -> None:
+    with Claimer(db) as registry:
+        together.wait(60)
+        about = {"environment": ENVIRONMENT, "parameters": 7, "multiply_accumulates": None}
+        run_id = registry.claim(make_recipe(seed=seed), make_card(), retry=False, **about).run
+        for epoch in make_epochs(3, iterations=4_000):  # long enough for a checkpoint after each
+            registry.record(run_id, epoch)
+    told.put(run_id)
+
+
+def test_processes_that_begin_at_once_all_get_their_runs(db):
+    """Nearly each of their commits is followed by a checkpoint, while the others wait for the lock."""
+    make_registry(db, [])
+    together, told = fork.Barrier(30), fork.Queue()
+    processes = [fork.Process(target=claims, args=(db, seed, together, told)) for seed in range(30)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 30
+    with RegistryReader(db) as registry:
+        assert sorted(run.id for run in registry.runs()) == sorted(told.get(timeout=5) for _ in processes)
+        assert {run.epochs_done for run in registry.runs()} == {3}
+
+
+def test_no_checkpoint_comes_between_what_a_commit_tells_of_the_file_and_its_end(db):
+    """Its commit would begin the log anew, and tell of the file as it was before."""
+    make_registry(db, [])
+    with Registry(db) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        with registry.database.writing() as connection:
+            connection.execute("UPDATE trainings SET note = 'late'")
+            busy, *_ = asked(checkpoints, db)
+        assert busy
+        assert asked(checkpoints, db)[0] == 0
+        registry.record(run_id, make_epochs(1)[0])
+        assert asked(sees, db) == [run_id]
+
+
+def sees(db: Path, told) -> None:
+    with RegistryReader(db) as registry:
+        told.put([run.id for run in registry.runs()])
+
+
+def may_checkpoint(index: Path, told) -> None:
+    with index.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 121)  # as SQLite does
+            told.put(True)
+        except OSError:
+            told.put(False)
+
+
+def holds_the_lock(index: Path, held, done) -> None:
+    with index.open("rb+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, 121)
+        held.set()
+        done.wait(30)
+
+
+def test_who_must_not_be_disturbed_waits_for_a_checkpoint_but_not_for_ever(tmp_path):
+    index = tmp_path / "runs.db-shm"
+    index.touch()
+    held, done = fork.Event(), fork.Event()
+    process = fork.Process(target=holds_the_lock, args=(index, held, done))
+    process.start()
+    assert held.wait(30)
+    with index.open("rb") as file:
+        begun = time.monotonic()
+        with wal.no_checkpoint(file.fileno(), 0.2):
+            assert time.monotonic() - begun >= 0.2
+        threading.Timer(0.2, done.set).start()
+        with wal.no_checkpoint(file.fileno(), 30):
+            assert done.is_set() and not asked(may_checkpoint, index)
+        assert asked(may_checkpoint, index)
+    process.join(30)
