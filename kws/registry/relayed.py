@@ -35,6 +35,7 @@ from kws.registry.store import new_id
 
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
+_LONGEST_FOLDER = 80  # bytes; a socket's whole path may have 103 (macOS) or 107 (Linux)
 
 
 class RelayedRegistry:
@@ -217,6 +218,8 @@ class RelayedRegistry:
 def _place(location: str, code: str) -> Path:
     """The socket of this user's relay to a registry. Raises RegistryError if its folder is another user's."""
     folder = Path(tempfile.gettempdir()) / f"kws-{os.getuid()}"
+    if len(os.fsencode(folder)) > _LONGEST_FOLDER:
+        folder = Path("/tmp") / folder.name  # noqa: S108 - it is made for this user alone, and looked at below
     folder.mkdir(mode=0o700, exist_ok=True)
     about = folder.lstat()
     if about.st_uid != os.getuid() or about.st_mode & 0o077:

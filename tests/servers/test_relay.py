@@ -219,6 +219,16 @@ def test_a_folder_of_somebody_else_is_refused(made, folder):
         RelayedRegistry(made, code="x")
 
 
+def test_a_folder_whose_name_is_too_long_for_a_socket_is_left_for_a_short_one(made, folder, monkeypatch):
+    """A socket's path may have a hundred bytes; schedulers of clusters make longer ones for each job."""
+    monkeypatch.setenv("TMPDIR", str(long := folder.parent / ("job-" * 30)))
+    monkeypatch.setattr(relayed.tempfile, "tempdir", None)
+    long.mkdir()
+    with RelayedRegistry(made, code=f"x{os.getpid()}") as registry:
+        assert registry._place.parent == Path(f"/tmp/kws-{os.getuid()}")
+        assert claim(registry).mine
+
+
 def test_its_command_line_holds_no_password(made, folder, server):
     with RelayedRegistry(made, code="x"):
         (pid,) = relays(folder)
