@@ -64,9 +64,15 @@ def test_a_command_that_only_reads_imports_nothing_that_it_can_do_without(comman
     assert sorted(imported & NOT_IMPORTED[command]) == []
 
 
+ODD_RATES = [0.001 * number for number in range(1, 20)]
+
+
 def test_seeds_of_a_recipe_are_read_alike_and_stay_apart():
     recipes = [make_recipe("cnn", "adam", seed=seed, learning_rate=0.002) for seed in (0, 5, 2**63 - 1)]
-    read = [Recipe.from_text(each.text) for each in recipes]
+    others = [make_recipe("cnn", "adam", seed=seed, learning_rate=rate) for seed in range(2) for rate in ODD_RATES]
+    read_text = Recipe.texts_reader()
+    assert [read_text(each.text) for each in others] == others  # more recipes than it compares texts with at once
+    read = [read_text(each.text) for each in recipes]
     assert read == recipes
     assert [each.values for each in read] == [each.values for each in recipes]
     assert [list(each.values) for each in read] == [list(each.values) for each in recipes]
@@ -79,17 +85,21 @@ def test_seeds_of_a_recipe_are_read_alike_and_stay_apart():
 
 def test_a_seed_that_cannot_be_is_refused_when_it_is_read():
     text = make_recipe(seed=7).text
+    read_text = Recipe.texts_reader()
+    assert read_text(text).seed == 7  # from then on, what is around a seed is known
     with pytest.raises(RecipeError, match="`seed`"):
-        Recipe.from_text(text.replace('"seed":7', f'"seed":{2**63}'))
-    for wrong in ("-1", '"7"', "07", "7.5", "null"):
+        read_text(text.replace('"seed":7', f'"seed":{2**63}'))
+    for wrong in ("", "-1", '"7"', "07", "7.5", "7e1", "null", "\u0667", "7,"):
         with pytest.raises((RecipeError, ValueError)):
-            Recipe.from_text(text.replace('"seed":7', f'"seed":{wrong}'))
+            read_text(text.replace('"seed":7', f'"seed":{wrong}'))
 
 
 @pytest.mark.parametrize("folder", ['a,"seed":3,"b', "seed", ',\\"seed\\":4}', '"seed":9'])
 def test_a_text_that_looks_like_a_seed_is_none(folder):
-    recipe = make_recipe(seed=7, data=folder)
-    assert Recipe.from_text(recipe.text) == recipe
+    recipes = [make_recipe(seed=seed, data=folder) for seed in (7, 3, 12)]
+    read_text = Recipe.texts_reader()
+    assert [read_text(recipe.text) for recipe in recipes] == recipes
+    recipe = recipes[0]
     assert Recipe.from_text(json.dumps(json.loads(recipe.text), indent=1)) == recipe
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -28,7 +29,8 @@ from kws.recipe.parts import KINDS, NETWORK, OPTIMIZER, OWN, Kind, Part, refusal
 
 _FIELDS = {kind.name for kind in KINDS}
 _SEED_IN_JSON = f',"{SEED}":'  # nowhere within a text, where a quotation mark is escaped
-_DIGITS = re.compile("(?:0|[1-9][0-9]{0,17})(?=[,}])")  # a seed that can be; longer ones may be too large
+_DIGITS = re.compile("0|[1-9][0-9]{0,17}")  # a seed that can be; longer ones may be too large
+_RECENT = 8  # recipes, seeds aside, that a text is compared with before it is looked up
 MOST_THREADS = 4096  # above that, a process may not get the memory for them
 
 
@@ -150,19 +152,33 @@ class Recipe(OwnOptions):
         A registry has many seeds of few recipes, so what they have in common is read once.
         """
         now = parts_now()
+        recent: deque[tuple[str, str, dict[str, Any]]] = deque(
+            maxlen=_RECENT
+        )  # what is around the seed, and the fields
 
         def read(text: str) -> Recipe:
+            for before, after, made in recent:
+                if text.startswith(before) and text.endswith(after):
+                    if _DIGITS.fullmatch(digits := text[len(before) : len(text) - len(after)]):
+                        return cls._with_seed_of(made, digits)
+                    break
             before, mark, rest = text.partition(_SEED_IN_JSON)
-            seed = _DIGITS.match(rest)
-            if not mark or seed is None or _SEED_IN_JSON in rest:
+            digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+            before, after = before + mark, rest[len(digits) :]
+            if not mark or not _DIGITS.fullmatch(digits) or after[:1] not in {",", "}"} or _SEED_IN_JSON in after:
                 return cls._from_text(text)
-            made = _of_any_seed(f"{before}{mark}0{rest[seed.end() :]}", now).copy()
-            made[SEED] = int(seed[0])
-            same = object.__new__(cls)
-            object.__setattr__(same, "__dict__", made)
-            return same
+            made = _of_any_seed(f"{before}0{after}", now)
+            recent.appendleft((before, after, made))
+            return cls._with_seed_of(made, digits)
 
         return read
+
+    @classmethod
+    def _with_seed_of(cls, fields: dict[str, Any], digits: str) -> Recipe:
+        same = object.__new__(cls)
+        (own := fields.copy())[SEED] = int(digits)
+        object.__setattr__(same, "__dict__", own)
+        return same
 
     @classmethod
     def _from_text(cls, text: str) -> Recipe:

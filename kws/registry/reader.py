@@ -92,13 +92,14 @@ class RegistryReader(EvaluationReader):
         for where, about in among("run_key", tags_of) if tags_of else [("", {})]:
             for row in connection.execute(f"SELECT run_key, tag FROM tags {where} ORDER BY run_key, tag", about):  # noqa: S608
                 tags.setdefault(row["run_key"], []).append(str(row["tag"]))
+        sorted_tags = {key: tuple(sorted(each)) for key, each in tags.items()}
         found, recipe_of = {}, Recipe.texts_reader()
         with _without_collection():
             for row in rows:
                 key = row[-1]
                 if keys is None or key in keys:
                     try:
-                        found[key] = _run(row, sightings.get(key), tuple(sorted(tags.get(key, ()))), recipe_of)
+                        found[key] = _run(row, sightings.get(key), sorted_tags.get(key, ()), recipe_of)
                     except UNREADABLE as error:
                         raise self._unreadable(row["id"], error) from None
         return found
@@ -368,5 +369,6 @@ def _run(
     tags: tuple[str, ...],
     recipe_of: Callable[[str], Recipe] = Recipe.from_text,
 ) -> Run:
-    status, last_seen = (seen.status, seen.last_seen) if seen else (None, None)
-    return serialization.run(row, status=status, tags=tags, last_seen=last_seen, recipe_of=recipe_of)
+    if seen is None:
+        return serialization.run(row, tags=tags, recipe_of=recipe_of)
+    return serialization.run(row, status=seen.status, tags=tags, last_seen=seen.last_seen, recipe_of=recipe_of)

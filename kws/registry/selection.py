@@ -34,9 +34,9 @@ class Selection:
         """Whether a run meets every condition except `where`."""
         return (
             (run.deleted_at is not None) == self.deleted
-            and set(self.tags) <= set(run.tags)
-            and self.data in (None, run.data_source, run.recipe.data)
-            and self.status in (None, run.status)
+            and (not self.tags or set(self.tags) <= set(run.tags))
+            and (self.data is None or self.data in (run.data_source, run.recipe.data))
+            and (self.status is None or self.status == run.status)
             and (self.since is None or run.started_at >= self.since)
         )
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 # What reading a row raises that holds something else than kws writes: SQLite lets any column hold anything.
 UNREADABLE = (zlib.error, struct.error, ValueError, TypeError, LookupError, RecursionError, RecipeError)
 _RIGHT: set[tuple[type, tuple[type, ...]]] = set()  # classes, and types of all of their fields, that were found right
+_RIGHT_ROWS: set[tuple[type, ...]] = set()  # types of all values of a row of a run, that were found right
 _MOST_RIGHT = 1_000
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
 _ALL_BYTES = bytes(range(256))
@@ -34,6 +35,7 @@ _RUN = (
 )  # fmt: skip
 _OTHERS = ("recipe_json", "milliseconds", "source", "status")
 _OF_ENVIRONMENT = len(_RUN) + len(_OTHERS)
+_END_OF_ENVIRONMENT = _OF_ENVIRONMENT + len(_ENVIRONMENT)
 # What run() makes a run of, from trainings joined with data; by their order, for names are looked up one by one.
 RUN_COLUMNS = ", ".join(
     "data.source" if name == "source" else f"trainings.{name}" for name in (*_RUN, *_OTHERS, *_ENVIRONMENT, "key")
@@ -77,12 +79,21 @@ def run(
     fields["tags"] = tags
     fields["last_seen"] = last_seen
     fields["recipe"] = recipe_of(recipe_json)
-    fields["environment"] = _environment(*values[_OF_ENVIRONMENT : _OF_ENVIRONMENT + len(_ENVIRONMENT)])
+    fields["environment"] = _environment(*values[_OF_ENVIRONMENT:_END_OF_ENVIRONMENT])
     fields["seconds"] = milliseconds / 1000
-    made = _filled(Run, fields)
-    for accuracy in (made.validation_accuracy, made.test_accuracy):
-        if accuracy is not None and not 0 <= accuracy <= 1:
-            raise ValueError(f"an accuracy of {accuracy}")
+    types = tuple(map(type, values))  # of all that the fields are made of, but for what was not read from the row
+    if types in _RIGHT_ROWS:
+        made = object.__new__(Run)
+        object.__setattr__(made, "__dict__", fields)
+    else:
+        made = _filled(Run, fields)
+        if len(_RIGHT_ROWS) < _MOST_RIGHT:
+            _RIGHT_ROWS.add(types)
+    validation, test = made.validation_accuracy, made.test_accuracy
+    if not ((validation is None or 0 <= validation <= 1) and (test is None or 0 <= test <= 1)):
+        raise ValueError(
+            f"an accuracy of {validation if validation is not None and not 0 <= validation <= 1 else test}"
+        )
     if made.epochs_done < 0 or made.parameters < 0:
         raise ValueError("it counts less than nothing")
     return made

@@ -25,11 +25,16 @@ _LOOKED_AT = (*_ENVIRONMENT, "instruction_set", "git_dirty")
 def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
     """The notes of a table over these runs; empty if all is equal. `seeds` has the number of seeds of each cell."""
     bits = [each for each in own_options() if each.bits]
-    about = attrgetter(*(f"recipe.{each.name}" for each in bits), *(f"environment.{name}" for name in _LOOKED_AT))
-    kinds: dict[tuple[object, ...], list[Run]] = {}  # runs that are alike in all of this: there are few kinds of them
+    of_recipe = attrgetter("cell", *(each.name for each in bits))
+    of_environment = attrgetter(*_LOOKED_AT)
+    kinds: dict[tuple[object, ...], tuple[Run, int]] = {}  # runs that are alike in all of this: there are few kinds
+    same: dict[tuple[object, ...], list[Run]] = {}  # many runs have the same environment, in one object
     for run in runs:
-        kinds.setdefault((run.recipe.cell, *about(run)), []).append(run)
-    return tuple(_notes(bits, seeds, [(alike[0], len(alike)) for alike in kinds.values()]))
+        same.setdefault((of_recipe(run.recipe), id(run.environment)), []).append(run)
+    for (recipe, _), alike in same.items():
+        first, many = kinds.get(key := (recipe, of_environment(alike[0].environment)), (alike[0], 0))
+        kinds[key] = first, many + len(alike)
+    return tuple(_notes(bits, seeds, [*kinds.values()]))
 
 
 def _notes(

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.reports import student
-from kws.reports.influences import Deviations, Influences, mean_of
+from kws.reports.influences import Influences, mean_of, product_of
 from kws.reports.statistics import CONFIDENCE
 
 Floats = NDArray[np.float64]
@@ -66,12 +66,10 @@ class Sample:
         """The influence values (G,) on the mean over the seeds; zeros if no clips are known to matter."""
         return np.zeros(0) if self.influences is None else mean_of(self.influences)
 
-    def deviations(self, rows: Sequence[int]) -> Deviations:
-        """The influence values of some of the seeds less their mean."""
-        if self.influences is None or [*rows] == [*range(len(self.seeds))]:
-            return Deviations(np.zeros((0, 0)) if self.influences is None else self.influences, self.mean_influences)
-        some = self.influences[rows]
-        return Deviations(some, mean_of(some))
+    def influences_of(self, rows: Sequence[int]) -> Influences:
+        """The influence values of some of the seeds."""
+        assert self.influences is not None
+        return self.influences if [*rows] == [*range(len(self.seeds))] else self.influences[rows]
 
     @cached_property
     def of_clips(self) -> tuple[float, float, int]:
@@ -79,8 +77,7 @@ class Sample:
         if self.influences is None:
             return 0.0, 0.0, 0
         n, clusters = self.influences.shape
-        apart = Deviations(self.influences, self.mean_influences)
-        of_both = apart.product(apart) / (n * (n - 1)) if n > 1 else 0.0
+        of_both = product_of(self.influences, self.influences) / (n * (n - 1)) if n > 1 else 0.0
         return _inflated(clusters) * float((self.mean_influences**2).sum()), of_both, clusters
 
 
@@ -250,7 +247,7 @@ def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:
         of_clusters = _inflated(clusters) * float((mean**2).sum())
         both = a.of_both + b.of_both
         if shared:
-            both_covariance = first.deviations(mine).product(second.deviations(theirs)) / (len(common) - 1)
+            both_covariance = product_of(first.influences_of(mine), second.influences_of(theirs)) / (len(common) - 1)
             both -= 2 * shared * both_covariance
     one, other = _seed_variances(a, b)
     covariance = 0.0

@@ -111,7 +111,7 @@ def _table(answers: Predictions, runs: list[Run], count: int) -> FoldTable:
     for run in runs:
         latest = by_recipe.setdefault(called(without_fold(run.recipe)), {})
         latest[run.recipe.seed, fold_of(run.recipe)[0]] = run
-    answers.await_all(run for latest in by_recipe.values() for run in latest.values())
+    answers.await_all([run for latest in by_recipe.values() for run in latest.values()])
     return FoldTable(
         data=runs[0].data_source,
         classes=answers.registry.card(runs[0].data_fingerprint).classes,

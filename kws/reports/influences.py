@@ -1,31 +1,34 @@
-"""Influence values of many seeds, of which never more are computed at once than stay near the core.
+"""Influence values of the seeds of a cell: how much each cluster of test clips moves the value of each seed.
 
-A registry of 10,000 runs on 1,229 clips has 100 MB of them, and memory that is touched for the first time takes longer
-than to compute them again. What they are computed from is a bit a clip, where each clip counts alone. Sums are added up
-as NumPy adds up a whole array, so that blocks change no bit.
+What is asked of them is their mean over the seeds, and sums of products of what deviates from it. For a share of clips
+both follow from how many clips count, in whole numbers: no value is computed for itself, and nothing is rounded before
+the end. A cell of 25,000 seeds on 1,229 clips has 30 million values; what they follow from is a bit each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import mul
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-_AT_ONCE = 1 << 15  # values that stay near the core
-_ROWS = 500  # seeds whose clips are sorted by cluster at once
+_ROWS = 500  # seeds whose clips are looked at at once
 
 
 @dataclass(frozen=True)
 class OfShares:
-    """Those of shares of clips: an array (n, G), made of how many clips (n, G) of each cluster count."""
+    """Those of shares of N clips, (n, G): of how many clips (n, G) of each cluster count, and the clusters' sizes (G,).
 
-    counts: NDArray[Any]  # where each cluster is one clip, the bits of a row together, eight a byte
-    values: Floats  # (n,) the shares
-    sizes: Floats | None  # (G,) the clusters', in clips; None where each is one clip
-    clusters: int
+    Where each cluster is one clip, `counts` has the bits of a row together, eight a byte.
+    """
+
+    counts: NDArray[Any]
+    sizes: NDArray[np.int64]
 
     @classmethod
     def of(cls, right: NDArray[np.bool_], clusters: NDArray[np.int64]) -> OfShares:
@@ -39,23 +42,53 @@ class OfShares:
                 parts.append(np.packbits(some, axis=1))
             else:
                 parts.append(np.add.reduceat(some, np.cumsum(sizes) - sizes, axis=1, dtype=np.int32))
-        values = np.count_nonzero(right, axis=1) / len(clusters)
-        return cls(np.concatenate(parts), values, None if alone else sizes.astype(float), len(sizes))
+        return cls(np.concatenate(parts), sizes)
 
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of seeds and of clusters."""
-        return len(self.values), self.clusters
+        return len(self.counts), len(self.sizes)
 
-    def __getitem__(self, rows: Any) -> Floats:
-        values = self.values[rows, None]
-        if self.sizes is None:
-            made: Floats = np.unpackbits(self.counts[rows], axis=1, count=self.clusters) - values
-            made /= self.clusters
-        else:
-            made = self.counts[rows] - self.sizes * values
-            made /= self.sizes.sum()
-        return made
+    def __getitem__(self, rows: Any) -> OfShares:
+        """Those of some of the seeds."""
+        return OfShares(self.counts[rows], self.sizes)
+
+    @property
+    def clips(self) -> int:
+        """The number of clips."""
+        return int(self.sizes.sum())
+
+    @cached_property
+    def of_seeds(self) -> tuple[list[int], list[int]]:
+        """For each seed, how many clips count; and the sum over them of the sizes of their clusters."""
+        if self._are_bits:
+            found = np.bitwise_count(self.counts).sum(axis=1, dtype=np.int64).tolist()
+            return found, found
+        return self.counts.sum(axis=1, dtype=np.int64).tolist(), (self.counts @ self.sizes).tolist()
+
+    @cached_property
+    def of_clusters(self) -> list[int]:
+        """For each cluster, how many clips count for all seeds together."""
+        total = np.zeros(len(self.sizes), dtype=np.int64)
+        for start in range(0, len(self.counts), _ROWS):
+            some = self.counts[start : start + _ROWS]
+            total += (np.unpackbits(some, axis=1, count=len(total)) if self._are_bits else some).sum(axis=0, dtype=int)
+        return total.tolist()
+
+    @property
+    def _are_bits(self) -> bool:
+        return self.counts.dtype == np.uint8
+
+    def both(self, other: OfShares) -> int:
+        """The sum over seeds and clusters of the products of their counts and those of others."""
+        total = 0
+        for start in range(0, len(self.counts), _ROWS):
+            mine, theirs = (each.counts[start : start + _ROWS] for each in (self, other))
+            if self._are_bits:
+                total += int(np.bitwise_count(mine & theirs).sum(dtype=np.int64))
+            else:
+                total += int(np.einsum("sk,sk->", mine, theirs, dtype=np.int64))
+        return total
 
 
 Influences = Floats | OfShares
@@ -63,38 +96,42 @@ Influences = Floats | OfShares
 
 def mean_of(influences: Influences) -> Floats:
     """Their mean (G,) over the seeds."""
-    n, clusters = influences.shape
-    total, step = np.zeros(clusters), max(_AT_ONCE // max(clusters, 1), 1)
-    for first in range(0, n, step):
-        for row in influences[first : first + step]:
-            total += row
-    return total / n
+    n = influences.shape[0]
+    if isinstance(influences, OfShares):
+        share = sum(influences.of_seeds[0]) / (n * influences.clips)
+        made: Floats = (np.array(influences.of_clusters) / n - influences.sizes * share) / influences.clips
+        return made
+    found: Floats = influences.mean(axis=0)
+    return found
 
 
-@dataclass(frozen=True)
-class Deviations:
-    """Influence values (n, G) less their mean (G,)."""
+def product_of(one: Influences, other: Influences) -> float:
+    """The sum over seeds and clusters of the products of what deviates from the means over the seeds.
 
-    influences: Influences
-    mean: Floats
+    Both are those of shares, or neither is.
+    """
+    if isinstance(one, OfShares) or isinstance(other, OfShares):
+        assert isinstance(one, OfShares) and isinstance(other, OfShares)
+        return _of_counts(one, other)
+    apart = one - mean_of(one)
+    return float((apart * (apart if one is other else other - mean_of(other))).sum())
 
-    def product(self, other: Deviations) -> float:
-        """The sum of the products with others, or with themselves."""
-        n, clusters = self.influences.shape
-        return self._product(other, 0, n * clusters)
 
-    def _product(self, other: Deviations, start: int, end: int) -> float:
-        if end - start > _AT_ONCE:
-            half = (end - start) // 2
-            middle = start + half - half % 8
-            return self._product(other, start, middle) + self._product(other, middle, end)
-        mine = self._between(start, end)
-        return float(np.add.reduce(mine * (mine if other is self else other._between(start, end))))
+def _of_counts(one: OfShares, other: OfShares) -> float:
+    """product_of() those of shares.
 
-    def _between(self, start: int, end: int) -> Floats:
-        """Some of them, row after row."""
-        clusters = len(self.mean)
-        first, last = start // clusters, -(-end // clusters)
-        apart = self.influences[first:last]
-        apart = apart - self.mean
-        return apart.reshape(-1)[start - first * clusters : end - first * clusters]
+    Seed s is right about c[s, k] of the z[k] clips of cluster k, so its influence value is (c[s, k] - z[k] v[s]) / N,
+    where v[s] is its share of all N clips. The products are sums of covariances over the n seeds: of c with c, summed
+    over the clusters; of v with the sum of z c; and of v with v, times the sum of the squares of z.
+    """
+    n, clips = one.shape[0], one.clips
+    (mine, of_mine), (theirs, of_theirs) = one.of_seeds, other.of_seeds
+    counts = n * one.both(other) - sum(map(mul, one.of_clusters, other.of_clusters))
+    crossed = _covariance(of_mine, theirs) + _covariance(of_theirs, mine)
+    squares = int((one.sizes**2).sum())
+    return (clips * (clips * counts - crossed) + squares * _covariance(mine, theirs)) / (n * clips**4)
+
+
+def _covariance(one: Sequence[int], other: Sequence[int]) -> int:
+    """The covariance of n whole numbers with as many others, times n squared."""
+    return len(one) * sum(map(mul, one, other)) - sum(one) * sum(other)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import TEST, DataCard, Evaluation
@@ -23,18 +24,21 @@ class Predictions:
         self.registry = registry
         self._known: dict[str, tuple[DataCard, Evaluation] | None] = {}
         self._cards: dict[str, DataCard] = {}
-        self._awaited: dict[str, list[str]] = {}
+        self._awaited: list[Sequence[Run]] = []
+        self._awaited_on: dict[str, list[str]] = {}  # the same by their data
 
-    def await_all(self, runs: Iterable[Run]) -> None:
+    def await_all(self, runs: Sequence[Run]) -> None:
         """Say that all of these runs may be asked for: where one is, those on the same data are read with it."""
-        for run in runs:
-            self._awaited.setdefault(run.data_fingerprint, []).append(run.id)
+        self._awaited.append(runs)
 
     def of(self, run: Run) -> tuple[DataCard, Evaluation] | None:
         """A run's evaluation on the test split of its own data, with that data's card; None if there is none."""
         if run.id not in self._known:
+            for each in itertools.chain.from_iterable(self._awaited):
+                self._awaited_on.setdefault(each.data_fingerprint, []).append(each.id)
+            self._awaited.clear()
             card = self.card(run.data_fingerprint)
-            wanted = {run.id, *self._awaited.pop(run.data_fingerprint, ())} - self._known.keys()
+            wanted = {run.id, *self._awaited_on.pop(run.data_fingerprint, ())} - self._known.keys()
             found = self.registry.answers(sorted(wanted), card, TEST)
             self._known |= {each: (card, answers) if answers else None for each, answers in found.items()}
         return self._known[run.id]
@@ -70,8 +74,8 @@ class Predictions:
                 known = self.registry.predictions(some, self.card(fingerprint), TEST)
                 if len(known) < len(some) or any(len(each) != len(labels) for each in known.values()):
                     return None
-                for run_id, predictions in known.items():
-                    right[rows[run_id]] = np.frombuffer(predictions, np.uint8) == labels
+                together = np.frombuffer(b"".join(map(known.__getitem__, some)), np.uint8)
+                right[[rows[run_id] for run_id in some]] = together.reshape(len(some), -1) == labels
         return right
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from kws.events import NO_WORDS, NOT_DRAWN, OTHER, TEST, TRAIN, UNKNOWN, DataCard
@@ -52,13 +53,14 @@ def tables(
     """
     equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
-    conditions: dict[str, tuple[Any, ...]] = {}
-    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
+    of_cells: dict[tuple[str, ...], list[Run]] = {}  # the group of a cell, which has one value of each condition
+    for run in sorted(runs, key=attrgetter("started_at", "id")):  # so that a seed's latest run stays
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
-            cell = run.recipe.cell  # there are many seeds of few cells, and a cell has one value of each condition
-            if cell not in conditions:
-                conditions[cell] = tuple(getattr(run.recipe, name) for name in equal)
-            groups.setdefault((run.data_source, run.data_fingerprint, *conditions[cell]), []).append(run)
+            alike = run.recipe.cell, run.data_source, run.data_fingerprint
+            if alike not in of_cells:
+                conditions = (getattr(run.recipe, name) for name in equal)
+                of_cells[alike] = groups.setdefault((run.data_source, run.data_fingerprint, *conditions), [])
+            of_cells[alike].append(run)
     answers = Predictions(registry)
     made = (
         table_of(
@@ -101,10 +103,12 @@ def table_of(
     order_of_rows: dict[str, Any] = {}
     order_of_columns: dict[str, Any] = {}
     for run in runs:
-        row, column = place_of(run)
-        by_cell.setdefault((row, column), {})[run.recipe.seed] = run
-        order_of_rows[row], order_of_columns[column] = order_of(run)
-    answers.await_all(run for seeds in by_cell.values() for run in seeds.values())
+        row, column = place = place_of(run)
+        if place not in by_cell:
+            by_cell[place] = {}
+            order_of_rows[row], order_of_columns[column] = order_of(run)
+        by_cell[place][run.recipe.seed] = run
+    answers.await_all([run for seeds in by_cell.values() for run in seeds.values()])
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
         for place, seeds in by_cell.items()
