@@ -21,6 +21,7 @@ import os
 import random
 import signal
 import statistics
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ BEFORE, NOW = "an epoch a transaction", "as sweeps record"
 SECONDS, PACE = 60.0, 0.1
 _ROUNDS = 3
 _LONGEST = 300.0  # for what is on its way after the minute
+_READY, _BEGIN = b"!", struct.Struct("d")  # what the processes tell, and are told
 
 
 def measure(workspace: Workspace) -> list[Row]:
@@ -117,7 +119,7 @@ def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict
     import kws.registry.recorder
     import kws.registry.relayed  # noqa: F401 - for all that come of this process
 
-    begin = time.monotonic() + 2.0 + processes / 32
+    (waiting, going), (ready, all_ready) = os.pipe(), os.pipe()
     children = {}
     for number in range(processes):
         reading, writing = os.pipe()
@@ -128,13 +130,18 @@ def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict
         code = 1
         try:
             os.close(reading)
-            told = _write(db, number, begin, seconds, pace, way)
+            told = _write(db, number, (waiting, all_ready), seconds, pace, way)
             os.write(writing, json.dumps(told).encode())
             code = 0
         except BaseException as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            os.write(all_ready, _READY)
         finally:
             os._exit(code)
+    for _ in range(processes):
+        os.read(ready, len(_READY))
+    begin = time.monotonic() + 1.0
+    os.write(going, _BEGIN.pack(begin) * processes)
     told, failed = [], 0
     for pid, reading in children.items():
         with os.fdopen(reading) as answer:
@@ -142,6 +149,8 @@ def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict
         failed += os.waitpid(pid, 0)[1] != 0
         if text:
             told.append(json.loads(text))
+    for each in (waiting, going, ready, all_ready):
+        os.close(each)
     if not told:
         raise CellError("all processes failed")
     recorded = sum(each["recorded"] for each in told)
@@ -157,7 +166,9 @@ def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict
     }
 
 
-def _write(db: str, number: int, begin: float, seconds: float, pace: float, way: str) -> dict[str, float]:
+def _write(db: str, number: int, start: tuple[int, int], seconds: float, pace: float, way: str) -> dict[str, float]:
+    """Record for so many seconds from when all processes have claimed their runs: `start` tells both, in pipes."""
+    waiting, all_ready = start
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(int(seconds + _LONGEST))
     draw = random.Random(number)
@@ -166,6 +177,8 @@ def _write(db: str, number: int, begin: float, seconds: float, pace: float, way:
     with _opened(db, way) as registry:
         about: dict[str, Any] = {"environment": made.environment, "parameters": 346_067, "multiply_accumulates": None}
         run = registry.claim(recipe, made.card, retry=False, **about).run
+        os.write(all_ready, _READY)
+        (begin,) = _BEGIN.unpack(os.read(waiting, _BEGIN.size))
         time.sleep(max(begin - time.monotonic(), 0))
         record = _by_recorder if way == NOW else _one_by_one
         told = record(registry, run, made.epochs, begin, seconds, pace)

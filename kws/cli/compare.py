@@ -151,6 +151,7 @@ def compare(
     from kws.registry.reader import RegistryReader
     from kws.registry.runs import FINISHED
     from kws.reports import metrics, scope
+    from kws.reports.ahead import ReadAhead
     from kws.reports.table1 import tables
     from kws.terminal import console
 
@@ -163,7 +164,11 @@ def compare(
         if "metric" in typed:
             raise RecipeError(f"{against} has figures of {publication.metric}; leave out --metric {metric.value}")
         metric = Metric(publication.metric)
-    with RegistryReader(db) as registry:
+    all_runs = not (typed & _CHOOSING or data)
+    with (
+        RegistryReader(db) as registry,
+        ReadAhead(registry, wanted=all_runs and metric is TEST_ACCURACY and not leaderboard) as ahead,
+    ):
         chosen = registry.runs(options.selection(where=where, tags=tag, data=data, since=since))
         there = sum(run.status == FINISHED for run in registry.runs()) if not chosen else 0
         for name in (rows, columns):
@@ -185,7 +190,7 @@ def compare(
             if not typed & _CHOOSING and not of_others:
                 of = scope.of_the_report(registry, chosen)
             make = functools.partial(
-                tables, registry, rows=rows, columns=columns, metric=shown, test=test or check is not None
+                tables, registry, rows=rows, columns=columns, metric=shown, test=test or check is not None, ahead=ahead
             )
             found = make(of.runs, apart=of.apart)
             if check is not None:  # a paper may have tables of other recipes as well, and a leaderboard

@@ -95,10 +95,15 @@ class Recipe(OwnOptions):
         return values.get(name)
 
     @property
+    def of_any_seed(self) -> Recipe:
+        """A recipe that differs in its seed at most: one object for many seeds that were read or made together."""
+        found: Recipe = vars(self).get("_alike", self)
+        return found
+
+    @property
     def _any_seeds(self) -> Mapping[str, Any]:
         """Its values, or those of a recipe that has another seed at most."""
-        found: Recipe = vars(self).get("_alike", self)
-        return found.values
+        return self.of_any_seed.values
 
     def value(self, name: str) -> Any:
         """The value of an option; None where it does not have it. For one, faster than all its values."""
@@ -151,34 +156,32 @@ class Recipe(OwnOptions):
 
         A registry has many seeds of few recipes, so what they have in common is read once.
         """
-        now = parts_now()
-        recent: deque[tuple[str, str, dict[str, Any]]] = deque(
-            maxlen=_RECENT
-        )  # what is around the seed, and the fields
+        now, is_seed = parts_now(), _DIGITS.fullmatch
+        recent = deque[tuple[str, str, dict[str, Any]]](maxlen=_RECENT)  # what is around the seed, and the fields
+
+        def with_seed(fields: dict[str, Any], digits: str) -> Recipe:
+            same = object.__new__(cls)
+            (own := fields.copy())[SEED] = int(digits)
+            object.__setattr__(same, "__dict__", own)
+            return same
 
         def read(text: str) -> Recipe:
             for before, after, made in recent:
                 if text.startswith(before) and text.endswith(after):
-                    if _DIGITS.fullmatch(digits := text[len(before) : len(text) - len(after)]):
-                        return cls._with_seed_of(made, digits)
+                    digits = text[len(before) : len(text) - len(after)]
+                    if is_seed(digits):
+                        return with_seed(made, digits)
                     break
             before, mark, rest = text.partition(_SEED_IN_JSON)
             digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
             before, after = before + mark, rest[len(digits) :]
-            if not mark or not _DIGITS.fullmatch(digits) or after[:1] not in {",", "}"} or _SEED_IN_JSON in after:
+            if not mark or not is_seed(digits) or after[:1] not in {",", "}"} or _SEED_IN_JSON in after:
                 return cls._from_text(text)
             made = _of_any_seed(f"{before}0{after}", now)
             recent.appendleft((before, after, made))
-            return cls._with_seed_of(made, digits)
+            return with_seed(made, digits)
 
         return read
-
-    @classmethod
-    def _with_seed_of(cls, fields: dict[str, Any], digits: str) -> Recipe:
-        same = object.__new__(cls)
-        (own := fields.copy())[SEED] = int(digits)
-        object.__setattr__(same, "__dict__", own)
-        return same
 
     @classmethod
     def _from_text(cls, text: str) -> Recipe:
@@ -220,7 +223,7 @@ class Recipe(OwnOptions):
     def with_seed(self, seed: int) -> Recipe:
         """The same with another seed. What all seeds have in common is computed once: a plan has very many of them."""
         every_option()[SEED].require(seed)
-        alike: Recipe = vars(self).get("_alike", self)
+        alike = self.of_any_seed
         same = object.__new__(type(self))
         fields = {name: vars(alike)[name] for name in alike.__dataclass_fields__}
         object.__setattr__(same, "__dict__", fields | {SEED: seed, "cell": alike.cell, "_alike": alike})

@@ -24,6 +24,7 @@ _PREDICTIONS = """
 SELECT trainings.id, predictions FROM trainings JOIN evaluations
 ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split
 """
+_FINISHED = "SELECT id, data_fingerprint FROM trainings WHERE status = 'finished' AND deleted_at IS NULL ORDER BY key"
 _JUDGED = """
 SELECT recipe, recipe_json FROM (
     SELECT recipe, max(key) AS last FROM tests LEFT JOIN trainings ON id = run_id
@@ -81,13 +82,26 @@ class EvaluationReader(ManifestReader):
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
         return found
 
+    def most_runs(self) -> int:
+        """How many runs there may be, told at once; purged ones count."""
+        with self.reading() as connection:
+            return int(connection.execute("SELECT coalesce(max(key), 0) FROM trainings").fetchone()[0])
+
+    def finished(self) -> dict[str, list[str]]:
+        """The finished runs that are not deleted, by the fingerprints of their data, the oldest first."""
+        found: dict[str, list[str]] = {}
+        with self.reading() as connection:
+            for run_id, fingerprint in connection.execute(_FINISHED):
+                found.setdefault(fingerprint, []).append(run_id)
+        return found
+
     def predictions(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, bytes]:
         """Runs' predictions on one split of the data set with that card, a byte a clip; some may have none."""
-        found = {}
+        found, read = {}, serialization.answers_reader(card, split)
         with self.reading() as connection:
             for cursor in _of_runs(connection, _PREDICTIONS, run_ids, card, split):
                 for run_id, compressed in cursor:
-                    found[run_id] = serialization.answers(compressed, card, split)
+                    found[run_id] = read(compressed)
         return found
 
     def evaluated_at(self, run_id: str, fingerprint: str, split: str) -> str:

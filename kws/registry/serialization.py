@@ -280,10 +280,20 @@ def of_logits(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any
 
 def answers(compressed: bytes, card: DataCard, split: str) -> bytes:
     """An evaluation's predictions, one byte a clip, from how they are kept. Raises ValueError for unknown classes."""
-    made = zlib.decompress(compressed)
-    if made.translate(None, _ALL_BYTES[: len(card.classes)]):  # what is left is of no class
-        raise ValueError(f"the answers on the {split} split name classes that are not there")
-    return made
+    return answers_reader(card, split)(compressed)
+
+
+def answers_reader(card: DataCard, split: str) -> Callable[[bytes], bytes]:
+    """A function that is answers() for many evaluations on one split."""
+    known, decompress = _ALL_BYTES[: len(card.classes)], zlib.decompress
+
+    def read(compressed: bytes) -> bytes:
+        made = decompress(compressed)
+        if made.translate(None, known):  # what is left is of no class
+            raise ValueError(f"the answers on the {split} split name classes that are not there")
+        return made
+
+    return read
 
 
 def logits(row: Row, card: DataCard) -> bytes:

@@ -28,12 +28,13 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
     of_recipe = attrgetter("cell", *(each.name for each in bits))
     of_environment = attrgetter(*_LOOKED_AT)
     kinds: dict[tuple[object, ...], tuple[Run, int]] = {}  # runs that are alike in all of this: there are few kinds
-    same: dict[tuple[object, ...], list[Run]] = {}  # many runs have the same environment, in one object
+    same: dict[tuple[int, int], list[Run]] = {}  # many runs have the same recipe but for the seed, in one object
     for run in runs:
-        same.setdefault((of_recipe(run.recipe), id(run.environment)), []).append(run)
-    for (recipe, _), alike in same.items():
-        first, many = kinds.get(key := (recipe, of_environment(alike[0].environment)), (alike[0], 0))
-        kinds[key] = first, many + len(alike)
+        same.setdefault((id(run.recipe.of_any_seed), id(run.environment)), []).append(run)
+    for first, *others in same.values():
+        key = of_recipe(first.recipe), of_environment(first.environment)
+        known, many = kinds.get(key, (first, 0))
+        kinds[key] = known, many + 1 + len(others)
     return tuple(_notes(bits, seeds, [*kinds.values()]))
 
 

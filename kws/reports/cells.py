@@ -140,7 +140,7 @@ def cell_of(
         parameters=runs[0].parameters,
         n=len(values),
         mean=mean,
-        std=statistics.stdev(known) if spread else None,
+        std=math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1)) if spread else None,
         low=None,
         high=None,
         interval_over=None,

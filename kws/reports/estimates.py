@@ -80,6 +80,29 @@ class Sample:
         of_both = product_of(self.influences, self.influences) / (n * (n - 1)) if n > 1 else 0.0
         return _inflated(clusters) * float((self.mean_influences**2).sum()), of_both, clusters
 
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The mean over the seeds."""
+        n = len(self.seeds)
+        one_seed = float(self.values.var(ddof=1)) if n > 1 else None
+        of_clusters, of_both, clusters = self.of_clips
+        return Estimate(
+            value=math.fsum(self.values) / n,
+            n=n,
+            clusters=clusters,
+            one_seed=one_seed,
+            of_seeds=(one_seed or 0.0) / n,
+            of_clusters=of_clusters,
+            of_both=of_both,
+            seed_freedom=float(n - 1),
+            clips=self.clips,
+            components=None
+            if one_seed is None
+            else Components(
+                seeds=(n, 0), pairs=0, paired=False, of_seeds=(one_seed, 0.0, 0.0), of_both=(n * of_both, 0.0, 0.0)
+            ),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
@@ -212,25 +235,7 @@ def of_means(seeds: Sequence[int], per_clip: Floats, clusters: NDArray[np.int64]
 
 def of_cell(sample: Sample) -> Estimate:
     """The mean over the seeds of a sample."""
-    n = len(sample.seeds)
-    one_seed = float(sample.values.var(ddof=1)) if n > 1 else None
-    of_clusters, of_both, clusters = sample.of_clips
-    return Estimate(
-        value=math.fsum(sample.values) / n,
-        n=n,
-        clusters=clusters,
-        one_seed=one_seed,
-        of_seeds=(one_seed or 0.0) / n,
-        of_clusters=of_clusters,
-        of_both=of_both,
-        seed_freedom=float(n - 1),
-        clips=sample.clips,
-        components=None
-        if one_seed is None
-        else Components(
-            seeds=(n, 0), pairs=0, paired=False, of_seeds=(one_seed, 0.0, 0.0), of_both=(n * of_both, 0.0, 0.0)
-        ),
-    )
+    return sample.estimate
 
 
 def of_difference(first: Sample, second: Sample, *, paired: bool) -> Estimate:

@@ -35,9 +35,11 @@ class OfShares:
         """From which clips (n, N) count, and the cluster (N,) of each."""
         sizes = np.bincount(clusters)
         order, alone = np.argsort(clusters, kind="stable"), len(sizes) == len(clusters)
+        in_order = bool((clusters[:-1] <= clusters[1:]).all())
         parts: list[NDArray[Any]] = []
         for start in range(0, len(right), _ROWS):
-            some: NDArray[Any] = right[start : start + _ROWS].take(order, axis=1)
+            some: NDArray[Any] = right[start : start + _ROWS]
+            some = some if in_order else some.take(order, axis=1)
             if alone:
                 parts.append(np.packbits(some, axis=1))
             else:

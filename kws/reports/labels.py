@@ -223,11 +223,11 @@ def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tupl
     for alike, run in first.items():
         cells.setdefault(found[alike], set()).add(run.recipe.cell)
 
-    def place(run: Run) -> tuple[str, str]:
-        row, column = found[alike_of(run)]
-        return (row, column) if len(cells[row, column]) == 1 else (f"{row} [{run.recipe.cell[:8]}]", column)
-
-    return place
+    for alike, run in first.items():
+        row, column = found[alike]
+        if len(cells[row, column]) > 1:
+            found[alike] = f"{row} [{run.recipe.cell[:8]}]", column
+    return lambda run: found[alike_of(run)]
 
 
 def _is_of(name: str) -> bool:

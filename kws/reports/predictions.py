@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import TEST, DataCard, Evaluation
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_AT_ONCE = 500  # runs whose predictions are in memory beside what they come to
+    from kws.reports.ahead import ReadAhead
 
 
 class Predictions:
-    """The predictions of a registry's runs, read on demand."""
+    """The predictions of a registry's runs, read on demand, but for what was read `ahead`."""
 
-    def __init__(self, registry: RegistryReader) -> None:
-        self.registry = registry
+    def __init__(self, registry: RegistryReader, ahead: ReadAhead | None = None) -> None:
+        self.registry, self._ahead = registry, ahead
         self._known: dict[str, tuple[DataCard, Evaluation] | None] = {}
         self._cards: dict[str, DataCard] = {}
         self._awaited: list[Sequence[Run]] = []
@@ -62,21 +62,34 @@ class Predictions:
         """Whether each of n runs predicted each clip (n, N) of one test split correctly; None if one has no answers."""
         import numpy as np
 
-        labels = np.frombuffer(self.card(runs[0].data_fingerprint).labels_of(TEST), np.uint8)
+        labels = self.card(runs[0].data_fingerprint).labels_of(TEST)
         right = np.empty((len(runs), len(labels)), dtype=np.bool_)
         by_data: dict[str, dict[str, int]] = {}
         for row, run in enumerate(runs):
             by_data.setdefault(run.data_fingerprint, {})[run.id] = row
         for fingerprint, rows in by_data.items():
-            ids = [*rows]
-            for start in range(0, len(ids), _AT_ONCE):
-                some = ids[start : start + _AT_ONCE]
-                known = self.registry.predictions(some, self.card(fingerprint), TEST)
-                if len(known) < len(some) or any(len(each) != len(labels) for each in known.values()):
+            for some, found in self._right_of(fingerprint, [*rows], labels):
+                if found is None:
                     return None
-                together = np.frombuffer(b"".join(map(known.__getitem__, some)), np.uint8)
-                right[[rows[run_id] for run_id in some]] = together.reshape(len(some), -1) == labels
+                right[list(map(rows.__getitem__, some))] = found
         return right
+
+    def _right_of(
+        self, fingerprint: str, run_ids: Sequence[str], labels: bytes
+    ) -> Iterator[tuple[Sequence[str], NDArray[np.bool_] | None]]:
+        """right_of() runs on one data set; what was read ahead is not read again."""
+        import numpy as np
+
+        from kws.reports.ahead import parts, right_of
+
+        if self._ahead and (known := self._ahead.right(fingerprint)):
+            there, bits = known
+            ready = [run_id for run_id in run_ids if run_id in there]
+            for some in parts(ready):
+                found = np.unpackbits(bits[list(map(there.__getitem__, some))], axis=1, count=len(labels))
+                yield some, found.view(np.bool_)
+            run_ids = [run_id for run_id in run_ids if run_id not in there]
+        yield from right_of(self.registry, run_ids, self.card(fingerprint), labels)
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:
         """The cross-entropy (N,) of each clip of the test split, in nats; None if a run's logits were not kept."""

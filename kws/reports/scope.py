@@ -57,12 +57,14 @@ def of_the_report(registry: RegistryReader, runs: Iterable[Run]) -> Scope:
             of_cells[recipe.cell] = is_of_the_report(recipe)
         return of_cells[recipe.cell]
 
-    own = {run.id: run for run in runs if is_own(run.recipe)}
-    if not any(map(_is_tested, own.values())):
+    own, others = list[Run](), list[Run]()
+    for run in runs:
+        (own if is_own(run.recipe) else others).append(run)
+    if not any(map(_is_tested, own)):
         return Scope(runs=runs)
     return Scope(
-        runs=tuple(own.values()),
-        others=tuple(run for run in runs if run.id not in own and _is_tested(run)),
+        runs=tuple(own),
+        others=tuple(filter(_is_tested, others)),
         apart=frozenset(recipe.cell for recipe in registry.recipes() if not is_own(recipe)),
     )
 

@@ -31,6 +31,7 @@ from kws.reports.predictions import Predictions
 from kws.reports.table import Others, Table
 
 if TYPE_CHECKING:
+    from kws.reports.ahead import ReadAhead
     from kws.reports.estimates import Estimate, Sample
 
 CONDITIONS = tuple(each.name for each in own_options() if each.condition)
@@ -45,11 +46,12 @@ def tables(
     metric: Metric = METRICS["test-accuracy"],
     test: bool = True,
     apart: Collection[str] | None = None,
+    ahead: ReadAhead | None = None,
 ) -> list[Table]:
     """The tables of these runs, ordered by data set and conditions.
 
     With `apart` they are about the report's recipes: those whose cells are `apart` do not count among the recipes that
-    the test split has judged; see kws.reports.scope.
+    the test split has judged; see kws.reports.scope. Answers that were read `ahead` are not read again.
     """
     equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
     groups: dict[tuple[Any, ...], list[Run]] = {}
@@ -61,7 +63,7 @@ def tables(
                 conditions = (getattr(run.recipe, name) for name in equal)
                 of_cells[alike] = groups.setdefault((run.data_source, run.data_fingerprint, *conditions), [])
             of_cells[alike].append(run)
-    answers = Predictions(registry)
+    answers = Predictions(registry, ahead)
     made = (
         table_of(
             answers,

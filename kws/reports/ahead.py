@@ -1,0 +1,122 @@
+"""Answers read ahead: while a command reads very many runs, another process reads which of their answers are right.
+
+Over 100,000 runs each of the two takes about as long, and what a run has answered never changes once it is recorded.
+What the other process lacks, because it ended early or because a run has finished since, is read as ever.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self
+
+from kws.events import TEST, DataCard
+from kws.registry.location import Location
+from kws.registry.reader import RegistryReader
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MANY = 20_000  # runs; below that, a process of its own saves nothing
+_AT_ONCE = 500  # runs whose predictions are in memory beside what they come to
+
+
+class ReadAhead:
+    """Which answers of a registry's finished runs on their own test splits are right; none if `wanted` is not set.
+
+    Linux only: elsewhere, or where threads run or there is one processor, nothing is read ahead.
+    """
+
+    def __init__(self, registry: RegistryReader, *, wanted: bool = True) -> None:
+        self._file: IO[bytes] | None = None
+        self._process = 0
+        self._found: dict[str, tuple[dict[str, int], NDArray[np.uint8]]] = {}
+        alone = sys.platform == "linux" and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
+        if wanted and alone and registry.most_runs() >= MANY:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed in __exit__
+            self._process = os.fork()
+            if not self._process:
+                _be_the_other(registry.path, self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._process:
+            with suppress(OSError):
+                os.kill(self._process, signal.SIGKILL)
+            self._wait()
+        if self._file:
+            self._file.close()
+
+    def right(self, fingerprint: str) -> tuple[dict[str, int], NDArray[np.uint8]] | None:
+        """The rows of runs by id, and for each row the bits (n, N / 8) of the clips whose answers are right.
+
+        None for a data set of which nothing was read ahead.
+        """
+        if self._process and self._wait() and self._file:
+            self._file.seek(0)
+            self._found = pickle.load(self._file)  # noqa: S301 - a file without a name, which our own child has written
+        return self._found.get(fingerprint)
+
+    def _wait(self) -> bool:
+        """Wait for the other process; returns whether it has read all."""
+        _, status = os.waitpid(self._process, 0)
+        self._process = 0
+        return status == 0
+
+
+def right_of(
+    registry: RegistryReader, run_ids: Sequence[str], card: DataCard, labels: bytes
+) -> Iterator[tuple[Sequence[str], NDArray[np.bool_] | None]]:
+    """Some of the runs at a time, and whether each predicted each of N clips (n, N) of that test split correctly.
+
+    None for those of which one has no answers, or not as many as there are labels.
+    """
+    import numpy as np
+
+    for some in parts(run_ids):
+        known = registry.predictions(some, card, TEST)
+        if len(known) < len(some) or any(len(each) != len(labels) for each in known.values()):
+            yield some, None
+            continue
+        together = np.frombuffer(b"".join(map(known.__getitem__, some)), np.uint8)
+        yield some, together.reshape(len(some), -1) == np.frombuffer(labels, np.uint8)
+
+
+def parts(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Some hundred of the runs at a time."""
+    return (run_ids[start : start + _AT_ONCE] for start in range(0, len(run_ids), _AT_ONCE))
+
+
+def _be_the_other(path: Location, file: IO[bytes]) -> None:
+    """Read, write what was found to the file, and end."""
+    code = 1
+    try:
+        import numpy as np
+
+        found = {}
+        with RegistryReader(path) as registry:
+            for fingerprint, ids in registry.finished().items():
+                card, rows, bits = registry.card(fingerprint), dict[str, int](), []
+                for some, right in right_of(registry, ids, card, card.labels_of(TEST)):
+                    if right is not None:
+                        rows |= {run_id: row for row, run_id in enumerate(some, len(rows))}
+                        bits.append(np.packbits(right, axis=1))
+                if bits:
+                    found[fingerprint] = rows, np.concatenate(bits)
+        pickle.dump(found, file, protocol=5)
+        file.flush()
+        code = 0
+    except Exception:  # noqa: S110 - whoever waits for it reads what is lacking, and tells what cannot be read
+        pass
+    finally:
+        os._exit(code)
