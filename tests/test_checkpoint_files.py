@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from commands import sql
-from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
+from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
 
 from kws.errors import RegistryError
 from kws.registry import checkpoint_files
-from kws.registry.checkpoint_files import CheckpointFiles
+from kws.registry.checkpoint_files import CheckpointFiles, left_behind
 from kws.registry.store import Registry
 from kws.registry.transfer import take_in
 
@@ -56,6 +56,22 @@ def test_a_run_that_was_interrupted_keeps_it(registry, files):
     registry.record(run, make_epochs(1)[0], STATE)
     registry.end(run, "interrupted")
     assert registry.checkpoint(run).data == STATE
+
+
+@pytest.mark.parametrize("further", [True, False])
+def test_one_whose_run_goes_on_without_files_stays_until_another_has_its_place(registry, files, db, further):
+    """A run that was begun with --checkpoints, and is resumed without; it may be interrupted before its next one."""
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    with Registry(db) as without:
+        before = without.checkpoint(run)
+        without.go_on(run, epochs=2, environment=ENVIRONMENT)
+        with left_behind(without, run, before):
+            without.record(run, make_epochs(2)[1], STATE[::-1] if further else None)
+        found = without.checkpoint(run)
+    assert (found.data, found.url) == ((STATE[::-1], None) if further else (STATE, before.url))
+    assert there(files) == ([] if further else [before.url.rpartition("/")[2]])
 
 
 def test_one_that_is_damaged_or_gone_is_told(registry, files, tmp_path):

@@ -12,14 +12,25 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kws.errors import KwsError, RegistryError, needs
+from kws.registry.runs import Checkpoint
 
 _NAME = re.compile(r"(?P<run>[a-z0-9]+)\.\d+\.[0-9a-f]{8}\.safetensors")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+class _Registry(Protocol):
+    """A registry in which a run is recorded."""
+
+    files: CheckpointFiles | None
+
+    def checkpoint(self, run_id: str) -> Checkpoint | None: ...
 
 
 class CheckpointFiles:
@@ -94,6 +105,22 @@ def remove(url: str, run_id: str) -> None:
             Path(url).unlink(missing_ok=True)
     except Exception:  # noqa: S110 - it stays, and harms nobody
         pass
+
+
+@contextmanager
+def left_behind(registry: _Registry, run_id: str, checkpoint: Checkpoint | None) -> Iterator[None]:
+    """Train a run that goes on from this checkpoint; its file, if it is in one, is removed once another has its place.
+
+    For a process without a place for such files: one that has a place removes each file itself.
+    """
+    try:
+        yield
+    finally:
+        if checkpoint and checkpoint.url and not registry.files:
+            with suppress(KwsError):
+                now = registry.checkpoint(run_id)
+                if now is None or now.url != checkpoint.url:
+                    remove(checkpoint.url, run_id)
 
 
 def _system(url: str) -> Any:

@@ -22,7 +22,7 @@ from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
 from kws.registry import pretrained
-from kws.registry.checkpoint_files import CheckpointFiles
+from kws.registry.checkpoint_files import CheckpointFiles, left_behind
 from kws.registry.claims import Claimer
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
@@ -174,7 +174,8 @@ class Trainer:
         if claim.before and not self._config.test:
             self._registry.tag(claim.run, [UNTESTED])
         try:
-            if claim.before and (checkpoint := self._registry.checkpoint(claim.run)):
+            checkpoint = self._registry.checkpoint(claim.run) if claim.before else None
+            if checkpoint:
                 if checkpoint.url and self._registry.files:
                     self._registry.files.replaced(claim.run, checkpoint.url)
                 try:
@@ -184,7 +185,8 @@ class Trainer:
                     raise
             done = self._registry.validation_accuracies(claim.run)[: state.epoch] if medians else []
             keep_going = _not_below(medians, done)
-            run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
+            with left_behind(self._registry, claim.run, checkpoint):
+                run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.end(claim.run, INTERRUPTED)
             raise Stopped(stop) from None

@@ -22,7 +22,7 @@ from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
 from kws.registry import endings, pretrained, tracked
 from kws.registry.binding import ReplacedError
-from kws.registry.checkpoint_files import CheckpointFiles
+from kws.registry.checkpoint_files import CheckpointFiles, left_behind
 from kws.registry.location import Location
 from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
@@ -150,7 +150,8 @@ def resume(
             if not test:
                 registry.tag(run.id, [UNTESTED])
             reporter.say(f"going on with run {run.id} after epoch {training.epoch}")
-            return execute(registry, run.id, training, recipe, loaded, reporter=reporter)
+            with left_behind(registry, run.id, checkpoint):
+                return execute(registry, run.id, training, recipe, loaded, reporter=reporter)
 
 
 def test(registry: Registry, run: Run, *, data: str, skip_unreadable: bool, reporter: Reporter = SILENT) -> None:
