@@ -19,8 +19,8 @@ _TRAINING = ("kws/architectures", "kws/training", "kws/speech/memory.py")
 _FEATURES = ("kws/speech",)
 _REGISTRY = ("kws/registry",)
 _READING = (
-    *("all_runs", "doctor", "evaluations", "ids", "maintenance", "manifests", "polling", "pretrained", "pseudonyms"),
-    *("queries", "selection", "transfer", "view"),
+    *("all_runs", "doctor", "evaluations", "ids", "maintenance", "manifests", "plans", "polling", "pretrained"),
+    *("pseudonyms", "queries", "selection", "transfer", "view"),
 )
 _RECORDING = (*_REGISTRY, *(f":(exclude)kws/registry/{name}.py" for name in _READING))  # what only reads aside
 _SWEEPS = ("kws/sweeps", "kws/cli/sweep.py", "kws/cli/sweeping.py")

@@ -1,12 +1,14 @@
 """The line of recipes: what becomes of them where processes die, refuse, or somebody else trains them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ledger import make_recipe
 
-from kws.errors import KwsError
-from kws.registry.runs import FAILED, FINISHED, RUNNING
+from kws.errors import KwsError, RegistryError
+from kws.registry.plans import Standing
+from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 from kws.sweeps import scheduler as lines
 from kws.sweeps.progress import SweepProgress, Waiting
 from kws.sweeps.scheduler import Ended, Scheduler
@@ -162,3 +164,124 @@ def test_a_sweep_says_what_it_waits_for_and_again_now_and_then(capsys):
     assert "run bcdf" in first and "last seen at 12:00" in first and "for 90 s" in first
     assert second == "no other sign of run bcdf yet; waiting 59 s more for one"
     assert "last seen at 12:20" in third
+
+
+class World:
+    """A registry that several sweeps of one plan share: each run by its recipe, and which of them are finished."""
+
+    def __init__(self, nodes: int, steps: int = 40):
+        self.nodes, self.steps, self.now = nodes, steps, 0.0
+        self.keys, self.left, self.claims, self.trained = {}, {}, 0, []
+
+    def claim(self, digest):
+        self.claims += 1
+        if digest in self.keys:
+            return False
+        self.keys[digest] = len(self.keys) + 1
+        self.left[digest] = self.steps
+        self.trained.append(digest)
+        return True
+
+    def goes_on(self, digest):
+        self.left[digest] -= 1
+        return not self.left[digest]
+
+    def status(self, digest):
+        return RUNNING if self.left[digest] > 0 else FINISHED
+
+
+class Node:
+    """An executor whose processes claim and train in a World."""
+
+    def __init__(self, world, jobs):
+        self.world, self.jobs, self.work, self.told = world, jobs, [], []
+
+    def room(self):
+        return self.jobs - len(self.work) - len(self.told)
+
+    def submit(self, task):
+        digest = make_recipe(seed=task["recipe"]["seed"]).digest
+        if self.world.claim(digest):
+            self.work.append((task, digest))
+        else:
+            status = self.world.status(digest)
+            self.told.append((task, {"status": status, "run": digest, "error": None, "sign": None, "before": True}))
+
+    def results(self, seconds):
+        self.world.now += seconds / self.world.nodes
+        done = [each for each in self.work if self.world.goes_on(each[1])]
+        self.work = [each for each in self.work if each not in done]
+        told, self.told = self.told, []
+        return [*told, *((task, {"status": FINISHED, "run": digest}) for task, digest in done)]
+
+
+class Sees:
+    """Looks into a World."""
+
+    def __init__(self, world):
+        self.world, self.database, self.closed = world, SimpleNamespace(), False
+
+    def begun(self, after):
+        found = {(digest, "f"): digest for digest, key in self.world.keys.items() if key > after}
+        return found, len(self.world.keys)
+
+    def standings(self, run_ids):
+        about = {"error": None, "sign": None, "last_seen": None}
+        return {run: Standing(status=self.world.status(run), **about) for run in run_ids}
+
+    def __exit__(self, *_):
+        self.closed = True
+
+
+def test_twenty_sweeps_of_one_plan_share_it_with_few_claims_in_vain(monkeypatch):
+    """Runs take ten seconds. Without looks each sweep claims each recipe: ten thousand claims for five hundred runs."""
+    world, sees = World(nodes=20), []
+    monkeypatch.setattr("kws.sweeps.scheduler.time.monotonic", lambda: world.now)
+
+    def watcher():
+        sees.append(Sees(world))
+        return sees[-1]
+
+    plan = [make_recipe(seed=seed) for seed in range(500)]
+    sweeps = [Scheduler(Node(world, 4), plan, {plan[0].data_key: "f"}, watcher).ended() for _ in range(20)]
+    ended = [set() for _ in sweeps]
+    going = dict(enumerate(sweeps))
+    while going:
+        for number, sweep in list(going.items()):
+            each = next(sweep, "over")
+            if each == "over":
+                del going[number]
+            elif each:
+                assert each.result["status"] == FINISHED
+                ended[number].add(each.recipe.seed)
+    assert ended == [set(range(500))] * 20
+    assert sorted(world.trained) == sorted(recipe.digest for recipe in plan)  # each once
+    assert world.claims < 2 * 500
+    assert len(sees) == 20 and all(each.closed for each in sees)
+
+
+@pytest.mark.parametrize(("status", "again"), [(INTERRUPTED, True), (LOST, True), (FAILED, False), (None, True)])
+def test_what_others_have_left_is_gone_on_with_and_what_failed_there_has_failed(clock, status, again):
+    class Left(Sees):
+        def standings(self, run_ids):
+            about = {"error": "broke", "sign": None, "last_seen": None}
+            return {run: Standing(status=status, **about) for run in run_ids} if status else {}
+
+    world = SimpleNamespace(keys={make_recipe(seed=1).digest: 1})
+    executor = Scripted(jobs=1, seed0=[{"status": FINISHED, "run": "r", "before": True}])
+    plan = [make_recipe(seed=seed) for seed in range(2)]
+    scheduler = Scheduler(executor, plan, {plan[0].data_key: "f"}, lambda: Left(world))
+    ended = {each.recipe.seed: each.result for each in scheduler.ended() if each}
+    assert ended[1]["status"] == (FINISHED if again else FAILED)
+    assert [seed for seed, _ in executor.asked] == ([0, 1] if again else [0])
+
+
+def test_where_nothing_can_be_looked_up_each_recipe_is_asked_for(clock):
+    def fails():
+        raise RegistryError("away")
+
+    executor = Scripted(jobs=1, seed0=[{"status": FINISHED, "run": "r", "before": True}])
+    plan = [make_recipe(seed=seed) for seed in range(3)]
+    scheduler = Scheduler(executor, plan, {plan[0].data_key: "f"}, fails)
+    assert {each.recipe.seed for each in scheduler.ended() if each} == {0, 1, 2}
+    assert len(executor.asked) == 3

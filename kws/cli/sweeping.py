@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from kws.recipe import Recipe, has_rule
 from kws.registry import pretrained, tracked
 from kws.registry.location import Location
+from kws.registry.plans import PlanWatcher
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.reports.json_output import SCHEMA
@@ -66,7 +68,8 @@ def run(
             _show(status, executor.jobs, executor.where, seconds)
             if (told := tracked.note(db)) and status.left(retry=retry):
                 console.say(console.visible(told))
-            scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints)
+            watcher = partial(PlanWatcher, db)
+            scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints, watcher, retry=retry)
             waiting = Waiting()
             with SweepProgress(len(scheduler.plan), db, status.tell, seconds) as shown:
                 for recipe in scheduler.plan:

@@ -1,31 +1,38 @@
 """The scheduler submits a plan's recipes to an executor until each has ended.
 
 - If a worker dies, its recipe goes back to the head of the queue. A recipe fails once DEATHS workers have died on it.
-- A recipe that a process outside this sweep is training is submitted again and again, until its run has finished or can
-  be taken over. A run can be taken over at once if its process is known to be gone. If its process cannot be seen,
-  because it is on another machine, the run can be taken over after SILENT_SECONDS without a sign of life, by our own
-  clock.
+- Other sweeps may train the same plan at the same time, on this machine or on a hundred. Once a recipe turns out to be
+  another's, the rest is gone through in a random order, so that no two go the same way, and what others have begun is
+  looked up in the registry, all at once.
+- What a process outside this sweep is training is waited for, until its run has finished or can be taken over. A run
+  can be taken over at once if its process is known to be gone. If its process cannot be seen, because it is on another
+  machine, the run can be taken over after SILENT_SECONDS without a sign of life, by our own clock.
 - The scheduler reports which runs it is waiting for.
 """
 
 from __future__ import annotations
 
+import math
+import random
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from kws.errors import KwsError
+from kws.errors import KwsError, RegistryError
 from kws.recipe import Recipe
+from kws.registry.plans import PlanWatcher, Standing
 from kws.registry.process import SILENT_SECONDS, Watch
-from kws.registry.runs import FAILED, RUNNING
+from kws.registry.runs import FAILED, INTERRUPTED, LOST, RUNNING
 from kws.sweeps.trainer import DIED, REFUSED, Result, Task, as_task
 from kws.terminal import console
 
 DEATHS = 5
 LOOK_SECONDS = 0.25
 _ASK_AGAIN_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 300.0  # after which a run of others is asked for, though looks tell of it
+_SHARE = 50  # the time until the next look, as a multiple of the time that the last one took
 
 
 class Executor(Protocol):
@@ -76,15 +83,18 @@ class _Other:
 
     task: Task
     run: str
-    sign: str | None
-    last_seen: str | None
-    silent: float
-    due: float = field(default_factory=lambda: time.monotonic() + _ASK_AGAIN_SECONDS)
+    sign: str | None = None
+    last_seen: str | None = None
+    silent: float = 0.0
+    due: float = field(default_factory=lambda: time.monotonic())
 
 
 @dataclass
 class Scheduler:
     """Recipes to train, and the fingerprints of their data by Recipe.data_key.
+
+    `watcher` opens what tells of other sweeps of the same plan; without one, each of their runs is asked for. With
+    `retry`, runs that failed are trained again.
 
     `elsewhere` counts the runs that processes outside this sweep are training now. `unseen` describes those of them
     whose process cannot be seen from here, by run id: the time of the last sign of life, and in how many seconds the
@@ -94,30 +104,41 @@ class Scheduler:
     executor: Executor
     plan: Sequence[Recipe]
     fingerprints: Mapping[tuple[Any, ...], str]
+    watcher: Callable[[], PlanWatcher] | None = None
+    retry: bool = False
     elsewhere: int = 0
     unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    _left: deque[Task] = field(default_factory=deque)
+    _others: dict[int, _Other] = field(default_factory=dict)
+    _watch: Watch = field(default_factory=Watch)
+    _after: int = 0  # the newest run of others that is known
+    _looked: float = -math.inf
+    _took: float = 0.0  # seconds, for the last look
+    _open: PlanWatcher | None = None
 
     def ended(self) -> Iterator[Ended | None]:
         """Each recipe as it ends, and None at regular intervals. Raises KwsError if a worker cannot work at all."""
-        left = deque(
+        self._left.extend(
             as_task(recipe, do="train", at=i, fingerprint=self.fingerprints[recipe.data_key])
             for i, recipe in enumerate(self.plan)
         )
-        others: dict[int, _Other] = {}
-        watch = Watch()
+        try:
+            yield from self._ended()
+        finally:
+            if self._open:
+                self._open.__exit__()
+
+    def _ended(self) -> Iterator[Ended | None]:
         deaths: dict[int, int] = {}
-        asked = 0
-        while left or others or asked:
-            now = time.monotonic()
-            for other in others.values():
-                if other.due <= now and self.executor.room() > len(left):  # tasks that are surely left come first
-                    silent = other.sign if other.sign and other.silent > SILENT_SECONDS else None
-                    left.append({**other.task, "silent": silent})
-                    other.due = float("inf")
-            while left and self.executor.room() > 0:
-                self.executor.submit(left.popleft())
+        asked, shared = 0, False
+        while self._left or self._others or asked:
+            if shared and self.executor.room() > 0:
+                yield from self._look()
+            self._ask_again()
+            while self._left and self.executor.room() > 0:
+                self.executor.submit(self._left.popleft())
                 asked += 1
-            self._tell(others)
+            self._tell()
             for task, result in self.executor.results(LOOK_SECONDS):
                 asked -= 1
                 at, status = task["at"], result["status"]
@@ -126,22 +147,85 @@ class Scheduler:
                 if status == DIED:
                     deaths[at] = deaths.get(at, 0) + 1
                     if deaths[at] < DEATHS:
-                        left.appendleft(task)
+                        self._left.appendleft(task)
                         continue
                     result = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
+                if result.get("before") and not shared:
+                    shared = True
+                    random.shuffle(self._left)
                 if status == RUNNING:
                     sign, run = result["sign"], result["run"]
-                    others[at] = _Other(task, run, sign, result.get("last_seen"), watch.seconds(at, sign))
+                    other = _Other(task, run, sign, result.get("last_seen"), self._watch.seconds(at, sign))
+                    other.due += _LOOK_AGAIN_SECONDS if self.watcher else _ASK_AGAIN_SECONDS
+                    self._others[at] = other
                     continue
-                others.pop(at, None)
-                watch.forget(at)
-                self._tell(others)
-                yield Ended(recipe=self.plan[at], result=result)
+                yield self._end(at, result)
             yield None
 
-    def _tell(self, others: Mapping[int, _Other]) -> None:
-        self.elsewhere = len(others)
-        unseen = {other.run: other for other in others.values() if other.sign}
+    def _end(self, at: int, result: Result) -> Ended:
+        self._others.pop(at, None)
+        self._watch.forget(at)
+        self._tell()
+        return Ended(recipe=self.plan[at], result=result)
+
+    def _ask_again(self) -> None:
+        """Put the runs of others that are due back into the queue, if there is room for more than what is left."""
+        now = time.monotonic()
+        for other in self._others.values():
+            if other.due <= now and self.executor.room() > len(self._left):  # tasks that are surely left come first
+                silent = other.sign if other.sign and other.silent > SILENT_SECONDS else None
+                self._left.append({**other.task, "silent": silent})
+                other.due = math.inf
+
+    def _look(self) -> Iterator[Ended]:
+        """Look up what others have begun and how it stands, if it is time to; what has ended, ends here."""
+        start = time.monotonic()
+        if not self.watcher or start - self._looked < max(_ASK_AGAIN_SECONDS, _SHARE * self._took):
+            return
+        try:
+            if not self._open:
+                self._open = self.watcher()
+                self._open.database.again_seconds = 0.0
+            begun, self._after = self._open.begun(self._after)
+            self._wait_for(begun)
+            waited = {at: other for at, other in self._others.items() if other.due < math.inf}
+            standings = self._open.standings([other.run for other in waited.values()])
+        except RegistryError:  # read only: whoever writes to the registry reports what is wrong
+            waited, standings = {}, {}
+        self._looked = time.monotonic()
+        self._took = self._looked - start
+        for at, other in waited.items():
+            yield from self._seen(at, other, standings.get(other.run))
+
+    def _wait_for(self, begun: Mapping[tuple[str, str], str]) -> None:
+        """Take what others have begun out of the queue."""
+        left = list(self._left) if begun else []
+        for task in left:
+            if run := begun.get(self._key(task["at"])):
+                self._others[task["at"]] = _Other(task, run)  # which is looked at right after this
+        if left:
+            self._left = deque(task for task in left if task["at"] not in self._others)
+
+    def _seen(self, at: int, other: _Other, standing: Standing | None) -> Iterator[Ended]:
+        """Go on with what a look told of a run of others; None where it is not there any more."""
+        if standing is None or standing.status in (INTERRUPTED, LOST) or (standing.status == FAILED and self.retry):
+            del self._others[at]
+            self._left.append({**other.task, "silent": None})
+        elif standing.status == RUNNING:
+            other.sign, other.last_seen = standing.sign, standing.last_seen
+            other.silent = self._watch.seconds(at, standing.sign)
+            taken = other.sign and other.silent > SILENT_SECONDS
+            other.due = self._looked if taken else self._looked + _LOOK_AGAIN_SECONDS
+        else:
+            yield self._end(at, {"status": standing.status, "run": other.run, "error": standing.error, "before": True})
+
+    def _key(self, at: int) -> tuple[str, str]:
+        recipe = self.plan[at]
+        return recipe.digest, self.fingerprints[recipe.data_key]
+
+    def _tell(self) -> None:
+        self.elsewhere = len(self._others)
+        unseen = {other.run: other for other in self._others.values() if other.sign}
         self.unseen = {
             run: (other.last_seen or "", max(SILENT_SECONDS - other.silent, 0.0)) for run, other in unseen.items()
         }
