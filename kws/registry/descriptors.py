@@ -21,6 +21,7 @@ NOTHING = (0, 0)
 opened: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
 opening = threading.Lock()  # of all that this module has
 _read: dict[Inode, int] = {}
+_checkpoints: dict[Inode, threading.RLock] = {}
 _LOCK = """
 import fcntl, os, sys
 file, start, length = map(int, sys.argv[1:])
@@ -52,6 +53,16 @@ def close_unused() -> None:
         os.close(_read.pop(each))
 
 
+def checkpoints(shared: Path) -> threading.RLock:
+    """A lock that keeps the threads of this process from checkpoints of the log whose -shm this is.
+
+    SQLite's lock on that is the process's, and so keeps out other processes alone; and whichever thread lets it go
+    takes it from all.
+    """
+    with opening:
+        return _checkpoints.setdefault(inode(shared), threading.RLock())
+
+
 @contextmanager
 def shared(file: int | None) -> Iterator[None]:
     """Have another process open a file as SQLite does, so that nobody is the last to close it meanwhile."""
@@ -73,6 +84,7 @@ def _forget() -> None:
     global opening
     opening = threading.Lock()
     opened.clear()
+    _checkpoints.clear()
     close_unused()
 
 

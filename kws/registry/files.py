@@ -96,14 +96,14 @@ class File(sqlite3.Connection):
 
     @contextmanager
     def without_checkpoints(self) -> Iterator[None]:
-        """In a transaction that writes: no other process writes the file, whose state its commit tells, until its end.
+        """In a transaction that writes: nobody else writes the file, whose state its commit tells, until its end.
 
         A checkpoint needs no write lock, and so may come between the two.
         """
         shared, index = Path(f"{self.real}-shm"), None
         with descriptors.opening, suppress(OSError):
             index = descriptors.descriptor(shared) if descriptors.opened[descriptors.inode(shared)] else None
-        with no_checkpoint(index, BUSY_SECONDS):
+        with descriptors.checkpoints(shared), no_checkpoint(index, BUSY_SECONDS):
             yield
 
     def disown_log(self) -> None:
@@ -128,7 +128,8 @@ class File(sqlite3.Connection):
     def write_log(self) -> bool:
         """Checkpoint commits from the log into the file, as far as readers allow; returns whether all were written."""
         try:
-            busy, commits, written = self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            with descriptors.checkpoints(Path(f"{self.real}-shm")):
+                busy, commits, written = self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
             return False
         return not busy and commits == written

@@ -82,6 +82,22 @@ def sees(db: Path, told) -> None:
         told.put([run.id for run in registry.runs()])
 
 
+def test_nor_does_one_of_another_thread(db):
+    """Locks of a file are a process's: they keep its own threads from nothing."""
+    make_registry(db, [])
+    with Registry(db) as registry, Registry(db) as other:
+        start(registry, make_recipe(seed=7))
+        thread = threading.Thread(target=other.database._connection.write_log)
+        with registry.database.writing() as connection:
+            connection.execute("UPDATE trainings SET note = 'late'")
+            thread.start()
+            thread.join(0.2)
+            assert thread.is_alive()
+            assert not asked(may_checkpoint, Path(f"{db}-shm"))
+        thread.join(30)
+        assert asked(may_checkpoint, Path(f"{db}-shm"))
+
+
 def may_checkpoint(index: Path, told) -> None:
     with index.open("rb+") as file:
         try:
