@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from kws.registry import checkpoint_files, pseudonyms, serialization, sources
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
-from kws.registry.protocols import Connection, columns
+from kws.registry.protocols import Connection, Row, Writing, among, columns
 from kws.registry.queries import is_of_the_place, reason, refusals
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import STATUSES, Run
@@ -33,6 +34,7 @@ from kws.registry.schema import BELONGINGS, OF_DATA, TABLES, TRUTHS
 from kws.registry.selection import Selection
 
 _LONGEST_ID = 32
+_AT_ONCE = 20  # runs that are in memory at once, with their weights
 _SOURCES = "SELECT sha256 FROM sources ORDER BY sha256"
 Rows = list[dict[str, Any]]
 
@@ -85,33 +87,36 @@ def _copy(
 
 
 def copy_runs(
-    there: Connection, here: Connection, run_ids: Iterable[str], *, source: Location, names: bool = True
+    there: Connection, here: Writing, run_ids: Iterable[str], *, source: Location, names: bool = True
 ) -> tuple[list[str], list[str]]:
-    """Copy runs one by one from one registry into another; returns the ids copied and those already there.
+    """Copy runs from one registry into another, a few at a time; returns the ids copied and those already there.
 
     Without `names` they are copied with pseudonyms (kws.registry.pseudonyms).
     """
     copied, known = [], []
     columns_here = columns_of(here)
-    for run_id in run_ids:
-        if here.execute("SELECT 1 FROM trainings WHERE id = :id", {"id": run_id}).fetchone():
-            known.append(run_id)
-            continue
+    seen = set[str]() if names else None  # the data sets that were copied
+    for some in _parts(run_ids):
+        there_already = {row["id"] for row in _among(here, "SELECT id FROM trainings", "id", some)}
+        known += [run_id for run_id in some if run_id in there_already]
+        wanted = [run_id for run_id in some if run_id not in there_already]
         try:
-            run, belongings, data = _read(there, run_id, columns_here)
+            runs = _read(there, wanted, columns_here, seen)
             if not names:
-                run, belongings, data = _without_names(run, belongings, data)
+                runs = [_without_names(*each) for each in runs]
         except refusals(*serialization.UNREADABLE, RegistryError) as error:
             if is_of_the_place(error):
                 raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
             raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
-        for table, rows in data.items():
-            put(here, table, rows)
-        key = _put_run(here, run)
-        for table, rows in belongings.items():
-            put(here, table, [row | {"run_key": key} for row in rows])
-        put(here, "tests", read_rows(there, "tests", columns_here["tests"], "run_id", run_id))
-        copied.append(run_id)
+        for _, _, data in runs:
+            for table, rows in data.items():
+                put(here, table, rows)
+        keys = [_put_run(here, run) for run, _, _ in runs]
+        for table in BELONGINGS:
+            pairs = zip(keys, runs, strict=True)
+            _fill(here, table, [row | {"run_key": key} for key, (_, of, _) in pairs for row in of[table]])
+        put(here, "tests", _rows_among(there, "tests", columns_here["tests"], "run_id", wanted))
+        copied += wanted
     return copied, known
 
 
@@ -121,34 +126,39 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
 
 
 def _read(
-    connection: Connection, run_id: str, names: Mapping[str, list[str]]
-) -> tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]:
-    """A run's row, the rows that belong to it, and those of the data sets and the source that it needs.
+    connection: Connection, run_ids: Sequence[str], names: Mapping[str, list[str]], seen: set[str] | None
+) -> list[tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]]:
+    """Runs' rows, the rows that belong to each, and those of the data sets and sources that it needs.
 
-    They have only the columns in `names`.
+    They have only the columns in `names`. Data sets that were `seen` are left out, and the others are added to them.
     """
-
-    def select(table: str, where: str, value: Any) -> Rows:
-        return read_rows(connection, table, names[table], where, value)
-
-    found = select("trainings", "id", run_id)
-    if len(found) != 1:
-        raise RegistryError(f"it has {len(found)} runs {run_id!r}")
-    (run,) = found
-    belongings = {table: select(table, "run_key", run["key"]) for table in BELONGINGS}
-    for row in belongings["checkpoints"]:
-        if row.get("url"):  # a copy has all that is in it, and shares no file that the other one removes
-            row["safetensors"], row["url"] = checkpoint_files.read(row["url"]), None
-    if None in (run["id"], run["data_fingerprint"]):
-        raise RegistryError("a run without an id or data cannot be copied")
-    needed = sorted({run["data_fingerprint"], *(row["data_fingerprint"] for row in belongings["evaluations"])})
-    data = {
-        table: [row for fingerprint in needed for row in select(table, key, fingerprint)]
-        for table, key in OF_DATA.items()
-    }
-    if len(data["data"]) < len(needed):
-        raise RegistryError(f"run {run_id} was on data that is not in its registry, and cannot be copied")
-    return run, belongings, data | {"sources": sources.rows_of(connection, run["recipe_json"])}
+    found = _rows_among(connection, "trainings", names["trainings"], "id", run_ids)
+    by_id = {run["id"]: run for run in found}
+    for run_id in run_ids:
+        if (many := sum(run["id"] == run_id for run in found)) != 1:
+            raise RegistryError(f"it has {many} runs {run_id!r}")
+    keys = [by_id[run_id]["key"] for run_id in run_ids]
+    of_keys = {table: _rows_of(connection, table, names[table], keys) for table in BELONGINGS}
+    made = []
+    for run_id, key in zip(run_ids, keys, strict=True):
+        run, belongings = by_id[run_id], {table: rows.get(key, []) for table, rows in of_keys.items()}
+        for row in belongings["checkpoints"]:
+            if row.get("url"):  # a copy has all that is in it, and shares no file that the other one removes
+                row["safetensors"], row["url"] = checkpoint_files.read(row["url"]), None
+        if None in (run["id"], run["data_fingerprint"]):
+            raise RegistryError("a run without an id or data cannot be copied")
+        needed = {run["data_fingerprint"], *(row["data_fingerprint"] for row in belongings["evaluations"])}
+        lacking = sorted(needed - (seen or set()))
+        data = {
+            table: [row for each in lacking for row in read_rows(connection, table, names[table], column, each)]
+            for table, column in OF_DATA.items()
+        }
+        if len(data["data"]) < len(lacking):
+            raise RegistryError(f"run {run_id} was on data that is not in its registry, and cannot be copied")
+        if seen is not None:
+            seen.update(lacking)
+        made.append((run, belongings, data | {"sources": sources.rows_of(connection, run["recipe_json"])}))
+    return made
 
 
 def _without_names(
@@ -179,12 +189,46 @@ def _without_names(
 def read_rows(connection: Connection, table: str, names: Sequence[str], where: str, value: Any) -> Rows:
     """Rows of a table as dicts by column name; booleans, which SQLite stores as 0 and 1, as bool."""
     select = f"SELECT * FROM {table} WHERE {where} = :value"  # noqa: S608 - our names
-    found = [{name: row[name] for name in names} for row in connection.execute(select, {"value": value})]
-    for row in found:
-        for name in TRUTHS:
-            if row.get(name) in (0, 1):
-                row[name] = bool(row[name])
+    return [_row(row, names) for row in connection.execute(select, {"value": value})]
+
+
+def _rows_among(connection: Connection, table: str, names: Sequence[str], column: str, keys: Sequence[Any]) -> Rows:
+    """read_rows() of which a column has one of these values."""
+    return [_row(row, names) for row in _among(connection, f"SELECT * FROM {table}", column, keys)]  # noqa: S608
+
+
+def _rows_of(connection: Connection, table: str, names: Sequence[str], keys: Sequence[int]) -> dict[int, Rows]:
+    """The rows of a table that belong to each of the runs with these keys."""
+    found: dict[int, Rows] = {}
+    for row in _rows_among(connection, table, names, "run_key", keys):
+        found.setdefault(row["run_key"], []).append(row)
     return found
+
+
+def _among(connection: Connection, select: str, column: str, keys: Sequence[Any]) -> Iterator[Row]:
+    for where, about in among(column, keys):
+        yield from connection.execute(f"{select} {where}", about)
+
+
+def _row(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    made = {name: row[name] for name in names}
+    for name in TRUTHS:
+        if made.get(name) in (0, 1):
+            made[name] = bool(made[name])
+    return made
+
+
+def _parts(run_ids: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(run_ids)
+    while some := list(dict.fromkeys(itertools.islice(left, _AT_ONCE))):
+        yield some
+
+
+def _fill(connection: Writing, table: str, rows: Rows) -> None:
+    """Insert rows that cannot be there yet."""
+    if rows:
+        names = tuple(rows[0])
+        connection.fill(table, names, ([row[name] for name in names] for row in rows))
 
 
 def put(connection: Connection, table: str, rows: Rows) -> None:
@@ -272,37 +316,45 @@ def copy_all(
                 put(here, table, read_rows(there, table, names[table], key, row["fingerprint"]))
         for row in there.execute(_SOURCES).fetchall():
             put(here, "sources", read_rows(there, "sources", names["sources"], "sha256", row["sha256"]))
-        for row in there.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():  # also of purged runs
-            put(here, "tests", read_rows(there, "tests", names["tests"], "run_id", row["run_id"]))
+        for some in _parts(row["run_id"] for row in there.execute("SELECT DISTINCT run_id FROM tests").fetchall()):
+            put(here, "tests", _rows_among(there, "tests", names["tests"], "run_id", some))  # also of purged runs
         return copy_runs(there, here, track(ids, len(ids), "copying"), source=source)
 
 
 def digest(connection: Connection, *, track: Track = _untracked, what: str = "reading") -> Digest:
-    """The contents of a registry in the connection's snapshot; only one run's rows are in memory at a time."""
+    """The contents of a registry in the connection's snapshot; only some runs' rows are in memory at a time."""
     names = columns_of(connection)
     hashes = {table: hashlib.sha256() for table in names}
     counts = dict.fromkeys(names, 0)
 
-    def take(table: str, where: str, value: Any, run_id: str) -> None:
+    def take(table: str, rows: Rows, run_id: str = "") -> None:
         kept = sorted(set(names[table]) - {"key", "run_key"})
         order = [name for name in _NATURAL if name in kept]
-        rows = read_rows(connection, table, names[table], where, value)
         for row in sorted(rows, key=lambda row: [row[name] for name in order]):
             hashes[table].update(_plain(run_id) + b"".join(_plain(name) + _plain(row[name]) for name in kept))
             counts[table] += 1
 
     for row in connection.execute("SELECT fingerprint FROM data ORDER BY fingerprint").fetchall():
         for table, key in OF_DATA.items():
-            take(table, key, row["fingerprint"], "")
+            take(table, read_rows(connection, table, names[table], key, row["fingerprint"]))
     for row in connection.execute(_SOURCES).fetchall():
-        take("sources", "sha256", row["sha256"], "")
-    for row in connection.execute("SELECT DISTINCT run_id FROM tests ORDER BY run_id").fetchall():
-        take("tests", "run_id", row["run_id"], "")
+        take("sources", read_rows(connection, "sources", names["sources"], "sha256", row["sha256"]))
+    for some in _parts(sorted(row["run_id"] for row in connection.execute("SELECT DISTINCT run_id FROM tests"))):
+        tests: dict[str, Rows] = {}
+        for each in _rows_among(connection, "tests", names["tests"], "run_id", some):
+            tests.setdefault(each["run_id"], []).append(each)
+        for run_id in some:
+            take("tests", tests[run_id])
     keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM trainings")}
-    for run_id in track(sorted(keys), len(keys), what):
-        take("trainings", "key", keys[run_id], run_id)
-        for table in BELONGINGS:
-            take(table, "run_key", keys[run_id], run_id)
+    for some in _parts(track(sorted(keys), len(keys), what)):
+        runs = {row["id"]: [row] for row in _rows_among(connection, "trainings", names["trainings"], "id", some)}
+        of_keys = {
+            table: _rows_of(connection, table, names[table], [keys[run_id] for run_id in some]) for table in BELONGINGS
+        }
+        for run_id in some:
+            take("trainings", runs[run_id], run_id)
+            for table in BELONGINGS:
+                take(table, of_keys[table].get(keys[run_id], []), run_id)
     return Digest(rows=counts, tables={table: found.hexdigest() for table, found in hashes.items()})
 
 
