@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,12 +30,3 @@ def rows(db: Path, query: str) -> list[tuple]:
             return connection.execute(query).fetchall()
     except sqlite3.OperationalError:  # it is not there yet
         return []
-
-
-def until(condition: Callable[[], object], process: subprocess.Popen, patience: float) -> None:
-    """Wait until something is so, while a process runs."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from commands import sql
+from patience import ended
 from swept import shared_task
 
 pytest.importorskip("optuna", reason='Optuna is not installed: pip install "kws[tune]"')
@@ -25,7 +26,7 @@ def test_two_searches_at_once_are_one_search(tmp_path, tmp_path_factory):
             )
             for _ in range(2)
         ]
-        ends = [search.communicate(timeout=240) for search in both]
+        ends = [ended(search) for search in both]
     assert [search.returncode for search in both] == [0, 0], ends
     (one, other) = (json.loads(out) for out, _ in ends)
     assert one["tag"] == other["tag"]

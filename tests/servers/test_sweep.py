@@ -5,13 +5,13 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from commands import TRAIN, kws, ok, ok_json, refused, sql
+from patience import Patience, ended, until
 from recordings import noise, write
-from swept import DIGESTS, rows, shared_task, until
+from swept import DIGESTS, rows, shared_task
 
 SWEEP = ["sweep", "--arch", "cnn", "--maps", "2,1", "--opt", "sgd,adam", "--batch-size", "16"]
 PATIENCE = 60.0
@@ -143,18 +143,15 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(task, tmp_path):
         workers = children(first.pid)
         assert len(workers) == 2
         first.kill()
-    end = time.monotonic() + PATIENCE
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):  # they see that the sweep is gone
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))  # they see that the sweep is gone
     assert not rows(db, "SELECT 1 FROM runs WHERE status = 'running'")
     with begin() as second:
         until(lambda: rows(db, "SELECT 1 FROM runs WHERE status = 'running'"), second, PATIENCE)
-        start = time.monotonic()
+        patience = Patience(10)
         second.send_signal(signal.SIGINT)
-        _, said = second.communicate(timeout=PATIENCE)
+        _, said = ended(second, PATIENCE)
         assert second.returncode == 130
-        assert time.monotonic() - start < 10
+        assert patience.is_left()
         assert said.splitlines()[-1] == "the sweep was interrupted; the same command goes on with it"
     assert not rows(db, "SELECT 1 FROM runs WHERE status = 'running'")
     made = ok_json(*command)
@@ -177,7 +174,7 @@ def test_two_sweeps_at_once_share_the_work(task, tmp_path):
         subprocess.Popen([sys.executable, "-m", "kws", *map(str, command)], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [each.communicate(timeout=PATIENCE)[1] for each in both]
+    said = [ended(each, PATIENCE)[1] for each in both]
     assert [each.returncode for each in both] == [0, 0], said
     assert sorted(rows(db, "SELECT opt, seed FROM runs")) == [(o, s) for o in ("adam", "sgd") for s in range(3)]
     assert rows(db, "SELECT DISTINCT status FROM runs") == [("finished",)]
@@ -207,7 +204,8 @@ def test_a_terminal_that_is_closed_interrupts_it_unless_sighup_is_ignored(task, 
             while not rows(db, "SELECT 1 FROM runs WHERE epochs_done > 0"):
                 assert os.read(leader, 65536)
             os.close(leader)
-            assert process.wait(timeout=PATIENCE) == (0 if ignoring else 129)
+            ended(process, PATIENCE)
+            assert process.returncode == (0 if ignoring else 129)
         finally:
             process.kill()
     statuses = {status for (status,) in rows(db, "SELECT status FROM runs")}
