@@ -3,8 +3,9 @@
 - A run waits for the registry where it is claimed and where it ends; epochs are recorded while it trains on.
 - What the runs of a node have for the registry gathers in one relay, which asks for one transaction at a time, with all
   that has gathered. The registry is one counter at which these wait their turn.
-- A checkpoint goes with the first epoch that ends 5 s after the last one, and at most a twentieth of a relay's time is
-  spent on them (kws.registry.recorder); of those of a run that gather, only the newest is written.
+- A run makes a checkpoint with the first epoch that ends 5 s after the last one, and as few as take a relay a twentieth
+  of its time, which it measures: the longer the registry takes, the fewer. A relay keeps the newest of each run, and
+  writes one, in a transaction of its own, where nobody asks for anything else, or where the last was a second ago.
 - It has one seed: the same figures give the same outcome. What it leaves out: the network between nodes, nodes that
   fail, and that the cores of a node share their memory.
 """
@@ -16,7 +17,7 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-_CHECKPOINT_SECONDS, _SHARE = 5.0, 20
+_CHECKPOINT_SECONDS, _SHARE, _PAUSE_SECONDS = 5.0, 20, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +60,34 @@ class Outcome:
 
 
 @dataclass
-class _Node:
-    """What has gathered for the registry: cores that wait, when epochs ended, and megabytes."""
+class _Batch:
+    """What one transaction records: cores that wait, when epochs ended, and megabytes; of a checkpoint, that alone."""
 
     waiting: list[tuple[int, float]] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
     weights: float = 0.0
-    checkpoints: set[int] = field(default_factory=set)  # of which cores
-    asking: bool = False
+    is_checkpoint: bool = False
 
-    def take(self) -> _Node:
-        """All that has gathered, which leaves none."""
-        taken = _Node(self.waiting, self.epochs, self.weights, self.checkpoints)
-        self.waiting, self.epochs, self.weights, self.checkpoints = [], [], 0.0, set()
-        return taken
+
+@dataclass
+class _Node:
+    """A relay: what has gathered, the cores whose checkpoints wait, and how long its last one took, times its cores."""
+
+    gathered: _Batch = field(default_factory=_Batch)
+    checkpoints: dict[int, None] = field(default_factory=dict)  # the oldest first
+    checkpointed: float = 0.0
+    took: float = 0.0
+    asked: float | None = None  # since when it waits for the registry
+
+    def next(self, now: float, *, has_recorded: bool) -> _Batch | None:
+        """What it asks for now, after it has recorded what had gathered, or else; None for nothing."""
+        asks = bool(self.gathered.waiting or self.gathered.epochs)
+        is_due = has_recorded and now - self.checkpointed > _PAUSE_SECONDS
+        if self.checkpoints and (is_due or not asks):
+            del self.checkpoints[next(iter(self.checkpoints))]
+            return _Batch(is_checkpoint=True)
+        taken, self.gathered = self.gathered, _Batch()
+        return taken if asks else None
 
 
 class Simulation:
@@ -84,7 +99,7 @@ class Simulation:
         cores = min(sweep.nodes * sweep.cores, sweep.runs)
         self._done, self._due = [0] * cores, [0.0] * cores  # epochs of the run, and when a checkpoint is due
         self._left = sweep.runs - cores
-        self._turns: deque[tuple[int, _Node]] = deque()
+        self._turns: deque[tuple[int, _Batch]] = deque()
         self._events: list[tuple[float, int, int]] = []  # when, and a core's number, or -1 for the registry
         self._order, self._working = 0, False
         self.outcome = Outcome()
@@ -112,37 +127,37 @@ class Simulation:
     def _end_epoch(self, now: float, core: int) -> None:
         self._done[core] += 1
         node = self._nodes[core % len(self._nodes)]
-        node.epochs.append(now)
+        node.gathered.epochs.append(now)
         if self._done[core] == self._sweep.epochs:
-            node.weights += self._sweep.weights
+            node.gathered.weights += self._sweep.weights
+            node.checkpoints.pop(core, None)
             self._ask(now, core)
             return
         if self._sweep.checkpoint and now >= self._due[core]:
-            node.checkpoints.add(core)
-            takes = self._counter.transaction + self._sweep.checkpoint * self._counter.megabyte
-            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * takes * self._sweep.cores)
+            node.checkpoints[core] = None
+            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * node.took)
         self._train(now, core)
         self._send(now, core % len(self._nodes))
 
     def _ask(self, now: float, core: int) -> None:
         """Let a core wait for a transaction: its run is claimed, or has ended."""
-        self._nodes[core % len(self._nodes)].waiting.append((core, now))
+        self._nodes[core % len(self._nodes)].gathered.waiting.append((core, now))
         self._send(now, core % len(self._nodes))
 
-    def _send(self, now: float, number: int) -> None:
+    def _send(self, now: float, number: int, *, has_recorded: bool = False) -> None:
         node = self._nodes[number]
-        if node.asking or not (node.waiting or node.epochs):
+        if node.asked is not None or not (batch := node.next(now, has_recorded=has_recorded)):
             return
-        node.asking = True
-        self._turns.append((number, node.take()))
+        node.asked = now
+        self._turns.append((number, batch))
         if not self._working:
             self._work(now)
 
     def _work(self, now: float) -> None:
         _, batch = self._turns[0]
-        megabytes = batch.weights + len(batch.checkpoints) * self._sweep.checkpoint
+        megabytes = self._sweep.checkpoint if batch.is_checkpoint else batch.weights
         takes = len(batch.epochs) * self._counter.epoch + megabytes * self._counter.megabyte
-        takes += self._counter.transaction if batch.epochs else 0.0
+        takes += self._counter.transaction if batch.epochs or batch.is_checkpoint else 0.0
         for core, _ in batch.waiting:  # each in a transaction of its own
             takes += self._counter.transaction if self._done[core] else self._counter.claim
         self.outcome.busy += takes
@@ -151,15 +166,18 @@ class Simulation:
 
     def _commit(self, now: float) -> None:
         number, batch = self._turns.popleft()
+        node = self._nodes[number]
         self._working = False
-        self._nodes[number].asking = False
+        if batch.is_checkpoint and node.asked is not None:
+            node.checkpointed, node.took = now, self._sweep.cores * (now - node.asked)
+        node.asked = None
         self.outcome.recorded += [now - ended for ended in batch.epochs]
         for core, since in batch.waiting:
             self.outcome.waited += now - since
             self.outcome.longest = max(self.outcome.longest, now - since)
             self._go_on(now, core)
         self.outcome.seconds = now
-        self._send(now, number)
+        self._send(now, number, has_recorded=not batch.is_checkpoint)
         if self._turns and not self._working:
             self._work(now)
 

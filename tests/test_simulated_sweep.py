@@ -29,10 +29,22 @@ def test_what_gathers_on_a_node_while_it_waits_is_one_transaction():
     assert made.seconds == pytest.approx(1.0 + 2 * 100.0 + 100.0)  # an epoch, all others that gathered, and the end
 
 
-def test_of_checkpoints_that_gather_the_newest_alone_is_written():
-    counter = Counter(name="slow", claim=0.0, transaction=100.0, epoch=0.0, megabyte=1.0)
-    made = Simulation(counter, of(epochs=50, seconds=10.0, checkpoint=1.0)).run()
-    assert made.busy < 100.0 * 8 + 6.0
+def test_a_checkpoint_follows_what_has_gathered():
+    """It is made 5 s after the start, with the fifth epoch; the sixth waits for it, and nothing waits for the end."""
+    counter = Counter(name="steady", claim=0.0, transaction=0.75, epoch=0.0, megabyte=0.0)
+    made = Simulation(counter, of(epochs=7, seconds=1.0, checkpoint=1.0)).run()
+    assert made.recorded == pytest.approx([*[0.75] * 5, 1.25, 1.75])
+    assert made.busy == pytest.approx(0.75 * 9)  # seven epochs, a checkpoint, the end
+
+
+def test_the_longer_a_checkpoint_takes_the_fewer_there_are():
+    counters = [
+        Counter(name="as fast as can be", claim=0.0, transaction=0.0, epoch=0.0, megabyte=seconds)
+        for seconds in (0.001, 1.0)
+    ]
+    many, few = (Simulation(each, of(epochs=1000, seconds=1.0, checkpoint=1.0)).run() for each in counters)
+    assert many.busy == pytest.approx(0.001 * 1000 / 5, rel=0.1)  # one each 5 s
+    assert few.busy < 1.1 * 1000 / 20  # a twentieth of the time
 
 
 @pytest.mark.parametrize("nodes", [1, 3])
