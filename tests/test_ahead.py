@@ -61,6 +61,17 @@ def test_where_the_other_process_is_killed_all_is_read_here(registry):
         assert read_ahead._found == {}
 
 
+@pytest.mark.parametrize("what", ["os.fork", "tempfile.TemporaryFile"])
+def test_where_there_is_no_room_for_it_all_is_read_here(registry, monkeypatch, what):
+    def fails():
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(f"kws.reports.ahead.{what}", fails)
+    with ReadAhead(registry) as read_ahead:
+        assert not read_ahead._process
+        assert made(registry, read_ahead) == made(registry)
+
+
 def test_what_cannot_be_read_is_told_as_ever(registry, monkeypatch):
     def fails(*_):
         raise ValueError("unknown classes")

@@ -41,10 +41,11 @@ class ReadAhead:
         self._found: dict[str, tuple[dict[str, int], NDArray[np.uint8]]] = {}
         alone = sys.platform == "linux" and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
         if wanted and alone and registry.most_runs() >= MANY:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed in __exit__
-            self._process = os.fork()
-            if not self._process:
-                _be_the_other(registry.path, self._file)
+            with suppress(OSError):  # where there is no room for either, all is read here
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed in __exit__
+                self._process = os.fork()
+                if not self._process:
+                    _be_the_other(registry.path, self._file)
 
     def __enter__(self) -> Self:
         return self
