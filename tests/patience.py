@@ -31,7 +31,7 @@ class Patience:
 
     @staticmethod
     def _look() -> tuple[float, float]:
-        """The clock, and the seconds that one of the processors has rested at least, were they to rest in turns."""
+        """The clock, and for how many seconds a processor has rested, on average."""
         now = time.monotonic()
         try:
             with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123

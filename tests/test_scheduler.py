@@ -260,20 +260,56 @@ def test_twenty_sweeps_of_one_plan_share_it_with_few_claims_in_vain(monkeypatch)
     assert len(sees) == 20 and all(each.closed for each in sees)
 
 
-@pytest.mark.parametrize(("status", "again"), [(INTERRUPTED, True), (LOST, True), (FAILED, False), (None, True)])
-def test_what_others_have_left_is_gone_on_with_and_what_failed_there_has_failed(clock, status, again):
-    class Left(Sees):
-        def standings(self, run_ids):
-            about = {"error": "broke", "sign": None, "last_seen": None}
-            return {run: Standing(status=status, **about) for run in run_ids} if status else {}
+class Told(Sees):
+    """Tells of a run of seed 1 that others have begun, and how it stands from look to look."""
 
-    world = SimpleNamespace(keys={make_recipe(seed=1).digest: 1})
-    executor = Scripted(jobs=1, seed0=[{"status": FINISHED, "run": "r", "before": True}])
-    plan = [make_recipe(seed=seed) for seed in range(2)]
-    scheduler = Scheduler(executor, plan, {plan[0].data_key: "f"}, lambda: Left(world))
-    ended = {each.recipe.seed: each.result for each in scheduler.ended() if each}
-    assert ended[1]["status"] == (FINISHED if again else FAILED)
-    assert [seed for seed, _ in executor.asked] == ([0, 1] if again else [0])
+    def __init__(self, *standings):
+        super().__init__(SimpleNamespace(keys={make_recipe(seed=1).digest: 1}))
+        self.told = list(standings)
+
+    def standings(self, run_ids):
+        standing = self.told.pop(0) if len(self.told) > 1 else self.told[0]
+        return {run: standing for run in run_ids if standing}
+
+
+def standing(status, **about):
+    return Standing(**{"status": status, "error": None, "sign": None, "last_seen": None, **about})
+
+
+MET = [{"status": FINISHED, "run": "r", "before": True}]  # what tells that another sweep trains the plan, too
+
+
+def shared(executor, told, seeds=2):
+    plan = [make_recipe(seed=seed) for seed in range(seeds)]
+    scheduler = Scheduler(executor, plan, {plan[0].data_key: "f"}, lambda: told)
+    ended = [each for each in scheduler.ended() if each]
+    assert len(ended) == seeds
+    return {each.recipe.seed: each.result for each in ended}
+
+
+@pytest.mark.parametrize(
+    "left", [standing(INTERRUPTED), standing(LOST, sign="1 now"), standing(FAILED, error="it broke"), None]
+)
+def test_what_others_have_left_is_asked_for(clock, left):
+    """Also what has failed there: of equal runs there may be another; and what is seen to be gone from here alone."""
+    executor = Scripted(jobs=1, seed0=list(MET), seed1=[{"status": FAILED, "run": "s", "error": "it broke"}])
+    assert shared(executor, Told(left))[1]["status"] == FAILED
+    assert executor.asked == [(0, None), (1, left.sign if left else None)]
+
+
+def test_what_others_train_is_waited_for_and_taken_over_where_it_gives_no_sign(clock):
+    executor = Scripted(jobs=1, seed0=list(MET))
+    assert shared(executor, Told(standing(RUNNING, sign="1 now", last_seen="now")))[1]["status"] == FINISHED
+    assert executor.asked == [(0, None), (1, "1 now")]
+
+
+def test_a_recipe_taken_over_from_others_whose_process_dies_here_is_asked_for_again(clock):
+    """A look meanwhile tells of its run, which is this sweep's by then."""
+    executor = Scripted(jobs=1, seed0=list(MET), seed1=[{"status": DIED}, {"status": DIED}])
+    told = Told(standing(RUNNING, sign="1 now", last_seen="now"), standing(LOST))
+    told.begun = lambda after: ({(make_recipe(seed=1).digest, "f"): "run"}, after + 1)  # told of again and again
+    assert shared(executor, told)[1]["status"] == FINISHED
+    assert [seed for seed, _ in executor.asked] == [0, 1, 1, 1]
 
 
 def test_where_nothing_can_be_looked_up_each_recipe_is_asked_for(clock):

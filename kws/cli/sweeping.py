@@ -69,7 +69,7 @@ def run(
             if (told := tracked.note(db)) and status.left(retry=retry):
                 console.say(console.visible(told))
             watcher = partial(PlanWatcher, db)
-            scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints, watcher, retry=retry)
+            scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints, watcher)
             waiting = Waiting()
             with SweepProgress(len(scheduler.plan), db, status.tell, seconds) as shown:
                 for recipe in scheduler.plan:

@@ -109,18 +109,17 @@ def remove(url: str, run_id: str) -> None:
 
 @contextmanager
 def left_behind(registry: _Registry, run_id: str, checkpoint: Checkpoint | None) -> Iterator[None]:
-    """Train a run that goes on from this checkpoint; its file, if it is in one, is removed once another has its place.
+    """Train a run that goes on from this checkpoint; its file, if it is in one, is removed when the run has ended well.
 
-    For a process without a place for such files: one that has a place removes each file itself.
+    For a process without a place for such files: one that has a place removes each file itself. Whatever else ends the
+    training leaves the file: the registry may be another by then.
     """
-    try:
-        yield
-    finally:
-        if checkpoint and checkpoint.url and not registry.files:
-            with suppress(KwsError):
-                now = registry.checkpoint(run_id)
-                if now is None or now.url != checkpoint.url:
-                    remove(checkpoint.url, run_id)
+    yield
+    if checkpoint and checkpoint.url and not registry.files:
+        with suppress(KwsError):
+            now = registry.checkpoint(run_id)
+            if now is None or now.url != checkpoint.url:
+                remove(checkpoint.url, run_id)
 
 
 def _system(url: str) -> Any:

@@ -16,7 +16,7 @@ import hashlib
 import itertools
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ from kws.registry.schema import BELONGINGS, OF_DATA, TABLES, TRUTHS
 from kws.registry.selection import Selection
 
 _LONGEST_ID = 32
-_AT_ONCE = 20  # runs that are in memory at once, with their weights
+_AT_ONCE = 20  # runs that are in memory at once, but for what may be large
+_LARGE = ("weights", "checkpoints")
+_SMALL = tuple(table for table in BELONGINGS if table not in _LARGE)
 _SOURCES = "SELECT sha256 FROM sources ORDER BY sha256"
 Rows = list[dict[str, Any]]
 
@@ -100,24 +102,36 @@ def copy_runs(
         there_already = {row["id"] for row in _among(here, "SELECT id FROM trainings", "id", some)}
         known += [run_id for run_id in some if run_id in there_already]
         wanted = [run_id for run_id in some if run_id not in there_already]
-        try:
+        with _naming(source):
             runs = _read(there, wanted, columns_here, seen)
             if not names:
                 runs = [_without_names(*each) for each in runs]
-        except refusals(*serialization.UNREADABLE, RegistryError) as error:
-            if is_of_the_place(error):
-                raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
-            raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
         for _, _, data in runs:
             for table, rows in data.items():
                 put(here, table, rows)
         keys = [_put_run(here, run) for run, _, _ in runs]
-        for table in BELONGINGS:
+        for table in _SMALL:
             pairs = zip(keys, runs, strict=True)
             _fill(here, table, [row | {"run_key": key} for key, (_, of, _) in pairs for row in of[table]])
+        for key, (run, _, _) in zip(keys, runs, strict=True):
+            for table in _LARGE:
+                with _naming(source):
+                    rows = _large(there, table, columns_here[table], run["key"])
+                _fill(here, table, [row | {"run_key": key} for row in rows])
         put(here, "tests", _rows_among(there, "tests", columns_here["tests"], "run_id", wanted))
         copied += wanted
     return copied, known
+
+
+@contextmanager
+def _naming(source: Location) -> Iterator[None]:
+    """Raise RegistryError that names the registry whose rows cannot be read."""
+    try:
+        yield
+    except refusals(*serialization.UNREADABLE, RegistryError) as error:
+        if is_of_the_place(error):
+            raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
+        raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
 
 
 def columns_of(connection: Connection) -> dict[str, list[str]]:
@@ -128,7 +142,7 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
 def _read(
     connection: Connection, run_ids: Sequence[str], names: Mapping[str, list[str]], seen: set[str] | None
 ) -> list[tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]]:
-    """Runs' rows, the rows that belong to each, and those of the data sets and sources that it needs.
+    """Runs' rows, the rows that belong to each but for large ones, and those of the data sets and sources it needs.
 
     They have only the columns in `names`. Data sets that were `seen` are left out, and the others are added to them.
     """
@@ -138,13 +152,10 @@ def _read(
         if (many := sum(run["id"] == run_id for run in found)) != 1:
             raise RegistryError(f"it has {many} runs {run_id!r}")
     keys = [by_id[run_id]["key"] for run_id in run_ids]
-    of_keys = {table: _rows_of(connection, table, names[table], keys) for table in BELONGINGS}
+    of_keys = {table: _rows_of(connection, table, names[table], keys) for table in _SMALL}
     made = []
     for run_id, key in zip(run_ids, keys, strict=True):
         run, belongings = by_id[run_id], {table: rows.get(key, []) for table, rows in of_keys.items()}
-        for row in belongings["checkpoints"]:
-            if row.get("url"):  # a copy has all that is in it, and shares no file that the other one removes
-                row["safetensors"], row["url"] = checkpoint_files.read(row["url"]), None
         if None in (run["id"], run["data_fingerprint"]):
             raise RegistryError("a run without an id or data cannot be copied")
         needed = {run["data_fingerprint"], *(row["data_fingerprint"] for row in belongings["evaluations"])}
@@ -159,6 +170,15 @@ def _read(
             seen.update(lacking)
         made.append((run, belongings, data | {"sources": sources.rows_of(connection, run["recipe_json"])}))
     return made
+
+
+def _large(connection: Connection, table: str, names: Sequence[str], key: int) -> Rows:
+    """A run's weights or checkpoint; one in a file is read from there."""
+    found = read_rows(connection, table, names, "run_key", key)
+    for row in found:
+        if row.get("url"):  # a copy has all that is in it, and shares no file that the other one removes
+            row["safetensors"], row["url"] = checkpoint_files.read(row["url"]), None
+    return found
 
 
 def _without_names(
@@ -322,7 +342,7 @@ def copy_all(
 
 
 def digest(connection: Connection, *, track: Track = _untracked, what: str = "reading") -> Digest:
-    """The contents of a registry in the connection's snapshot; only some runs' rows are in memory at a time."""
+    """The contents of a registry in the connection's snapshot; weights are in memory one run at a time."""
     names = columns_of(connection)
     hashes = {table: hashlib.sha256() for table in names}
     counts = dict.fromkeys(names, 0)
@@ -349,12 +369,14 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
     for some in _parts(track(sorted(keys), len(keys), what)):
         runs = {row["id"]: [row] for row in _rows_among(connection, "trainings", names["trainings"], "id", some)}
         of_keys = {
-            table: _rows_of(connection, table, names[table], [keys[run_id] for run_id in some]) for table in BELONGINGS
+            table: _rows_of(connection, table, names[table], [keys[run_id] for run_id in some]) for table in _SMALL
         }
         for run_id in some:
             take("trainings", runs[run_id], run_id)
-            for table in BELONGINGS:
+            for table in _SMALL:
                 take(table, of_keys[table].get(keys[run_id], []), run_id)
+            for table in _LARGE:
+                take(table, read_rows(connection, table, names[table], "run_key", keys[run_id]), run_id)
     return Digest(rows=counts, tables={table: found.hexdigest() for table, found in hashes.items()})
 
 

@@ -69,10 +69,12 @@ class ReadAhead:
         return self._found.get(fingerprint)
 
     def _wait(self) -> bool:
-        """Wait for the other process; returns whether it has read all."""
-        _, status = os.waitpid(self._process, 0)
-        self._process = 0
-        return status == 0
+        """Wait for the other process; returns whether it has read all, as far as that is told."""
+        process, self._process = self._process, 0
+        try:
+            return os.waitpid(process, 0)[1] == 0
+        except ChildProcessError:  # SIGCHLD is ignored, as under some supervisors
+            return False
 
 
 def right_of(

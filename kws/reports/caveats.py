@@ -28,7 +28,7 @@ def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[st
     of_recipe = attrgetter("cell", *(each.name for each in bits))
     of_environment = attrgetter(*_LOOKED_AT)
     kinds: dict[tuple[object, ...], tuple[Run, int]] = {}  # runs that are alike in all of this: there are few kinds
-    same: dict[tuple[int, int], list[Run]] = {}  # many runs have the same recipe but for the seed, in one object
+    same: dict[tuple[int, int], list[Run]] = {}  # runs whose recipes differ in the seed share an object
     for run in runs:
         same.setdefault((id(run.recipe.of_any_seed), id(run.environment)), []).append(run)
     for first, *others in same.values():

@@ -1,8 +1,8 @@
 """Influence values of the seeds of a cell: how much each cluster of test clips moves the value of each seed.
 
 What is asked of them is their mean over the seeds, and sums of products of what deviates from it. For a share of clips
-both follow from how many clips count, in whole numbers: no value is computed for itself, and nothing is rounded before
-the end. A cell of 25,000 seeds on 1,229 clips has 30 million values; what they follow from is a bit each.
+both follow from how many clips count, in whole numbers, so that no value is computed for itself. A cell of 25,000 seeds
+on 1,229 clips has 30 million values; what they follow from is a bit each.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _ROWS = 500  # seeds whose clips are looked at at once
 
 @dataclass(frozen=True)
 class OfShares:
-    """Those of shares of N clips, (n, G): of how many clips (n, G) of each cluster count, and the clusters' sizes (G,).
+    """Influence values (n, G) of n shares of N clips, by how many clips of each cluster count: `counts` (n, G).
 
-    Where each cluster is one clip, `counts` has the bits of a row together, eight a byte.
+    `sizes` (G,) has the clusters' sizes in clips. Where each cluster is one clip, `counts` has the bits of a row
+    together, eight a byte.
     """
 
     counts: NDArray[Any]

@@ -112,7 +112,7 @@ def _of_each(one: Callable[[Predictions, Run, Clusters], Floats | None]) -> Any:
 
 
 def _right(answers: Predictions, runs: Sequence[Run], clusters: Clusters) -> Influences | None:
-    """The influence values of accuracy: to the last bit those of _of_mean()."""
+    """The influence values of accuracy: those of _of_mean(), by counts."""
     from kws.reports.influences import OfShares
 
     right = answers.all_right(runs)

@@ -1,11 +1,11 @@
 """The scheduler submits a plan's recipes to an executor until each has ended.
 
 - If a worker dies, its recipe goes back to the head of the queue. A recipe fails once DEATHS workers have died on it.
-- Other sweeps may train the same plan at the same time, on this machine or on a hundred. Once a recipe turns out to be
-  another's, the rest is gone through in a random order, so that no two go the same way, and what others have begun is
-  looked up in the registry, all at once.
+- Other sweeps may train the same plan at the same time, on this machine or on a hundred. Once another one is met, the
+  rest of the plan is gone through in a random order, so that no two go the same way, and which runs were begun, and how
+  they stand, is looked up in the registry, all at once.
 - What a process outside this sweep is training is waited for, until its run has finished or can be taken over. A run
-  can be taken over at once if its process is known to be gone. If its process cannot be seen, because it is on another
+  can be taken over at once if its process is seen to be gone. If its process cannot be seen, because it is on another
   machine, the run can be taken over after SILENT_SECONDS without a sign of life, by our own clock.
 - The scheduler reports which runs it is waiting for.
 """
@@ -24,14 +24,14 @@ from kws.errors import KwsError, RegistryError
 from kws.recipe import Recipe
 from kws.registry.plans import PlanWatcher, Standing
 from kws.registry.process import SILENT_SECONDS, Watch
-from kws.registry.runs import FAILED, INTERRUPTED, LOST, RUNNING
+from kws.registry.runs import FAILED, FINISHED, RUNNING
 from kws.sweeps.trainer import DIED, REFUSED, Result, Task, as_task
 from kws.terminal import console
 
 DEATHS = 5
 LOOK_SECONDS = 0.25
 _ASK_AGAIN_SECONDS = 1.0
-_LOOK_AGAIN_SECONDS = 300.0  # after which a run of others is asked for, though looks tell of it
+_LOOK_AGAIN_SECONDS = 300.0  # after which a run of others is asked for, if no look has told of it for so long
 _SHARE = 50  # the time until the next look, as a multiple of the time that the last one took
 
 
@@ -93,8 +93,7 @@ class _Other:
 class Scheduler:
     """Recipes to train, and the fingerprints of their data by Recipe.data_key.
 
-    `watcher` opens what tells of other sweeps of the same plan; without one, each of their runs is asked for. With
-    `retry`, runs that failed are trained again.
+    `watcher` opens what tells of other sweeps of the same plan; without one, each of their runs is asked for.
 
     `elsewhere` counts the runs that processes outside this sweep are training now. `unseen` describes those of them
     whose process cannot be seen from here, by run id: the time of the last sign of life, and in how many seconds the
@@ -105,13 +104,12 @@ class Scheduler:
     plan: Sequence[Recipe]
     fingerprints: Mapping[tuple[Any, ...], str]
     watcher: Callable[[], PlanWatcher] | None = None
-    retry: bool = False
     elsewhere: int = 0
     unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     _left: deque[Task] = field(default_factory=deque)
     _others: dict[int, _Other] = field(default_factory=dict)
     _watch: Watch = field(default_factory=Watch)
-    _after: int = 0  # the newest run of others that is known
+    _after: int = 0  # the key of the newest run, of anybody, that a look has told of
     _looked: float = -math.inf
     _took: float = 0.0  # seconds, for the last look
     _open: PlanWatcher | None = None
@@ -146,11 +144,12 @@ class Scheduler:
                     raise KwsError(result["error"])
                 if status == DIED:
                     deaths[at] = deaths.get(at, 0) + 1
+                    self._others.pop(at, None)  # if it was another's, this sweep has taken it over
                     if deaths[at] < DEATHS:
                         self._left.appendleft(task)
                         continue
                     result = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
-                if result.get("before") and not shared:
+                if result.get("before") and not shared and at not in deaths:  # else it may have been ours
                     shared = True
                     random.shuffle(self._left)
                 if status == RUNNING:
@@ -199,25 +198,31 @@ class Scheduler:
 
     def _wait_for(self, begun: Mapping[tuple[str, str], str]) -> None:
         """Take what others have begun out of the queue."""
-        left = list(self._left) if begun else []
-        for task in left:
-            if run := begun.get(self._key(task["at"])):
-                self._others[task["at"]] = _Other(task, run)  # which is looked at right after this
-        if left:
-            self._left = deque(task for task in left if task["at"] not in self._others)
+        left: deque[Task] = deque()
+        for task in self._left if begun else ():
+            at = task["at"]
+            if at not in self._others and (run := begun.get(self._key(at))):
+                self._others[at] = _Other(task, run)  # which is looked at right after this
+            else:
+                left.append(task)
+        if begun:
+            self._left = left
 
     def _seen(self, at: int, other: _Other, standing: Standing | None) -> Iterator[Ended]:
-        """Go on with what a look told of a run of others; None where it is not there any more."""
-        if standing is None or standing.status in (INTERRUPTED, LOST) or (standing.status == FAILED and self.retry):
-            del self._others[at]
-            self._left.append({**other.task, "silent": None})
-        elif standing.status == RUNNING:
+        """Go on with what a look told of a run of others; None where it is not there any more.
+
+        Of a recipe whose run has failed there may be another that has not, which its claim finds.
+        """
+        if standing and standing.status == FINISHED:
+            yield self._end(at, {"status": FINISHED, "run": other.run, "error": None, "before": True})
+        elif standing and standing.status == RUNNING:
             other.sign, other.last_seen = standing.sign, standing.last_seen
             other.silent = self._watch.seconds(at, standing.sign)
             taken = other.sign and other.silent > SILENT_SECONDS
             other.due = self._looked if taken else self._looked + _LOOK_AGAIN_SECONDS
-        else:
-            yield self._end(at, {"status": standing.status, "run": other.run, "error": standing.error, "before": True})
+        else:  # a process that is gone, as is seen from here, may not be seen from where the run is taken over
+            del self._others[at]
+            self._left.append({**other.task, "silent": standing.sign if standing else None})
 
     def _key(self, at: int) -> tuple[str, str]:
         recipe = self.plan[at]
