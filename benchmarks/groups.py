@@ -15,6 +15,7 @@ from benchmarks import (
     networks,
     preparation,
     recording,
+    saturation,
     scheduling,
     startup,
     steps,
@@ -42,6 +43,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "sweep": sweeping.measure,
     "scheduling": scheduling.measure,
     "writers": writing.measure,
+    "saturation": saturation.measure,
     "coverage": coverage.measure,
     "detectors": detectors.measure,
     "inference": detecting.measure,
@@ -52,6 +54,7 @@ _APART = {
     "sweeps": {"sweep"},
     "scheduling": {"scheduling"},
     "writers": {"writers"},
+    "saturation": {"saturation"},
     "coverage": {"coverage"},
     "inference": {"inference", "detectors"},
 }

@@ -22,7 +22,8 @@ _READING = (
     *("all_runs", "doctor", "evaluations", "ids", "maintenance", "manifests", "plans", "polling", "pretrained"),
     *("pseudonyms", "queries", "selection", "transfer", "view"),
 )
-_RECORDING = (*_REGISTRY, *(f":(exclude)kws/registry/{name}.py" for name in _READING))  # what only reads aside
+# Without what only reads, and without checkpoints in files, which no benchmark makes.
+_RECORDING = (*_REGISTRY, *(f":(exclude)kws/registry/{name}.py" for name in (*_READING, "checkpoint_files")))
 _SWEEPS = ("kws/sweeps", "kws/cli/sweep.py", "kws/cli/sweeping.py")
 _REPLACED = tuple(f"tests/stress/{name}.py" for name in ("inspecting", "replaced", "replacing", "trainer"))
 _COMMANDS = ("kws/__main__.py", "kws/cli", "kws/terminal", "kws/reports")
@@ -73,6 +74,7 @@ TABLES = (
     _benchmarks("sweeps", "sweeping", measures=(*_TRAINING, *_RECORDING, *_SWEEPS)),
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),
     _benchmarks("writers", "writing", "ledger", measures=_RECORDING),
+    _benchmarks("saturation", "saturation", "writing", "ledger", measures=_RECORDING),
     _benchmarks(
         "coverage",
         "coverage",
