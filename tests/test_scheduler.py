@@ -303,6 +303,16 @@ def test_what_others_train_is_waited_for_and_taken_over_where_it_gives_no_sign(c
     assert executor.asked == [(0, None), (1, "1 now")]
 
 
+def test_a_run_of_its_own_that_died_where_it_cannot_be_seen_is_taken_over_as_soon_as_it_is_silent_for_long(clock):
+    """As where a node of a cluster is lost, and no other sweep is there."""
+    unseen = {"status": RUNNING, "run": "r", "sign": "1 now", "last_seen": "now", "before": True}
+    executor = Scripted(jobs=1, seed0=[{"status": DIED}, unseen])
+    told = Told(standing(RUNNING, sign="1 now", last_seen="now"))
+    assert shared(executor, told, seeds=1)[0]["status"] == FINISHED
+    assert executor.asked == [(0, None), (0, None), (0, "1 now")]
+    assert clock[0] < 2 * lines.SILENT_SECONDS
+
+
 def test_a_recipe_taken_over_from_others_whose_process_dies_here_is_asked_for_again(clock):
     """A look meanwhile tells of its run, which is this sweep's by then."""
     executor = Scripted(jobs=1, seed0=list(MET), seed1=[{"status": DIED}, {"status": DIED}])

@@ -130,7 +130,7 @@ class Scheduler:
         deaths: dict[int, int] = {}
         asked, shared = 0, False
         while self._left or self._others or asked:
-            if shared and self.executor.room() > 0:
+            if (shared or self._others) and self.executor.room() > 0:
                 yield from self._look()
             self._ask_again()
             while self._left and self.executor.room() > 0:
@@ -149,7 +149,7 @@ class Scheduler:
                         self._left.appendleft(task)
                         continue
                     result = {"status": FAILED, "run": None, "error": f"its process died {DEATHS} times"}
-                if result.get("before") and not shared and at not in deaths:  # else it may have been ours
+                if result.get("before") and not shared and at not in deaths:  # else the run may be this sweep's own
                     shared = True
                     random.shuffle(self._left)
                 if status == RUNNING:
