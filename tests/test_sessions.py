@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import re
 import time
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from at_once import at_once
 from commands import allow, dump, ok, ok_json, refuse, sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start, train
 
@@ -22,7 +22,6 @@ from kws.registry.store import Registry
 from kws.registry.waiting import wait_for_silence
 from kws.terminal.progress import Terminal
 
-fork = multiprocessing.get_context("fork")
 CHECKPOINT = b"a checkpoint"
 
 
@@ -336,13 +335,7 @@ def test_of_four_processes_that_go_on_with_a_run_at_once_one_does(db):
     with Registry(db, create=True) as registry:
         run_id = start(registry)
         registry.end(run_id, INTERRUPTED)
-    barrier, won = fork.Barrier(4), fork.SimpleQueue()
-    processes = [fork.Process(target=tries_to_go_on, args=(db, run_id, barrier, won)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(30)
-    results = [won.get() for _ in processes]
+    results = at_once(tries_to_go_on, [(db, run_id)] * 4)
     assert results.count(True) == 1
     assert sum("still running" in str(result) for result in results) == 3
     assert len(sql(db, "SELECT * FROM sessions")) == 2

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import itertools
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry import checkpoint_files, pseudonyms, serialization, sources
+from kws.registry import checkpoint_files, entries, pseudonyms, serialization, sources
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -112,12 +113,12 @@ def copy_runs(
         keys = [_put_run(here, run) for run, _, _ in runs]
         for table in _SMALL:
             pairs = zip(keys, runs, strict=True)
-            _fill(here, table, [row | {"run_key": key} for key, (_, of, _) in pairs for row in of[table]])
+            entries.insert_all(here, table, [row | {"run_key": key} for key, (_, of, _) in pairs for row in of[table]])
         for key, (run, _, _) in zip(keys, runs, strict=True):
             for table in _LARGE:
                 with _naming(source):
                     rows = _large(there, table, columns_here[table], run["key"])
-                _fill(here, table, [row | {"run_key": key} for row in rows])
+                entries.insert_all(here, table, [row | {"run_key": key} for row in rows])
         put(here, "tests", _rows_among(there, "tests", columns_here["tests"], "run_id", wanted))
         copied += wanted
     return copied, known
@@ -146,16 +147,15 @@ def _read(
 
     They have only the columns in `names`. Data sets that were `seen` are left out, and the others are added to them.
     """
-    found = _rows_among(connection, "trainings", names["trainings"], "id", run_ids)
-    by_id = {run["id"]: run for run in found}
+    found = _rows_by(connection, "trainings", names["trainings"], "id", run_ids)
     for run_id in run_ids:
-        if (many := sum(run["id"] == run_id for run in found)) != 1:
-            raise RegistryError(f"it has {many} runs {run_id!r}")
-    keys = [by_id[run_id]["key"] for run_id in run_ids]
-    of_keys = {table: _rows_of(connection, table, names[table], keys) for table in _SMALL}
+        if len(found[run_id]) != 1:
+            raise RegistryError(f"it has {len(found[run_id])} runs {run_id!r}")
+    keys = [found[run_id][0]["key"] for run_id in run_ids]
+    of_keys = {table: _rows_by(connection, table, names[table], "run_key", keys) for table in _SMALL}
     made = []
     for run_id, key in zip(run_ids, keys, strict=True):
-        run, belongings = by_id[run_id], {table: rows.get(key, []) for table, rows in of_keys.items()}
+        (run,), belongings = found[run_id], {table: rows[key] for table, rows in of_keys.items()}
         if None in (run["id"], run["data_fingerprint"]):
             raise RegistryError("a run without an id or data cannot be copied")
         needed = {run["data_fingerprint"], *(row["data_fingerprint"] for row in belongings["evaluations"])}
@@ -217,11 +217,13 @@ def _rows_among(connection: Connection, table: str, names: Sequence[str], column
     return [_row(row, names) for row in _among(connection, f"SELECT * FROM {table}", column, keys)]  # noqa: S608
 
 
-def _rows_of(connection: Connection, table: str, names: Sequence[str], keys: Sequence[int]) -> dict[int, Rows]:
-    """The rows of a table that belong to each of the runs with these keys."""
-    found: dict[int, Rows] = {}
-    for row in _rows_among(connection, table, names, "run_key", keys):
-        found.setdefault(row["run_key"], []).append(row)
+def _rows_by(
+    connection: Connection, table: str, names: Sequence[str], column: str, keys: Sequence[Any]
+) -> defaultdict[Any, Rows]:
+    """The same by the value of that column."""
+    found = defaultdict[Any, Rows](list)
+    for row in _rows_among(connection, table, names, column, keys):
+        found[row[column]].append(row)
     return found
 
 
@@ -242,13 +244,6 @@ def _parts(run_ids: Iterable[str]) -> Iterator[list[str]]:
     left = iter(run_ids)
     while some := list(dict.fromkeys(itertools.islice(left, _AT_ONCE))):
         yield some
-
-
-def _fill(connection: Writing, table: str, rows: Rows) -> None:
-    """Insert rows that cannot be there yet."""
-    if rows:
-        names = tuple(rows[0])
-        connection.fill(table, names, ([row[name] for name in names] for row in rows))
 
 
 def put(connection: Connection, table: str, rows: Rows) -> None:
@@ -360,21 +355,18 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
     for row in connection.execute(_SOURCES).fetchall():
         take("sources", read_rows(connection, "sources", names["sources"], "sha256", row["sha256"]))
     for some in _parts(sorted(row["run_id"] for row in connection.execute("SELECT DISTINCT run_id FROM tests"))):
-        tests: dict[str, Rows] = {}
-        for each in _rows_among(connection, "tests", names["tests"], "run_id", some):
-            tests.setdefault(each["run_id"], []).append(each)
+        tests = _rows_by(connection, "tests", names["tests"], "run_id", some)
         for run_id in some:
             take("tests", tests[run_id])
     keys = {row["id"]: row["key"] for row in connection.execute("SELECT id, key FROM trainings")}
     for some in _parts(track(sorted(keys), len(keys), what)):
-        runs = {row["id"]: [row] for row in _rows_among(connection, "trainings", names["trainings"], "id", some)}
-        of_keys = {
-            table: _rows_of(connection, table, names[table], [keys[run_id] for run_id in some]) for table in _SMALL
-        }
+        runs = _rows_by(connection, "trainings", names["trainings"], "id", some)
+        of_some = [keys[run_id] for run_id in some]
+        of_keys = {table: _rows_by(connection, table, names[table], "run_key", of_some) for table in _SMALL}
         for run_id in some:
             take("trainings", runs[run_id], run_id)
             for table in _SMALL:
-                take(table, of_keys[table].get(keys[run_id], []), run_id)
+                take(table, of_keys[table][keys[run_id]], run_id)
             for table in _LARGE:
                 take(table, read_rows(connection, table, names[table], "run_key", keys[run_id]), run_id)
     return Digest(rows=counts, tables={table: found.hexdigest() for table, found in hashes.items()})

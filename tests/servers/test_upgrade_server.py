@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-
 import pytest
+from at_once import at_once
 from commands import connect, ok_json, refused, sql
 from ledger import make_recipe, make_registry
 from older import to_schema_4
@@ -12,7 +11,6 @@ from older import to_schema_4
 from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
 
-fork = multiprocessing.get_context("fork")
 COLUMNS = (
     "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = {} ORDER BY 1"
 )
@@ -80,14 +78,7 @@ def opens(url, barrier, results) -> None:
 
 
 def test_twenty_that_open_it_at_once_all_find_it_upgraded_once(old):
-    barrier, results = fork.Barrier(20), fork.SimpleQueue()
-    processes = [fork.Process(target=opens, args=(old, barrier, results)) for _ in range(20)]
-    for process in processes:
-        process.start()
-    found = [results.get() for _ in processes]
-    for process in processes:
-        process.join(30)
-    assert found == [2] * 20
+    assert at_once(opens, [(old,)] * 20) == [2] * 20
     assert sql(old, "SELECT schema_version FROM kws_registry") == [(SCHEMA_VERSION,)]
     assert sql(old, "SELECT count(*) FROM tests") == [(2,)]
 

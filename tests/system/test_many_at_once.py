@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import sqlite3
 import threading
 import time
@@ -11,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from at_once import at_once, fork
 from ledger import ENVIRONMENT, make_card, make_epochs, make_recipe, make_registry, start
 
 from kws.registry import wal
@@ -18,7 +18,6 @@ from kws.registry.claims import Claimer
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
-fork = multiprocessing.get_context("fork")
 pytestmark = pytest.mark.sqlite_file
 CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 
@@ -51,15 +50,9 @@ def claims(db: Path, seed: int, together, told) -> None:
 def test_processes_that_begin_at_once_all_get_their_runs(db):
     """Nearly each of their commits is followed by a checkpoint, while the others wait for the lock."""
     make_registry(db, [])
-    together, told = fork.Barrier(30), fork.Queue()
-    processes = [fork.Process(target=claims, args=(db, seed, together, told)) for seed in range(30)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 30
+    told = at_once(claims, [(db, seed) for seed in range(30)])
     with RegistryReader(db) as registry:
-        assert sorted(run.id for run in registry.runs()) == sorted(told.get(timeout=5) for _ in processes)
+        assert sorted(run.id for run in registry.runs()) == sorted(told)
         assert {run.epochs_done for run in registry.runs()} == {3}
 
 

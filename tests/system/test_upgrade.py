@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from at_once import at_once
 from commands import dump, kws, ok, ok_json, refused, sql
 from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe, make_registry, start
 from older import to_schema_4
@@ -347,13 +348,7 @@ def test_six_processes_that_open_an_old_file_at_once_all_succeed_and_one_makes_a
     for attempt in range(2):
         path = Path(shutil.copy(SCHEMA_1, tmp_path / f"{attempt}.db"))
         sql(path, f"PRAGMA journal_mode = {journal}")
-        barrier, results = fork.Barrier(6), fork.SimpleQueue()
-        processes = [fork.Process(target=opens, args=(path, barrier, results)) for _ in range(6)]
-        for process in processes:
-            process.start()
-        found = [results.get() for _ in processes]
-        for process in processes:
-            process.join(30)
+        found = at_once(opens, [(path,)] * 6)
         assert sorted(found) == [(0, 6)] * 5 + [(1, 6)]
         assert [entry.name for entry in tmp_path.glob(f"{attempt}.schema*")] == [f"{attempt}.schema-1.db"]
         assert dump(tmp_path / f"{attempt}.schema-1.db") == dump(pristine)

@@ -8,9 +8,8 @@ from typing import Any
 from kws.events import TEST, DataCard
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import Run
+from kws.reports.ahead import parts
 from kws.reports.classes import ClassReport
-
-_AT_ONCE = 500  # runs whose answers are in memory
 
 
 def confusion(registry: RegistryReader, run: Run) -> dict[str, Any] | None:
@@ -36,8 +35,8 @@ def pooled(registry: RegistryReader, runs: Sequence[Run]) -> dict[str, Any] | No
         k, labels = len(card.classes), np.frombuffer(card.labels_of(TEST), np.uint8).astype(np.intp)
         if not classes:
             classes, total = card.classes, np.zeros((k, k), dtype=np.int64)
-        for start in range(0, len(ids), _AT_ONCE):
-            for answers in registry.predictions(ids[start : start + _AT_ONCE], card, TEST).values():
+        for some in parts(ids):
+            for answers in registry.predictions(some, card, TEST).values():
                 places = labels * k + np.frombuffer(answers, np.uint8)
                 total += np.bincount(places, minlength=k * k).reshape(k, k)
                 count += 1
