@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kws.registry.wal import SHARED, open_to_read
+from kws.registry.wal import SHARED, open_bare
 
 Inode = tuple[int, int]  # (device, inode)
 NOTHING = (0, 0)
@@ -41,9 +41,15 @@ def inode(path: Path) -> Inode:
 
 
 def descriptor(path: Path) -> int:
-    """A descriptor of a file that this process has open, which stays open as long as that does. Raises OSError."""
+    """A descriptor of a file that this process has open, which stays open as long as that does. Raises OSError.
+
+    Where it may be, the file is opened for writing, too: without that no lock can keep others out.
+    """
     if (it := inode(path)) not in _read:
-        _read[it] = open_to_read(path)
+        try:
+            _read[it] = open_bare(path, os.O_RDWR)
+        except OSError:
+            _read[it] = open_bare(path)
     return _read[it]
 
 

@@ -16,7 +16,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 
 from kws.errors import RegistryError
 from kws.registry import descriptors
+from kws.registry.turns import turn
 from kws.registry.wal import foreign_log, in_use, is_foreign, is_long, no_checkpoint, state_of
 
 BUSY_SECONDS = 30
@@ -51,6 +52,8 @@ class File(sqlite3.Connection):
     written: Stamp = ()  # of the file, when every write to it was last known to be legitimate
     _held: tuple[descriptors.Inode, ...] = ()
     _file: int | None = None  # a descriptor of the file, wherever it is now
+    _index: int | None = None  # a descriptor of the -shm
+    _threads: AbstractContextManager[object] = nullcontext()  # keeps the threads of this process from checkpoints
 
     def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
         """Run one statement for each set of parameters; returns how many rows each changed."""
@@ -94,16 +97,25 @@ class File(sqlite3.Connection):
             return not is_foreign(file, log, descriptors.descriptor(Path(f"{self.real}-shm")), in_use=True)
         return not log.exists()
 
+    def is_told(self, seen: Stamp) -> bool:
+        """In a transaction that writes: whether the last commit built on the file as it was with this stamp.
+
+        Whoever made that commit had looked whether the log belongs to the file, and nobody has written it since.
+        """
+        row = self.execute("SELECT state FROM log_base").fetchone()
+        return row is not None and bool(seen) and row[0] == _told(seen)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn to write, once the processes that came before have had theirs."""
+        return turn(self._index, BUSY_SECONDS)
+
     @contextmanager
     def without_checkpoints(self) -> Iterator[None]:
         """In a transaction that writes: nobody else writes the file, whose state its commit tells, until its end.
 
         A checkpoint needs no write lock, and so may come between the two.
         """
-        shared, index = Path(f"{self.real}-shm"), None
-        with descriptors.opening, suppress(OSError):
-            index = descriptors.descriptor(shared) if descriptors.opened[descriptors.inode(shared)] else None
-        with descriptors.checkpoints(shared), no_checkpoint(index, BUSY_SECONDS):
+        with self._threads, no_checkpoint(self._index, BUSY_SECONDS):
             yield
 
     def disown_log(self) -> None:
@@ -122,17 +134,21 @@ class File(sqlite3.Connection):
 
     def tell_base(self, seen: Stamp | None = None) -> None:
         """In a transaction: record the state of the file that its commit builds on, as last trusted or as `seen`."""
-        *_, size, modified_ns = seen or self.written
-        self.execute(_TELL_BASE, (state_of(modified_ns, size),))
+        self.execute(_TELL_BASE, (_told(seen or self.written),))
 
     def write_log(self) -> bool:
         """Checkpoint commits from the log into the file, as far as readers allow; returns whether all were written."""
         try:
-            with descriptors.checkpoints(Path(f"{self.real}-shm")):
+            with self._threads:
                 busy, commits, written = self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
             return False
         return not busy and commits == written
+
+    def empty_log(self) -> None:
+        """Checkpoint all commits and cut the log down to nothing, unless somebody still reads it."""
+        with self._threads:
+            self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def write_long_log(self) -> None:
         """After a commit: checkpoint a long log, if nobody else has written the file since trust().
@@ -140,7 +156,7 @@ class File(sqlite3.Connection):
         SQLite does not do so by itself here: it would at the end of the commit, after a wait for the disk in which
         another file may have been written over this one.
         """
-        if is_long(Path(f"{self.real}-wal")) and self.is_current() and self.is_as_it_was():
+        if self._index is not None and is_long(self._index) and self.is_current() and self.is_as_it_was():
             self.write_log()
             self.trust()
 
@@ -148,9 +164,12 @@ class File(sqlite3.Connection):
         """Bind the connection to what the path leads to now."""
         self.stamps = self.look()
         self.trust()
-        self._hold(descriptors.inode(self.real), descriptors.inode(Path(f"{self.real}-shm")))
+        index = Path(f"{self.real}-shm")
+        self._hold(descriptors.inode(self.real), descriptors.inode(index))
+        self._threads, self._index = descriptors.checkpoints(index), None
         with descriptors.opening, suppress(OSError):
             self._file = descriptors.descriptor(self.real)
+            self._index = descriptors.descriptor(index)
 
     def close(self) -> None:
         """Close the file; the last process to do so checkpoints the log into it and leaves nothing beside it.
@@ -162,6 +181,7 @@ class File(sqlite3.Connection):
         self.stamps = ()
         with descriptors.shared(self._file) if is_gone else nullcontext():
             super().close()
+        self._index = None
         self._hold()
 
     def leave(self, *, written_over: bool = False) -> None:
@@ -209,6 +229,12 @@ class File(sqlite3.Connection):
 def _filling(table: str, names: tuple[str, ...], rows: int) -> str:
     places = f"({', '.join('?' * len(names))})"
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * rows)}"  # noqa: S608 - our names
+
+
+def _told(seen: Stamp) -> str:
+    """How a log tells of a file with this stamp."""
+    *_, size, modified_ns = seen
+    return state_of(modified_ns, size)
 
 
 def stamp(path: Path | str, *, written: bool = False) -> Stamp:

@@ -186,8 +186,9 @@ class Database:
             with self._transaction(_WRITE):
                 left -= 1
                 if not self._connection.is_as_it_was():  # while this waited, another process checkpointed the log
-                    if self._connection.has_its_log():
-                        self._connection.trust()
+                    seen = files.stamp(self._connection.real, written=True)
+                    if self._connection.is_told(seen) or self._connection.has_its_log():
+                        self._connection.trust(seen)
                     elif left > 0:
                         continue
                 # When this opened the file, somebody may have been about to commit to the log of the file before.
@@ -247,14 +248,14 @@ class Database:
 
     def vacuum(self) -> None:
         """Rewrite the file compactly."""
-        with self.untransacted() as connection:
+        with self.untransacted() as connection, self._connection.turn():
             connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.empty_log()
             self._connection.trust()
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
-        with self._translated():
+        with self._translated(), self._connection.turn() if begin == _WRITE else nullcontext():
             try:  # a signal may come as soon as the transaction has begun
                 self._connection.execute(begin)
                 with self._connection.without_checkpoints() if begin == _WRITE else nullcontext():

@@ -20,7 +20,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -34,6 +34,7 @@ _HEADER, _FRAME, _NUMBER = struct.Struct(">8I"), struct.Struct(">6I"), struct.St
 _MAGIC = (0x377F0682, 0x377F0683)
 _COUNTER, _PAGE_SIZE = 24, 16  # offsets of the change counter and of the page size in the file's header
 _LOG_SALTS, _INDEX_SALTS = 16, 32  # offsets of what differs each time the log is begun anew, in it and in the -shm
+_INDEX_PAGES = 16  # offset in the -shm: of how many pages the log has
 _INDEX_CHECKPOINTED, _INDEX_BEGUN = 96, 128  # offsets in the -shm: of the log's pages, how many a checkpoint has
 # written into the file, and how many it has begun to
 SHARED = (0x40000002, 510)  # (start, length): locked in the file by every process that has it open in WAL mode
@@ -107,18 +108,13 @@ def _states_told(page: bytes) -> Iterator[tuple[int, int]]:
     return ((int(modified_ns), int(size)) for modified_ns, size in _STATE.findall(page))
 
 
-def is_long(log: Path) -> bool:
+def is_long(index: int) -> bool:
     """Whether a log has 1,000 pages since it was last begun anew, after which SQLite, too, would checkpoint it.
 
-    Its size does not tell: SQLite begins a log anew in place. SQLite has no lock on it, so that it may be closed.
+    `index` is a descriptor of its -shm. The log's size does not tell: SQLite begins a log anew in place.
     """
-    try:
-        with _opened(log) as of_log:
-            header = _read(of_log, _HEADER.size, 0)
-            place = _HEADER.size + (_LONG - 1) * (_FRAME.size + _HEADER.unpack(header)[2])
-            return _FRAME.unpack(_read(of_log, _FRAME.size, place))[2:4] == _HEADER.unpack(header)[4:6]
-    except (OSError, struct.error):  # there is none, or it is shorter
-        return False
+    pages = _read(index, _NUMBER.size, _INDEX_PAGES)
+    return len(pages) == _NUMBER.size and _NUMBER.unpack(pages)[0] >= _LONG
 
 
 def in_use(file: Path, user: str) -> str:
@@ -165,20 +161,21 @@ def no_checkpoint(index: int | None, seconds: float = _LOOKS_MOST * _PAUSE_SECON
     `index` is a descriptor of the -shm, if there is one. Whoever waits for so many seconds goes on.
     """
     start, length = _CHECKPOINTS
-    until, locked = time.monotonic() + seconds, False
-    while index is not None and fcntl is not None and not locked:
-        try:
-            fcntl.lockf(index, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
-            locked = True
-        except OSError as error:  # else its file system has no locks
-            if error.errno not in (errno.EACCES, errno.EAGAIN) or time.monotonic() > until:
-                break
-            time.sleep(_SHORT_SECONDS)
+    until = time.monotonic() + seconds
     try:
+        while index is not None and fcntl is not None:
+            try:
+                fcntl.lockf(index, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+                break
+            except OSError as error:  # else its file system has no locks
+                if error.errno not in (errno.EACCES, errno.EAGAIN) or time.monotonic() > until:
+                    break
+                time.sleep(_SHORT_SECONDS)
         yield
-    finally:
-        if index is not None and locked:
-            fcntl.lockf(index, fcntl.LOCK_UN, length, start)
+    finally:  # whether or not we have it, for a signal may have come between the two
+        if index is not None and fcntl is not None:
+            with suppress(OSError):
+                fcntl.lockf(index, fcntl.LOCK_UN, length, start)
 
 
 def is_foreign(file: int, log: Path, index: int | None, *, in_use: bool) -> bool:
@@ -309,6 +306,8 @@ def _read_log(log: int) -> _Log:
 
 
 def _read(file: int, size: int, place: int) -> bytes:
+    if sys.platform != "win32":
+        return os.pread(file, size, place)
     os.lseek(file, place, os.SEEK_SET)
     return os.read(file, size)
 
@@ -317,14 +316,14 @@ def _number(log: int, place: int) -> int:
     return int.from_bytes(_read(log, 4, place), "big")
 
 
-def open_to_read(path: Path) -> int:
+def open_bare(path: Path, mode: int = os.O_RDONLY) -> int:
     """A descriptor of a file. Raises OSError. Who closes it drops all locks that its process has on the file."""
-    return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    return os.open(path, mode | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    file = open_to_read(path)
+    file = open_bare(path)
     try:
         yield file
     finally:

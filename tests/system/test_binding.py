@@ -27,7 +27,7 @@ from ledger import (
 )
 
 from kws.errors import RegistryError
-from kws.registry import binding, doctor, files, sqlite, wal
+from kws.registry import binding, descriptors, doctor, files, sqlite, wal
 from kws.registry.binding import ReplacedError
 from kws.registry.polling import Follower
 from kws.registry.reader import RegistryReader
@@ -212,7 +212,7 @@ def test_a_long_log_is_not_written_into_a_file_that_was_written_over_during_the_
         with registry.database.writing() as connection:
             connection.execute("UPDATE trainings SET note = :note", {"note": "too late" * 1_000_000})
             is_written_over(place, other)
-        assert wal.is_long(Path(f"{place}-wal"))
+        assert wal.is_long(descriptors.descriptor(Path(f"{place}-shm")))
         with pytest.raises(ReplacedError):
             registry.record(run_id, make_epochs(2)[1])
     assert place.read_bytes() == other.read_bytes()

@@ -15,7 +15,9 @@ from ledger import ENVIRONMENT, make_card, make_epochs, make_recipe, make_regist
 
 from kws.registry import wal
 from kws.registry.claims import Claimer
+from kws.registry.files import File
 from kws.registry.reader import RegistryReader
+from kws.registry.sqlite import Database
 from kws.registry.store import Registry
 
 pytestmark = pytest.mark.sqlite_file
@@ -123,3 +125,20 @@ def test_who_must_not_be_disturbed_waits_for_a_checkpoint_but_not_for_ever(tmp_p
             assert done.is_set() and not asked(may_checkpoint, index)
         assert asked(may_checkpoint, index)
     process.join(30)
+
+
+def test_of_those_who_write_after_a_checkpoint_one_reads_the_log(db, monkeypatch):
+    """With 64 processes each would read a thousand pages after each checkpoint, while none of the others may write."""
+    read = list[File]()
+    has_its_log = File.has_its_log
+    make_registry(db, [])
+    with Registry(db) as one, Registry(db) as two, Registry(db) as three:
+        runs = {start(each, make_recipe(seed=seed)): each for seed, each in enumerate((one, two, three))}
+        monkeypatch.setattr(File, "has_its_log", lambda file: read.append(file) or has_its_log(file))
+        monkeypatch.setattr(Database, "_follow", lambda *_, writing: None)  # as if all had looked before it
+        for epoch in make_epochs(3):
+            assert asked(checkpoints, db)[0] == 0
+            read.clear()
+            for run_id, registry in runs.items():
+                registry.record(run_id, epoch)
+            assert len(read) == 1
