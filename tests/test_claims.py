@@ -7,8 +7,10 @@ import pytest
 from commands import sql
 from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe
 
-from kws.errors import RegistryError
+from kws.errors import RegistryError, UnavailableError
+from kws.registry import entries
 from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader
+from kws.registry.maintenance import purge
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
 WEIGHTS = b"weights"
@@ -238,3 +240,49 @@ def test_the_key_has_all_of_a_recipe_but_how_its_data_is_named():
     recipe = make_recipe()
     assert replace(recipe, data="elsewhere").digest == recipe.digest
     assert replace(recipe, batch_size=7).digest != recipe.digest
+
+
+def counts(registry, card) -> tuple[int, ...]:
+    """How many clips of each class its test split has, as recorded."""
+    return tuple(registry.card(card.fingerprint).counts["test"])
+
+
+def test_what_a_claim_has_recorded_of_its_data_the_next_one_does_not_read_again(registry, monkeypatch):
+    """The paths of a large data set take megabytes, and a sweep makes thousands of claims."""
+    kept = []
+    keep_card = entries.keep_card
+    monkeypatch.setattr(entries, "keep_card", lambda *about: kept.append(about) or keep_card(*about))
+    claim(registry)
+    claim(registry, make_recipe(seed=2))
+    assert len(kept) == 1
+    claim(registry, make_recipe(seed=3), card=make_card("others"))
+    assert len(kept) == 2
+    assert {counts(registry, card) for card in (CARD, make_card("others"))} == {CARD.counts["test"]}
+
+
+def test_data_that_was_purged_meanwhile_is_recorded_again(registry):
+    first = claim(registry).run
+    registry.end(first, INTERRUPTED)
+    purge(registry.path, [first])
+    again = claim(registry)
+    assert again.run != first
+    assert counts(registry, CARD) == CARD.counts["test"]
+
+
+def test_a_claim_that_is_made_again_after_its_first_attempt_was_undone_has_a_run_that_is_recorded(
+    registry, monkeypatch
+):
+    """A server gives the second row another key."""
+    begin_session, attempts = Claimer._begin_session, []
+
+    def once_away(*about, **more):
+        attempts.append(about)
+        begin_session(*about, **more)
+        if len(attempts) == 1:
+            raise UnavailableError("the server was away", "try again")
+
+    monkeypatch.setattr(Claimer, "_begin_session", once_away)
+    run = claim(registry).run
+    assert len(attempts) == 2
+    registry.record(run, make_epochs(1)[0])
+    assert registry.by_id(run).epochs_done == 1

@@ -18,10 +18,11 @@ from kws.recipe import Recipe
 from kws.registry import serialization
 from kws.registry.entries import now
 from kws.registry.environment import Environment
+from kws.registry.patience import patiently
 from kws.registry.protocols import Connection
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
-from kws.registry.store import Registry, new_id, patiently
+from kws.registry.store import Registry, new_id
 
 NOT_BEGUN = "not begun"  # what a claim says of a run that would have been one too many
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)

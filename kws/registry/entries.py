@@ -42,6 +42,12 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known:
     return connection.execute(_insertion(table, tuple(row), known, anew), row).rowcount == 1
 
 
+def insert_run(connection: Connection, row: Mapping[str, Any]) -> int:
+    """Insert a run; returns its key in this registry."""
+    (made,) = connection.execute(f"{_insertion('trainings', tuple(row), False, '')} RETURNING key", row).fetchall()
+    return int(made["key"])
+
+
 def insert_known(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Insert rows of the same columns that may be there already; returns for each whether it was inserted."""
     return (

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from kws.errors import UnavailableError
 
@@ -60,3 +61,24 @@ class Patience:
     def left(self) -> float:
         """In how many seconds it gives up, where it waits."""
         return max(self.since + self.seconds - time.monotonic(), 0.0)
+
+
+class _Patient(Protocol):
+    patience: Patience
+
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=_Patient)
+
+
+def patiently(method: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
+    """The same transaction, made again for as long as the registry's patience lasts if the registry is away.
+
+    Only for transactions that may be made twice: after a lost COMMIT the outcome is unknown.
+    """
+
+    @wraps(method)
+    def whole(self: R, /, *arguments: P.args, **more: P.kwargs) -> T:
+        return self.patience.through(lambda: method(self, *arguments, **more))
+
+    return whole

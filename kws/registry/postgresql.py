@@ -184,10 +184,10 @@ class ServerDatabase:
             try:
                 if self._raw.closed:
                     self._raw = self._connect()
-                self._raw.execute(f"{begin}; {self._settings}")
-                if locks:
-                    taken = [f"{_LOCK_SHARED if shared else _LOCK}({key})" for key, shared in locks.items()]
-                    self._raw.execute(f"SELECT {', '.join(taken)}")
+                taken = [f"{_LOCK_SHARED if shared else _LOCK}({key})" for key, shared in locks.items()]
+                self._raw.execute(
+                    "; ".join([begin, self._settings, *([f"SELECT {', '.join(taken)}"] if taken else ())])
+                )
                 return
             except psycopg.OperationalError:
                 if not self._raw.closed:

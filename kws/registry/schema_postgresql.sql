@@ -169,4 +169,18 @@ CREATE INDEX ix_trainings_cell_digest ON trainings (cell_digest);
 
 CREATE INDEX ix_trainings_recipe_digest ON trainings (recipe_digest);
 
-CREATE INDEX ix_trainings_running ON trainings (key) WHERE status = 'running'
+CREATE INDEX ix_trainings_running ON trainings (key) WHERE status = 'running';
+
+ALTER TABLE manifests ALTER COLUMN paths SET STORAGE EXTERNAL, ALTER COLUMN digests SET STORAGE EXTERNAL, ALTER COLUMN speakers SET STORAGE EXTERNAL, ALTER COLUMN modified_ns SET STORAGE EXTERNAL, ALTER COLUMN seconds SET STORAGE EXTERNAL;
+
+ALTER TABLE splits ALTER COLUMN labels SET STORAGE EXTERNAL;
+
+ALTER TABLE checkpoints ALTER COLUMN safetensors SET STORAGE EXTERNAL;
+
+ALTER TABLE epochs ALTER COLUMN iteration_losses SET STORAGE EXTERNAL, ALTER COLUMN iteration_accuracies SET STORAGE EXTERNAL;
+
+ALTER TABLE evaluations ALTER COLUMN predictions SET STORAGE EXTERNAL;
+
+ALTER TABLE logits ALTER COLUMN logits SET STORAGE EXTERNAL;
+
+ALTER TABLE weights ALTER COLUMN safetensors SET STORAGE EXTERNAL

@@ -6,10 +6,10 @@ import dataclasses
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any
 
 from kws.errors import RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
@@ -19,7 +19,7 @@ from kws.registry.checkpoint_files import CheckpointFiles
 from kws.registry.environment import Environment
 from kws.registry.kept import Kept
 from kws.registry.location import Location
-from kws.registry.patience import SHORT_SECONDS, Patience
+from kws.registry.patience import SHORT_SECONDS, Patience, patiently
 from kws.registry.process import Process
 from kws.registry.protocols import Backend, Connection
 from kws.registry.reader import RegistryReader
@@ -28,9 +28,6 @@ from kws.registry.runs import FINISHED, RUNNING, UNTESTED, Run, require_cut_off
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, especially not `last`
 _ID_LENGTH = 8
-P = ParamSpec("P")
-R = TypeVar("R", bound="Registry")
-T = TypeVar("T")
 
 _FINISHED = """
 SELECT 1 FROM trainings JOIN weights ON run_key = key WHERE key = :key AND status = 'finished' AND sha256 = :digest
@@ -41,20 +38,8 @@ _LAST_SESSION = """
 SELECT sessions.* FROM sessions JOIN trainings ON run_key = key
 WHERE id = :id AND status = 'running' ORDER BY session DESC LIMIT 1
 """
+_CARD = "SELECT 1 FROM data WHERE fingerprint = :data"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
-
-
-def patiently(method: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
-    """The same transaction, made again for as long as the registry's patience lasts if the registry is away.
-
-    Only for transactions that may be made twice: after a lost COMMIT the outcome is unknown.
-    """
-
-    @wraps(method)
-    def whole(self: R, /, *arguments: P.args, **more: P.kwargs) -> T:
-        return self.patience.through(lambda: method(self, *arguments, **more))
-
-    return whole
 
 
 class Registry(RegistryReader):
@@ -81,7 +66,8 @@ class Registry(RegistryReader):
         self._tests = tests
         self._view_of = -1  # the generation of the file whose view has the columns of all options
         self.sessions: dict[str, int] = {}  # session numbers of this process, by run
-        self._kept: dict[str, Kept] = {}  # for the runs that this process records
+        self._kept: dict[str, Kept] = {}  # for the runs that this process records in a file
+        self._cards = set[tuple[int, str, bool]]()  # that are in the registry, unless they were purged
 
     def start(
         self,
@@ -129,18 +115,23 @@ class Registry(RegistryReader):
             "epochs_done": 0,
             "milliseconds": 0,
         }
-        entries.keep_card(connection, card)
+        self._keep_card(connection, card)
         if source is not None:
             sources.keep(connection, source)
         if source is not None or self._view_of != self.database.generation:
             view.require_columns(connection)
             self._view_of = self.database.generation
-        entries.insert(
-            connection, "trainings", values | serialization.of_recipe(recipe) | dataclasses.asdict(environment)
-        )
-        self._begin_session(connection, run_id, begun, first_epoch=1)
+        row = values | serialization.of_recipe(recipe) | dataclasses.asdict(environment)
+        key = self._keys[self.database.generation, run_id] = entries.insert_run(connection, row)
+        self._begin_session(connection, run_id, key, 1, begun, first_epoch=1)
         if not self._tests:
             self._tag(connection, run_id, [UNTESTED])
+
+    def _keep_card(self, connection: Connection, card: DataCard) -> None:
+        known = self.database.generation, card.fingerprint, bool(card.manifests)
+        if known not in self._cards or not connection.execute(_CARD, {"data": card.fingerprint}).fetchone():
+            entries.keep_card(connection, card)
+            self._cards.add(known)
 
     def go_on(self, run_id: str, *, epochs: int, environment: Environment, silent: str | None = None) -> None:
         """Record that this process resumes a run, up to `epochs` epochs in all.
@@ -180,12 +171,16 @@ class Registry(RegistryReader):
         recipe = self.by_id(run_id).recipe
         longer = {} if recipe.epochs == epochs else serialization.of_recipe(dataclasses.replace(recipe, epochs=epochs))
         _change_run(connection, key, status=RUNNING, ended_at=None, error=None, **longer)
-        self._begin_session(connection, run_id, begun, first_epoch=first_epoch, environment=environment)
+        (before,) = connection.execute(_SESSIONS, {"key": key}).fetchone()
+        self._begin_session(
+            connection, run_id, key, before + 1, begun, first_epoch=first_epoch, environment=environment
+        )
 
     def _hold(self, run_id: str) -> None:
         """Bind a run that this process has just begun to the path: its records must end up in the file there."""
-        self.database.hold(run_id, self.sessions[run_id])
-        self.database.confirm(run_id, self._kept[run_id].sessions[-1]["heartbeat_at"])
+        if kept := self._kept.get(run_id):
+            self.database.hold(run_id, self.sessions[run_id])
+            self.database.confirm(run_id, kept.sessions[-1]["heartbeat_at"])
 
     @contextmanager
     def _recording(self, batch: Batch, *, thoroughly: bool = False) -> Iterator[Connection]:
@@ -370,24 +365,25 @@ class Registry(RegistryReader):
         self,
         connection: Connection,
         run_id: str,
+        key: int,
+        session: int,
         begun: str,
         *,
         first_epoch: int,
         environment: Environment | None = None,
     ) -> None:
-        key = self.key(connection, run_id)
-        (before,) = connection.execute(_SESSIONS, {"key": key}).fetchone()
-        self.sessions[run_id] = before + 1
+        self.sessions[run_id] = session
         values = {
             "run_key": key,
-            "session": before + 1,
+            "session": session,
             "first_epoch": first_epoch,
             "started_at": begun,
             "heartbeat_at": entries.now(),
             "environment": json.dumps(dataclasses.asdict(environment)) if environment else None,
         }
         entries.insert(connection, "sessions", values | serialization.of_process(self.process))
-        self._kept[run_id] = Kept.of(connection, key)
+        if isinstance(self.path, Path):  # of a server nothing is replaced
+            self._kept[run_id] = Kept.of(connection, key)
 
 
 def new_id() -> str:

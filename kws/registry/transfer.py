@@ -110,7 +110,7 @@ def copy_runs(
         for _, _, data in runs:
             for table, rows in data.items():
                 put(here, table, rows)
-        keys = [_put_run(here, run) for run, _, _ in runs]
+        keys = [entries.insert_run(here, {k: value for k, value in run.items() if k != "key"}) for run, _, _ in runs]
         for table in _SMALL:
             pairs = zip(keys, runs, strict=True)
             entries.insert_all(here, table, [row | {"run_key": key} for key, (_, of, _) in pairs for row in of[table]])
@@ -251,14 +251,6 @@ def put(connection: Connection, table: str, rows: Rows) -> None:
     if rows:
         names, places = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
         connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING", rows)  # noqa: S608
-
-
-def _put_run(connection: Connection, run: dict[str, Any]) -> int:
-    """Insert a run; returns its key in this registry."""
-    row = {name: value for name, value in run.items() if name != "key"}
-    names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
-    (made,) = connection.execute(f"INSERT INTO trainings ({names}) VALUES ({places}) RETURNING key", row).fetchall()  # noqa: S608
-    return int(made["key"])
 
 
 Track = Callable[[Iterable[str], int, str], Iterable[str]]  # (items, how many, what is being done) -> items

@@ -53,6 +53,7 @@ def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], settings: 
 
     `settings` is the SQL that its transaction begins with.
     """
+    from kws.registry import tables
     from kws.registry.postgresql_rows import ServerConnection
 
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=StaticPool)
@@ -64,6 +65,8 @@ def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], settings: 
             if schema >= SCHEMA_VERSION:
                 return False
             _run_steps(session, schema)
+            for statement in tables.stored_as_they_are():
+                session.execute(text(statement))
             driver: Any = session.connection.driver_connection  # psycopg's; checked where that is not installed, too
             view.create(ServerConnection(driver))
             session.execute(text("UPDATE kws_registry SET schema_version = :version"), {"version": SCHEMA_VERSION})

@@ -36,11 +36,13 @@ def old(url):
 
 
 def shape(url) -> set[tuple]:
-    """Every column of every table, with its type and whether it may be null."""
+    """Every column of every table, with its type, whether it may be null, and how its values are stored."""
     return set(
         sql(
             url,
-            "SELECT table_name, column_name, data_type, is_nullable, collation_name FROM information_schema.columns "
+            "SELECT table_name, column_name, data_type, is_nullable, collation_name, attstorage "
+            "FROM information_schema.columns JOIN pg_attribute ON attname = column_name "
+            "AND attrelid = (quote_ident(table_schema) || '.' || quote_ident(table_name))::regclass "
             "WHERE table_schema = current_schema()",
         )
     )
@@ -66,6 +68,7 @@ def test_it_is_upgraded_with_every_row_and_has_the_tables_of_a_new_one(old, serv
     sql(old, "DROP TABLE splits, data, sources, kws_registry")
     make_registry(old)
     assert upgraded == shape(old)
+    assert {how for *_, kind, _, _, how in shape(old) if kind == "bytea"} == {"e"}  # and not compressed
 
 
 def opens(url, barrier, results) -> None:
