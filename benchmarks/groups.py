@@ -12,6 +12,7 @@ from benchmarks import (
     detectors,
     first,
     growth,
+    many,
     networks,
     preparation,
     recording,
@@ -44,6 +45,7 @@ GROUPS: dict[str, Callable[[Workspace], list[Row]]] = {
     "scheduling": scheduling.measure,
     "writers": writing.measure,
     "saturation": saturation.measure,
+    "many": many.measure,
     "coverage": coverage.measure,
     "detectors": detectors.measure,
     "inference": detecting.measure,
@@ -55,6 +57,7 @@ _APART = {
     "scheduling": {"scheduling"},
     "writers": {"writers"},
     "saturation": {"saturation"},
+    "many": {"many"},
     "coverage": {"coverage"},
     "inference": {"inference", "detectors"},
 }
