@@ -196,8 +196,9 @@ def _held_to_measurement(counters: list[Counter], rates: dict[str, float]) -> It
             )
     yield ""
     yield (
-        "The simulation knows nothing of the two cores that these processes share, of the disk, whose slowest "
-        "commits make the longest waits, or of Python's threads."
+        "A process asks what of its epochs is recorded when it ends the next one, so that a wait is measured as one of "
+        f"{1e3 * saturation.PACE:.0f} ms at least. The simulation knows nothing of the two cores that these processes "
+        "share, of the disk, whose slowest commits make the longest waits, or of Python's threads."
     )
     yield ""
 

@@ -82,18 +82,14 @@ def run(
     fields["environment"] = _environment(*values[_OF_ENVIRONMENT:_END_OF_ENVIRONMENT])
     fields["seconds"] = milliseconds / 1000
     types = tuple(map(type, values))  # of all that the fields are made of, but for what was not read from the row
-    if types in _RIGHT_ROWS:
-        made = object.__new__(Run)
-        object.__setattr__(made, "__dict__", fields)
-    else:
-        made = _filled(Run, fields)
+    made = _unchecked(Run, fields)
+    if types not in _RIGHT_ROWS:
+        typed(made)
         if len(_RIGHT_ROWS) < _MOST_RIGHT:
             _RIGHT_ROWS.add(types)
-    validation, test = made.validation_accuracy, made.test_accuracy
-    if not ((validation is None or 0 <= validation <= 1) and (test is None or 0 <= test <= 1)):
-        raise ValueError(
-            f"an accuracy of {validation if validation is not None and not 0 <= validation <= 1 else test}"
-        )
+    for accuracy in (made.validation_accuracy, made.test_accuracy):
+        if accuracy is not None and not 0 <= accuracy <= 1:
+            raise ValueError(f"an accuracy of {accuracy}")
     if made.epochs_done < 0 or made.parameters < 0:
         raise ValueError("it counts less than nothing")
     return made
@@ -338,13 +334,18 @@ def _with_whole(types: set[type]) -> tuple[type, ...]:
 
 
 def _filled(kind: type[T], fields: dict[str, Any]) -> T:
-    """An object of a dataclass with all of its fields, their types checked: many times as fast as its own way.
+    """An object of a dataclass with all of its fields, their types checked; see _unchecked() and typed()."""
+    return typed(_unchecked(kind, fields))
 
-    Only for a dataclass that does nothing else when it is made. Raises TypeError if a field has another type.
+
+def _unchecked(kind: type[T], fields: dict[str, Any]) -> T:
+    """An object of a dataclass with all of its fields: many times as fast as its own way.
+
+    Only for a dataclass that does nothing else when it is made.
     """
     made = object.__new__(kind)
     object.__setattr__(made, "__dict__", fields)
-    return typed(made)
+    return made
 
 
 def typed(made: T) -> T:
