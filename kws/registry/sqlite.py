@@ -243,8 +243,8 @@ class Database:
 
     def trim(self) -> None:
         """Return free pages to the file system."""
-        with suppress(RegistryError), self.untransacted() as connection:
-            connection.executescript("PRAGMA incremental_vacuum")  # execute() would return one page only
+        with suppress(RegistryError), self.writing() as connection:
+            connection.execute("PRAGMA incremental_vacuum").fetchall()  # each row is a page
 
     def vacuum(self) -> None:
         """Rewrite the file compactly."""
@@ -252,6 +252,8 @@ class Database:
             connection.execute("VACUUM")
             self._connection.empty_log()
             self._connection.trust()
+        with self.writing():
+            pass  # where somebody who reads keeps the log, it must tell what it builds on
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:

@@ -5,7 +5,7 @@ file, a killed run's log would put its rows back, or mix pages of two files. The
 commits is used only if the process that has it open also has this very file open. If no process has it open, the file
 must not have been written or moved into place after the log's last commit, unless by a checkpoint of this log. If one
 has, the index of the log (-shm) tells what checkpoints wrote, and the file must have just that; if none wrote anything
-since the log was begun anew, the file must be in the state that the log tells of (the table log_base).
+since the last commit, the file must be in the state that this tells of (the table log_base).
 
 Inspecting a file opens and closes it, and closing it releases every lock that the process has on it (POSIX). So a file
 that this process already has open is not inspected; kws.registry.files ensures that.
@@ -216,7 +216,7 @@ def _is_foreign(file: int, log: int, index: int | None, *, in_use: bool) -> bool
     about = os.fstat(file)
     states = {state for place in latest.values() for state in _states_told(_read(log, found.page_size, place))}
     is_told = (about.st_mtime_ns, about.st_size) in states
-    if in_use and checkpointed == 0 and states:
+    if in_use and checkpointed is not None and states:  # no checkpoint has come after the last commit
         was_begun = bool(begun) and _has_begun(found, is_in_file)  # by a process that was killed, or just now
         return not (is_told or was_begun)
     if counters := [_number(log, commit[1] + _COUNTER) for commit in found.commits if 1 in commit]:

@@ -283,6 +283,34 @@ def test_who_opens_a_file_while_another_commits_to_the_log_of_the_one_before_wri
     assert place.read_bytes() == other.read_bytes()
 
 
+def test_a_log_whose_checkpointed_pages_were_all_written_again_is_not_that_of_what_the_file_was_before(place):
+    """So nothing that a checkpoint wrote can be looked for; its last commit tells what file it builds on."""
+    with Registry(place) as registry, closing(sqlite3.connect(place)) as reader:
+        connection = registry.database._connection
+        run_id = start(registry, make_recipe(seed=7))
+        first, second, third = make_epochs(3)
+        registry.record(run_id, first)
+        assert connection.write_log()
+        shutil.copy(place, place.with_name("before.db"))
+        registry.record(run_id, second)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM epochs").fetchall()  # so that the log is not begun anew
+        assert connection.write_log()
+        registry.record(run_id, third)
+        assert connection.has_its_log()
+        seen = files.stamp(place, written=True)
+        connection.execute("BEGIN IMMEDIATE")
+        is_written_over_by_what_it_was(place, place)
+        assert not connection.has_its_log()
+        connection.tell_base(seen)
+        connection.execute("UPDATE trainings SET note = 'late'")
+        connection.execute("COMMIT")
+        assert not connection.has_its_log()
+        with pytest.raises(ReplacedError):
+            registry.record(run_id, third)
+    assert place.read_bytes() == place.with_name("before.db").read_bytes()
+
+
 @pytest.mark.parametrize("act", [records, lambda registry, _: registry.abandon()], ids=["records", "leaves"])
 @pytest.mark.parametrize("way", [is_removed, is_moved_away, is_replaced], ids=lambda way: way.__name__)
 def test_a_file_that_was_written_over_and_then_moved_does_not_get_the_log_either(place, other, tmp_path, way, act):

@@ -8,6 +8,8 @@ import os
 import shutil
 import sqlite3
 import struct
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +20,8 @@ from commands import kws, ok_json, refused
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
-from kws.registry import wal
+from kws.registry import files, wal
+from kws.registry.maintenance import purge
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
@@ -358,6 +361,41 @@ def test_a_file_that_shrank_while_another_process_has_it_open_is_still_its_logs(
     finally:
         trainer.kill()
         trainer.join()
+
+
+def has_seed_7_alone(db: Path) -> None:
+    assert seeds(db) == [7]
+
+
+KEEPS_READING = """
+import sqlite3, sys
+reader = sqlite3.connect(sys.argv[1], isolation_level=None)
+reader.execute("BEGIN")
+print(reader.execute("SELECT count(*) FROM epochs").fetchall(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_registry_is_opened_whose_space_was_freed_while_somebody_read_it(db, monkeypatch):
+    """Rewriting a file is no transaction of ours: a checkpoint may come just before it, of which its log must tell."""
+    monkeypatch.setattr(files, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(wal, "_LONG", 1)
+    gone, _ = make_registry(db, [make_recipe(seed=0), make_recipe(seed=7)])
+    readers = list[subprocess.Popen[bytes]]()
+    write_long_log = files.File.write_long_log
+
+    def and_somebody_reads(file: files.File) -> None:
+        write_long_log(file)
+        if not readers:
+            command = [sys.executable, "-c", KEEPS_READING, str(db)]
+            readers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            assert readers[0].stdout.readline()
+
+    monkeypatch.setattr(files.File, "write_long_log", and_somebody_reads)
+    purge(db, [gone])
+    assert log_of(db).stat().st_size
+    in_a_child(has_seed_7_alone, db)
+    readers[0].communicate()
 
 
 def test_a_process_that_closes_its_registry_between_two_looks_is_not_one_that_has_another_file(db, monkeypatch):
