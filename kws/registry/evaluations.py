@@ -11,7 +11,7 @@ from kws.events import TEST, DataCard, Evaluation
 from kws.registry import serialization
 from kws.registry.location import Location
 from kws.registry.manifests import ManifestReader
-from kws.registry.protocols import Connection, Cursor, among, rows_of
+from kws.registry.protocols import Connection, Cursor, among, rows_of, streamed
 from kws.registry.runs import Run
 
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
@@ -24,7 +24,9 @@ _PREDICTIONS = """
 SELECT trainings.id, predictions FROM trainings JOIN evaluations
 ON run_key = key AND evaluations.data_fingerprint = :fingerprint AND split = :split
 """
-_FINISHED = "SELECT id, data_fingerprint FROM trainings WHERE status = 'finished' AND deleted_at IS NULL ORDER BY key"
+_FINISHED = "status = 'finished' AND deleted_at IS NULL"
+_DATA_OF_FINISHED = f"SELECT DISTINCT data_fingerprint FROM trainings WHERE {_FINISHED}"  # noqa: S608 - our names
+_ALL_PREDICTIONS = f"{_PREDICTIONS} WHERE trainings.data_fingerprint = :fingerprint AND {_FINISHED}"
 _JUDGED = """
 SELECT recipe, recipe_json FROM (
     SELECT recipe, max(key) AS last FROM tests LEFT JOIN trainings ON id = run_id
@@ -87,13 +89,18 @@ class EvaluationReader(ManifestReader):
         with self.reading() as connection:
             return int(connection.execute("SELECT coalesce(max(key), 0) FROM trainings").fetchone()[0])
 
-    def finished(self) -> dict[str, list[str]]:
-        """The finished runs that are not deleted, by the fingerprints of their data, the oldest first."""
-        found: dict[str, list[str]] = {}
+    def data_of_finished(self) -> list[str]:
+        """The fingerprints of the data sets of the finished runs that are not deleted."""
         with self.reading() as connection:
-            for run_id, fingerprint in connection.execute(_FINISHED):
-                found.setdefault(fingerprint, []).append(run_id)
-        return found
+            return [str(row[0]) for row in connection.execute(_DATA_OF_FINISHED)]
+
+    def all_predictions(self, card: DataCard, split: str) -> Iterator[tuple[str, bytes]]:
+        """The predictions() of all finished runs on their own data set, which has that card, with their ids."""
+        read = serialization.answers_reader(card, split)
+        with self.reading() as connection:
+            about = {"fingerprint": card.fingerprint, "split": split}
+            for run_id, compressed in streamed(connection, _ALL_PREDICTIONS, about):
+                yield run_id, read(compressed)
 
     def predictions(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, bytes]:
         """Runs' predictions on one split of the data set with that card, a byte a clip; some may have none."""

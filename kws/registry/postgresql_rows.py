@@ -71,6 +71,11 @@ class ServerConnection:
             return self.raw.execute(sql)
         return self.raw.execute(_translated(sql), _values(parameters))
 
+    def stream(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Iterator[Any]:
+        """The rows of a query, of columns of the tables, as they come; until the last one nothing else can be asked."""
+        size = _BATCH if psycopg.capabilities.has_stream_chunked() else 1
+        return self.raw.cursor(binary=True).stream(_translated(sql), _values(parameters or {}), size=size)
+
     def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
         """Run one statement for each set of parameters; returns how many rows each changed."""
         with self.raw.cursor() as cursor:

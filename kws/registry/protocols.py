@@ -134,3 +134,12 @@ def among(column: str, keys: Sequence[int | str]) -> Iterator[tuple[str, dict[st
     for start in range(0, len(keys), _AT_ONCE):
         some = {f"key{number}": key for number, key in enumerate(keys[start : start + _AT_ONCE])}
         yield f"WHERE {column} IN (:{', :'.join(some)})", some
+
+
+def streamed(connection: Connection, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """The rows of a query as they come, of columns of the tables; until the last one nothing else can be asked.
+
+    A file's rows always come so; a server's are otherwise all fetched before the first one is there.
+    """
+    ask = getattr(connection, "stream", connection.execute)
+    return iter(ask(sql, parameters or {}))

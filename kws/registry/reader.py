@@ -10,10 +10,10 @@ import hashlib
 import itertools
 import json
 from array import array
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe
@@ -21,7 +21,7 @@ from kws.registry import checkpoint_files, serialization
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
-from kws.registry.protocols import Backend, Connection, Cursor, among
+from kws.registry.protocols import Backend, Connection, among, streamed
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 from kws.registry.serialization import RUN_COLUMNS, UNREADABLE, typed
@@ -75,13 +75,13 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             sightings = self._sightings(connection)
             keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
-            found = self.runs_of(connection, connection.execute(_RUNS), keys)
+            found = self.runs_of(connection, streamed(connection, _RUNS), keys)
         return [run for run in found.values() if selection.takes(run)]
 
     def runs_of(
         self,
         connection: Connection,
-        rows: Cursor,
+        rows: Iterable[Any],
         keys: Container[int] | None = None,
         *,
         tags_of: Sequence[int | str] = (),

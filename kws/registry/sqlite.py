@@ -244,7 +244,9 @@ class Database:
     def trim(self) -> None:
         """Return free pages to the file system."""
         with suppress(RegistryError), self.writing() as connection:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()  # each row is a page
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            for _ in range(free):
+                connection.execute("PRAGMA incremental_vacuum")  # of one page: Python does no more than its first step
 
     def vacuum(self) -> None:
         """Rewrite the file compactly."""

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
@@ -108,12 +109,15 @@ def _be_the_other(path: Location, file: IO[bytes]) -> None:
 
         found = {}
         with RegistryReader(path) as registry:
-            for fingerprint, ids in registry.finished().items():
+            for fingerprint in registry.data_of_finished():
                 card, rows, bits = registry.card(fingerprint), dict[str, int](), []
-                for some, right in right_of(registry, ids, card, card.labels_of(TEST)):
-                    if right is not None:
-                        rows |= {run_id: row for row, run_id in enumerate(some, len(rows))}
-                        bits.append(np.packbits(right, axis=1))
+                labels = np.frombuffer(card.labels_of(TEST), np.uint8)
+                answers = registry.all_predictions(card, TEST)
+                while some := [*islice(answers, _AT_ONCE)]:
+                    whole = [(run_id, each) for run_id, each in some if len(each) == len(labels)]
+                    rows |= {run_id: row for row, (run_id, _) in enumerate(whole, len(rows))}
+                    together = np.frombuffer(b"".join(each for _, each in whole), np.uint8)
+                    bits.append(np.packbits(together.reshape(len(whole), len(labels)) == labels, axis=1))
                 if bits:
                     found[fingerprint] = rows, np.concatenate(bits)
         pickle.dump(found, file, protocol=5)
