@@ -390,3 +390,13 @@ def test_a_list_that_holds_what_it_cannot_is_damage_that_names_the_run(registry,
     sql(db, f"UPDATE trainings SET recipe_json = json_set(recipe_json, '{path}', json('{text}'))")
     with pytest.raises(RegistryError, match=f"run {run_id} cannot be read"):
         registry.run(run_id)
+
+
+def test_after_a_run_that_cannot_be_read_the_registry_can_be_asked_on(registry):
+    """Rows of a server come as they are read, and nothing else can be asked before the last one."""
+    broken, *others = (train(registry, make_recipe("cnn", seed=seed)) for seed in range(3))
+    sql(registry.path, f"UPDATE trainings SET recipe_json = '[]' WHERE id = '{broken}'")
+    for _ in range(2):
+        with pytest.raises(RegistryError, match=f"run {broken} cannot be read"):
+            registry.runs()
+    assert [registry.by_id(run_id).recipe.seed for run_id in others] == [1, 2]

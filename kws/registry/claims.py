@@ -171,6 +171,8 @@ class Claimer(Registry):
                 self._start(connection, new, begun, recipe, card, environment, source, **size)
                 self._tag(connection, new, tags)
                 claim = Claim(run=new, before=None, mine=True)
+        if claim.before is None:
+            self._view_of = self.database.generation  # it has been committed
         return claim
 
 

@@ -21,6 +21,7 @@ NOTHING = (0, 0)
 opened: Counter[Inode] = Counter()  # the files, and their -shm files, that this process has open
 opening = threading.Lock()  # of all that this module has
 _read: dict[Inode, int] = {}
+_being_opened = 0  # by SQLite, which has locks on their -shm files before these are in `opened`
 _checkpoints: dict[Inode, threading.RLock] = {}
 _LOCK = """
 import fcntl, os, sys
@@ -53,10 +54,28 @@ def descriptor(path: Path) -> int:
     return _read[it]
 
 
+@contextmanager
+def being_opened(it: Inode) -> Iterator[None]:
+    """While SQLite opens a file no descriptor is closed: with it would go the locks that SQLite has just taken."""
+    global _being_opened
+    counted = it != NOTHING
+    with opening:
+        opened[it] += counted
+        _being_opened += 1
+    try:
+        yield
+    finally:
+        with opening:
+            opened[it] -= counted
+            _being_opened -= 1
+            close_unused()
+
+
 def close_unused() -> None:
-    """Close the descriptors of files that are not open any more."""
-    for each in [each for each in _read if opened[each] <= 0]:
-        os.close(_read.pop(each))
+    """Close the descriptors of files that are not open any more; to be called under the lock `opening`."""
+    if not _being_opened:
+        for each in [each for each in _read if opened[each] <= 0]:
+            os.close(_read.pop(each))
 
 
 def checkpoints(shared: Path) -> threading.RLock:
@@ -87,8 +106,8 @@ def shared(file: int | None) -> Iterator[None]:
 
 def _forget() -> None:
     """Reset in a forked process: as far as locks go, the parent's files are not open here."""
-    global opening
-    opening = threading.Lock()
+    global opening, _being_opened
+    opening, _being_opened = threading.Lock(), 0
     opened.clear()
     _checkpoints.clear()
     close_unused()

@@ -99,8 +99,9 @@ class EvaluationReader(ManifestReader):
         read = serialization.answers_reader(card, split)
         with self.reading() as connection:
             about = {"fingerprint": card.fingerprint, "split": split}
-            for run_id, compressed in streamed(connection, _ALL_PREDICTIONS, about):
-                yield run_id, read(compressed)
+            with streamed(connection, _ALL_PREDICTIONS, about) as rows:
+                for run_id, compressed in rows:
+                    yield run_id, read(compressed)
 
     def predictions(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, bytes]:
         """Runs' predictions on one split of the data set with that card, a byte a clip; some may have none."""

@@ -129,8 +129,11 @@ class File(sqlite3.Connection):
             os.utime(f"{self.real}-wal", ns=(before, before))
 
     def trust(self, seen: Stamp | None = None) -> None:
-        """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate."""
-        self.written = stamp(self.real, written=True) if seen is None else seen
+        """Accept everything written to the file so far, or until it had the stamp `seen`, as legitimate.
+
+        Where there is no file, nothing is accepted.
+        """
+        self.written = (stamp(self.real, written=True) if seen is None else seen) or self.written
 
     def tell_base(self, seen: Stamp | None = None) -> None:
         """In a transaction: record the state of the file that its commit builds on, as last trusted or as `seen`."""
@@ -271,12 +274,8 @@ def open_file(path: Path, *, make: bool = False) -> File:
                     raise RegistryError(why)
                 it = it if it != descriptors.NOTHING or not make else _made(real)
                 in_wal = _reads_as_wal(real)
-            descriptors.opened[it] += it != descriptors.NOTHING
-        try:
+        with descriptors.being_opened(it):
             connection = _connect(path, real, in_wal=in_wal, make=make)
-        finally:
-            with descriptors.opening:
-                descriptors.opened[it] -= it != descriptors.NOTHING
         if descriptors.inode(real) == it or not left:
             break
         connection.close()  # another file took its place meanwhile

@@ -7,7 +7,7 @@ translates one dialect into the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 _AT_ONCE = 500
@@ -136,10 +136,15 @@ def among(column: str, keys: Sequence[int | str]) -> Iterator[tuple[str, dict[st
         yield f"WHERE {column} IN (:{', :'.join(some)})", some
 
 
-def streamed(connection: Connection, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Any]:
-    """The rows of a query as they come, of columns of the tables; until the last one nothing else can be asked.
+@contextmanager
+def streamed(connection: Connection, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Iterator[Any]]:
+    """The rows of a query as they come, of columns of the tables; nothing else can be asked meanwhile.
 
     A file's rows always come so; a server's are otherwise all fetched before the first one is there.
     """
-    ask = getattr(connection, "stream", connection.execute)
-    return iter(ask(sql, parameters or {}))
+    ask: Any = getattr(connection, "stream", connection.execute)
+    rows = ask(sql, parameters or {})
+    try:
+        yield rows
+    finally:
+        rows.close()

@@ -75,7 +75,8 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             sightings = self._sightings(connection)
             keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
-            found = self.runs_of(connection, streamed(connection, _RUNS), keys)
+            with streamed(connection, _RUNS) as rows:
+                found = self.runs_of(connection, rows, keys)
         return [run for run in found.values() if selection.takes(run)]
 
     def runs_of(

@@ -5,8 +5,8 @@ Decisions:
   `kws compare` starts in half the time. The tables themselves are declared in kws.registry.tables.
 - Write-ahead logging, so that readers and a writer do not block each other.
 - Committed records survive a power failure: every commit waits for the disk (synchronous=FULL).
-- A write takes its lock when it begins (BEGIN IMMEDIATE) and waits up to 30 s for another writer. sqlite3's implicit
-  transactions are off: they begin late and can leave half a change behind.
+- A write takes its lock when it begins (BEGIN IMMEDIATE). It waits up to 30 s for its turn, and as long for a program
+  that knows of none. sqlite3's implicit transactions are off: they begin late and can leave half a change behind.
 - A registry in a read-only folder, or one opened for reading only, is read in place.
 - Every transaction uses the file that the path leads to now. If that is another file than before, it is reopened; if a
   run is being recorded, that run fails instead (see kws.registry.binding).
@@ -187,7 +187,7 @@ class Database:
                 left -= 1
                 if not self._connection.is_as_it_was():  # while this waited, another process checkpointed the log
                     seen = files.stamp(self._connection.real, written=True)
-                    if self._connection.is_told(seen) or self._connection.has_its_log():
+                    if seen and (self._connection.is_told(seen) or self._connection.has_its_log()):
                         self._connection.trust(seen)
                     elif left > 0:
                         continue

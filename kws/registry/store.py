@@ -95,6 +95,7 @@ class Registry(RegistryReader):
         with self.database.writing() as connection:
             if not self._has_begun(connection, run_id, begun):
                 self._start(connection, run_id, begun, *about, **columns)
+        self._view_of = self.database.generation  # it has been committed
 
     def _start(
         self,
@@ -120,7 +121,6 @@ class Registry(RegistryReader):
             sources.keep(connection, source)
         if source is not None or self._view_of != self.database.generation:
             view.require_columns(connection)
-            self._view_of = self.database.generation
         row = values | serialization.of_recipe(recipe) | dataclasses.asdict(environment)
         key = self._keys[self.database.generation, run_id] = entries.insert_run(connection, row)
         self._begin_session(connection, run_id, key, 1, begun, first_epoch=1)

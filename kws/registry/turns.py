@@ -8,6 +8,7 @@ it for too long asks SQLite out of turn, and so does a program that knows of no 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ try:
 except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
+_standing = threading.Lock()  # held while a thread of this process stands in a line
 _LINE = (1 << 30, 1)  # (start, length) in the -shm: far behind what SQLite locks there
 
 
@@ -24,7 +26,8 @@ _LINE = (1 << 30, 1)  # (start, length) in the -shm: far behind what SQLite lock
 def turn(index: int | None, seconds: float) -> Iterator[None]:
     """Have a turn once those who came before have had theirs, or after so many seconds.
 
-    `index` is a descriptor of the -shm that stays open, if there is one. Threads of one process share a turn.
+    `index` is a descriptor of the -shm that stays open, if there is one. Threads of one process share a turn, and one
+    of them at a time stands in line.
     """
     if index is None or fcntl is None:
         yield
@@ -40,14 +43,21 @@ def _wait(index: int, seconds: float) -> None:
     start, length = _LINE
     try:
         fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+        return
     except (BlockingIOError, PermissionError):
-        waiting = _Waiting(index)
-        try:
-            waiting.is_over.wait(seconds)
-        finally:
-            waiting.leave()
+        pass
     except OSError:  # the file system has no locks
         return
+    if not _standing.acquire(blocking=False):  # another thread does, or one that has left and cannot be called back
+        return
+    waiting = _Waiting(index)
+    try:
+        waiting.start()
+        waiting.is_over.wait(seconds)
+    except RuntimeError:  # there is no room for another thread
+        _standing.release()
+    finally:
+        waiting.leave()
 
 
 class _Waiting(threading.Thread):
@@ -57,7 +67,6 @@ class _Waiting(threading.Thread):
         super().__init__(daemon=True)
         self._index, self._lock = index, threading.Lock()
         self._has_left, self.is_over = False, threading.Event()
-        self.start()
 
     def run(self) -> None:
         """Wait; a turn that comes too late is passed on."""
@@ -67,6 +76,7 @@ class _Waiting(threading.Thread):
         with self._lock:
             if self._has_left:
                 _let_go(self._index)
+        _standing.release()
         self.is_over.set()
 
     def leave(self) -> None:
@@ -79,3 +89,13 @@ def _let_go(index: int) -> None:
     start, length = _LINE
     with suppress(OSError):
         fcntl.lockf(index, fcntl.LOCK_UN, length, start)
+
+
+def _forget() -> None:
+    """Reset in a forked process, where no thread stands in line."""
+    global _standing
+    _standing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

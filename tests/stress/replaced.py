@@ -235,7 +235,7 @@ class _Torture:
         self.tally.tracebacks += sum("Traceback" in text for text in texts)
         for text in texts:
             if "Traceback" in text:
-                self._note(number, place, f"{text[text.index('Traceback') :][-600:]}")
+                self._note(number, place, f"{text[text.index('Traceback') :][:2_000]}")
         there = self._readable(number, place)
         for text in [*texts[: len(trainings)], *([texts[-1]] if "sweep" in others else [])]:
             for run_id in _FINISHED.findall(text):

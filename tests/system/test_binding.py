@@ -73,7 +73,7 @@ def seeds(db: Path) -> list[int]:
 
 
 def is_removed(db: Path, other: Path) -> None:
-    db.unlink()
+    db.unlink(missing_ok=True)
 
 
 def is_moved_away(db: Path, other: Path) -> None:
@@ -309,6 +309,20 @@ def test_a_log_whose_checkpointed_pages_were_all_written_again_is_not_that_of_wh
         with pytest.raises(ReplacedError):
             registry.record(run_id, third)
     assert place.read_bytes() == place.with_name("before.db").read_bytes()
+
+
+def test_a_file_that_is_removed_while_a_process_waits_for_its_turn_is_told_as_removed(place, monkeypatch):
+    with Registry(place) as registry:
+        run_id = start(registry, make_recipe(seed=7))
+        turn = files.File.turn
+
+        def is_removed_meanwhile(file: files.File):
+            is_removed(place, place)
+            return turn(file)
+
+        monkeypatch.setattr(files.File, "turn", is_removed_meanwhile)
+        with pytest.raises(ReplacedError, match="was removed while the run was recorded"):
+            registry.record(run_id, make_epochs(1)[0])
 
 
 @pytest.mark.parametrize("act", [records, lambda registry, _: registry.abandon()], ids=["records", "leaves"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import threading
 import time
@@ -142,3 +143,28 @@ def test_of_those_who_write_after_a_checkpoint_one_reads_the_log(db, monkeypatch
             for run_id, registry in runs.items():
                 registry.record(run_id, epoch)
             assert len(read) == 1
+
+
+def is_in_use(db: Path, told) -> None:
+    told.put(wal._user(db))
+
+
+def test_who_closes_a_file_does_not_drop_the_locks_of_another_thread_that_is_just_opening_it(db, monkeypatch):
+    """SQLite has its locks on the -shm before we know of them, and closing any descriptor of it drops them."""
+    make_registry(db, [make_recipe()])
+    bind = File.bind
+    first = Registry(db)
+
+    def binds_late(file: File) -> None:
+        if file is not first.database._connection and closing_it.ident is None:
+            closing_it.start()
+            closing_it.join(30)
+        bind(file)
+
+    closing_it = threading.Thread(target=first.database.close)
+    monkeypatch.setattr(File, "bind", binds_late)
+    with RegistryReader(db) as registry:
+        assert not closing_it.is_alive()
+        assert asked(is_in_use, db) == (f"process {os.getpid()}", True)
+        assert len(registry.runs()) == 1
+    assert asked(is_in_use, db) == ("", False)
