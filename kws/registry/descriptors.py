@@ -27,8 +27,11 @@ _LOCK = """
 import fcntl, os, sys
 file, start, length = map(int, sys.argv[1:])
 fcntl.lockf(file, fcntl.LOCK_SH, length, start)
-os.write(1, b"!")
-sys.stdin.read()
+try:
+    os.write(1, b"!")
+    sys.stdin.read()
+except OSError:
+    pass  # whoever has begun this was killed
 """
 
 

@@ -20,7 +20,7 @@ from commands import kws, ok_json, refused
 from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_registry, start, train
 
 from kws.errors import RegistryError
-from kws.registry import files, wal
+from kws.registry import descriptors, files, wal
 from kws.registry.maintenance import purge
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
@@ -483,3 +483,13 @@ def test_a_registry_that_is_opened_and_closed_meanwhile_has_its_own_log(db, monk
         ended.set()
         writer.join(30)
     assert found == {None}
+
+
+def test_who_keeps_a_file_open_for_a_process_that_was_killed_says_nothing(tmp_path):
+    with (tmp_path / "runs.db").open("w+b") as file:
+        command = [sys.executable, "-I", "-S", "-c", descriptors._LOCK, *map(str, (file.fileno(), *wal.SHARED))]
+        about = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with subprocess.Popen(command, pass_fds=[file.fileno()], **about) as other:
+            other.stdout.close()
+            other.stdin.close()
+            assert (other.stderr.read(), other.wait(30)) == (b"", 0)
