@@ -75,6 +75,7 @@ TABLES = (
     _benchmarks("scheduling", "scheduling", measures=(*_TRAINING, *_FEATURES, *_RECORDING, *_SWEEPS)),
     _benchmarks("writers", "writing", "ledger", measures=_RECORDING),
     _benchmarks("saturation", "saturation", "writing", "ledger", measures=_RECORDING),
+    _benchmarks("many", "many", "writing", "ledger", "comparing", measures=(*_REGISTRY, *_COMMANDS)),
     _benchmarks(
         "coverage",
         "coverage",
