@@ -14,7 +14,7 @@ def made_up(draw: np.random.Generator, seeds: int, clusters: np.ndarray) -> tupl
     right = draw.random((seeds, clips)) < draw.uniform(0.5, 0.9, (seeds, 1)) * draw.uniform(0.5, 1.0, clips)
     sizes = np.bincount(clusters)
     each = np.stack([(np.bincount(clusters, row) - sizes * row.mean()) / clips for row in right.astype(float)])
-    return OfShares.of(right, clusters), each
+    return OfShares.of(np.packbits(right, axis=1), clusters), each
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5, 501, 1200])
@@ -45,5 +45,5 @@ def test_some_seeds_have_the_values_that_they_have_among_all(speakers):
 
 def test_seeds_that_answer_alike_deviate_by_nothing_at_all():
     right = np.tile(np.random.default_rng(0).random(1001) < 0.7, (30, 1))
-    made = OfShares.of(right, np.arange(1001))
+    made = OfShares.of(np.packbits(right, axis=1), np.arange(1001))
     assert product_of(made, made) == 0.0

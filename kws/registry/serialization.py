@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from sys import intern
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -33,8 +34,10 @@ _RUN = (
     "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
     "multiply_accumulates", "data_fingerprint", "epochs_done", "validation_accuracy", "test_accuracy",
 )  # fmt: skip
+_SHARED = ("status", "data_source", "data_fingerprint")
 _OTHERS = ("recipe_json", "milliseconds", "source", "status")
-_OF_ENVIRONMENT = len(_RUN) + len(_OTHERS)
+_OF_OTHERS = len(_RUN)
+_OF_ENVIRONMENT = _OF_OTHERS + len(_OTHERS)
 _END_OF_ENVIRONMENT = _OF_ENVIRONMENT + len(_ENVIRONMENT)
 # What run() makes a run of, from trainings joined with data; by their order, for names are looked up one by one.
 RUN_COLUMNS = ", ".join(
@@ -72,18 +75,23 @@ def run(
 ) -> Run:
     """A run from its row, of RUN_COLUMNS in their order; `status` is the actual one if it differs from the row's."""
     values = tuple(row)
+    types = tuple(map(type, values))  # of all that the fields are made of, but for what was not read from the row
+    is_right = types in _RIGHT_ROWS
     fields = _A_RUN.copy()
     fields.update(zip(_RUN, values, strict=False))
-    recipe_json, milliseconds, fields["data_source"], recorded = values[len(_RUN) : _OF_ENVIRONMENT]
+    recipe_json, milliseconds, fields["data_source"], recorded = values[_OF_OTHERS:_OF_ENVIRONMENT]
     fields["status"] = status or recorded
     fields["tags"] = tags
     fields["last_seen"] = last_seen
     fields["recipe"] = recipe_of(recipe_json)
-    fields["environment"] = _environment(*values[_OF_ENVIRONMENT:_END_OF_ENVIRONMENT])
+    environment = _environment if is_right else _environment_of
+    fields["environment"] = environment(*values[_OF_ENVIRONMENT:_END_OF_ENVIRONMENT])
     fields["seconds"] = milliseconds / 1000
-    types = tuple(map(type, values))  # of all that the fields are made of, but for what was not read from the row
     made = _unchecked(Run, fields)
-    if types not in _RIGHT_ROWS:
+    if is_right:
+        for name in _SHARED:  # one text of what most runs have alike takes less memory, and is compared at once
+            fields[name] = intern(fields[name])
+    else:
         typed(made)
         if len(_RIGHT_ROWS) < _MOST_RIGHT:
             _RIGHT_ROWS.add(types)
@@ -95,12 +103,14 @@ def run(
     return made
 
 
-@lru_cache(1_000, typed=True)  # many runs are of few commands
-def _environment(*values: Any) -> Environment:
+def _environment_of(*values: Any) -> Environment:
     fields = dict(zip(_ENVIRONMENT, values, strict=True))
     if fields["git_dirty"] is not None:
         fields["git_dirty"] = bool(fields["git_dirty"])
     return _filled(Environment, fields)
+
+
+_environment = lru_cache(1_000)(_environment_of)  # many runs are of few commands; only for values of the right types
 
 
 def process(row: Row) -> Process:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Bits = NDArray[np.uint8]
+
 MANY = 20_000  # runs; below that, a process of its own saves nothing
 _AT_ONCE = 500  # runs whose predictions are in memory beside what they come to
 
@@ -39,7 +41,7 @@ class ReadAhead:
     def __init__(self, registry: RegistryReader, *, wanted: bool = True) -> None:
         self._file: IO[bytes] | None = None
         self._process = 0
-        self._found: dict[str, tuple[dict[str, int], NDArray[np.uint8]]] = {}
+        self._found: dict[str, tuple[dict[str, int], Bits]] = {}
         alone = sys.platform == "linux" and threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
         if wanted and alone and registry.most_runs() >= MANY:
             with suppress(OSError):  # where there is no room for either, all is read here
@@ -59,11 +61,8 @@ class ReadAhead:
         if self._file:
             self._file.close()
 
-    def right(self, fingerprint: str) -> tuple[dict[str, int], NDArray[np.uint8]] | None:
-        """The rows of runs by id, and for each row the bits (n, N / 8) of the clips whose answers are right.
-
-        None for a data set of which nothing was read ahead.
-        """
+    def right(self, fingerprint: str) -> tuple[dict[str, int], Bits] | None:
+        """The rows of runs by id, and the bits of each row; None for a data set of which nothing was read ahead."""
         if self._process and self._wait() and self._file:
             self._file.seek(0)
             self._found = pickle.load(self._file)  # noqa: S301 - a file without a name, which our own child has written
@@ -80,20 +79,25 @@ class ReadAhead:
 
 def right_of(
     registry: RegistryReader, run_ids: Sequence[str], card: DataCard, labels: bytes
-) -> Iterator[tuple[Sequence[str], NDArray[np.bool_] | None]]:
-    """Some of the runs at a time, and whether each predicted each of N clips (n, N) of that test split correctly.
+) -> Iterator[tuple[Sequence[str], Bits | None]]:
+    """Some of the runs at a time, and which of the clips of that test split each predicted correctly; see bits_of().
 
     None for those of which one has no answers, or not as many as there are labels.
     """
-    import numpy as np
-
     for some in parts(run_ids):
         known = registry.predictions(some, card, TEST)
-        if len(known) < len(some) or any(len(each) != len(labels) for each in known.values()):
-            yield some, None
-            continue
-        together = np.frombuffer(b"".join(map(known.__getitem__, some)), np.uint8)
-        yield some, together.reshape(len(some), -1) == np.frombuffer(labels, np.uint8)
+        whole = len(known) == len(some) and all(len(each) == len(labels) for each in known.values())
+        yield some, bits_of([known[run_id] for run_id in some], labels) if whole else None
+
+
+def bits_of(answers: Sequence[bytes], labels: bytes) -> Bits:
+    """Which answers of n runs to N clips are right: bits (n, N / 8), the first clip's the highest of its byte."""
+    import numpy as np
+
+    right = np.frombuffer(b"".join(answers), np.uint8).reshape(len(answers), len(labels)) == np.frombuffer(
+        labels, np.uint8
+    )
+    return np.packbits(right, axis=1)
 
 
 def parts(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -111,13 +115,12 @@ def _be_the_other(path: Location, file: IO[bytes]) -> None:
         with RegistryReader(path) as registry:
             for fingerprint in registry.data_of_finished():
                 card, rows, bits = registry.card(fingerprint), dict[str, int](), []
-                labels = np.frombuffer(card.labels_of(TEST), np.uint8)
+                labels = card.labels_of(TEST)
                 answers = registry.all_predictions(card, TEST)
                 while some := [*islice(answers, _AT_ONCE)]:
                     whole = [(run_id, each) for run_id, each in some if len(each) == len(labels)]
                     rows |= {run_id: row for row, (run_id, _) in enumerate(whole, len(rows))}
-                    together = np.frombuffer(b"".join(each for _, each in whole), np.uint8)
-                    bits.append(np.packbits(together.reshape(len(whole), len(labels)) == labels, axis=1))
+                    bits.append(bits_of([each for _, each in whole], labels))
                 if bits:
                     found[fingerprint] = rows, np.concatenate(bits)
         pickle.dump(found, file, protocol=5)

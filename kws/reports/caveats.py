@@ -22,19 +22,20 @@ _ENVIRONMENT = {
 _LOOKED_AT = (*_ENVIRONMENT, "instruction_set", "git_dirty")
 
 
-def notes(runs: Iterable[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
+def notes(runs: Sequence[Run], seeds: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
     """The notes of a table over these runs; empty if all is equal. `seeds` has the number of seeds of each cell."""
     bits = [each for each in own_options() if each.bits]
     of_recipe = attrgetter("cell", *(each.name for each in bits))
     of_environment = attrgetter(*_LOOKED_AT)
     kinds: dict[tuple[object, ...], tuple[Run, int]] = {}  # runs that are alike in all of this: there are few kinds
-    same: dict[tuple[int, int], list[Run]] = {}  # runs whose recipes differ in the seed share an object
-    for run in runs:
-        same.setdefault((id(run.recipe.of_any_seed), id(run.environment)), []).append(run)
-    for first, *others in same.values():
-        key = of_recipe(first.recipe), of_environment(first.environment)
-        known, many = kinds.get(key, (first, 0))
-        kinds[key] = known, many + 1 + len(others)
+    # Runs whose recipes differ in the seed share an object.
+    alike = [(id(run.recipe.of_any_seed), id(run.environment)) for run in runs]
+    one_of = dict(zip(alike, runs, strict=True))
+    for each, count in Counter(alike).items():
+        run = one_of[each]
+        key = of_recipe(run.recipe), of_environment(run.environment)
+        known, many = kinds.get(key, (run, 0))
+        kinds[key] = known, many + count
     return tuple(_notes(bits, seeds, [*kinds.values()]))
 
 

@@ -120,6 +120,7 @@ def check(tables: Sequence[Table], files: Sequence[FileTable], folds: Sequence[F
             of_leaderboards = checking_csv.is_of_leaderboards(file)
             found += checking_csv.lines([each for each in tables if bool(each.beside) == of_leaderboards], file)
             continue
+        candidates: list[_Candidate] = []
         for headed in _headed(file):
             candidates = [
                 _Candidate(whole, table, grid, of_table, first, fit)

@@ -32,14 +32,16 @@ class OfShares:
     sizes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, right: NDArray[np.bool_], clusters: NDArray[np.int64]) -> OfShares:
-        """From which clips (n, N) count, and the cluster (N,) of each."""
-        sizes = np.bincount(clusters)
-        order, alone = np.argsort(clusters, kind="stable"), len(sizes) == len(clusters)
+    def of(cls, right: NDArray[np.uint8], clusters: NDArray[np.int64]) -> OfShares:
+        """From which clips count, as bits (n, N / 8), and the cluster (N,) of each."""
+        sizes, clips = np.bincount(clusters), len(clusters)
+        order, alone = np.argsort(clusters, kind="stable"), len(sizes) == clips
         in_order = bool((clusters[:-1] <= clusters[1:]).all())
+        if alone and in_order:
+            return cls(right, sizes)
         parts: list[NDArray[Any]] = []
         for start in range(0, len(right), _ROWS):
-            some: NDArray[Any] = right[start : start + _ROWS]
+            some: NDArray[Any] = np.unpackbits(right[start : start + _ROWS], axis=1, count=clips)
             some = some if in_order else some.take(order, axis=1)
             if alone:
                 parts.append(np.packbits(some, axis=1))

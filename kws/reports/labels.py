@@ -191,7 +191,7 @@ def of_trial(recipe: Recipe) -> str:
 
 def titles(runs: Sequence[Run], rows: str, columns: str) -> Callable[[Run], tuple[str, str]]:
     """A function that gives the row and column of each of a table's runs; runs of two recipes never share a cell."""
-    alike_of = _alike(rows, columns)
+    alike_of = place_key(rows, columns)
     first = {alike_of(run): run for run in runs}
     recipes = [run.recipe for run in first.values()]
     numbers, varied = texts(recipes), varying(recipes)
@@ -246,26 +246,12 @@ def _name(run: Run, field: str, numbers: Texts) -> str:
     return f"{field.replace('_', ' ')} {text or plain(value)}"
 
 
-def _alike(rows: str, columns: str) -> Callable[[Run], tuple[Any, ...]]:
+def place_key(rows: str, columns: str) -> Callable[[Run], tuple[Any, ...]]:
     """A function that gives what is the same for runs of one place in a table, which differ in their seeds, say."""
     apart = [name for name in (rows, columns) if name not in BY_OPTION]  # a cell has one network and one optimizer
     if not apart:
         return lambda run: (run.recipe.cell, run.parameters)
     return lambda run: (run.recipe.cell, run.parameters, *map(run.recipe.value, apart))
-
-
-def orders(rows: str, columns: str) -> Callable[[Run], tuple[Any, Any]]:
-    """A function that gives the sort keys of the row and the column of a run."""
-    found: dict[tuple[Any, ...], tuple[Any, Any]] = {}
-    alike_of = _alike(rows, columns)
-
-    def order_of(run: Run) -> tuple[Any, Any]:
-        alike = alike_of(run)
-        if alike not in found:
-            found[alike] = order(run, rows), order(run, columns)
-        return found[alike]
-
-    return order_of
 
 
 def order(run: Run, field: str) -> tuple[Any, ...]:

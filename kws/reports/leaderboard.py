@@ -23,7 +23,7 @@ from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
 from kws.reports.table import Beside, Table
-from kws.reports.table1 import equal_conditions, table_of
+from kws.reports.table1 import add_seed, equal_conditions, table_of
 
 
 def leaderboards(
@@ -31,7 +31,7 @@ def leaderboards(
 ) -> list[Table]:
     """The leaderboard of each data set of these runs; those that the metric needs a test of must be tested."""
     by_data: dict[tuple[str, str, str], list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):  # so that a seed's latest run stays
+    for run in runs:
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
             of = run.data_source, labels.task_of(run.recipe), run.data_fingerprint
             by_data.setdefault(of, []).append(run)
@@ -42,9 +42,12 @@ def leaderboards(
 
 def _leaderboard(answers: Predictions, runs: Sequence[Run], metric: Metric, *, test: bool) -> Table:
     called = labels.of_cells([run.recipe for run in runs])
+    by_cell: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        add_seed(by_cell.setdefault(run.recipe.cell, {}), run)
     table = table_of(
         answers,
-        runs,
+        [*by_cell.values()],
         metric,
         lambda run: (called(run.recipe), metric.title),
         lambda run: (run.parameters, 0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kws.events import TEST, DataCard, Evaluation
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kws.reports.ahead import ReadAhead
+    from kws.reports.ahead import Bits, ReadAhead
 
 
 class Predictions:
@@ -58,38 +58,32 @@ class Predictions:
         labels, predictions = (np.frombuffer(each, np.uint8) for each in (found[1].labels, found[1].predictions))
         return (labels == predictions).astype(np.float64) if len(labels) == len(predictions) else None
 
-    def all_right(self, runs: Sequence[Run]) -> NDArray[np.bool_] | None:
-        """Whether each of n runs predicted each clip (n, N) of one test split correctly; None if one has no answers."""
+    def all_right(self, runs: Sequence[Run]) -> Bits | None:
+        """Which clips of one test split each of n runs predicted correctly: bits as of kws.reports.ahead.bits_of().
+
+        None if one of the runs has no answers.
+        """
         import numpy as np
 
+        from kws.reports.ahead import right_of
+
         labels = self.card(runs[0].data_fingerprint).labels_of(TEST)
-        right = np.empty((len(runs), len(labels)), dtype=np.bool_)
+        right = np.empty((len(runs), -(-len(labels) // 8)), dtype=np.uint8)
         by_data: dict[str, dict[str, int]] = {}
         for row, run in enumerate(runs):
             by_data.setdefault(run.data_fingerprint, {})[run.id] = row
         for fingerprint, rows in by_data.items():
-            for some, found in self._right_of(fingerprint, [*rows], labels):
+            if self._ahead and (known := self._ahead.right(fingerprint)):
+                there, bits = known
+                places = np.array([there.get(run_id, -1) for run_id in rows])
+                ready, own = places >= 0, np.array([*rows.values()])
+                right[own[ready]] = bits[places[ready]]
+                rows = {run_id: row for run_id, row in rows.items() if run_id not in there}
+            for some, found in right_of(self.registry, [*rows], self.card(fingerprint), labels):
                 if found is None:
                     return None
-                right[list(map(rows.__getitem__, some))] = found
+                right[[rows[run_id] for run_id in some]] = found
         return right
-
-    def _right_of(
-        self, fingerprint: str, run_ids: Sequence[str], labels: bytes
-    ) -> Iterator[tuple[Sequence[str], NDArray[np.bool_] | None]]:
-        """right_of() runs on one data set; what was read ahead is not read again."""
-        import numpy as np
-
-        from kws.reports.ahead import parts, right_of
-
-        if self._ahead and (known := self._ahead.right(fingerprint)):
-            there, bits = known
-            ready = [run_id for run_id in run_ids if run_id in there]
-            for some in parts(ready):
-                found = np.unpackbits(bits[list(map(there.__getitem__, some))], axis=1, count=len(labels))
-                yield some, found.view(np.bool_)
-            run_ids = [run_id for run_id in run_ids if run_id not in there]
-        yield from right_of(self.registry, run_ids, self.card(fingerprint), labels)
 
     def losses(self, run: Run) -> NDArray[np.float64] | None:
         """The cross-entropy (N,) of each clip of the test split, in nats; None if a run's logits were not kept."""

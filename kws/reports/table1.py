@@ -17,7 +17,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kws.events import NO_WORDS, NOT_DRAWN, OTHER, TEST, TRAIN, UNKNOWN, DataCard
@@ -54,23 +54,25 @@ def tables(
     the test split has judged; see kws.reports.scope. Answers that were read `ahead` are not read again.
     """
     equal = tuple(name for name in CONDITIONS if name not in (rows, columns))
-    groups: dict[tuple[Any, ...], list[Run]] = {}
-    of_cells: dict[tuple[str, ...], list[Run]] = {}  # the group of a cell, which has one value of each condition
-    for run in sorted(runs, key=attrgetter("started_at", "id")):  # so that a seed's latest run stays
+    groups: dict[tuple[Any, ...], list[dict[int, Run]]] = {}
+    of_cells: dict[tuple[Any, ...], dict[int, Run]] = {}  # runs of one place, which have one value of each condition
+    alike_of = labels.place_key(rows, columns)
+    for run in runs:  # once: each look at all of very many takes long
         if run.status == FINISHED and (run.test_accuracy is not None or not metric.of_test):
-            alike = run.recipe.cell, run.data_source, run.data_fingerprint
-            if alike not in of_cells:
+            alike = alike_of(run), run.data_source, run.data_fingerprint
+            if (seeds := of_cells.get(alike)) is None:
+                seeds = of_cells[alike] = {}
                 conditions = (getattr(run.recipe, name) for name in equal)
-                of_cells[alike] = groups.setdefault((run.data_source, run.data_fingerprint, *conditions), [])
-            of_cells[alike].append(run)
+                groups.setdefault((run.data_source, run.data_fingerprint, *conditions), []).append(seeds)
+            add_seed(seeds, run)
     answers = Predictions(registry, ahead)
     made = (
         table_of(
             answers,
             group,
             metric,
-            labels.titles(group, rows, columns),
-            labels.orders(rows, columns),
+            labels.titles([run for seeds in group for run in islice(seeds.values(), 1)], rows, columns),
+            lambda run: (labels.order(run, rows), labels.order(run, columns)),
             conditions=dict(zip(equal, key[2:], strict=True)),
             test=test,
             apart=apart,
@@ -78,6 +80,13 @@ def tables(
         for key, group in sorted(groups.items(), key=lambda each: [(value is not None, value) for value in each[0]])
     )
     return [table for table in made if table.cells]
+
+
+def add_seed(seeds: dict[int, Run], run: Run) -> None:
+    """Add a run to those of its cell by seed; of a seed that was trained again, the latest stays."""
+    known = seeds.setdefault(run.recipe.seed, run)
+    if known is not run and (known.started_at, known.id) < (run.started_at, run.id):
+        seeds[run.recipe.seed] = run
 
 
 def equal_conditions(runs: Sequence[Run]) -> dict[str, Any]:
@@ -88,7 +97,7 @@ def equal_conditions(runs: Sequence[Run]) -> dict[str, Any]:
 
 def table_of(
     answers: Predictions,
-    runs: Sequence[Run],
+    runs: Sequence[Mapping[int, Run]],
     metric: Metric,
     place_of: Callable[[Run], Place],
     order_of: Callable[[Run], tuple[Any, Any]],
@@ -97,19 +106,12 @@ def table_of(
     test: bool,
     apart: Collection[str] | None = None,
 ) -> Table:
-    """One table of finished runs on one data set, the oldest first: a run's row and column, and how these are sorted.
+    """One table of finished runs on one data set, and how a run's row and column are called and sorted.
 
-    Runs in one place must be of one cell.
+    Each mapping holds runs of one place, by seed. Runs in one place must be of one cell.
     """
-    by_cell: dict[Place, dict[int, Run]] = {}
-    order_of_rows: dict[str, Any] = {}
-    order_of_columns: dict[str, Any] = {}
-    for run in runs:
-        row, column = place = place_of(run)
-        if place not in by_cell:
-            by_cell[place] = {}
-            order_of_rows[row], order_of_columns[column] = order_of(run)
-        by_cell[place][run.recipe.seed] = run
+    by_cell, columns = _placed(runs, place_of, order_of)
+    one = next(iter(runs[0].values()))
     answers.await_all([run for seeds in by_cell.values() for run in seeds.values()])
     values = {
         place: {seed: value for seed in sorted(seeds) if (value := metric.of(answers, seeds[seed])) is not None}
@@ -118,9 +120,9 @@ def table_of(
     values = {place: found for place, found in values.items() if found}
     from kws.reports.estimates import told_from_best
 
-    card = own = answers.card(runs[0].data_fingerprint)
-    if metric.clips_of and (first := _first(by_cell, values)):
-        card = metric.clips_of(answers.registry, first) or own
+    card = own = answers.card(one.data_fingerprint)
+    if metric.clips_of and (valued := _valued(by_cell, values)):
+        card = metric.clips_of(answers.registry, valued) or own
     clips, speakers = Clips.of(answers.registry, card)
     samples = {} if metric.censored else samples_of(answers, metric, by_cell, values, clips)
     means = {place: mean_of(found, metric) for place, found in values.items()}
@@ -130,16 +132,14 @@ def table_of(
     p_values = told_from_best(means, differences) if tested else {}
     judged = answers.registry.recipes_judged(card.split_fingerprints[TEST], apart=apart or ()) if metric.of_test else 0
     cells = []
-    for row in sorted(order_of_rows, key=lambda each: (order_of_rows[each], each)):
-        for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each)):
-            if (place := (row, column)) in values:
-                cell = cell_of(place, by_cell[place], values[place], metric, means, best, p_values)
-                cells.append(with_interval(cell, metric, samples.get(place), card, clips))
+    for place, found in values.items():
+        cell = cell_of(place, by_cell[place], found, metric, means, best, p_values)
+        cells.append(with_interval(cell, metric, samples.get(place), card, clips))
     used = [by_cell[place][seed] for place, found in values.items() for seed in found]
     return Table(
         metric=metric,
-        data=runs[0].data_source,
-        data_fingerprint=runs[0].data_fingerprint,
+        data=one.data_source,
+        data_fingerprint=one.data_fingerprint,
         classes=card.classes,
         test_clips=len(card.labels[TEST]),
         test_speakers=speakers,
@@ -149,7 +149,7 @@ def table_of(
         optimism=_optimism(judged, differences.values()),
         conditions=conditions,
         rows=tuple(dict.fromkeys(cell.row for cell in cells)),
-        columns=tuple(column for column in sorted(order_of_columns, key=lambda each: (order_of_columns[each], each))),
+        columns=columns,
         cells=tuple(cells),
         tested=tested,
         notes=(
@@ -160,9 +160,30 @@ def table_of(
         ),
         runs=tuple(used),
         samples=samples,
-        left_out=tuple(runs[0].recipe.leave_out or ()),
+        left_out=tuple(one.recipe.leave_out or ()),
         others=_others(answers.registry, own),
     )
+
+
+def _placed(
+    runs: Sequence[Mapping[int, Run]], place_of: Callable[[Run], Place], order_of: Callable[[Run], tuple[Any, Any]]
+) -> tuple[dict[Place, dict[int, Run]], tuple[str, ...]]:
+    """The runs of each place by seed, in the order of rows and columns; and the columns in order."""
+    places: dict[Place, dict[int, Run]] = {}
+    orders: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    for alike in runs:
+        one = next(iter(alike.values()))
+        place = place_of(one)
+        for names, name, order in zip(orders, place, order_of(one), strict=True):
+            names[name] = min(names.get(name, order), order)
+        if place not in places:
+            places[place] = {**alike}
+        else:
+            for run in alike.values():
+                add_seed(places[place], run)
+    rows, columns = ([name for _, name in sorted((order, name) for name, order in names.items())] for names in orders)
+    in_order = ((row, column) for row in rows for column in columns)
+    return {place: places[place] for place in in_order if place in places}, tuple(columns)
 
 
 def _others(registry: RegistryReader, card: DataCard) -> Others | None:
@@ -182,7 +203,7 @@ def _others(registry: RegistryReader, card: DataCard) -> Others | None:
     return Others(card.classes[label], len(words[TRAIN]), len(words[TEST] - words[TRAIN]))
 
 
-def _first(by_cell: Mapping[Place, Mapping[int, Run]], values: Mapping[Place, Mapping[int, float]]) -> Run | None:
+def _valued(by_cell: Mapping[Place, Mapping[int, Run]], values: Mapping[Place, Mapping[int, float]]) -> Run | None:
     """A run that has a value."""
     return next((by_cell[place][seed] for place, found in values.items() for seed in found), None)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from commands import kws, ok, refused
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ledger import make_card, make_recipe, make_run, train
 from test_formats import small, tabulated
@@ -177,6 +177,7 @@ def test_the_command_says_what_differs_and_its_exit_code_is_one(tmp_path):
 
 
 @given(st.text(max_size=300) | st.text("|-&\\\\{}%\n 0.9a", max_size=300), st.sampled_from(sorted(FORMS.values())))
+@example("|\r-\r", ".md")  # a table without rows
 @settings(max_examples=30, deadline=None)
 def test_any_file_is_read_or_refused(tmp_path_factory, text, ending):
     folder = tmp_path_factory.mktemp("any")
