@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kws.errors import RegistryError
 from kws.registry.files import File, Stamp, real_path, stamp
@@ -31,11 +31,15 @@ class ReplacedError(RegistryError):
 
 @dataclass(frozen=True)
 class Beat:
-    """A session's latest heartbeats; the registry keeps only the last, and the first was found in the file itself."""
+    """A session's latest heartbeats; the registry keeps only the last, and the first was found in the file itself.
+
+    `looked` is what the path led to when the last check of that session had succeeded, () if that is not known.
+    """
 
     run: str
     session: int
     at: tuple[str, ...]
+    looked: tuple[Stamp, ...] = ()
 
     def is_in(self, connection: sqlite3.Connection) -> bool:
         """Whether the database contains one of these heartbeats."""
@@ -94,13 +98,19 @@ class Binding:
     looked: tuple[Stamp, ...] = ()  # what the path led to at the last successful check
     half_written: bool = False  # whether the last check found a file that a checkpoint left between two states
 
+    def __post_init__(self) -> None:
+        if self.anchor:  # as long as nothing has changed since, what was found then is in the file at the path
+            self.looked = self.anchor.looked
+
     def is_sure(self, file: File) -> bool:
         """Whether nothing has changed since the last successful check."""
         return self.looked != () and _look(file) == self.looked
 
     def last_seen(self) -> Beat | None:
         """The heartbeats of which one is in the file itself; the anchor if this run has none there."""
-        return Beat(self.run, self.session, tuple(self.beats[self.seen :])) if self.seen >= 0 else self.anchor
+        if self.seen >= 0:
+            return Beat(self.run, self.session, tuple(self.beats[self.seen :]), self.looked)
+        return replace(self.anchor, looked=self.looked) if self.anchor else None
 
     def confirm(self, file: File, *, thoroughly: bool) -> bool:
         """Check that the file at the path is the one recorded in; returns whether it must be reopened.

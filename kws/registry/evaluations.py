@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from kws.errors import RegistryError, UnknownRunError
@@ -11,7 +12,7 @@ from kws.events import TEST, DataCard, Evaluation
 from kws.registry import serialization
 from kws.registry.location import Location
 from kws.registry.manifests import ManifestReader
-from kws.registry.protocols import Connection, Cursor, among, rows_of, streamed
+from kws.registry.protocols import Connection, Cursor, among, rows_of
 from kws.registry.runs import Run
 
 _EVALUATIONS = "SELECT * FROM evaluations WHERE run_key = :key ORDER BY evaluated_at, split"
@@ -99,7 +100,7 @@ class EvaluationReader(ManifestReader):
         read = serialization.answers_reader(card, split)
         with self.reading() as connection:
             about = {"fingerprint": card.fingerprint, "split": split}
-            with streamed(connection, _ALL_PREDICTIONS, about) as rows:
+            with closing(connection.stream(_ALL_PREDICTIONS, about)) as rows:
                 for run_id, compressed in rows:
                     yield run_id, read(compressed)
 

@@ -67,6 +67,10 @@ class File(sqlite3.Connection):
             while len(left) >= size:
                 self.execute(sql, tuple(chain.from_iterable(left.popleft() for _ in range(size))))
 
+    def stream(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> sqlite3.Cursor:
+        """The rows of a query as they come; see kws.registry.protocols.Reading."""
+        return self.execute(sql, parameters or {})
+
     def is_current(self) -> bool:
         """Whether the path still leads to the open file and its log."""
         return bool(self.stamps) and self.look() == self.stamps
@@ -103,7 +107,7 @@ class File(sqlite3.Connection):
         Whoever made that commit had looked whether the log belongs to the file, and nobody has written it since.
         """
         row = self.execute("SELECT state FROM log_base").fetchone()
-        return row is not None and bool(seen) and row[0] == _told(seen)
+        return row is not None and row[0] == _told(seen)
 
     def turn(self) -> AbstractContextManager[None]:
         """A turn to write, once the processes that came before have had theirs."""

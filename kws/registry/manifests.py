@@ -11,7 +11,7 @@ from typing import Any
 
 from kws.events import DIGEST_BYTES, Manifest
 from kws.registry import serialization
-from kws.registry.protocols import Connection
+from kws.registry.protocols import Connection, Reading
 
 _FROM = """
 FROM manifests JOIN splits USING (data_fingerprint, split) WHERE data_fingerprint = :fingerprint AND split = :split
@@ -25,7 +25,7 @@ class ManifestReader(ABC):
     """
 
     @abstractmethod
-    def reading(self) -> AbstractContextManager[Connection]:
+    def reading(self) -> AbstractContextManager[Reading]:
         """A connection whose reads all see one snapshot of the registry."""
 
     def manifest(self, fingerprint: str, split: str) -> Manifest | None:

@@ -106,7 +106,7 @@ class ServerDatabase:
         self._raw.close()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[ServerConnection]:
         """A connection that sees one snapshot of the database; inside another transaction, that one's snapshot."""
         if self._is_within():
             yield ServerConnection(self._raw)

@@ -72,7 +72,7 @@ class ServerConnection:
         return self.raw.execute(_translated(sql), _values(parameters))
 
     def stream(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Iterator[Any]:
-        """The rows of a query, of columns of the tables, as they come; until the last one nothing else can be asked."""
+        """The rows of a query as they come; see kws.registry.protocols.Reading."""
         size = _BATCH if psycopg.capabilities.has_stream_chunked() else 1
         return self.raw.cursor(binary=True).stream(_translated(sql), _values(parameters or {}), size=size)
 

@@ -7,7 +7,7 @@ translates one dialect into the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 _AT_ONCE = 500
@@ -51,6 +51,16 @@ class Connection(Protocol):
         """Run one statement for each set of parameters."""
 
 
+class Reading(Connection, Protocol):
+    """Runs SQL within a transaction that reads."""
+
+    def stream(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Any:
+        """An iterator over a query's rows, with close(): as they come, and of columns of the tables alone.
+
+        A server's rows are otherwise all fetched before the first one is there. Nothing else can be asked meanwhile.
+        """
+
+
 class Writing(Connection, Protocol):
     """Runs SQL within a transaction that writes."""
 
@@ -71,7 +81,7 @@ class Backend(Protocol):
     def identity(self) -> object:
         """Identifies the file at the path; the same value as long as it is the same file."""
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    def reading(self) -> AbstractContextManager[Reading]:
         """A connection that sees one snapshot of the registry; inside another transaction, that one's snapshot."""
 
     def writing(self, *runs: str) -> AbstractContextManager[Writing]:
@@ -134,17 +144,3 @@ def among(column: str, keys: Sequence[int | str]) -> Iterator[tuple[str, dict[st
     for start in range(0, len(keys), _AT_ONCE):
         some = {f"key{number}": key for number, key in enumerate(keys[start : start + _AT_ONCE])}
         yield f"WHERE {column} IN (:{', :'.join(some)})", some
-
-
-@contextmanager
-def streamed(connection: Connection, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Iterator[Any]]:
-    """The rows of a query as they come, of columns of the tables; nothing else can be asked meanwhile.
-
-    A file's rows always come so; a server's are otherwise all fetched before the first one is there.
-    """
-    ask: Any = getattr(connection, "stream", connection.execute)
-    rows = ask(sql, parameters or {})
-    try:
-        yield rows
-    finally:
-        rows.close()

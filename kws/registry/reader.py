@@ -11,7 +11,7 @@ import itertools
 import json
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from kws.registry import checkpoint_files, serialization
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
-from kws.registry.protocols import Backend, Connection, among, streamed
+from kws.registry.protocols import Backend, Connection, Reading, among
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
 from kws.registry.serialization import RUN_COLUMNS, UNREADABLE, typed
@@ -75,7 +75,7 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             sightings = self._sightings(connection)
             keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
-            with streamed(connection, _RUNS) as rows:
+            with closing(connection.stream(_RUNS)) as rows:
                 found = self.runs_of(connection, rows, keys)
         return [run for run in found.values() if selection.takes(run)]
 
@@ -332,7 +332,7 @@ class RegistryReader(EvaluationReader):
         return found
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Reading]:
         """A connection whose reads all see one snapshot of the registry."""
         try:
             with self.database.reading() as connection:

@@ -168,7 +168,7 @@ class Database:
         self._open(create=False)
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[File]:
         """A connection that sees one snapshot of the file; inside another transaction, that one's snapshot."""
         if self._connection.stamps and self._connection.in_transaction:
             yield self._connection
