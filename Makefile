@@ -28,7 +28,7 @@ test-system: $(VENV)/installed
 
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), Ray, and
 # sweeps that are killed. The former wait for the server and for heartbeats half of their time, so there are three at once.
-ON_SERVERS := ahead plans registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
+ON_SERVERS := ahead plans state_files weight_files registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
 POOLED := test_registry test_claims test_sessions servers/test_server servers/test_relay
 PROGRAMS_ON_SERVERS := rerun transfer maintenance untested
 test-servers: $(VENV)/installed

@@ -21,6 +21,7 @@ def to_schema_6(place: Location) -> None:
         place,
         "DROP INDEX ix_trainings_running",
         "ALTER TABLE checkpoints DROP COLUMN url",
+        "ALTER TABLE weights DROP COLUMN url",
         *(() if on_server else ("DROP TABLE log_base",)),
         "UPDATE kws_registry SET schema_version = 6" if on_server else "PRAGMA user_version = 6",
     )

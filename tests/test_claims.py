@@ -273,7 +273,7 @@ def test_a_claim_that_is_made_again_after_its_first_attempt_was_undone_has_a_run
     registry, monkeypatch
 ):
     """A server gives the second row another key."""
-    begin_session, attempts = Claimer._begin_session, []
+    begin_session, attempts = Claimer._keep, []
 
     def once_away(*about, **more):
         attempts.append(about)
@@ -281,7 +281,7 @@ def test_a_claim_that_is_made_again_after_its_first_attempt_was_undone_has_a_run
         if len(attempts) == 1:
             raise UnavailableError("the server was away", "try again")
 
-    monkeypatch.setattr(Claimer, "_begin_session", once_away)
+    monkeypatch.setattr(Claimer, "_keep", once_away)
     run = claim(registry).run
     assert len(attempts) == 2
     registry.record(run, make_epochs(1)[0])

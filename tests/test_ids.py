@@ -6,12 +6,12 @@ import pytest
 from commands import sql
 from ledger import make_recipe, make_registry
 
-from kws.registry import ids, store
+from kws.registry import beginning, ids
 
 
 def test_completion_offers_the_ids_that_begin_so_the_newest_first(db, monkeypatch):
     made = iter(["bcdfghjk", "bcccccck", "xxxxxxxx"])
-    monkeypatch.setattr(store, "new_id", lambda: next(made))
+    monkeypatch.setattr(beginning, "new_id", lambda: next(made))
     make_registry(db, [make_recipe()] * 3)
     assert ids.beginning_with(db, "") == ["xxxxxxxx", "bcccccck", "bcdfghjk"]
     assert ids.beginning_with(db, "bc") == ["bcccccck", "bcdfghjk"]

@@ -24,7 +24,7 @@ from ledger import (
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe, every_option, names
-from kws.registry import store, tables
+from kws.registry import beginning, tables
 from kws.registry.environment import Environment
 from kws.registry.location import ServerUrl
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run
@@ -288,7 +288,7 @@ def test_a_run_that_ended_early_says_so_and_keeps_its_epochs(registry, status, e
 
 def test_a_run_is_found_by_its_id_by_a_beginning_of_it_and_as_the_last(registry, monkeypatch):
     made = iter(["bbcccccc", "bbdddddd", "ffffffff", "bcdddddd"])
-    monkeypatch.setattr(store, "new_id", lambda: next(made))
+    monkeypatch.setattr(beginning, "new_id", lambda: next(made))
     first, second, third, last = (start(registry) for _ in range(4))
     assert [registry.run(run_id).id for run_id in (first, second, third, last)] == [first, second, third, last]
     assert [registry.run(beginning).id for beginning in ("bbc", "bbd", "f", "bc")] == [first, second, third, last]
@@ -314,7 +314,7 @@ def test_a_run_is_read_alone_by_its_whole_id_deleted_or_not(registry):
 
 def test_a_beginning_that_several_runs_share_is_refused_with_their_ids(registry, monkeypatch):
     made = iter(["bbbbbbb" + letter for letter in "bcdfghj"])
-    monkeypatch.setattr(store, "new_id", lambda: next(made))
+    monkeypatch.setattr(beginning, "new_id", lambda: next(made))
     started = [start(registry) for _ in range(7)]
     with pytest.raises(UnknownRunError) as refused:
         registry.run("bb")
@@ -373,7 +373,7 @@ def test_a_card_that_is_not_there_is_refused(registry):
 
 
 def test_ids_are_eight_letters_without_vowels_and_never_the_beginning_of_last():
-    made = {store.new_id() for _ in range(2_000)}
+    made = {beginning.new_id() for _ in range(2_000)}
     assert len(made) == 2_000
     assert {len(each) for each in made} == {8}
     letters = set("".join(made))

@@ -80,6 +80,15 @@ Checkpoints = Annotated[
         "By default the registry keeps them.",
     ),
 ]
+WeightFiles = Annotated[
+    str | None,
+    sections.registry(
+        "--weights",
+        metavar="URL",
+        help="Keep final weights in files, as --checkpoints does; the registry then needs these files. By default it "
+        "keeps them itself.",
+    ),
+]
 Json = Annotated[bool, sections.output("--json", help="Print JSON on stdout.")]
 _SOURCE = "A folder of recordings or of the course's arrays, a manifest, or a source that `kws data list` names; "
 Data = Annotated[

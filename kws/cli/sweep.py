@@ -67,6 +67,7 @@ def sweep(
     db: options.Db = options.DEFAULT_DB,
     db_timeout: options.DbTimeout = SECONDS,
     checkpoints: options.Checkpoints = None,
+    weights: options.WeightFiles = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -101,7 +102,7 @@ def sweep(
     new = is_new(db)  # fail early if the registry is not writable
     chosen = None
     if not dry_run:  # its first process begins, before the rest is imported
-        about: dict[str, Any] = {"patience": db_timeout, "checkpoints": checkpoints}
+        about: dict[str, Any] = {"patience": db_timeout, "checkpoints": checkpoints, "weights": weights}
         config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, retry=retry, test=not no_test, **about)
         chosen = executors.choose(config, jobs, here, ray=ray, address=address)
     from kws.cli import sweeping

@@ -17,7 +17,7 @@ from kws.registry.runs import Run
 if TYPE_CHECKING:
     from kws.registry.pretrained import Pretrained
 
-_OF_THE_REGISTRY = ("db", "db_timeout", "checkpoints")
+_OF_THE_REGISTRY = ("db", "db_timeout", "checkpoints", "weights")
 _OF_ANY_RUN = ("resume", "trust_code", "json", "skip_unreadable", "no_test", "settings", *_OF_THE_REGISTRY)
 _OF_A_NEW_RUN = ("name", "note", "preset", "show")
 _OF_A_MACHINE = ("speakers", *(each.name for each in own_options() if each.bits or each.role == PLACE))
@@ -48,6 +48,7 @@ def train(
     db: options.Db = options.DEFAULT_DB,
     db_timeout: options.DbTimeout = SECONDS,
     checkpoints: options.Checkpoints = None,
+    weights: options.WeightFiles = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -81,7 +82,7 @@ def train(
 
     loading.pytorch()
     about = {"name": name, "note": note, "skip_unreadable": skip_unreadable, "start": start}
-    about |= {"patience": db_timeout, "checkpoints": checkpoints}  # type: ignore[dict-item]
+    about |= {"patience": db_timeout, "checkpoints": checkpoints, "weights": weights}  # type: ignore[dict-item]
     _show(runner.run(recipe, db=db, **about, test=not no_test, reporter=Terminal()), json)  # type: ignore[arg-type]
 
 
@@ -169,6 +170,7 @@ def _resume(context: typer.Context, reference: str) -> Run:
         test=not context.params["no_test"],
         patience=context.params["db_timeout"],
         checkpoints=context.params["checkpoints"],
+        weights=context.params["weights"],
         reporter=Terminal(),
     )
 

@@ -47,6 +47,7 @@ def tune(
     db: options.Db = options.DEFAULT_DB,
     db_timeout: options.DbTimeout = SECONDS,
     checkpoints: options.Checkpoints = None,
+    weights: options.WeightFiles = None,
     json: options.Json = False,
     **given: Any,
 ) -> None:
@@ -107,6 +108,7 @@ def tune(
         db=db,
         patience=db_timeout,
         checkpoints=checkpoints,
+        weights=weights,
         skip_unreadable=skip_unreadable,
         json=json,
     )

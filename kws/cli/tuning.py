@@ -51,6 +51,7 @@ def run(
     skip_unreadable: bool,
     patience: float,
     checkpoints: str | None,
+    weights: str | None,
     json: bool,
 ) -> None:
     """Search until there are so many trials, and show the best. Raises KwsError where Optuna is not installed."""
@@ -67,7 +68,7 @@ def run(
     from kws.sweeps.trials import Trials
 
     here = {name: [fixed[name]] for name in ("threads", "device")}
-    about: dict[str, Any] = {"patience": patience, "checkpoints": checkpoints}
+    about: dict[str, Any] = {"patience": patience, "checkpoints": checkpoints, "weights": weights}
     config = WorkerConfig.here(db, skip_unreadable=skip_unreadable, test=False, **about)
     try:
         with stoppable(), executors.choose(config, jobs, here, ray=ray, address=address) as executor:

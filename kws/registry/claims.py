@@ -10,27 +10,30 @@ however many processes claim at once, no more runs get a tag than the search of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kws.events import DataCard
 from kws.recipe import Recipe
 from kws.registry import serialization
+from kws.registry.beginning import Beginning, new_id
 from kws.registry.entries import now
 from kws.registry.environment import Environment
 from kws.registry.patience import patiently
-from kws.registry.protocols import Connection
+from kws.registry.protocols import Connection, Writing, among
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
-from kws.registry.store import Registry, new_id
+from kws.registry.store import Registry
 
 NOT_BEGUN = "not begun"  # what a claim says of a run that would have been one too many
 _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _KNOWN = """
 SELECT key, id, status, error, epochs_done, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
-WHERE deleted_at IS NULL
 """
-_ALIKE = f"{_KNOWN} AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest"
+_ALIKE = f"""
+{_KNOWN} WHERE deleted_at IS NULL AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest
+"""
 _TAGGED = "SELECT id FROM trainings JOIN tags ON run_key = key WHERE deleted_at IS NULL AND tag = :tag"
 
 
@@ -59,7 +62,7 @@ class PlanReader(RegistryReader):
         found: dict[str, list[Known]] = {}
         with self.reading() as connection:
             sightings = self._sightings(connection)
-            for row in connection.execute(_KNOWN):
+            for row in connection.execute(f"{_KNOWN} WHERE deleted_at IS NULL"):
                 run = _known(row, sightings)
                 found.setdefault(run.digest, []).append(run)
         for runs in found.values():
@@ -84,11 +87,21 @@ class Claim:
     last_seen: str | None = None
 
 
-class Claimer(Registry):
-    """A registry opened to claim runs that other processes may want, too."""
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a process wants to claim, and as which new run if there is no equal one; see Claimer.claim()."""
 
-    def claim(
-        self,
+    recipe: Recipe
+    card: DataCard
+    environment: Environment
+    new: Beginning
+    retry: bool
+    most: int | None
+    silent: str | None
+
+    @classmethod
+    def of(
+        cls,
         recipe: Recipe,
         card: DataCard,
         *,
@@ -100,80 +113,93 @@ class Claimer(Registry):
         most: int | None = None,
         silent: str | None = None,
         source: str | None = None,
-    ) -> Claim:
+    ) -> Wanted:
+        """What the arguments of Claimer.claim() say."""
+        size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
+        new = Beginning.of(new_id(), now(), recipe, card, environment, tags=tags, source=source, **size)
+        return cls(recipe=recipe, card=card, environment=environment, new=new, retry=retry, most=most, silent=silent)
+
+    @property
+    def same(self) -> tuple[str, str]:
+        """What equal runs have in common."""
+        return self.recipe.digest, self.card.fingerprint
+
+
+class Claimer(Registry):
+    """A registry opened to claim runs that other processes may want, too."""
+
+    def claim(self, recipe: Recipe, card: DataCard, **about: Any) -> Claim:
         """Claim a recipe: it becomes this process's run if no equal run exists, or the equal run was cut off.
 
-        With `retry`, also if that run failed. Also if its process cannot be observed from here and its last heartbeat
-        is still `silent`: the one that the caller has watched for long enough. A process wrongly taken for dead gets a
-        RegistryError at its next epoch. `source` is that of a network of the user's own.
+        `about` is what Wanted.of() takes. With `retry`, also if that run failed. Also if its process cannot be observed
+        from here and its last heartbeat is still `silent`: the one that the caller has watched for long enough. A
+        process wrongly taken for dead gets a RegistryError at its next epoch. `source` is that of a network of the
+        user's own.
 
         The run gets the `tags`. If it lacks one of them that `most` runs have already, nothing is claimed.
         """
-        size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-        claim = self.claim_once(
-            recipe,
-            card,
-            new_id(),
-            now(),
-            size,
-            retry=retry,
-            environment=environment,
-            tags=tags,
-            most=most,
-            silent=silent,
-            source=source,
-        )
+        claim = self._claim(Wanted.of(recipe, card, **about))
         if claim.mine:
             self._hold(claim.run)
         return claim
 
     @patiently
-    def claim_once(
-        self,
-        recipe: Recipe,
-        card: DataCard,
-        new: str,
-        begun: str,
-        size: dict[str, int | None],
-        *,
-        retry: bool,
-        environment: Environment,
-        tags: Iterable[str],
-        most: int | None,
-        silent: str | None,
-        source: str | None,
-    ) -> Claim:
-        """claim(), which may be made again: `new` is the id that a new run gets, `begun` the time of the claim."""
+    def _claim(self, wanted: Wanted) -> Claim:
         with self.database.writing() as connection:
-            about = {"recipe_digest": recipe.digest, "fingerprint": card.fingerprint}
-            equal = [
-                _known(row, self._sightings(connection, row["key"]))
-                for row in connection.execute(_ALIKE, about).fetchall()
-            ]
-            known = min(equal, key=lambda run: _ORDER.index(run.status)) if equal else None
-            if _is_too_many(connection, known, tags, most):
-                return Claim(run="", before=NOT_BEGUN, mine=False)
-            if known:
-                if self._has_begun(connection, known.id, begun):
-                    return Claim(run=known.id, before=None if known.id == new else INTERRUPTED, mine=True)
-                self._tag(connection, known.id, tags)
-                seen = self._sighting(connection, self.key(connection, known.id))
-                mine = (
-                    known.status in (INTERRUPTED, LOST)
-                    or (retry and known.status == FAILED)
-                    or (seen.unseen and seen.sign == silent)
-                )
-                told = {"before": known.status, "error": known.error, "last_seen": seen.last_seen}
-                claim = Claim(run=known.id, mine=mine, sign=seen.sign if seen.unseen else None, **told)
-                if mine:
-                    self._take_over(connection, known.id, begun, epochs=recipe.epochs, environment=environment)
+            (made,) = self.claim_all(connection, [(self, wanted)])
+        if made.before is None:
+            self.has_begun()
+        return made
+
+    def claim_all(self, connection: Writing, asked: Sequence[tuple[Claimer, Wanted]]) -> list[Claim]:
+        """Claim for several processes, in a transaction that holds the write lock, and that may be made again.
+
+        All of their registries share this one's database. Of those that want the same, the first gets it.
+        """
+        equal: dict[tuple[str, str], list[Any]] = {}
+        for where, about in among("recipe_digest", [wanted.recipe.digest for _, wanted in asked]):
+            for row in connection.execute(f"{_KNOWN} {where} AND deleted_at IS NULL", about).fetchall():
+                equal.setdefault((row["recipe_digest"], row["data_fingerprint"]), []).append(row)
+        new: dict[tuple[str, str], tuple[Claimer, Wanted]] = {}
+        for claimer, wanted in asked:
+            if wanted.same not in equal and wanted.most is None:
+                new.setdefault(wanted.same, (claimer, wanted))
+        self._begin(connection, [(claimer, wanted.new) for claimer, wanted in new.values()])
+        made = []
+        for claimer, wanted in asked:
+            if new.get(wanted.same, (None, None))[1] is wanted:
+                made.append(Claim(run=wanted.new.run, before=None, mine=True))
             else:
-                self._start(connection, new, begun, recipe, card, environment, source, **size)
-                self._tag(connection, new, tags)
-                claim = Claim(run=new, before=None, mine=True)
-        if claim.before is None:
-            self._view_of = self.database.generation  # it has been committed
-        return claim
+                made.append(claimer._claim_in(connection, wanted))
+        return made
+
+    def _claim_in(self, connection: Writing, wanted: Wanted) -> Claim:
+        """Claim what may be there already, or only so many times."""
+        new = wanted.new
+        about = dict(zip(("recipe_digest", "fingerprint"), wanted.same, strict=True))
+        equal = [
+            _known(row, self._sightings(connection, row["key"])) for row in connection.execute(_ALIKE, about).fetchall()
+        ]
+        known = min(equal, key=lambda run: _ORDER.index(run.status)) if equal else None
+        if _is_too_many(connection, known, new.tags, wanted.most):
+            return Claim(run="", before=NOT_BEGUN, mine=False)
+        if known is None:
+            self._begin(connection, [(self, new)])
+            return Claim(run=new.run, before=None, mine=True)
+        if self._has_begun(connection, known.id, new.begun):
+            return Claim(run=known.id, before=None if known.id == new.run else INTERRUPTED, mine=True)
+        self._tag(connection, known.id, new.tags)
+        seen = self._sighting(connection, self.key(connection, known.id))
+        mine = (
+            known.status in (INTERRUPTED, LOST)
+            or (wanted.retry and known.status == FAILED)
+            or (seen.unseen and seen.sign == wanted.silent)
+        )
+        if mine:
+            epochs, environment = wanted.recipe.epochs, wanted.environment
+            self._take_over(connection, known.id, new.begun, epochs=epochs, environment=environment)
+        told = {"error": known.error, "last_seen": seen.last_seen}
+        return Claim(run=known.id, before=known.status, mine=mine, sign=seen.sign if seen.unseen else None, **told)
 
 
 def _is_too_many(connection: Connection, known: Known | None, tags: Iterable[str], most: int | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from kws.errors import RegistryError
 from kws.events import TEST
 from kws.recipe import counted, last_epoch
-from kws.registry import checkpoint_files
+from kws.registry import state_files
 from kws.registry.location import Location, ServerUrl
 from kws.registry.maintenance import back_up
 from kws.registry.new_files import back_up_beside, free_name
@@ -145,11 +145,11 @@ def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
         if row is None:
             continue
         drop = f"DELETE FROM {table} WHERE run_key = :key" if table == "checkpoints" else ""  # noqa: S608 - ours
-        url = row["url"] if table == "checkpoints" else None
+        url = state_files.url_of(row)
         try:
-            data = checkpoint_files.read(url) if url else row["safetensors"]
+            data = state_files.read(url) if url else row["safetensors"]
         except RegistryError as error:
-            findings.append(Finding(run_id, f"has a checkpoint that cannot be had: {error}", drop, key))
+            findings.append(Finding(run_id, f"has {table} that cannot be had: {error}", drop, key))
             continue
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
             findings.append(Finding(run_id, f"has {table} that are not what their SHA-256 says", drop, key))

@@ -13,7 +13,7 @@ from typing import Any
 
 from kws.events import ALL, SPLITS, TEST, DataCard, Evaluation
 from kws.registry import pseudonyms, serialization
-from kws.registry.protocols import Connection, Writing
+from kws.registry.protocols import Connection, Writing, among
 from kws.registry.runs import UNTESTED
 
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
@@ -22,13 +22,13 @@ _SAME_ANSWERS = """
 SELECT 1 FROM evaluations WHERE run_key = :run_key AND data_fingerprint = :data_fingerprint AND split = :split
 AND predictions = :predictions
 """
-_TESTED = """
-UPDATE trainings SET test_accuracy = (
-    SELECT accuracy FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = trainings.data_fingerprint
-    AND split = :split
-) WHERE key = :run_key AND data_fingerprint = :data_fingerprint AND status = 'finished' AND test_accuracy IS NULL
+_ITS_TEST = """
+FROM evaluations WHERE run_key = key AND evaluations.data_fingerprint = trainings.data_fingerprint AND split = :split
 """
-_NOT_UNTESTED = "DELETE FROM tags WHERE run_key = :run_key AND tag = :tag"
+_TESTED = f"""
+UPDATE trainings SET test_accuracy = (SELECT accuracy {_ITS_TEST}) {{where}} AND status = 'finished'
+AND test_accuracy IS NULL AND EXISTS (SELECT 1 {_ITS_TEST}) RETURNING key
+"""  # noqa: S608 - our names
 _FIRST_KNOWN = ("unused", "content", "band_means")  # columns of a data set that keep their first recorded values
 
 
@@ -42,10 +42,22 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], *, known:
     return connection.execute(_insertion(table, tuple(row), known, anew), row).rowcount == 1
 
 
-def insert_run(connection: Connection, row: Mapping[str, Any]) -> int:
+def insert_run(connection: Writing, row: Mapping[str, Any]) -> int:
     """Insert a run; returns its key in this registry."""
-    (made,) = connection.execute(f"{_insertion('trainings', tuple(row), False, '')} RETURNING key", row).fetchall()
-    return int(made["key"])
+    (key,) = insert_runs(connection, [row])
+    return key
+
+
+def insert_runs(connection: Writing, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Insert runs, whose rows have the same columns; returns their keys in this registry."""
+    made = _insertion("trainings", tuple(rows[0]), False, "") if rows else ""
+    return [int(row["key"]) for row in connection.returned(f"{made} RETURNING key", rows)]
+
+
+def change_run(connection: Connection, key: int, **values: Any) -> None:
+    """Change values of a run's row."""
+    changes = ", ".join(f"{column} = :{column}" for column in values)
+    connection.execute(f"UPDATE trainings SET {changes} WHERE key = :key", values | {"key": key})  # noqa: S608 - our names
 
 
 def insert_known(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
@@ -53,6 +65,12 @@ def insert_known(connection: Writing, table: str, rows: Sequence[Mapping[str, An
     return (
         [count == 1 for count in connection.counts(_insertion(table, tuple(rows[0]), True, ""), rows)] if rows else []
     )
+
+
+def insert_each(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert new rows of the same columns, few and large ones."""
+    if rows:
+        connection.executemany(_insertion(table, tuple(rows[0]), False, ""), rows)
 
 
 def insert_all(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -107,21 +125,41 @@ def _as_first_recorded(known: serialization.Row) -> dict[str, Any]:
     return {"source": known["source"], **kept}
 
 
-def keep_evaluation(connection: Connection, key: int, evaluation: Evaluation, card: DataCard) -> None:
-    """Record a run's predictions on a split and enter them in the ledger; the first on its test split are its test."""
-    values = serialization.of_evaluation(key, evaluation, card) | {"evaluated_at": now()}
-    insert(connection, "evaluations", values, known=True)
-    _enter_in_ledger(connection, key, evaluation.split, card, at=values["evaluated_at"])
-    if evaluation.split == TEST and connection.execute(_TESTED, values).rowcount:
-        connection.execute(_NOT_UNTESTED, {"run_key": key, "tag": UNTESTED})
-    if evaluation.logits and connection.execute(_SAME_ANSWERS, values).fetchone():  # an older run may have none yet
-        insert(connection, "logits", serialization.of_logits(key, evaluation, card), known=True)
+def keep_evaluation(connection: Writing, key: int, evaluation: Evaluation, card: DataCard) -> None:
+    """keep_evaluations() of one."""
+    keep_evaluations(connection, [(key, evaluation, card)])
 
 
-def _enter_in_ledger(connection: Connection, key: int, split: str, card: DataCard, *, at: str) -> None:
-    """Enter in the ledger that a run was evaluated on a split; the entry stays even if the run is purged."""
-    row = connection.execute("SELECT * FROM trainings WHERE key = :key", {"key": key}).fetchone()
-    look = {"run_id": row["id"], "tested_at": at, "recipe": row["cell_digest"]}
-    for part in SPLITS if split == ALL else (split,):
-        about = {"split_fingerprint": card.split_fingerprints[part], "split": part}
-        insert(connection, "tests", look | about, known=True)
+def keep_evaluations(connection: Writing, made: Sequence[tuple[int, Evaluation, DataCard]]) -> None:
+    """Record predictions of runs, by key, on a split of the data with that card, and enter them in the ledger.
+
+    The first ones recorded stay; a run's first on its own test split are its test.
+    """
+    at = now()
+    rows = [serialization.of_evaluation(*each) | {"evaluated_at": at} for each in made]
+    new = insert_known(connection, "evaluations", rows)
+    _enter_in_ledger(connection, made, at=at)
+    for where, about in among("key", [row["run_key"] for row in rows if row["split"] == TEST]):
+        tested = connection.execute(_TESTED.format(where=where), about | {"split": TEST}).fetchall()
+        for of_runs, keys in among("run_key", [row["key"] for row in tested]):
+            connection.execute(f"DELETE FROM tags {of_runs} AND tag = :tag", keys | {"tag": UNTESTED})  # noqa: S608
+    with_logits = [
+        serialization.of_logits(*each)
+        for each, row, is_new in zip(made, rows, new, strict=True)
+        if each[1].logits and (is_new or connection.execute(_SAME_ANSWERS, row).fetchone())  # an older one has none yet
+    ]
+    insert_known(connection, "logits", with_logits)
+
+
+def _enter_in_ledger(connection: Writing, made: Sequence[tuple[int, Evaluation, DataCard]], *, at: str) -> None:
+    """Enter in the ledger which run was evaluated on which split; the entry stays even if the run is purged."""
+    runs: dict[int, dict[str, Any]] = {}
+    for where, about in among("key", [*{key for key, _, _ in made}]):
+        for row in connection.execute(f"SELECT key, id, cell_digest FROM trainings {where}", about):  # noqa: S608 - ours
+            runs[row["key"]] = {"run_id": row["id"], "recipe": row["cell_digest"]}
+    looks = [
+        runs[key] | {"tested_at": at, "split_fingerprint": card.split_fingerprints[part], "split": part}
+        for key, evaluation, card in made
+        for part in (SPLITS if evaluation.split == ALL else (evaluation.split,))
+    ]
+    insert_known(connection, "tests", looks)

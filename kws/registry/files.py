@@ -59,6 +59,10 @@ class File(sqlite3.Connection):
         """Run one statement for each set of parameters; returns how many rows each changed."""
         return [self.execute(sql, each).rowcount for each in parameters]
 
+    def returned(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[Any]:
+        """Run one statement for each set of parameters; returns the row that each returns."""
+        return [row for each in parameters for row in self.execute(sql, each).fetchall()]
+
     def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
         """Insert many new rows, given the values of these columns."""
         left = deque(rows)

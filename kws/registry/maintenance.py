@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kws.registry import sources
+from kws.errors import RegistryError
+from kws.registry import sources, state_files
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
+from kws.registry.protocols import columns
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.schema import BELONGINGS, OF_DATA, SCHEMA_VERSION
@@ -79,8 +81,24 @@ def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
                 left_out = dropped.rowcount
                 copy.commit()
                 copy.execute("VACUUM")
+            _take_in_weights(copy)
             copy.execute("PRAGMA journal_mode = WAL")
     return left_out
+
+
+def _take_in_weights(copy: sqlite3.Connection) -> None:
+    """Put weights that are in files into the copy: it has all that is in it."""
+    if "url" not in columns(copy, "weights"):
+        return
+    query = "SELECT key, id, url FROM weights JOIN trainings ON run_key = key WHERE url IS NOT NULL"
+    for key, run_id, url in copy.execute(query).fetchall():
+        try:
+            data = state_files.read(url)
+        except RegistryError as error:
+            advice = "`kws db backup --weights none` leaves all weights out"
+            raise RegistryError(f"the weights of run {run_id}: {error}; {advice}") from None
+        copy.execute("UPDATE weights SET safetensors = ?, url = NULL WHERE run_key = ?", (data, key))
+    copy.commit()
 
 
 def best_seeds(runs: Iterable[Run]) -> set[str]:
@@ -96,13 +114,17 @@ def best_seeds(runs: Iterable[Run]) -> set[str]:
 
 
 def purge(path: Location, run_ids: list[str]) -> None:
-    """Remove runs for good, with data sets and sources that no run needs any more, and free their space.
+    """Remove runs for good, with their files and data sets and sources that no run needs any more; free their space.
 
     Their entries in the ledger of tests stay.
     """
     with closing(open_database(path, create=False)) as database:
+        left: list[tuple[str, str]] = []  # files, and the runs they are of
         with database.writing() as connection:
             for run_id in run_ids:
+                for table in ("weights", "checkpoints"):
+                    found = connection.execute(f"SELECT * FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608
+                    left += [(url, run_id) for row in found if (url := state_files.url_of(row))]
                 for table in BELONGINGS:
                     connection.execute(f"DELETE FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608 - our names
                 connection.execute("DELETE FROM trainings WHERE id = :id", {"id": run_id})
@@ -110,4 +132,6 @@ def purge(path: Location, run_ids: list[str]) -> None:
             for table, key in reversed(OF_DATA.items()):
                 connection.execute(f"DELETE FROM {table} WHERE {key} {unneeded}")  # noqa: S608 - as above
             sources.drop_unneeded(connection)
+        for url, run_id in left:
+            state_files.remove(url, run_id)
         database.vacuum()

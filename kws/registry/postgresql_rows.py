@@ -85,6 +85,17 @@ class ServerConnection:
                 found.append(cursor.rowcount)
             return found
 
+    def returned(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[Any]:
+        """Run one statement for each set of parameters; returns the row that each returns."""
+        if not (values := [_values(each) for each in parameters]):
+            return []
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_translated(sql), values, returning=True)
+            found = [cursor.fetchone()]
+            while cursor.nextset():
+                found.append(cursor.fetchone())
+            return found
+
     def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
         """Insert many new rows, given the values of these columns."""
         with self.raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as copy:

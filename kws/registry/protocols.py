@@ -67,6 +67,9 @@ class Writing(Connection, Protocol):
     def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
         """Run one statement for each set of parameters; returns how many rows each changed."""
 
+    def returned(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[Any]:
+        """Run one statement for each set of parameters; returns the row that each returns."""
+
     def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
         """Insert many new rows, given the values of these columns."""
 

@@ -10,14 +10,14 @@ import hashlib
 import itertools
 import json
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, Self
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe
-from kws.registry import checkpoint_files, serialization
+from kws.registry import serialization, state_files
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
@@ -45,7 +45,8 @@ SELECT id, epochs.validation_accuracy FROM trainings JOIN epochs ON run_key = ke
 """
 _CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
 _ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
-_WEIGHTS = "SELECT sha256, safetensors FROM weights WHERE run_key = :key"
+_WEIGHTS = "SELECT * FROM weights WHERE run_key = :key"
+_DIGEST = "SELECT sha256 FROM weights WHERE run_key = :key"
 _WITH_WEIGHTS = "SELECT id FROM trainings JOIN weights ON run_key = key WHERE deleted_at IS NULL ORDER BY key DESC"
 _CHECKPOINT = "SELECT epoch, sha256, safetensors, url FROM checkpoints WHERE run_key = :key"
 _SEEN = """
@@ -76,7 +77,7 @@ class RegistryReader(EvaluationReader):
             sightings = self._sightings(connection)
             keys = selection.keys(connection, {key: seen.status for key, seen in sightings.items()})
             with closing(connection.stream(_RUNS)) as rows:
-                found = self.runs_of(connection, rows, keys)
+                found = self.runs_of(connection, rows, keys, sightings=sightings)
         return [run for run in found.values() if selection.takes(run)]
 
     def runs_of(
@@ -86,9 +87,14 @@ class RegistryReader(EvaluationReader):
         keys: Container[int] | None = None,
         *,
         tags_of: Sequence[int | str] = (),
+        sightings: Mapping[int, Sighting] | None = None,
     ) -> dict[int, Run]:
-        """The runs of rows of RUN_COLUMNS with these keys, by key; tags are read of all runs, or of `tags_of`."""
-        sightings = self._sightings(connection)
+        """The runs of rows of RUN_COLUMNS with these keys, by key; tags are read of all runs, or of `tags_of`.
+
+        `sightings` are those of the ones that are recorded as running, if they are known.
+        """
+        if sightings is None:
+            sightings = self._sightings(connection)
         tags: dict[int, list[str]] = {}
         for where, about in among("run_key", tags_of) if tags_of else [("", {})]:
             for row in connection.execute(f"SELECT run_key, tag FROM tags {where} ORDER BY run_key, tag", about):  # noqa: S608
@@ -113,6 +119,12 @@ class RegistryReader(EvaluationReader):
                 with self._naming(row["id"]):
                     found.append(Recipe.from_text(row["recipe_json"]))
         return found
+
+    def ended(self, connection: Connection, keys: Sequence[int]) -> Iterator[Run]:
+        """Runs by key that are not recorded as running."""
+        for where, about in among("key", keys):
+            rows = connection.execute(f"{ALL_ROWS} {where}", about)
+            yield from self.runs_of(connection, rows, tags_of=keys, sightings={}).values()
 
     def by_id(self, run_id: str) -> Run:
         """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError if there is none."""
@@ -222,11 +234,15 @@ class RegistryReader(EvaluationReader):
             row = connection.execute(_WEIGHTS, {"key": self.key(connection, run_id)}).fetchone()
             if row is None:
                 raise RegistryError(self._without_weights(connection, run_id))
-            if hashlib.sha256(row["safetensors"]).hexdigest() != row["sha256"]:
-                raise RegistryError(
-                    f"the weights of run {run_id} in {self.path} are damaged: their SHA-256 does not match"
-                )
-            return row["safetensors"]
+        url = state_files.url_of(row)
+        try:
+            found: bytes = state_files.read(url) if url else row["safetensors"]
+        except RegistryError as error:
+            raise RegistryError(f"the weights of run {run_id}: {error}") from None
+        if hashlib.sha256(found).hexdigest() != row["sha256"]:
+            where = url or self.path
+            raise RegistryError(f"the weights of run {run_id} in {where} are damaged: their SHA-256 does not match")
+        return found
 
     def _without_weights(self, connection: Connection, run_id: str) -> str:
         """Why a run has no weights, and which runs have theirs."""
@@ -253,7 +269,7 @@ class RegistryReader(EvaluationReader):
                 return None
         advice = "`kws db doctor --fix` removes it, and the run then begins anew"
         try:
-            data = row["safetensors"] if row["url"] is None else checkpoint_files.read(row["url"])
+            data = state_files.read(row["url"]) if row["url"] else row["safetensors"]
         except RegistryError as error:
             raise RegistryError(f"the checkpoint of run {run_id}: {error}; {advice}") from None
         if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):
@@ -265,7 +281,7 @@ class RegistryReader(EvaluationReader):
     def weights_digest(self, run_id: str) -> str | None:
         """The SHA-256 of a run's weights; None if it has none."""
         with self.reading() as connection:
-            row = connection.execute(_WEIGHTS, {"key": self.key(connection, run_id)}).fetchone()
+            row = connection.execute(_DIGEST, {"key": self.key(connection, run_id)}).fetchone()
         return row["sha256"] if row else None
 
     def is_writable(self) -> bool:

@@ -1,4 +1,4 @@
-"""Records: epochs and checkpoints of one or many runs, recorded in one transaction.
+"""Records: epochs, checkpoints and endings of one or many runs, recorded in one transaction.
 
 A batch is what one process has to record of its run. Each renews its run's heartbeat first, which tells whether the run
 is still that process's. A run that another process has taken over refuses its own batch and no other.
@@ -13,9 +13,10 @@ from typing import Any
 
 from kws.errors import RegistryError
 from kws.events import EpochEnd
-from kws.registry import entries, serialization
-from kws.registry.checkpoint_files import CheckpointFiles
+from kws.registry import entries, finishing, serialization
+from kws.registry.finishing import Ending
 from kws.registry.protocols import Connection, Writing
+from kws.registry.state_files import StateFiles
 
 _TIMES = ("milliseconds", "processor_seconds")  # a repeated epoch may take another time
 _EPOCH = "SELECT * FROM epochs WHERE run_key = :run_key AND epoch = :epoch"
@@ -37,12 +38,13 @@ AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_key = :key AND session > :sessi
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows of finished epochs of a run, in order, and of a checkpoint to resume it from, both of one session of it."""
+    """What one session of a run has to record: rows of finished epochs in order, and of a checkpoint; or its end."""
 
     run: str
     session: int | None
     rows: Sequence[dict[str, Any]] = ()
     checkpoint: dict[str, Any] | None = None
+    ending: Ending | None = None
 
     @classmethod
     def of(
@@ -51,7 +53,7 @@ class Batch:
         session: int | None,
         epochs: Sequence[EpochEnd],
         checkpoint: tuple[int, bytes] | None,
-        files: CheckpointFiles | None = None,
+        files: StateFiles | None = None,
     ) -> Batch:
         """The batch of these epochs and of (epoch, state), which is written to `files` if there are any.
 
@@ -65,8 +67,13 @@ class Batch:
         """How many bytes of a checkpoint are recorded with it."""
         return len(self.checkpoint["safetensors"] or b"") if self.checkpoint else 0
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes of states are recorded with it."""
+        return self.checkpoint_bytes + (len(self.ending.weights) if self.ending else 0)
 
-def _row(run: str, epoch: int, data: bytes, files: CheckpointFiles | None) -> dict[str, Any] | None:
+
+def _row(run: str, epoch: int, data: bytes, files: StateFiles | None) -> dict[str, Any] | None:
     url = files.write(run, epoch, data) if files else None
     if files and url is None:
         return None
@@ -100,6 +107,8 @@ def record(connection: Writing, keys: Sequence[int], batches: Sequence[Batch], n
     for key, batch in taken:
         if batch.checkpoint:
             entries.insert(connection, "checkpoints", {"run_key": key} | batch.checkpoint, anew="run_key")
+    if endings := [(key, batch.ending) for key, batch in taken if batch.ending]:
+        finishing.finish(connection, endings)
     return [None if is_mine else _refusal(batch.run) for batch, is_mine in zip(batches, mine, strict=True)]
 
 

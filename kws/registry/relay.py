@@ -2,7 +2,8 @@
 
 Sixty-four processes that train on a machine would hold sixty-four connections, and each would wait for the server's
 disk at every epoch. They ask the relay instead, by a Unix socket that their user alone may open. It holds one
-connection, and records what all of them have finished since it last asked the server in one transaction.
+connection, and records what all of them have finished since it last asked the server, epochs and runs, in one
+transaction; the runs that they claim are claimed in another.
 
 - The first process that finds no relay starts it (kws.registry.relayed); a lock on a file beside the socket lets only
   one live. It ends a while after its last client has left. Its state is its clients': each says who it is and which
@@ -29,20 +30,22 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kws.errors import KwsError, RegistryError, UnavailableError
 from kws.recipe import own
 from kws.registry import entries, records
-from kws.registry.claims import Claimer
+from kws.registry.claims import Claimer, Wanted
 from kws.registry.location import Location, locate
 from kws.registry.protocols import Backend
 from kws.registry.records import Batch
 from kws.registry.relay_messages import Answer, Client, Request
+from kws.registry.runs import Run
 
+T = TypeVar("T")
 IDLE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0  # after the server was found to be away
-_MOST_BYTES, _MOST_ROWS = 64_000_000, 20_000  # of checkpoints that wait, and of epochs in one transaction
+_MOST_BYTES, _MOST_ROWS = 64_000_000, 20_000  # of checkpoints that wait, of states and epochs in one transaction
 _OF_CHECKPOINTS = ("checkpoint", "end")  # what is asked of a run by its id, and is about its checkpoint
 
 
@@ -63,6 +66,7 @@ class Relay:
         left = time.monotonic()
         while self._clients or time.monotonic() - left < IDLE_SECONDS:
             waiting: list[tuple[Connection, Batch]] = []
+            claims: list[tuple[Connection, Wanted]] = []
             asked = wait([self._listener, *self._clients], timeout=0.0 if self._has_time() else 1.0)
             for ready in asked:
                 if ready is self._listener:
@@ -81,10 +85,14 @@ class Relay:
                     continue
                 if isinstance(request, Request) and request.batch is not None:
                     waiting.append((ready, request.batch))
+                elif isinstance(request, Request) and request.claim is not None:
+                    claims.append((ready, request.claim))
                 else:
                     self._answer(ready, self._made(ready, request))
             while waiting:
-                self._record([waiting.pop(0) for _ in range(_many(waiting))])
+                self._together([waiting.pop(0) for _ in range(_many(waiting))], self._recorded)
+            if claims:
+                self._together(claims, self._claimed)
             if self._has_time() and (not asked or time.monotonic() - self._checkpointed > _PAUSE_SECONDS):
                 self._write_checkpoint(next(iter(self._checkpoints)))
 
@@ -98,7 +106,7 @@ class Relay:
             return
         start = time.monotonic()
         try:
-            self._asked(lambda: self._recorded([batch]))
+            self._asked(lambda: self._committed([batch]))
         except UnavailableError:
             return
         except KwsError as error:  # the run has been deleted, say
@@ -132,14 +140,15 @@ class Relay:
             if request.method in _OF_CHECKPOINTS:
                 self._write_checkpoint(request.arguments[0])
             value = self._asked(lambda: getattr(claimer, request.method)(*request.arguments, **request.more))
-            if request.method == "finish":
-                self._checkpoints.pop(request.arguments[0], None)
             return Answer(value=value, sessions=claimer.sessions)
-        except KwsError as error:
-            return Answer(error=error)
         except Exception as error:
-            traceback.print_exc()
-            return Answer(error=RegistryError(f"the relay to {self._location} failed ({error})"))
+            return self._refused(error)
+
+    def _refused(self, error: Exception) -> Answer:
+        if isinstance(error, KwsError):
+            return Answer(error=error)
+        traceback.print_exception(error)
+        return Answer(error=RegistryError(f"the relay to {self._location} failed ({error})"))
 
     def _of(self, client: Client) -> Claimer:
         for source, file in client.sources:
@@ -166,35 +175,62 @@ class Relay:
         self._away = None
         return made
 
-    def _record(self, waiting: list[tuple[Connection, Batch]]) -> None:
-        """Record batches in one transaction, and answer their clients; each alone if together they cannot be."""
-        batches = [replace(batch, checkpoint=None) if self._may_wait(batch) else batch for _, batch in waiting]
+    def _together(self, asked: list[tuple[Connection, T]], make: Callable[[list[tuple[Connection, T]]], Any]) -> None:
+        """Answer clients with what one transaction makes for all; each alone if together it cannot be made."""
         try:
-            refused: list[RegistryError | None] = self._asked(lambda: self._recorded(batches))
-        except KwsError as error:
-            if len(waiting) > 1 and not isinstance(error, UnavailableError):
-                for each in waiting:
-                    self._record([each])
+            answers = self._asked(lambda: make(asked))
+        except Exception as error:
+            if len(asked) > 1 and not isinstance(error, UnavailableError):
+                for each in asked:
+                    self._together([each], make)
                 return
-            refused = [error if isinstance(error, RegistryError) else RegistryError(str(error))] * len(waiting)
-        for (client, batch), recorded, why in zip(waiting, batches, refused, strict=True):
-            if why is None and recorded is not batch:
-                self._checkpoints[batch.run] = replace(batch, rows=())
-            self._answer(client, Answer(error=why, checkpoint_seconds=self._checkpoint_seconds))
+            answers = [self._refused(error)] * len(asked)
+        for (client, _), answer in zip(asked, answers, strict=True):
+            self._answer(client, answer)
 
-    def _recorded(self, batches: list[Batch]) -> list[RegistryError | None]:
+    def _recorded(self, waiting: list[tuple[Connection, Batch]]) -> list[Answer]:
+        """Record batches, but for checkpoints that may wait."""
+        batches = [replace(batch, checkpoint=None) if self._may_wait(batch) else batch for _, batch in waiting]
+        refused, ended = self._committed(batches)
+        for (_, batch), recorded, why in zip(waiting, batches, refused, strict=True):
+            if batch.run in ended:
+                self._checkpoints.pop(batch.run, None)
+            elif why is None and recorded is not batch:
+                self._checkpoints[batch.run] = replace(batch, rows=())
+        seconds = self._checkpoint_seconds
+        return [
+            Answer(value=ended.get(batch.run), error=why, checkpoint_seconds=seconds)
+            for batch, why in zip(batches, refused, strict=True)
+        ]
+
+    def _committed(self, batches: list[Batch]) -> tuple[list[RegistryError | None], dict[str, Run]]:
+        """What each batch was refused for, and the runs that have ended."""
         now = entries.now()
         some = next(claimer for claimer in self._clients.values() if claimer)
         with some.database.writing(*(batch.run for batch in batches)) as connection:
             keys = [some.key(connection, batch.run) for batch in batches]
-            return records.record(connection, keys, batches, now)
+            refused = records.record(connection, keys, batches, now)
+            at_end = [key for key, batch, why in zip(keys, batches, refused, strict=True) if batch.ending and not why]
+            ended = {run.id: run for run in some.ended(connection, at_end)}
+        return refused, ended
+
+    def _claimed(self, claims: list[tuple[Connection, Wanted]]) -> list[Answer]:
+        """Claim runs, in a transaction that holds the write lock."""
+        asked = [(claimer, wanted) for client, wanted in claims if (claimer := self._clients[client])]
+        (some, _), *_ = asked
+        with some.database.writing() as connection:
+            made = some.claim_all(connection, asked)
+        for (claimer, _), claim in zip(asked, made, strict=True):
+            if claim.before is None:
+                claimer.has_begun()
+        return [Answer(value=claim, sessions=claimer.sessions) for (claimer, _), claim in zip(asked, made, strict=True)]
 
 
 def _many(waiting: list[tuple[Connection, Batch]]) -> int:
     """How many of these batches are recorded at once, so that no client waits long for the others' epochs."""
     size = rows = 0
     for many, (_, batch) in enumerate(waiting, 1):
-        size += batch.checkpoint_bytes
+        size += batch.bytes
         rows += len(batch.rows)
         if size >= _MOST_BYTES or rows >= _MOST_ROWS:
             return many

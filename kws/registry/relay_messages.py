@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kws.errors import KwsError
+from kws.registry.claims import Wanted
 from kws.registry.process import Process
 from kws.registry.records import Batch
 
@@ -22,12 +23,16 @@ class Client:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A method of the Claimer, by name, and its arguments; or a batch to record."""
+    """A method of the Claimer, by name, and its arguments; or a batch to record, or what to claim.
+
+    The answer to a batch with an ending is the run.
+    """
 
     method: str = ""
     arguments: tuple[Any, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)
     batch: Batch | None = None
+    claim: Wanted | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,17 +21,15 @@ from typing import Any, Self
 from kws.errors import LostConnectionError, RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
 from kws.recipe import Recipe
-from kws.registry.checkpoint_files import CheckpointFiles
-from kws.registry.claims import Claim
-from kws.registry.entries import now
-from kws.registry.environment import Environment
+from kws.registry.claims import Claim, Wanted
+from kws.registry.finishing import Ending
 from kws.registry.location import Location, in_full
 from kws.registry.patience import SECONDS, Patience
 from kws.registry.process import Process
 from kws.registry.records import Batch
 from kws.registry.relay_messages import Answer, Client, Request
 from kws.registry.runs import Checkpoint, Curve, Run
-from kws.registry.store import new_id
+from kws.registry.state_files import StateFiles
 
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
@@ -52,10 +50,12 @@ class RelayedRegistry:
         code: str,
         tests: bool = True,
         patience: float = SECONDS,
-        files: CheckpointFiles | None = None,
+        files: StateFiles | None = None,
+        weight_files: StateFiles | None = None,
         sources: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self.path, self.patience, self.files = path, Patience(patience), files
+        self.path, self.patience = path, Patience(patience)
+        self.files, self.weight_files = files, weight_files
         self._place = _place(in_full(path), code)
         self._tests, self._sources = tests, sources
         self._sessions: dict[str, int] = {}
@@ -71,25 +71,9 @@ class RelayedRegistry:
         if self._connection:
             self._connection.close()
 
-    def claim(
-        self,
-        recipe: Recipe,
-        card: DataCard,
-        *,
-        retry: bool,
-        parameters: int,
-        multiply_accumulates: int | None,
-        environment: Environment,
-        tags: Iterable[str] = (),
-        most: int | None = None,
-        silent: str | None = None,
-        source: str | None = None,
-    ) -> Claim:
+    def claim(self, recipe: Recipe, card: DataCard, **about: Any) -> Claim:
         """Claim a recipe; see Claimer.claim()."""
-        size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
-        about = {"environment": environment, "silent": silent, "source": source, "retry": retry}
-        tagged = {"tags": tuple(tags), "most": most}
-        made: Claim = self._call("claim_once", recipe, card, new_id(), now(), size, **about, **tagged)
+        made: Claim = self._ask(Request(claim=Wanted.of(recipe, card, **about)))
         return made
 
     def record_all(self, run_id: str, epochs: Sequence[EpochEnd], checkpoint: tuple[int, bytes] | None = None) -> None:
@@ -116,7 +100,10 @@ class RelayedRegistry:
         validation: Evaluation | None = None,
     ) -> Run:
         """Record the end of a run; see Registry.finish()."""
-        made: Run = self._call("finish", run_id, evaluation, card, weights, validation=validation)
+        ending = Ending.of(run_id, evaluation, validation, card, weights, self.weight_files)
+        made: Run = self._ask(Request(batch=Batch(run=run_id, session=self._sessions.get(run_id), ending=ending)))
+        if self.files:
+            self.files.ended(run_id)
         return made
 
     def end(self, run_id: str, status: str, error: str | None = None) -> Run:

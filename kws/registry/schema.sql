@@ -175,6 +175,7 @@ CREATE TABLE weights (
     run_key INTEGER NOT NULL,
     sha256 VARCHAR NOT NULL,
     safetensors BLOB NOT NULL,
+    url VARCHAR,
     PRIMARY KEY (run_key),
     FOREIGN KEY(run_key) REFERENCES trainings ("key")
 );

@@ -161,6 +161,7 @@ CREATE TABLE weights (
     run_key BIGINT NOT NULL,
     sha256 TEXT COLLATE "C" NOT NULL,
     safetensors BYTEA NOT NULL,
+    url TEXT COLLATE "C",
     PRIMARY KEY (run_key),
     FOREIGN KEY(run_key) REFERENCES trainings (key)
 );

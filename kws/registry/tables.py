@@ -11,7 +11,7 @@
     epochs        one epoch of a run: losses and accuracies, and those of its iterations
     evaluations   a run's predictions on one split of a data set, one per clip
     logits        the network's outputs behind these predictions, K per clip
-    weights       a run's final weights, a safetensors file
+    weights       a run's final weights, a safetensors file, or its URL
     checkpoints   the state to resume an unfinished run from: weights, optimizer and random states after an epoch
     log_base      in files: the state of the file that the write-ahead log builds on
     tests         the ledger of evaluations: which recipe was judged on which split, and when; outlives its runs
@@ -233,19 +233,20 @@ class LogitsRow(SQLModel, table=True):
 
 
 class WeightsRow(SQLModel, table=True):
-    """A run's final weights."""
+    """A run's final weights: here, or, where `safetensors` is empty, in a file at `url` (kws.registry.state_files)."""
 
     __tablename__ = "weights"
 
     run_key: int = Field(primary_key=True, foreign_key="trainings.key")
     sha256: str
     safetensors: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    url: str | None = None
 
 
 class CheckpointRow(SQLModel, table=True):
     """The last state of an unfinished run; `epoch` is the last epoch that it includes.
 
-    Its bytes are here, or in a file at `url` (kws.registry.checkpoint_files).
+    Its bytes are here, or in a file at `url` (kws.registry.state_files).
     """
 
     __tablename__ = "checkpoints"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry import checkpoint_files, entries, pseudonyms, serialization, sources
+from kws.registry import entries, pseudonyms, serialization, sources, state_files
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -174,10 +174,16 @@ def _read(
 
 def _large(connection: Connection, table: str, names: Sequence[str], key: int) -> Rows:
     """A run's weights or checkpoint; one in a file is read from there."""
-    found = read_rows(connection, table, names, "run_key", key)
-    for row in found:
-        if row.get("url"):  # a copy has all that is in it, and shares no file that the other one removes
-            row["safetensors"], row["url"] = checkpoint_files.read(row["url"]), None
+    found = []
+    for row in connection.execute(f"SELECT * FROM {table} WHERE run_key = :key", {"key": key}):  # noqa: S608 - ours
+        there = row.keys()
+        made = _row(row, [name for name in names if name in there])  # an older one may lack the URL
+        if url := state_files.url_of(
+            row
+        ):  # a copy has all that is in it, and shares no file that the other one removes
+            made["safetensors"] = state_files.read(url)
+            made.pop("url", None)
+        found.append(made)
     return found
 
 

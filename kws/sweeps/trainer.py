@@ -22,12 +22,12 @@ from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
 from kws.registry import pretrained
-from kws.registry.checkpoint_files import CheckpointFiles, left_behind
 from kws.registry.claims import Claimer
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
 from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
+from kws.registry.state_files import StateFiles, files_of, left_behind
 from kws.speech.cache import unusable
 from kws.training import runner
 from kws.training.stopping import Stopped
@@ -48,9 +48,9 @@ class WorkerConfig:
     """The configuration of all processes of a sweep: the registry, the sweep's command line and its working folder.
 
     Without `test`, runs are not tested at their end. `patience` is for how many seconds they go on while the registry
-    is away; `checkpoints` is the place of theirs, None for the registry. `code` is the digest of the sweep's own kws
-    package; a worker's must be the same. `sources` are the networks of the user's own that the command named, each its
-    source and file.
+    is away; `checkpoints` and `weights` are the places of theirs, None for the registry. `code` is the digest of the
+    sweep's own kws package; a worker's must be the same. `sources` are the networks of the user's own that the command
+    named, each its source and file.
     """
 
     db: str
@@ -62,6 +62,7 @@ class WorkerConfig:
     code: str
     patience: float = SECONDS
     checkpoints: str | None = None
+    weights: str | None = None
     sources: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -74,6 +75,7 @@ class WorkerConfig:
         test: bool = True,
         patience: float = SECONDS,
         checkpoints: str | None = None,
+        weights: str | None = None,
     ) -> WorkerConfig:
         """The configuration for workers of this command."""
         return cls(
@@ -85,7 +87,8 @@ class WorkerConfig:
             folder=str(Path.cwd()),
             code=code_digest(),
             patience=patience,
-            checkpoints=CheckpointFiles(checkpoints).place if checkpoints else None,
+            checkpoints=StateFiles(checkpoints).place if checkpoints else None,
+            weights=StateFiles(weights, "--weights").place if weights else None,
             sources=own.sources(),
         )
 
@@ -280,8 +283,9 @@ def code_digest() -> str:
 
 def _opened(config: WorkerConfig) -> Claimer | RelayedRegistry:
     """The sweep's registry: a file of this process's own, or a server through this machine's relay."""
-    place, files = locate(config.db), CheckpointFiles(config.checkpoints) if config.checkpoints else None
-    about: dict[str, Any] = {"tests": config.test, "patience": config.patience, "files": files}
+    place = locate(config.db)
+    about: dict[str, Any] = {"tests": config.test, "patience": config.patience}
+    about |= files_of(config.checkpoints, config.weights)
     if isinstance(place, Path):
         return Claimer(place, create=True, **about)
     from kws.registry.relayed import RelayedRegistry

@@ -22,10 +22,10 @@ from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
 from kws.registry import endings, pretrained, tracked
 from kws.registry.binding import ReplacedError
-from kws.registry.checkpoint_files import CheckpointFiles, left_behind
 from kws.registry.location import Location
 from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
+from kws.registry.state_files import files_of, left_behind
 from kws.registry.waiting import wait_for_silence
 from kws.training.reporter import SILENT, Reporter
 from kws.training.stopping import Stopped, stoppable
@@ -59,13 +59,15 @@ def run(
     start: Pretrained | None = None,
     patience: float = SECONDS,
     checkpoints: str | None = None,
+    weights: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Run:
     """The finished run of this recipe, trained as a new run; with `again`, as a rerun of that run.
 
-    `patience` is for how many seconds the run goes on while the registry is away, and `checkpoints` the place of its
-    checkpoints, if not in the registry. `start` is the run that the recipe names as `pretrained`, where it was read
-    before. Without `test` the run is tagged as untested and is not tested at its end, even if somebody resumes it.
+    `patience` is for how many seconds the run goes on while the registry is away; `checkpoints` and `weights` are the
+    places of its checkpoints and final weights, if not in the registry. `start` is the run that the recipe names as
+    `pretrained`, where it was read before. Without `test` the run is tagged as untested and is not tested at its end,
+    even if somebody resumes it.
     """
     from kws.registry.environment import Environment
     from kws.registry.opening import is_new
@@ -82,8 +84,8 @@ def run(
         fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)
-    files = CheckpointFiles(checkpoints) if checkpoints else None
-    with Registry(db, create=True, tests=test, patience=patience, files=files) as registry, stoppable():
+    files = files_of(checkpoints, weights)
+    with Registry(db, create=True, tests=test, patience=patience, **files) as registry, stoppable():
         run_id = registry.start(
             recipe,
             loaded.card,
@@ -107,6 +109,7 @@ def resume(
     test: bool = True,
     patience: float = SECONDS,
     checkpoints: str | None = None,
+    weights: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Run:
     """The finished run, resumed from its last checkpoint; `epochs` extends it.
@@ -119,8 +122,8 @@ def resume(
     from kws.registry.store import Registry
     from kws.training import checkpoints as states
 
-    files = CheckpointFiles(checkpoints) if checkpoints else None
-    with Registry(db, patience=patience, files=files) as registry:
+    files = files_of(checkpoints, weights)
+    with Registry(db, patience=patience, **files) as registry:
         run = registry.run(reference)
         if run.ended_by:
             raise RegistryError(
@@ -143,8 +146,8 @@ def resume(
                 reporter.say(f"note: {field} was {before} and is {now}; the bits may differ from an unbroken run's")
         if checkpoint:
             states.restore(training, checkpoint.data)
-            if files and checkpoint.url:
-                files.replaced(run.id, checkpoint.url)
+            if registry.files and checkpoint.url:
+                registry.files.replaced(run.id, checkpoint.url)
         with stoppable():
             registry.go_on(run.id, epochs=recipe.epochs, environment=environment, silent=silent)
             if not test:
@@ -338,6 +341,8 @@ def execute(
         validation = answer(validation_split, VALIDATION)
         processor_seconds = registry.curve(run_id).all_processor_seconds
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1], validation=validation)
+        if registry.weight_files and (trouble := registry.weight_files.trouble):
+            reporter.say(f"note: {trouble}; the registry has them")
         if loaded.unheard:
             test_unheard(registry, run_id, loaded, answer, test=is_tested)
     except ReplacedError as error:

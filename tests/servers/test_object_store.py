@@ -1,4 +1,4 @@
-"""Checkpoints in an object store: an S3 server on this machine, which moto plays."""
+"""Checkpoints and weights in an object store: an S3 server on this machine, which moto plays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, start
 from sounds import write_task
 
 from kws.errors import RegistryError
-from kws.registry.checkpoint_files import CheckpointFiles
+from kws.registry.state_files import StateFiles
 from kws.registry.store import Registry
 from kws.training import loop, runner
 
@@ -48,7 +48,7 @@ def there() -> list[str]:
 
 def test_only_the_newest_is_kept_and_it_goes_when_the_run_ends(store, db):
     card = make_card()
-    with Registry(db, create=True, files=CheckpointFiles(PLACE)) as registry:
+    with Registry(db, create=True, files=StateFiles(PLACE)) as registry:
         run = start(registry, card=card)
         for epoch in make_epochs(3):
             registry.record(run, epoch, STATE + bytes([epoch.epoch]))
@@ -62,7 +62,7 @@ def test_only_the_newest_is_kept_and_it_goes_when_the_run_ends(store, db):
 
 
 def test_a_store_that_is_away_costs_no_epoch_and_is_told(store, db):
-    with Registry(db, create=True, files=CheckpointFiles(PLACE)) as registry:
+    with Registry(db, create=True, files=StateFiles(PLACE)) as registry:
         run = start(registry)
         registry.record(run, make_epochs(1)[0], STATE)
         store.stop()
@@ -74,7 +74,7 @@ def test_a_store_that_is_away_costs_no_epoch_and_is_told(store, db):
 
 
 def test_a_bucket_that_is_not_there_costs_no_epoch_and_is_told(store, db):
-    with Registry(db, create=True, files=CheckpointFiles("s3://nosuch/states")) as registry:
+    with Registry(db, create=True, files=StateFiles("s3://nosuch/states")) as registry:
         run = start(registry)
         registry.record(run, make_epochs(1)[0], STATE)
         assert "nosuch" in registry.files.trouble
@@ -103,3 +103,18 @@ def test_a_run_is_cut_off_and_resumed_to_the_same_bits(store, db, tmp_path, monk
     assert there() == []
     assert len({row[0] for row in sql(db, "SELECT sha256 FROM weights")}) == 1
     assert len(sql(db, "SELECT sha256 FROM weights")) == 2
+
+
+def test_final_weights_are_there_for_every_command_and_go_with_their_run(store, db, tmp_path):
+    task = write_task(tmp_path / "task")
+    ok(*TRAIN, "--data", task, "--epochs", "2", "--weights", "s3://runs/weights")
+    (name,) = there()
+    ((run, stored, url),) = sql(db, "SELECT id, safetensors, url FROM weights JOIN trainings ON run_key = key")
+    assert (stored, url) == (b"", f"s3://{name}")
+    assert name.startswith(f"runs/weights/{run}.weights.")
+    assert run in ok("eval", run)
+    ok("db", "backup", tmp_path / "copy.db")
+    ok("runs", "delete", run)
+    ok("runs", "purge", run)
+    assert there() == []
+    assert run in ok("eval", run, "--db", tmp_path / "copy.db")

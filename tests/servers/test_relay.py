@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from bouncer import POOL_SIZE
+from commands import sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe
 from patience import until
 
@@ -21,6 +24,7 @@ from kws.registry.claims import Claimer
 from kws.registry.reader import RegistryReader
 from kws.registry.recorder import Recorder
 from kws.registry.relayed import RelayedRegistry
+from kws.registry.state_files import StateFiles
 
 pytest.importorskip("psycopg")
 CARD = make_card()
@@ -111,7 +115,7 @@ def test_a_relay_killed_between_a_commit_and_its_answer_keeps_a_claim_once(made,
 
     def unanswered(self, connection, message):
         answer = real(self, connection, message)
-        if getattr(message, "method", "") == "claim_once" and not asked:
+        if getattr(message, "claim", None) and not asked:
             asked.append(message)
             raise EOFError
         return answer
@@ -138,6 +142,79 @@ def test_who_has_lost_its_run_is_refused_and_others_that_record_at_once_are_not(
             one.record_all(first, make_epochs(1))
         two.record_all(second, make_epochs(3)[1:])
         assert two.by_id(second).epochs_done == 3
+
+
+def at_once(folder, url, calls):
+    """What each of these calls returned or raised, all asked while the relay stood still; and its transactions."""
+    (relay,) = relays(folder)
+    transactions = "SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
+    ((before,),) = sql(url, transactions)
+    os.kill(relay, signal.SIGSTOP)
+    with ThreadPoolExecutor(len(calls)) as threads:
+        asked = [threads.submit(call) for call in calls]
+        time.sleep(0.5)
+        os.kill(relay, signal.SIGCONT)
+        found = [each.exception() or each.result() for each in asked]
+    ((after,),) = sql(url, transactions)
+    return found, after - before - 1
+
+
+def test_claims_that_come_at_once_are_made_together_and_each_run_is_one_process(made, folder):
+    registries = [RelayedRegistry(made, code="x") for _ in range(6)]
+    calls = [partial(claim, registry, seed=number // 2) for number, registry in enumerate(registries)]
+    found, transactions = at_once(folder, made, calls)
+    assert transactions <= 2  # one may be the server's own
+    for one, other in zip(found[::2], found[1::2], strict=True):
+        assert one.run == other.run
+        assert {one.mine, other.mine} == {True, False}
+    for registry in registries:
+        registry.__exit__()
+
+
+def test_a_claim_that_cannot_be_made_leaves_those_that_came_with_it(made, folder):
+    with RelayedRegistry(made, code="x") as one, RelayedRegistry(made, code="x") as other:
+        about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None}
+        nobody = replace(make_card("nowhere"), source=None)
+        wrong = partial(other.claim, make_recipe(seed=1), nobody, retry=False, **about)
+        (right, refused), _ = at_once(folder, made, [partial(claim, one), wrong])
+        assert right.mine
+        assert isinstance(refused, RegistryError)
+        assert one.by_id(right.run).status == "running"
+
+
+def test_runs_that_end_at_once_are_recorded_together_and_who_has_lost_its_run_is_refused(made, folder):
+    registries = [RelayedRegistry(made, code="x") for _ in range(4)]
+    runs = [claim(registry, seed=seed).run for seed, registry in enumerate(registries)]
+    for run, registry in zip(runs, registries, strict=True):
+        registry.record_all(run, make_epochs(2), (2, b"state"))
+    with Claimer(made) as thief:
+        thief.process = replace(thief.process, pid=1, started="0")
+        thief.sessions[runs[0]] = 1
+        thief.end(runs[0], "interrupted")
+        thief.go_on(runs[0], epochs=50, environment=ENVIRONMENT)
+    ends = [
+        partial(registry.finish, run, make_evaluation(CARD), CARD, WEIGHTS)
+        for run, registry in zip(runs, registries, strict=True)
+    ]
+    time.sleep(1.5)  # the checkpoints that waited are written by then
+    (refused, *ended), transactions = at_once(folder, made, ends)
+    assert transactions <= 2  # one may be the server's own
+    assert "no longer this process's" in str(refused)
+    assert [(run.id, run.status) for run in ended] == [(run, "finished") for run in runs[1:]]
+    with RegistryReader(made) as reader:
+        assert reader.by_id(runs[0]).status != "finished"
+        assert all(reader.weights(run) == WEIGHTS and reader.checkpoint(run) is None for run in runs[1:])
+    for registry in registries:
+        registry.__exit__()
+
+
+def test_weights_in_files_never_pass_the_relay(made, folder, tmp_path):
+    files = StateFiles(str(tmp_path / "shared"), "--weights")
+    with RelayedRegistry(made, code="x", weight_files=files) as registry, RegistryReader(made) as reader:
+        run = claim(registry).run
+        registry.finish(run, make_evaluation(CARD), CARD, WEIGHTS)
+        assert sql(made, "SELECT safetensors FROM weights") == [(b"",)]
+        assert reader.weights(run) == WEIGHTS
 
 
 def test_what_a_checkpoint_takes_is_told_of_all_who_share_the_relay(made):

@@ -41,7 +41,7 @@ def made_once(tmp_path_factory) -> Path:
         make_recipe(arch, opt, seed=seed) for arch in ("fc", "cnn") for opt in ("sgd", "adam") for seed in (0, 1)
     ]
     with Registry(folder / "experiments.db", create=True) as registry, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("kws.registry.store._ID_LETTERS", "hjklmnpqrtvwxz")  # no id has the word fc in it
+        patched.setattr("kws.registry.beginning._ID_LETTERS", "hjklmnpqrtvwxz")  # no id has the word fc in it
         for number, recipe in enumerate(recipes[:-1]):
             train(registry, recipe, CARD, wrong=(20, 19, 12, 14, 8, 3, 2)[number], epochs=2 if number else 12)
         run_id = registry.start(

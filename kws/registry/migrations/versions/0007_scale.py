@@ -13,12 +13,13 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Let a checkpoint have a URL instead of its bytes; add an index, and to a file the table log_base."""
+    """Let checkpoints and weights have a URL instead of their bytes; add an index, and to a file the table log_base."""
     on_server = op.get_bind().dialect.name == "postgresql"
     text: Any = sa.Text(collation="C") if on_server else sa.String()
     with op.batch_alter_table("checkpoints") as table:
         table.alter_column("safetensors", existing_type=sa.LargeBinary(), nullable=True)
         table.add_column(sa.Column("url", text))
+    op.add_column("weights", sa.Column("url", text))
     op.create_index(
         "ix_trainings_running",
         "trainings",

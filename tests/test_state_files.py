@@ -7,8 +7,8 @@ from commands import sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
 
 from kws.errors import RegistryError
-from kws.registry import checkpoint_files
-from kws.registry.checkpoint_files import CheckpointFiles, left_behind
+from kws.registry import state_files
+from kws.registry.state_files import StateFiles, left_behind
 from kws.registry.store import Registry
 from kws.registry.transfer import take_in
 
@@ -17,7 +17,7 @@ STATE = b"state" * 1000
 
 @pytest.fixture
 def files(tmp_path):
-    return CheckpointFiles(str(tmp_path / "shared" / "states"))
+    return StateFiles(str(tmp_path / "shared" / "states"))
 
 
 @pytest.fixture
@@ -99,9 +99,9 @@ def test_nothing_is_removed_that_is_no_checkpoint_of_this_run(tmp_path):
     mine = tmp_path / "mine.safetensors"
     for name in ("mine.safetensors", "other.1.0123abcd.safetensors"):
         (tmp_path / name).write_text("precious")
-        checkpoint_files.remove(str(tmp_path / name), "run")
+        state_files.remove(str(tmp_path / name), "run")
         assert (tmp_path / name).exists()
-    checkpoint_files.remove(str(tmp_path / "run.1.0123abcd.safetensors"), "run")
+    state_files.remove(str(tmp_path / "run.1.0123abcd.safetensors"), "run")
     assert mine.exists()
 
 
@@ -113,28 +113,28 @@ def test_a_copy_of_the_registry_holds_the_state_itself(registry, files, place, d
         pass
     take_in(place("copy.db"), db)
     for file in there(files):
-        checkpoint_files.remove(f"{files.place}/{file}", run)
+        state_files.remove(f"{files.place}/{file}", run)
     with Registry(place("copy.db")) as copy:
         assert copy.checkpoint(run).data == STATE
 
 
-@pytest.mark.parametrize("place", ["nosuch://bucket/runs", "s4://x"])
-def test_a_kind_of_store_that_is_not_known_is_one_sentence(place):
+@pytest.mark.parametrize("to", ["nosuch://bucket/runs", "s4://x"])
+def test_a_kind_of_store_that_is_not_known_is_one_sentence(to):
     with pytest.raises(RegistryError, match="--checkpoints"):
-        CheckpointFiles(place)
+        StateFiles(to)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistryError, match=r"--checkpoints .*file/states cannot be made"):
-        CheckpointFiles(str(tmp_path / "file" / "states"))
+        StateFiles(str(tmp_path / "file" / "states"))
 
 
 def test_a_recipe_that_is_repeated_by_another_process_leaves_no_file_behind(registry, files, db):
     run = start(registry, make_recipe())
     registry.record(run, make_epochs(1)[0], STATE)
     registry.end(run, "interrupted")
-    again = CheckpointFiles(files.place)
+    again = StateFiles(files.place)
     again.replaced(run, registry.checkpoint(run).url)
     registry.files = again
     from ledger import ENVIRONMENT
