@@ -23,7 +23,7 @@ _READING = (
     *("pseudonyms", "queries", "selection", "transfer", "view"),
 )
 # Without what only reads, and without checkpoints in files, which no benchmark makes.
-_RECORDING = (*_REGISTRY, *(f":(exclude)kws/registry/{name}.py" for name in (*_READING, "checkpoint_files")))
+_RECORDING = (*_REGISTRY, *(f":(exclude)kws/registry/{name}.py" for name in (*_READING, "state_files")))
 _SWEEPS = ("kws/sweeps", "kws/cli/sweep.py", "kws/cli/sweeping.py")
 _REPLACED = tuple(f"tests/stress/{name}.py" for name in ("inspecting", "replaced", "replacing", "trainer"))
 _COMMANDS = ("kws/__main__.py", "kws/cli", "kws/terminal", "kws/reports")

@@ -2,7 +2,8 @@
 
 - A run waits for the registry where it is claimed and where it ends; epochs are recorded while it trains on.
 - What the runs of a node have for the registry gathers in one relay, which asks for one transaction at a time, with all
-  that has gathered. The registry is one counter at which these wait their turn.
+  that has gathered, epochs and ends; and for one with all claims. The registry is one counter at which these wait their
+  turn.
 - A run makes a checkpoint with the first epoch that ends 5 s after the last one, and as few as take a relay a twentieth
   of its time, which it measures: the longer the registry takes, the fewer. A relay keeps the newest of each run, and
   writes one, in a transaction of its own, where nobody asks for anything else, or where the last was a second ago.
@@ -22,18 +23,26 @@ _CHECKPOINT_SECONDS, _SHARE, _PAUSE_SECONDS = 5.0, 20, 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Counter:
-    """A registry: seconds of a claim and of a transaction there, of an epoch more in that, and of a megabyte more."""
+    """A registry: the seconds of a claim, and of a transaction, and of one more of each thing in the same transaction.
+
+    Where claims and ends are not made together, one more takes as long as the first.
+    """
 
     name: str
     claim: float
+    claim_more: float
     transaction: float
     epoch: float
+    end: float
     megabyte: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """Runs of so many epochs on nodes of so many cores; seconds an epoch, and megabytes of weights and checkpoints."""
+    """Runs of so many epochs on nodes of so many cores; seconds an epoch, and megabytes of weights and checkpoints.
+
+    Those that are kept elsewhere have 0 megabytes; what the files take is left out.
+    """
 
     runs: int
     epochs: int
@@ -42,7 +51,7 @@ class Sweep:
     seconds: float
     spread: float = 0.05  # by which an epoch is longer or shorter, as a share
     weights: float = 0.0
-    checkpoint: float = 0.0  # 0 where they are kept elsewhere
+    checkpoint: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -156,10 +165,11 @@ class Simulation:
     def _work(self, now: float) -> None:
         _, batch = self._turns[0]
         megabytes = self._sweep.checkpoint if batch.is_checkpoint else batch.weights
-        takes = len(batch.epochs) * self._counter.epoch + megabytes * self._counter.megabyte
+        claims = sum(not self._done[core] for core, _ in batch.waiting)
+        ends = len(batch.waiting) - claims
+        takes = len(batch.epochs) * self._counter.epoch + ends * self._counter.end + megabytes * self._counter.megabyte
         takes += self._counter.transaction if batch.epochs or batch.is_checkpoint else 0.0
-        for core, _ in batch.waiting:  # each in a transaction of its own
-            takes += self._counter.transaction if self._done[core] else self._counter.claim
+        takes += self._counter.claim + (claims - 1) * self._counter.claim_more if claims else 0.0
         self.outcome.busy += takes
         self._working = True
         self._at(now + takes, -1)

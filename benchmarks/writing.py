@@ -43,6 +43,8 @@ WEIGHTS_BYTES = 1_385_020  # of the cnn
 TRANSACTIONS = ledger.EPOCHS + 2
 DISK = "8 KiB at the end of a file, and fsync: what the disk takes for a commit"
 CLAIMED, _CLAIMS = 10_000, 100
+TOGETHER = {"claims": "taking on a run", "ends": "the end of a run, without weights,"}
+_MANY = 32  # in one transaction
 _ROUNDS = 3
 _RUNS = 48  # all processes together
 _SECONDS = 180.0
@@ -69,13 +71,18 @@ def measure(workspace: Workspace) -> list[Row]:
                     )
         for place in places:
             cells[claimed(place)] = _claims(workspace, place, made)
+        if made:
+            for what in TOGETHER:
+                cells[together(what)] = lambda what=what: call(
+                    f"writing:{what}_together", db=new_place(workspace, SERVER, made)
+                )
         turns = take_turns(cells, 1 if workspace.quick else _ROUNDS, group=GROUP)
     rows = [_row(turns, DISK, "ms", "")]
     for place in (FILE, SERVER):
         note = missing if place == SERVER else ""
         rows += [_row(turns, named(place, n, weights=w), "/s", note, "rate") for w in (False, True) for n in PROCESSES]
         rows += [_row(turns, claimed(place), "ms", note), *_faults(turns, place, note)]
-    return rows
+    return [*rows, *(_row(turns, together(what), "ms", missing) for what in TOGETHER)]
 
 
 def named(place: str, processes: int, *, weights: bool) -> str:
@@ -87,6 +94,11 @@ def named(place: str, processes: int, *, weights: bool) -> str:
 def claimed(place: str) -> str:
     """What the row of claims is called."""
     return f"taking on a run in {place} that holds {CLAIMED:,} others"
+
+
+def together(what: str) -> str:
+    """What the row of claims or ends that a relay makes in one transaction is called."""
+    return f"{TOGETHER[what]} more in the same transaction in {SERVER}"
 
 
 def _row(turns: Turns, what: str, unit: str, note: str, key: str | None = None) -> Row:
@@ -292,6 +304,66 @@ def claims(db: str) -> float:
             taken.append(1000 * (time.perf_counter() - begin))
             registry.end(found.run, "interrupted")
     return statistics.median(taken[5:])
+
+
+def claims_together(db: str) -> float:
+    """The milliseconds of a claim more in a transaction, as a relay makes them. Runs in a process of its own."""
+    from kws.registry.claims import Claimer
+    from kws.registry.location import locate
+
+    draw = random.Random(time.time_ns())
+    with Claimer(locate(db), create=True) as registry:
+        return _more(lambda many: _claim(registry, many, draw)[0])
+
+
+def ends_together(db: str) -> float:
+    """The milliseconds of a run's end more in a transaction, as a relay records it. Runs in a process of its own."""
+    from kws.registry import entries, records
+    from kws.registry.claims import Claimer
+    from kws.registry.finishing import Ending
+    from kws.registry.location import locate
+
+    draw = random.Random(time.time_ns())
+    with Claimer(locate(db), create=True) as registry:
+
+        def end(many: int) -> float:
+            _, begun = _claim(registry, many, draw)
+            batches = [
+                records.Batch(
+                    run=run,
+                    session=registry.sessions[run],
+                    ending=Ending.of(run, each.evaluation, None, each.card, b"w", None),
+                )
+                for run, each in begun
+            ]
+            begin = time.perf_counter()
+            with registry.database.writing(*(run for run, _ in begun)) as connection:
+                keys = [registry.key(connection, run) for run, _ in begun]
+                records.record(connection, keys, batches, entries.now())
+                [*registry.ended(connection, keys)]
+            return time.perf_counter() - begin
+
+        return _more(end)
+
+
+def _claim(registry: Any, many: int, draw: random.Random) -> tuple[float, list[tuple[str, Any]]]:
+    """Take on so many new runs in one transaction; the seconds, and each run's id and what is to be recorded of it."""
+    from kws.registry.claims import Wanted
+
+    made = [ledger.make(4 * draw.randrange(10**6, 10**9), draw) for _ in range(many)]
+    about: dict[str, Any] = {"retry": False, "parameters": 346_067, "multiply_accumulates": None}
+    asked = [(registry, Wanted.of(each.recipe, each.card, environment=each.environment, **about)) for each in made]
+    begin = time.perf_counter()
+    with registry.database.writing() as connection:
+        found = registry.claim_all(connection, asked)
+    registry.has_begun()
+    return time.perf_counter() - begin, [(claim.run, each) for claim, each in zip(found, made, strict=True)]
+
+
+def _more(transaction: Callable[[int], float]) -> float:
+    """The milliseconds that one thing more adds to a transaction that takes so many, the median of 10."""
+    transaction(_MANY)  # it opens what the others find open
+    return statistics.median(1000 * (transaction(_MANY) - transaction(1)) / (_MANY - 1) for _ in range(10))
 
 
 if __name__ == "__main__":
