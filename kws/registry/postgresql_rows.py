@@ -78,34 +78,36 @@ class ServerConnection:
 
     def counts(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[int]:
         """Run one statement for each set of parameters; returns how many rows each changed."""
-        with self.raw.cursor() as cursor:
-            cursor.executemany(_translated(sql), [_values(each) for each in parameters], returning=True)
-            found = [cursor.rowcount]
-            while cursor.nextset():
-                found.append(cursor.rowcount)
-            return found
+        return [cursor.rowcount for cursor in self._each(sql, parameters)]
 
     def returned(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> list[Any]:
         """Run one statement for each set of parameters; returns the row that each returns."""
-        if not (values := [_values(each) for each in parameters]):
-            return []
+        return [cursor.fetchone() for cursor in self._each(sql, parameters)]
+
+    def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Any:
+        """Run one statement for each set of parameters."""
+        for _ in self._each(sql, parameters):
+            pass
+
+    def _each(self, sql: str, parameters: Iterable[Mapping[str, Any]]) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor at the result of each; of many, which are sent together, and of one, which needs no pipeline."""
+        values = [_values(each) for each in parameters]
+        if not values:
+            return
         with self.raw.cursor() as cursor:
+            if len(values) == 1:
+                yield cursor.execute(_translated(sql), values[0])
+                return
             cursor.executemany(_translated(sql), values, returning=True)
-            found = [cursor.fetchone()]
+            yield cursor
             while cursor.nextset():
-                found.append(cursor.fetchone())
-            return found
+                yield cursor
 
     def fill(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
         """Insert many new rows, given the values of these columns."""
         with self.raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row([_value(each) for each in row])
-
-    def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Any:
-        """Run one statement for each set of parameters."""
-        with self.raw.cursor() as cursor:
-            cursor.executemany(_translated(sql), [_values(each) for each in parameters])
 
     @contextmanager
     def only_reading(self, seconds: float) -> Iterator[None]:
