@@ -68,7 +68,7 @@ def insert_known(connection: Writing, table: str, rows: Sequence[Mapping[str, An
 
 
 def insert_each(connection: Writing, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert new rows of the same columns, few and large ones."""
+    """Insert new rows of the same columns, few or large ones."""
     if rows:
         connection.executemany(_insertion(table, tuple(rows[0]), False, ""), rows)
 
