@@ -6,7 +6,21 @@ import pytest
 
 from benchmarks.simulation import Counter, Simulation, Sweep
 
-COUNTER = Counter(name="a registry", claim=0.5, transaction=0.25, epoch=0.01, megabyte=0.1)
+
+def alone(*, claim: float = 0.0, transaction: float = 0.0, epoch: float = 0.0, megabyte: float = 0.0) -> Counter:
+    """A registry where claims and ends are not made together."""
+    return Counter(
+        name="a registry",
+        claim=claim,
+        claim_more=claim,
+        transaction=transaction,
+        epoch=epoch,
+        end=transaction,
+        megabyte=megabyte,
+    )
+
+
+COUNTER = alone(claim=0.5, transaction=0.25, epoch=0.01, megabyte=0.1)
 
 
 def of(**changes: float) -> Sweep:
@@ -23,25 +37,30 @@ def test_a_run_alone_waits_for_its_claim_and_its_end():
 
 
 def test_what_gathers_on_a_node_while_it_waits_is_one_transaction():
-    counter = Counter(name="slow", claim=0.0, transaction=100.0, epoch=0.0, megabyte=0.0)
+    counter = alone(transaction=100.0)
     made = Simulation(counter, of(epochs=50, seconds=1.0)).run()
     assert len(made.recorded) == 50
     assert made.seconds == pytest.approx(1.0 + 2 * 100.0 + 100.0)  # an epoch, all others that gathered, and the end
 
 
+def test_claims_and_ends_that_come_at_once_are_made_together():
+    counter = Counter(name="a relay", claim=0.5, claim_more=0.1, transaction=0.25, epoch=0.0, end=0.05, megabyte=0.0)
+    made = Simulation(counter, of(runs=9, epochs=1, cores=9, seconds=100.0)).run()
+    claims = 0.5 + 0.5 + 7 * 0.1  # the first comes alone, the others while it is made
+    ends = 3 * 0.25 + 9 * 0.05  # of the first, of the first of those that began together, and of the others
+    assert made.busy == pytest.approx(claims + ends)
+
+
 def test_a_checkpoint_follows_what_has_gathered():
     """It is made 5 s after the start, with the fifth epoch; the sixth waits for it, and nothing waits for the end."""
-    counter = Counter(name="steady", claim=0.0, transaction=0.75, epoch=0.0, megabyte=0.0)
+    counter = alone(transaction=0.75)
     made = Simulation(counter, of(epochs=7, seconds=1.0, checkpoint=1.0)).run()
     assert made.recorded == pytest.approx([*[0.75] * 5, 1.25, 1.75])
     assert made.busy == pytest.approx(0.75 * 9)  # seven epochs, a checkpoint, the end
 
 
 def test_the_longer_a_checkpoint_takes_the_fewer_there_are():
-    counters = [
-        Counter(name="as fast as can be", claim=0.0, transaction=0.0, epoch=0.0, megabyte=seconds)
-        for seconds in (0.001, 1.0)
-    ]
+    counters = [alone(megabyte=seconds) for seconds in (0.001, 1.0)]
     many, few = (Simulation(each, of(epochs=1000, seconds=1.0, checkpoint=1.0)).run() for each in counters)
     assert many.busy == pytest.approx(0.001 * 1000 / 5, rel=0.1)  # one each 5 s
     assert few.busy < 1.1 * 1000 / 20  # a twentieth of the time
