@@ -74,6 +74,7 @@ class _Batch:
 
     waiting: list[tuple[int, float]] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
+    last: list[tuple[int, float]] = field(default_factory=list)  # cores whose last epoch is among them, and when
     weights: float = 0.0
     is_checkpoint: bool = False
 
@@ -138,9 +139,9 @@ class Simulation:
         node = self._nodes[core % len(self._nodes)]
         node.gathered.epochs.append(now)
         if self._done[core] == self._sweep.epochs:
-            node.gathered.weights += self._sweep.weights
+            node.gathered.last.append((core, now))
             node.checkpoints.pop(core, None)
-            self._ask(now, core)
+            self._send(now, core % len(self._nodes))
             return
         if self._sweep.checkpoint and now >= self._due[core]:
             node.checkpoints[core] = None
@@ -168,7 +169,7 @@ class Simulation:
         claims = sum(not self._done[core] for core, _ in batch.waiting)
         ends = len(batch.waiting) - claims
         takes = len(batch.epochs) * self._counter.epoch + ends * self._counter.end + megabytes * self._counter.megabyte
-        takes += self._counter.transaction if batch.epochs or batch.is_checkpoint else 0.0
+        takes += self._counter.transaction if batch.epochs or ends or batch.is_checkpoint else 0.0
         takes += self._counter.claim + (claims - 1) * self._counter.claim_more if claims else 0.0
         self.outcome.busy += takes
         self._working = True
@@ -182,6 +183,9 @@ class Simulation:
             node.checkpointed, node.took = now, self._sweep.cores * (now - node.asked)
         node.asked = None
         self.outcome.recorded += [now - ended for ended in batch.epochs]
+        for ended in batch.last:  # the end of a run is recorded once its last epoch is
+            node.gathered.weights += self._sweep.weights
+            node.gathered.waiting.append(ended)
         for core, since in batch.waiting:
             self.outcome.waited += now - since
             self.outcome.longest = max(self.outcome.longest, now - since)

@@ -49,6 +49,10 @@ class UnknownRunError(RegistryError):
     """No run, or more than one, goes by that id."""
 
 
+class NotOursError(RegistryError):
+    """Another process has gone on with a run, of which nothing that this one records counts any more."""
+
+
 class UntrustedError(RegistryError):
     """The code of a network comes from a registry, and was not asked to be run."""
 

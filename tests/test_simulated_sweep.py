@@ -29,25 +29,27 @@ def of(**changes: float) -> Sweep:
 
 def test_a_run_alone_waits_for_its_claim_and_its_end():
     made = Simulation(COUNTER, of(weights=2.0)).run()
-    end = 0.25 + 0.01 + 2.0 * 0.1 + 0.25  # its last epoch with the weights, and its end
-    assert made.seconds == pytest.approx(0.5 + 3 * 10.0 + end)
-    assert made.waited == pytest.approx(0.5 + end)
-    assert made.recorded == pytest.approx([0.26, 0.26, end])
-    assert made.busy == pytest.approx(0.5 + 2 * 0.26 + end)
+    end = 0.25 + 0.25 + 2.0 * 0.1  # with the weights, once its last epoch is recorded
+    assert made.seconds == pytest.approx(0.5 + 3 * 10.0 + 0.26 + end)
+    assert made.waited == pytest.approx(0.5 + 0.26 + end)
+    assert made.recorded == pytest.approx([0.26] * 3)
+    assert made.busy == pytest.approx(0.5 + 3 * 0.26 + end)
 
 
 def test_what_gathers_on_a_node_while_it_waits_is_one_transaction():
     counter = alone(transaction=100.0)
     made = Simulation(counter, of(epochs=50, seconds=1.0)).run()
     assert len(made.recorded) == 50
-    assert made.seconds == pytest.approx(1.0 + 2 * 100.0 + 100.0)  # an epoch, all others that gathered, and the end
+    assert made.seconds == pytest.approx(1.0 + 2 * 100.0 + 200.0)  # an epoch, all others that gathered, and the end
 
 
 def test_claims_and_ends_that_come_at_once_are_made_together():
     counter = Counter(name="a relay", claim=0.5, claim_more=0.1, transaction=0.25, epoch=0.0, end=0.05, megabyte=0.0)
     made = Simulation(counter, of(runs=9, epochs=1, cores=9, seconds=100.0)).run()
     claims = 0.5 + 0.5 + 7 * 0.1  # the first comes alone, the others while it is made
-    ends = 3 * 0.25 + 9 * 0.05  # of the first, of the first of those that began together, and of the others
+    # The epoch of the first, its end, the epoch of the first of those that began together, its end with the epochs of
+    # the others, and their ends.
+    ends = 5 * 0.25 + 9 * 0.05
     assert made.busy == pytest.approx(claims + ends)
 
 
@@ -55,8 +57,8 @@ def test_a_checkpoint_follows_what_has_gathered():
     """It is made 5 s after the start, with the fifth epoch; the sixth waits for it, and nothing waits for the end."""
     counter = alone(transaction=0.75)
     made = Simulation(counter, of(epochs=7, seconds=1.0, checkpoint=1.0)).run()
-    assert made.recorded == pytest.approx([*[0.75] * 5, 1.25, 1.75])
-    assert made.busy == pytest.approx(0.75 * 9)  # seven epochs, a checkpoint, the end
+    assert made.recorded == pytest.approx([*[0.75] * 5, 1.25, 1.0])
+    assert made.busy == pytest.approx(0.75 * 10)  # seven epochs, a checkpoint, and the end, which counts twice
 
 
 def test_the_longer_a_checkpoint_takes_the_fewer_there_are():

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 from commands import sql
-from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
+from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
 
-from kws.errors import RegistryError
+from kws.errors import NotOursError, RegistryError
 from kws.registry import maintenance
 from kws.registry.doctor import examine
 from kws.registry.state_files import StateFiles
 from kws.registry.store import Registry
-from kws.registry.transfer import export, take_in
+from kws.registry.transfer import copy_registry, export, take_in
 
 CARD = make_card()
 _WITHOUT_URL = "ALTER TABLE weights DROP COLUMN url"
@@ -96,6 +97,7 @@ def test_a_copy_holds_the_weights_themselves(registry, files, db, tmp_path, how)
 
 
 def test_a_backup_without_a_file_that_it_needs_names_the_run_and_leaves_nothing(registry, files, db, tmp_path):
+    """And one without weights needs none."""
     run = finish(registry)
     (file,) = Path(files.place).iterdir()
     file.unlink()
@@ -103,6 +105,77 @@ def test_a_backup_without_a_file_that_it_needs_names_the_run_and_leaves_nothing(
         maintenance.back_up(db, tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
     assert maintenance.back_up(db, tmp_path / "copy.db", weights=maintenance.NONE) == 1
+
+
+def test_a_file_that_is_damaged_gets_into_no_copy(registry, files, db, tmp_path):
+    run = finish(registry)
+    (file,) = Path(files.place).iterdir()
+    file.write_bytes(WEIGHTS[:-1])
+    for copied in (lambda: maintenance.back_up(db, tmp_path / "a.db"), lambda: export(db, [run], tmp_path / "b.db")):
+        with pytest.raises(RegistryError, match="is damaged: its SHA-256 does not match"):
+            copied()
+
+
+@pytest.mark.parametrize("name", ["secret", "other.weights.0123abcd.safetensors", "{run}.weights.0123abcd.safetensors"])
+def test_a_registry_from_elsewhere_gets_no_other_file_into_a_copy(registry, files, db, tmp_path, name):
+    run = finish(registry)
+    secret = tmp_path / name.format(run=run)
+    secret.write_text("secret")
+    sql(db, f"UPDATE weights SET url = '{secret}'")
+    with pytest.raises(RegistryError, match=r"(has no name of a state of|is damaged)"):
+        maintenance.back_up(db, tmp_path / "copy.db")
+    with pytest.raises(RegistryError):
+        registry.weights(run)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/{name}", "s3://x::http://127.0.0.1:9/{name}"])
+def test_nothing_is_asked_of_a_place_that_kws_does_not_write_to(registry, files, db, url):
+    run = finish(registry)
+    (name,) = there(files)
+    sql(db, f"UPDATE weights SET url = '{url.format(name=name)}'")
+    with pytest.raises(RegistryError, match="a place is a folder, or begins with one of s3://, gs://"):
+        registry.weights(run)
+
+
+def test_what_is_no_file_is_not_read(registry, files, db):
+    run = finish(registry)
+    (file,) = Path(files.place).iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(RegistryError, match="cannot be read \\(it is no file\\)"):
+        registry.weights(run)
+
+
+@pytest.mark.parametrize(
+    ("in_files", "lacks"), [(True, ""), (True, "target"), (False, ""), (False, "source"), (False, "target")]
+)
+def test_a_whole_registry_is_copied_and_the_copy_is_found_to_hold_the_same(registry, files, db, place, in_files, lacks):
+    run = finish(registry if in_files else Registry(db))
+    target = place("target.db")
+    with Registry(target, create=True):
+        pass
+    if lacks:
+        sql(db if lacks == "source" else target, _WITHOUT_URL)
+    assert copy_registry(db, target)
+    with Registry(target) as copied:
+        assert copied.weights(run) == WEIGHTS
+
+
+def test_a_run_that_is_no_longer_this_process_s_leaves_no_file(registry, files, db):
+    run = start(registry, make_recipe(epochs=2), CARD)
+    columns = "first_epoch, started_at, heartbeat_at, host, boot, pid, process_started, environment"
+    sql(db, f"INSERT INTO sessions SELECT run_key, session + 1, {columns} FROM sessions")
+    with pytest.raises(NotOursError):
+        registry.finish(run, make_evaluation(CARD), CARD, WEIGHTS)
+    assert there(files) == []
+
+
+def test_a_place_that_takes_no_file_is_told_before_anything_is_trained(files, tmp_path):
+    assert files.tried() is files
+    assert there(files) == []
+    Path(files.place).rmdir()
+    with pytest.raises(RegistryError, match=f"--weights {files.place} cannot be used: .*No such file or directory"):
+        files.tried()
 
 
 def test_they_are_removed_with_their_run_and_no_others(registry, files, db):
@@ -113,27 +186,20 @@ def test_they_are_removed_with_their_run_and_no_others(registry, files, db):
     assert registry.weights(second) == WEIGHTS
 
 
-def test_a_registry_whose_table_has_no_url_is_read_as_it_is_and_gets_one_with_the_next_run(registry, files, db):
+def test_a_registry_whose_table_has_no_url_is_read_as_it_is_and_gets_one_where_it_is_needed(registry, files, db):
     before = finish(Registry(db))
     sql(db, _WITHOUT_URL)
-    with Registry(db, weight_files=files) as older:
+    with Registry(db) as older:
         assert older.weights(before) == WEIGHTS
-        assert examine(db) == []
+        finish(older, seed=2)
+    assert examine(db) == []
+    with Registry(db, weight_files=files) as older:
         run = finish(older, seed=1)
         assert older.weights(run) == WEIGHTS
-    assert sql(db, "SELECT url IS NULL FROM weights ORDER BY run_key") in ([(1,), (0,)], [(True,), (False,)])
-
-
-def test_and_with_the_next_run_that_is_resumed(registry, files, db):
-    run = start(registry, make_recipe(epochs=2), CARD)
-    registry.end(run, "interrupted")
-    sql(db, _WITHOUT_URL)
-    with Registry(db, weight_files=files) as older:
-        older.go_on(run, epochs=2, environment=ENVIRONMENT)
-        older.record_all(run, make_epochs(2))
-        older.finish(run, make_evaluation(CARD), CARD, WEIGHTS)
-        assert older.weights(run) == WEIGHTS
-    assert len(there(files)) == 1
+    assert sql(db, "SELECT url IS NULL FROM weights ORDER BY run_key") in (
+        [(1,), (1,), (0,)],
+        [(True,), (True,), (False,)],
+    )
 
 
 @pytest.mark.parametrize("lacks", ["source", "target"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from kws.events import DataCard
 from kws.recipe import Recipe
-from kws.registry import entries, later_columns, serialization, sources, view
+from kws.registry import entries, serialization, sources, view
 from kws.registry.environment import Environment
 from kws.registry.kept import Kept
 from kws.registry.location import Location
@@ -136,7 +136,6 @@ class Beginner(RegistryReader):
             sources.keep(connection, source)
         if texts or any(registry._view_of != generation for registry, _ in new):
             view.require_columns(connection)
-            later_columns.require(connection)
         keys = entries.insert_runs(connection, [each.row for _, each in new])
         for (registry, each), key in zip(new, keys, strict=True):
             registry._keys[generation, each.run] = key
@@ -198,7 +197,6 @@ class Beginner(RegistryReader):
         recipe = self.by_id(run_id).recipe
         longer = {} if recipe.epochs == epochs else serialization.of_recipe(dataclasses.replace(recipe, epochs=epochs))
         entries.change_run(connection, key, status=RUNNING, ended_at=None, error=None, **longer)
-        later_columns.require(connection)
         (before,) = connection.execute(_SESSIONS, {"key": key}).fetchone()
         session = self._session(run_id, key, before + 1, begun, first_epoch=first_epoch, environment=environment)
         entries.insert(connection, "sessions", session)

@@ -10,7 +10,7 @@ however many processes claim at once, no more runs get a tag than the search of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ _ORDER = (FINISHED, RUNNING, INTERRUPTED, LOST, FAILED)
 _KNOWN = """
 SELECT key, id, status, error, epochs_done, milliseconds, data_fingerprint, recipe_json, recipe_digest FROM trainings
 """
+_SAME = "SELECT recipe_digest, data_fingerprint FROM trainings"
 _ALIKE = f"""
 {_KNOWN} WHERE deleted_at IS NULL AND data_fingerprint = :fingerprint AND recipe_digest = :recipe_digest
 """
@@ -154,27 +155,28 @@ class Claimer(Registry):
     def claim_all(self, connection: Writing, asked: Sequence[tuple[Claimer, Wanted]]) -> list[Claim]:
         """Claim for several processes, in a transaction that holds the write lock, and that may be made again.
 
-        All of their registries share this one's database. Of those that want the same, the first gets it.
+        All of their registries share this one's database. Of those that want the same, one gets it.
         """
-        equal: dict[tuple[str, str], list[Any]] = {}
-        for where, about in among("recipe_digest", [wanted.recipe.digest for _, wanted in asked]):
-            for row in connection.execute(f"{_KNOWN} {where} AND deleted_at IS NULL", about).fetchall():
-                equal.setdefault((row["recipe_digest"], row["data_fingerprint"]), []).append(row)
+        equal = {
+            (row["recipe_digest"], row["data_fingerprint"])
+            for where, about in among("recipe_digest", [wanted.recipe.digest for _, wanted in asked])
+            for row in connection.execute(f"{_SAME} {where} AND deleted_at IS NULL", about)
+        }
         new: dict[tuple[str, str], tuple[Claimer, Wanted]] = {}
         for claimer, wanted in asked:
             if wanted.same not in equal and wanted.most is None:
                 new.setdefault(wanted.same, (claimer, wanted))
         self._begin(connection, [(claimer, wanted.new) for claimer, wanted in new.values()])
-        made = []
-        for claimer, wanted in asked:
-            if new.get(wanted.same, (None, None))[1] is wanted:
-                made.append(Claim(run=wanted.new.run, before=None, mine=True))
-            else:
-                made.append(claimer._claim_in(connection, wanted))
-        return made
+        begun = {wanted.new.run for _, wanted in new.values()}
+        return [
+            Claim(run=wanted.new.run, before=None, mine=True)
+            if wanted.new.run in begun
+            else claimer._claim_in(connection, wanted, begun)
+            for claimer, wanted in asked
+        ]
 
-    def _claim_in(self, connection: Writing, wanted: Wanted) -> Claim:
-        """Claim what may be there already, or only so many times."""
+    def _claim_in(self, connection: Writing, wanted: Wanted, begun: Container[str]) -> Claim:
+        """Claim what may be there already, or only so many times; the runs that were `begun` now are others'."""
         new = wanted.new
         about = dict(zip(("recipe_digest", "fingerprint"), wanted.same, strict=True))
         equal = [
@@ -186,7 +188,7 @@ class Claimer(Registry):
         if known is None:
             self._begin(connection, [(self, new)])
             return Claim(run=new.run, before=None, mine=True)
-        if self._has_begun(connection, known.id, new.begun):
+        if known.id not in begun and self._has_begun(connection, known.id, new.begun):
             return Claim(run=known.id, before=None if known.id == new.run else INTERRUPTED, mine=True)
         self._tag(connection, known.id, new.tags)
         seen = self._sighting(connection, self.key(connection, known.id))

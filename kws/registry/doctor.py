@@ -94,7 +94,7 @@ def mend(path: Location, findings: list[Finding], now: str) -> tuple[Path, int]:
 def _copied_here(url: ServerUrl) -> Path:
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in url.name)
     copy = free_name(Path(f"{name}.db"), "before-fix")
-    back_up(url, copy)
+    back_up(url, copy, files=False)  # one that is lacking may be what is to be mended
     return copy
 
 
@@ -145,9 +145,8 @@ def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
         if row is None:
             continue
         drop = f"DELETE FROM {table} WHERE run_key = :key" if table == "checkpoints" else ""  # noqa: S608 - ours
-        url = state_files.url_of(row)
         try:
-            data = state_files.read(url) if url else row["safetensors"]
+            data = state_files.content(row, run_id)
         except RegistryError as error:
             findings.append(Finding(run_id, f"has {table} that cannot be had: {error}", drop, key))
             continue

@@ -1,4 +1,4 @@
-"""Later columns: what a table has got since the schema's number was given, added where the first run begins after that.
+"""Later columns: what a table has got since the schema's number was given, added once somebody needs it.
 
 They may be NULL, and nothing that an older registry holds needs them: so it is read as it is, and copied by nobody.
 """
@@ -11,11 +11,12 @@ from kws.registry.view import is_server
 _LATER = {"weights": ("url",)}
 
 
-def require(connection: Connection) -> None:
-    """Add the columns that are lacking, in a transaction that holds the write lock."""
-    for table, names in _LATER.items():
-        there = columns(connection, table)
-        for name in names:
-            if name not in there:
-                text = 'TEXT COLLATE "C"' if is_server(connection) else "TEXT"
-                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {text}")
+def lacking(connection: Connection) -> list[str]:
+    """The SQL that adds what is lacking."""
+    text = 'TEXT COLLATE "C"' if is_server(connection) else "TEXT"
+    return [
+        f"ALTER TABLE {table} ADD COLUMN {name} {text}"
+        for table, names in _LATER.items()
+        for name in names
+        if name not in columns(connection, table)
+    ]

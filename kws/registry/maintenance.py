@@ -55,17 +55,18 @@ _COUNTED = ("sources", *BELONGINGS, "tests")
 ALL, BEST, NONE = "all", "best", "none"  # which runs' weights a backup contains
 
 
-def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
+def back_up(path: Location, to: Path, *, weights: str = ALL, files: bool = True) -> int:
     """Copy one snapshot of a registry, compactly, while others may write; `to` appears whole or not at all.
 
-    The copy has the weights of all runs, of none, or of each recipe's best seed on the validation split. Returns how
-    many runs' weights were left out. Raises RegistryError if `to` already exists or cannot be written.
+    The copy has the weights of all runs, of none, or of each recipe's best seed on the validation split. Those that are
+    in files are read from there, but without `files`. Returns how many runs' weights were left out. Raises
+    RegistryError if `to` already exists or cannot be written, or if a file of weights cannot be read.
     """
     left_out = 0
     with new_file(to) as temporary:
         if isinstance(path, ServerUrl):
             with RegistryReader(path) as registry, registry.reading() as there:
-                copy_all(there, temporary, source=path)
+                copy_all(there, temporary, source=path, files=False)
         else:
             with closing(Database(path, create=False)) as database, database.untransacted() as connection:
                 connection.execute("VACUUM INTO ?", (str(temporary),))
@@ -81,23 +82,32 @@ def back_up(path: Location, to: Path, *, weights: str = ALL) -> int:
                 left_out = dropped.rowcount
                 copy.commit()
                 copy.execute("VACUUM")
-            _take_in_weights(copy)
+            if files:
+                _take_in_files(copy)
             copy.execute("PRAGMA journal_mode = WAL")
     return left_out
 
 
-def _take_in_weights(copy: sqlite3.Connection) -> None:
-    """Put weights that are in files into the copy: it has all that is in it."""
-    if "url" not in columns(copy, "weights"):
-        return
-    query = "SELECT key, id, url FROM weights JOIN trainings ON run_key = key WHERE url IS NOT NULL"
-    for key, run_id, url in copy.execute(query).fetchall():
-        try:
-            data = state_files.read(url)
-        except RegistryError as error:
-            advice = "`kws db backup --weights none` leaves all weights out"
-            raise RegistryError(f"the weights of run {run_id}: {error}; {advice}") from None
-        copy.execute("UPDATE weights SET safetensors = ?, url = NULL WHERE run_key = ?", (data, key))
+def _take_in_files(copy: sqlite3.Connection) -> None:
+    """Put weights and checkpoints that are in files into a copy, so that it needs none of these.
+
+    Raises RegistryError if weights cannot be had; a checkpoint may have been replaced meanwhile, and stays where it is.
+    """
+    copy.row_factory = sqlite3.Row
+    for table in ("weights", "checkpoints"):
+        if "url" not in columns(copy, table):
+            continue
+        found = copy.execute(f"SELECT run_key, id FROM {table} JOIN trainings ON run_key = key WHERE url IS NOT NULL")  # noqa: S608
+        for key, run_id in found.fetchall():
+            row = copy.execute(f"SELECT * FROM {table} WHERE run_key = ?", (key,)).fetchone()  # noqa: S608 - our names
+            try:
+                data = state_files.whole(row, run_id)
+            except RegistryError as error:
+                if table == "checkpoints":
+                    continue
+                advice = "`kws db backup --weights none` leaves all weights out"
+                raise RegistryError(f"the weights of run {run_id}: {error}; {advice}") from None
+            copy.execute(f"UPDATE {table} SET safetensors = ?, url = NULL WHERE run_key = ?", (data, key))  # noqa: S608
     copy.commit()
 
 
@@ -121,10 +131,11 @@ def purge(path: Location, run_ids: list[str]) -> None:
     with closing(open_database(path, create=False)) as database:
         left: list[tuple[str, str]] = []  # files, and the runs they are of
         with database.writing() as connection:
+            with_urls = [table for table in ("weights", "checkpoints") if "url" in columns(connection, table)]
             for run_id in run_ids:
-                for table in ("weights", "checkpoints"):
-                    found = connection.execute(f"SELECT * FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608
-                    left += [(url, run_id) for row in found if (url := state_files.url_of(row))]
+                for table in with_urls:
+                    found = connection.execute(f"SELECT url FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608
+                    left += [(row["url"], run_id) for row in found if row["url"]]
                 for table in BELONGINGS:
                     connection.execute(f"DELETE FROM {table} WHERE run_key = ({_KEY})", {"id": run_id})  # noqa: S608 - our names
                 connection.execute("DELETE FROM trainings WHERE id = :id", {"id": run_id})

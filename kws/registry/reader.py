@@ -121,10 +121,10 @@ class RegistryReader(EvaluationReader):
         return found
 
     def ended(self, connection: Connection, keys: Sequence[int]) -> Iterator[Run]:
-        """Runs by key that are not recorded as running."""
+        """The runs with these keys, none of which must be recorded as running."""
         for where, about in among("key", keys):
             rows = connection.execute(f"{ALL_ROWS} {where}", about)
-            yield from self.runs_of(connection, rows, tags_of=keys, sightings={}).values()
+            yield from self.runs_of(connection, rows, tags_of=[*about.values()], sightings={}).values()
 
     def by_id(self, run_id: str) -> Run:
         """The run with exactly this id, deleted or not; no other is read. Raises UnknownRunError if there is none."""
@@ -234,13 +234,12 @@ class RegistryReader(EvaluationReader):
             row = connection.execute(_WEIGHTS, {"key": self.key(connection, run_id)}).fetchone()
             if row is None:
                 raise RegistryError(self._without_weights(connection, run_id))
-        url = state_files.url_of(row)
         try:
-            found: bytes = state_files.read(url) if url else row["safetensors"]
+            found = state_files.content(row, run_id)
         except RegistryError as error:
             raise RegistryError(f"the weights of run {run_id}: {error}") from None
         if hashlib.sha256(found).hexdigest() != row["sha256"]:
-            where = url or self.path
+            where = state_files.url_of(row) or self.path
             raise RegistryError(f"the weights of run {run_id} in {where} are damaged: their SHA-256 does not match")
         return found
 
@@ -269,7 +268,7 @@ class RegistryReader(EvaluationReader):
                 return None
         advice = "`kws db doctor --fix` removes it, and the run then begins anew"
         try:
-            data = state_files.read(row["url"]) if row["url"] else row["safetensors"]
+            data = state_files.content(row, run_id)
         except RegistryError as error:
             raise RegistryError(f"the checkpoint of run {run_id}: {error}; {advice}") from None
         if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):

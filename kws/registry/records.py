@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kws.errors import RegistryError
+from kws.errors import NotOursError, RegistryError
 from kws.events import EpochEnd
 from kws.registry import entries, finishing, serialization
 from kws.registry.finishing import Ending
@@ -112,8 +112,8 @@ def record(connection: Writing, keys: Sequence[int], batches: Sequence[Batch], n
     return [None if is_mine else _refusal(batch.run) for batch, is_mine in zip(batches, mine, strict=True)]
 
 
-def _refusal(run: str) -> RegistryError:
-    return RegistryError(f"run {run} is no longer this process's: another one has gone on with it")
+def _refusal(run: str) -> NotOursError:
+    return NotOursError(f"run {run} is no longer this process's: another one has gone on with it")
 
 
 def _progress(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

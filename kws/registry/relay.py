@@ -30,7 +30,7 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from kws.errors import KwsError, RegistryError, UnavailableError
 from kws.recipe import own
@@ -56,6 +56,7 @@ class Relay:
         self._location, self._listener = location, listener
         self._database: Backend | None = None
         self._clients: dict[Connection, Claimer | None] = {}
+        self._some: Claimer | None = None  # of any client, which may have left
         self._away: UnavailableError | None = None
         self._away_until = 0.0
         self._checkpoints: dict[str, Batch] = {}  # that wait, by run
@@ -83,7 +84,9 @@ class Relay:
                 except Exception as error:
                     self._answer(ready, Answer(error=RegistryError(f"a request was not understood ({error})")))
                     continue
-                if isinstance(request, Request) and request.batch is not None:
+                if isinstance(request, Request) and not self._clients[ready]:
+                    self._answer(ready, Answer(error=RegistryError("who asks has not said who it is")))
+                elif isinstance(request, Request) and request.batch is not None:
                     waiting.append((ready, request.batch))
                 elif isinstance(request, Request) and request.claim is not None:
                     claims.append((ready, request.claim))
@@ -109,7 +112,7 @@ class Relay:
             self._asked(lambda: self._committed([batch]))
         except UnavailableError:
             return
-        except KwsError as error:  # the run has been deleted, say
+        except Exception as error:  # the run has been deleted, say
             sys.stderr.write(f"a checkpoint of run {run} was not recorded: {error}\n")
         del self._checkpoints[run]
         self._checkpointed = time.monotonic()
@@ -154,6 +157,7 @@ class Relay:
         for source, file in client.sources:
             own.taken(source, file)
         made = Claimer(self._location, tests=client.tests, patience=0.0, database=self._asked(self._opened))
+        self._some = made
         made.process = client.process
         made.sessions.update(client.sessions)
         return made
@@ -206,7 +210,8 @@ class Relay:
     def _committed(self, batches: list[Batch]) -> tuple[list[RegistryError | None], dict[str, Run]]:
         """What each batch was refused for, and the runs that have ended."""
         now = entries.now()
-        some = next(claimer for claimer in self._clients.values() if claimer)
+        assert self._some is not None
+        some = self._some
         with some.database.writing(*(batch.run for batch in batches)) as connection:
             keys = [some.key(connection, batch.run) for batch in batches]
             refused = records.record(connection, keys, batches, now)
@@ -216,7 +221,7 @@ class Relay:
 
     def _claimed(self, claims: list[tuple[Connection, Wanted]]) -> list[Answer]:
         """Claim runs, in a transaction that holds the write lock."""
-        asked = [(claimer, wanted) for client, wanted in claims if (claimer := self._clients[client])]
+        asked = [(cast(Claimer, self._clients[client]), wanted) for client, wanted in claims]
         (some, _), *_ = asked
         with some.database.writing() as connection:
             made = some.claim_all(connection, asked)

@@ -62,7 +62,9 @@ class RelayedRegistry:
         self.checkpoint_seconds = 0.0  # that one from each process that shares the relay takes, as last measured
         self._connection: Connection | None = None
         self._lock = threading.Lock()
-        self._call("is_writable")  # now, so that a registry that cannot be used is told at once
+        self._call(
+            "require_urls" if weight_files else "is_writable"
+        )  # now, so that what cannot be used is told at once
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +103,9 @@ class RelayedRegistry:
     ) -> Run:
         """Record the end of a run; see Registry.finish()."""
         ending = Ending.of(run_id, evaluation, validation, card, weights, self.weight_files)
-        made: Run = self._ask(Request(batch=Batch(run=run_id, session=self._sessions.get(run_id), ending=ending)))
+        with ending.taken_back(run_id):
+            batch = Batch(run=run_id, session=self._sessions.get(run_id), ending=ending)
+            made: Run = self._ask(Request(batch=batch))
         if self.files:
             self.files.ended(run_id)
         return made

@@ -9,9 +9,11 @@ run ends; weights are removed when their run is purged.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +26,7 @@ from kws.registry.runs import Checkpoint
 WEIGHTS = "weights"  # in the name of a file, where a checkpoint's has its epoch
 _NAME = re.compile(rf"(?P<run>[a-z0-9]+)\.(\d+|{WEIGHTS})\.[0-9a-f]{{8}}\.safetensors")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}  # by schemes of places
 
 
 class _Registry(Protocol):
@@ -42,6 +44,7 @@ class StateFiles:
     """
 
     def __init__(self, place: str, option: str = "--checkpoints") -> None:
+        self._option = option
         if not is_url(place):
             folder = Path(place).expanduser().absolute()
             try:
@@ -50,10 +53,20 @@ class StateFiles:
                 raise RegistryError(f"{option} {place} cannot be made ({error.strerror})") from None
             place = str(folder)
         else:
-            _system(place, option)
+            try:
+                _system(place)
+            except RegistryError as error:
+                raise RegistryError(f"{option} {place} cannot be used: {error}") from None
         self.place = place.rstrip("/")
         self.trouble = ""  # why the last one could not be written
         self._last: dict[str, str] = {}  # URLs by run
+
+    def tried(self) -> StateFiles:
+        """The same, once a file could be written there. Raises RegistryError if none could."""
+        if (url := self.write("kws", 0, b"")) is None:
+            raise RegistryError(f"{self._option} {self.place} cannot be used: {self.trouble}")
+        remove(url, "kws")
+        return self
 
     def write(self, run_id: str, of: int | str, data: bytes) -> str | None:
         """Write a checkpoint of that epoch, or WEIGHTS; returns the URL.
@@ -65,10 +78,7 @@ class StateFiles:
             if is_url(url):
                 _system(url).pipe_file(url, data)
             else:
-                with Path(url).open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                _write(Path(url), data)
         except Exception as error:  # each store has errors of its own
             what = f"the weights of run {run_id}" if of == WEIGHTS else "a checkpoint"
             self.trouble = f"{what} could not be written to {self.place} ({_reason(error)})"
@@ -96,6 +106,11 @@ def files_of(checkpoints: str | None, weights: str | None) -> dict[str, Any]:
     }
 
 
+def tried(checkpoints: str | None, weights: str | None) -> dict[str, Any]:
+    """files_of() places of which each could be written to just now."""
+    return {name: files and files.tried() for name, files in files_of(checkpoints, weights).items()}
+
+
 def is_url(place: str) -> bool:
     """Whether this names a place by a URL, and not by a path."""
     return _SCHEME.match(place) is not None
@@ -106,14 +121,28 @@ def url_of(row: Row) -> str | None:
     return row["url"] if "url" in row.keys() else None  # noqa: SIM118 - a row is no dict
 
 
-def read(url: str) -> bytes:
-    """A state's bytes. Raises RegistryError if there are none."""
+def content(row: Row, run_id: str) -> bytes:
+    """The bytes of a run's weights or checkpoint, from its row or from the file that this names.
+
+    Raises RegistryError if they cannot be had. A registry may come from elsewhere: no other file is read than one that
+    has the name of a state of this run, and none at other places than StateFiles writes to.
+    """
+    if not (url := url_of(row)):
+        return bytes(row["safetensors"])
     try:
-        found: bytes = _system(url).cat_file(url) if is_url(url) else Path(url).read_bytes()
-    except KwsError:
-        raise
+        if not _is_named(url, run_id):
+            raise RegistryError(f"it has no name of a state of run {run_id}")
+        found: bytes = _system(url).cat_file(url) if is_url(url) else _read(Path(url))
     except Exception as error:  # each store has errors of its own
         raise RegistryError(f"{url} cannot be read ({_reason(error)})") from None
+    return found
+
+
+def whole(row: Row, run_id: str) -> bytes:
+    """content() that has the SHA-256 of its row. Raises RegistryError if it has another."""
+    found = content(row, run_id)
+    if hashlib.sha256(found).hexdigest() != row["sha256"]:
+        raise RegistryError(f"{url_of(row) or 'what is kept'} is damaged: its SHA-256 does not match")
     return found
 
 
@@ -122,16 +151,41 @@ def remove(url: str, run_id: str) -> None:
 
     Nothing else is removed, whatever a registry from elsewhere says: only what has the name of this run's states.
     """
-    found = _NAME.fullmatch(url.rpartition("/")[2])
-    if found is None or found["run"] != run_id:
+    if not _is_named(url, run_id):
         return
-    try:
+    with suppress(Exception):  # it stays, and harms nobody
         if is_url(url):
             _system(url).rm_file(url)
         else:
             Path(url).unlink(missing_ok=True)
-    except Exception:  # noqa: S110 - it stays, and harms nobody
-        pass
+
+
+def _is_named(url: str, run_id: str) -> bool:
+    found = _NAME.fullmatch(url.rpartition("/")[2])
+    return found is not None and found["run"] == run_id
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a new file so that it survives a power failure; none is left where that fails."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> bytes:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise RegistryError("it is no file")
+    return path.read_bytes()
 
 
 @contextmanager
@@ -149,18 +203,20 @@ def left_behind(registry: _Registry, run_id: str, checkpoint: Checkpoint | None)
                 remove(checkpoint.url, run_id)
 
 
-def _system(url: str, option: str = "--checkpoints") -> Any:
+def _system(url: str) -> Any:
     """The file system of a URL. Raises RegistryError for one of a kind that is not known, or not installed."""
     scheme = url.partition("://")[0].lower()
+    if scheme not in _PACKAGES or "::" in url:  # others may name any host, or chain what one reads from the other
+        known = ", ".join(f"{each}://" for each in _PACKAGES)
+        raise RegistryError(f"a place is a folder, or begins with one of {known}")
     try:
         import fsspec  # type: ignore[import-untyped]
 
         return fsspec.core.url_to_fs(url)[0]
     except ImportError:
-        packages = ["fsspec", *([_PACKAGES[scheme]] if scheme in _PACKAGES else [])]
-        raise RegistryError(needs(f"{option} {scheme}://", *packages)) from None
+        raise RegistryError(needs(f"{scheme}://", "fsspec", _PACKAGES[scheme])) from None
     except Exception as error:
-        raise RegistryError(f"{option} {url} cannot be used ({_reason(error)})") from None
+        raise RegistryError(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:

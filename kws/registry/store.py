@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from kws.errors import RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
-from kws.registry import entries, records
+from kws.registry import entries, later_columns, records
 from kws.registry.beginning import Beginner
 from kws.registry.finishing import Ending
 from kws.registry.kept import Kept
@@ -42,6 +42,18 @@ class Registry(Beginner):
         super().__init__(path, create=create, tests=tests, patience=patience, database=database)
         self.files, self.weight_files = files, weight_files
         self.checkpoint_seconds = 0.0  # see RelayedRegistry
+        if weight_files:
+            self.require_urls()
+
+    @patiently
+    def require_urls(self) -> None:
+        """Let weights have URLs in an older registry, too; who made that must do so on a server."""
+        with self.reading() as connection:
+            lacking = later_columns.lacking(connection)
+        if lacking:
+            with self.database.writing() as connection:
+                for statement in later_columns.lacking(connection):
+                    connection.execute(statement)
 
     @contextmanager
     def _recording(self, batch: Batch, *, thoroughly: bool = False) -> Iterator[Connection]:
@@ -129,7 +141,8 @@ class Registry(Beginner):
         """
         ending = Ending.of(run_id, evaluation, validation, card, weights, self.weight_files)
         had_checkpoint = run_id in self._kept and self._kept[run_id].checkpoint is not None
-        run = self._finish(dataclasses.replace(self._batch(run_id), ending=ending))
+        with ending.taken_back(run_id):
+            run = self._finish(dataclasses.replace(self._batch(run_id), ending=ending))
         if self.files:
             self.files.ended(run_id)
         elif had_checkpoint:

@@ -90,11 +90,18 @@ def _copy(
 
 
 def copy_runs(
-    there: Connection, here: Writing, run_ids: Iterable[str], *, source: Location, names: bool = True
+    there: Connection,
+    here: Writing,
+    run_ids: Iterable[str],
+    *,
+    source: Location,
+    names: bool = True,
+    files: bool = True,
 ) -> tuple[list[str], list[str]]:
     """Copy runs from one registry into another, a few at a time; returns the ids copied and those already there.
 
-    Without `names` they are copied with pseudonyms (kws.registry.pseudonyms).
+    Without `names` they are copied with pseudonyms (kws.registry.pseudonyms); without `files`, weights and checkpoints
+    that are in files stay there.
     """
     copied, known = [], []
     columns_here = columns_of(here)
@@ -117,7 +124,7 @@ def copy_runs(
         for key, (run, _, _) in zip(keys, runs, strict=True):
             for table in _LARGE:
                 with _naming(source):
-                    rows = _large(there, table, columns_here[table], run["key"])
+                    rows = _large(there, table, columns_here[table], run["key"], run["id"], files=files)
                 entries.insert_all(here, table, [row | {"run_key": key} for row in rows])
         put(here, "tests", _rows_among(there, "tests", columns_here["tests"], "run_id", wanted))
         copied += wanted
@@ -172,16 +179,19 @@ def _read(
     return made
 
 
-def _large(connection: Connection, table: str, names: Sequence[str], key: int) -> Rows:
-    """A run's weights or checkpoint; one in a file is read from there."""
+def _large(
+    connection: Connection, table: str, names: Sequence[str], key: int, run_id: str, *, files: bool = True
+) -> Rows:
+    """A run's weights or checkpoint. One in a file is read from there, for a copy shares no file; not without `files`.
+
+    Raises RegistryError if the file cannot be had, or is damaged.
+    """
     found = []
     for row in connection.execute(f"SELECT * FROM {table} WHERE run_key = :key", {"key": key}):  # noqa: S608 - ours
         there = row.keys()
         made = _row(row, [name for name in names if name in there])  # an older one may lack the URL
-        if url := state_files.url_of(
-            row
-        ):  # a copy has all that is in it, and shares no file that the other one removes
-            made["safetensors"] = state_files.read(url)
+        if files and state_files.url_of(row):
+            made["safetensors"] = state_files.whole(row, run_id)
             made.pop("url", None)
         found.append(made)
     return found
@@ -312,9 +322,12 @@ def copy_registry(source: Location, target: Location, *, track: Track = _untrack
 
 
 def copy_all(
-    there: Connection, target: Location, *, source: Location, track: Track = _untracked
+    there: Connection, target: Location, *, source: Location, track: Track = _untracked, files: bool = True
 ) -> tuple[list[str], list[str]]:
-    """Copy everything in one registry into another; returns the run ids copied and those already there."""
+    """Copy everything in one registry into another; returns the run ids copied and those already there.
+
+    Without `files`, weights and checkpoints that are in files stay there.
+    """
     ids = [row["id"] for row in there.execute("SELECT id FROM trainings ORDER BY key")]
     with closing(open_database(target, create=True)) as to, to.writing() as here:
         others = {row["id"] for row in here.execute("SELECT id FROM trainings")} - set(ids)
@@ -331,7 +344,7 @@ def copy_all(
             put(here, "sources", read_rows(there, "sources", names["sources"], "sha256", row["sha256"]))
         for some in _parts(row["run_id"] for row in there.execute("SELECT DISTINCT run_id FROM tests").fetchall()):
             put(here, "tests", _rows_among(there, "tests", names["tests"], "run_id", some))  # also of purged runs
-        return copy_runs(there, here, track(ids, len(ids), "copying"), source=source)
+        return copy_runs(there, here, track(ids, len(ids), "copying"), source=source, files=files)
 
 
 def digest(connection: Connection, *, track: Track = _untracked, what: str = "reading") -> Digest:
@@ -341,7 +354,7 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
     counts = dict.fromkeys(names, 0)
 
     def take(table: str, rows: Rows, run_id: str = "") -> None:
-        kept = sorted(set(names[table]) - {"key", "run_key"})
+        kept = sorted(set(names[table]) - {"key", "run_key", "url"})  # what is in a file is read from there
         order = [name for name in _NATURAL if name in kept]
         for row in sorted(rows, key=lambda row: [row[name] for name in order]):
             hashes[table].update(_plain(run_id) + b"".join(_plain(name) + _plain(row[name]) for name in kept))
@@ -366,7 +379,7 @@ def digest(connection: Connection, *, track: Track = _untracked, what: str = "re
             for table in _SMALL:
                 take(table, of_keys[table][keys[run_id]], run_id)
             for table in _LARGE:
-                take(table, read_rows(connection, table, names[table], "run_key", keys[run_id]), run_id)
+                take(table, _large(connection, table, names[table], keys[run_id], run_id), run_id)
     return Digest(rows=counts, tables={table: found.hexdigest() for table, found in hashes.items()})
 
 

@@ -86,6 +86,8 @@ class SweepProgress:
             self._draw()
         else:
             console.say(text)
+        if why := ended.result.get("note"):
+            self.note(f"note: {why}; the registry has them")
 
     def note(self, text: str) -> None:
         """Print a message above the display."""

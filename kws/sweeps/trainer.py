@@ -21,13 +21,13 @@ import kws
 from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
-from kws.registry import pretrained
+from kws.registry import pretrained, state_files
 from kws.registry.claims import Claimer
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
 from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
-from kws.registry.state_files import StateFiles, files_of, left_behind
+from kws.registry.state_files import left_behind
 from kws.speech.cache import unusable
 from kws.training import runner
 from kws.training.stopping import Stopped
@@ -78,6 +78,7 @@ class WorkerConfig:
         weights: str | None = None,
     ) -> WorkerConfig:
         """The configuration for workers of this command."""
+        places = {name: files and files.place for name, files in state_files.tried(checkpoints, weights).items()}
         return cls(
             db=in_full(db),
             retry=retry,
@@ -87,8 +88,8 @@ class WorkerConfig:
             folder=str(Path.cwd()),
             code=code_digest(),
             patience=patience,
-            checkpoints=StateFiles(checkpoints).place if checkpoints else None,
-            weights=StateFiles(weights, "--weights").place if weights else None,
+            checkpoints=places["files"],
+            weights=places["weight_files"],
             sources=own.sources(),
         )
 
@@ -204,6 +205,7 @@ class Trainer:
             "validation_accuracy": run.validation_accuracy,
             "test_accuracy": run.test_accuracy,
             "seconds": run.seconds,
+            "note": self._registry.weight_files.trouble if self._registry.weight_files else "",
         }
 
     def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, tracked: bool = False) -> Dataset:
@@ -285,7 +287,7 @@ def _opened(config: WorkerConfig) -> Claimer | RelayedRegistry:
     """The sweep's registry: a file of this process's own, or a server through this machine's relay."""
     place = locate(config.db)
     about: dict[str, Any] = {"tests": config.test, "patience": config.patience}
-    about |= files_of(config.checkpoints, config.weights)
+    about |= state_files.files_of(config.checkpoints, config.weights)
     if isinstance(place, Path):
         return Claimer(place, create=True, **about)
     from kws.registry.relayed import RelayedRegistry

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from kws.errors import DataError, KwsError, RecipeError, RegistryError, UnavailableError
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
-from kws.registry import endings, pretrained, tracked
+from kws.registry import endings, pretrained, state_files, tracked
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
 from kws.registry.patience import SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
-from kws.registry.state_files import files_of, left_behind
+from kws.registry.state_files import left_behind
 from kws.registry.waiting import wait_for_silence
 from kws.training.reporter import SILENT, Reporter
 from kws.training.stopping import Stopped, stoppable
@@ -84,7 +84,7 @@ def run(
         fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)
-    files = files_of(checkpoints, weights)
+    files = state_files.tried(checkpoints, weights)
     with Registry(db, create=True, tests=test, patience=patience, **files) as registry, stoppable():
         run_id = registry.start(
             recipe,
@@ -122,7 +122,7 @@ def resume(
     from kws.registry.store import Registry
     from kws.training import checkpoints as states
 
-    files = files_of(checkpoints, weights)
+    files = state_files.tried(checkpoints, weights)
     with Registry(db, patience=patience, **files) as registry:
         run = registry.run(reference)
         if run.ended_by:
@@ -301,7 +301,7 @@ def execute(
     outcome: Outcome | None = None
     try:
         about = run_id, recipe, parameters, loaded.card
-        accuracies = registry.validation_accuracies(run_id)[: state.epoch]
+        accuracies, begun = registry.validation_accuracies(run_id)[: state.epoch], state.epoch
         is_over = last_epoch(recipe, accuracies) is not None  # cut off between its last epoch and its test
         stopped = None
         with (
@@ -329,8 +329,9 @@ def execute(
         if stopped:
             return registry.end(run_id, INTERRUPTED, stopped)
         loop.take_selected(state)
-        with suppress(ReplacedError):
-            registry.beat(run_id)  # the test may take longer than SILENT_SECONDS
+        if state.epoch == begun:  # no epoch has just said that it is alive, and the test may take longer
+            with suppress(ReplacedError):
+                registry.beat(run_id)
         is_tested = UNTESTED not in registry.by_id(run_id).tags
 
         def answer(clips: Split, name: str) -> Evaluation:

@@ -23,6 +23,9 @@ from kws.registry import relayed
 from kws.registry.claims import Claimer
 from kws.registry.reader import RegistryReader
 from kws.registry.recorder import Recorder
+from kws.registry.records import Batch
+from kws.registry.relay import Relay
+from kws.registry.relay_messages import Client
 from kws.registry.relayed import RelayedRegistry
 from kws.registry.state_files import StateFiles
 
@@ -206,6 +209,31 @@ def test_runs_that_end_at_once_are_recorded_together_and_who_has_lost_its_run_is
         assert all(reader.weights(run) == WEIGHTS and reader.checkpoint(run) is None for run in runs[1:])
     for registry in registries:
         registry.__exit__()
+
+
+def test_of_claims_that_come_at_once_no_more_get_a_tag_than_may_have_it(made, folder):
+    registries = [RelayedRegistry(made, code="x") for _ in range(5)]
+    about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None, "tags": ("search",), "most": 2}
+    calls = [
+        partial(registry.claim, make_recipe(seed=seed), CARD, retry=False, **about)
+        for seed, registry in enumerate(registries)
+    ]
+    found, _ = at_once(folder, made, calls)
+    assert sorted(claim.mine for claim in found) == [False, False, False, True, True]
+    for registry in registries:
+        registry.__exit__()
+
+
+def test_a_checkpoint_that_waits_is_written_though_its_client_has_left(made):
+    """The server was away when it left."""
+    with Claimer(made) as claimer, RegistryReader(made) as reader:
+        run = claim(claimer).run
+        relay = Relay(made, None)
+        relay._of(Client(process=claimer.process, sessions={run: 1}, tests=True, sources=()))
+        relay._checkpoints[run] = Batch.of(run, 1, (), (1, b"state"))
+        relay._write_checkpoint(run)
+        assert reader.checkpoint(run).data == b"state"
+        assert not relay._checkpoints
 
 
 def test_weights_in_files_never_pass_the_relay(made, folder, tmp_path):

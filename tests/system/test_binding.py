@@ -435,6 +435,18 @@ def test_a_run_that_has_ended_in_the_file_is_told_as_ended_though_that_is_replac
     assert run.status == FINISHED
 
 
+def test_a_run_right_after_another_needs_no_look_into_the_file_and_its_end_does(place, monkeypatch):
+    real, looks = binding._opened, []
+    monkeypatch.setattr(binding, "_opened", lambda *about: looks.append(about) or real(*about))
+    with Registry(place) as registry:
+        train(registry, make_recipe(seed=1))
+        looks.clear()
+        run = start(registry, make_recipe(seed=2), CARD)
+        assert looks == []
+        registry.finish(run, make_evaluation(CARD), CARD, WEIGHTS)
+        assert looks
+
+
 def test_a_link_that_is_led_elsewhere_is_another_registry_and_each_keeps_its_log(place, other, tmp_path):
     link = tmp_path / "link.db"
     link.symlink_to(place)
