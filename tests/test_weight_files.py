@@ -178,6 +178,16 @@ def test_a_place_that_takes_no_file_is_told_before_anything_is_trained(files, tm
         files.tried()
 
 
+@pytest.mark.sqlite_file
+@pytest.mark.parametrize("table", ["weights", "checkpoints"])
+def test_a_damaged_registry_that_lacks_a_table_is_backed_up_as_it_is(registry, db, tmp_path, table):
+    finish(Registry(db))
+    registry.database.close()
+    sql(db, f"DROP TABLE {table}")
+    maintenance.back_up(db, tmp_path / "copy.db")
+    assert sql(tmp_path / "copy.db", "SELECT count(*) FROM trainings") == [(1,)]
+
+
 def test_they_are_removed_with_their_run_and_no_others(registry, files, db):
     first, second = finish(registry), finish(registry, seed=1)
     maintenance.purge(db, [first])

@@ -10,6 +10,7 @@ from typing import Any
 
 from kws.errors import RegistryError
 from kws.registry import sources, state_files
+from kws.registry.failures import failure
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -83,7 +84,10 @@ def back_up(path: Location, to: Path, *, weights: str = ALL, files: bool = True)
                 copy.commit()
                 copy.execute("VACUUM")
             if files:
-                _take_in_files(copy)
+                try:
+                    _take_in_files(copy)
+                except sqlite3.Error as error:
+                    raise failure(path if isinstance(path, Path) else to, error) from None
             copy.execute("PRAGMA journal_mode = WAL")
     return left_out
 
@@ -94,8 +98,9 @@ def _take_in_files(copy: sqlite3.Connection) -> None:
     Raises RegistryError if weights cannot be had; a checkpoint may have been replaced meanwhile, and stays where it is.
     """
     copy.row_factory = sqlite3.Row
+    there = {row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for table in ("weights", "checkpoints"):
-        if "url" not in columns(copy, table):
+        if table not in there or "url" not in columns(copy, table):
             continue
         found = copy.execute(f"SELECT run_key, id FROM {table} JOIN trainings ON run_key = key WHERE url IS NOT NULL")  # noqa: S608
         for key, run_id in found.fetchall():
