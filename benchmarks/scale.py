@@ -142,7 +142,7 @@ def _simulated(counters: list[Counter], epochs: dict[str, float]) -> Iterator[st
                     ).run()
                     for kept in (weights, 0.0)
                 )
-                shares = [100 * each.waited / (each.seconds * nodes * CORES) for each in (made, bare)]
+                shares = [100 * max(each.waited, 0.0) / (each.seconds * nodes * CORES) for each in (made, bare)]
                 if min(shares) > _MOST_SHARE[nodes]:
                     full.append(_full(arch, nodes, counter, epochs[arch]))
                 elif max(shares) > _MOST_SHARE[nodes]:
