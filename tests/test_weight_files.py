@@ -122,7 +122,7 @@ def test_a_registry_from_elsewhere_gets_no_other_file_into_a_copy(registry, file
     secret = tmp_path / name.format(run=run)
     secret.write_text("secret")
     sql(db, f"UPDATE weights SET url = '{secret}'")
-    with pytest.raises(RegistryError, match=r"(has no name of a state of|is damaged)"):
+    with pytest.raises(RegistryError, match=r"(its name is not that of a state of|is damaged)"):
         maintenance.back_up(db, tmp_path / "copy.db")
     with pytest.raises(RegistryError):
         registry.weights(run)

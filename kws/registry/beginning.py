@@ -18,9 +18,10 @@ from kws.registry.kept import Kept
 from kws.registry.location import Location
 from kws.registry.patience import SHORT_SECONDS, Patience, patiently
 from kws.registry.process import Process
-from kws.registry.protocols import Backend, Connection, Writing
+from kws.registry.protocols import Backend, Connection, Writing, columns
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import RUNNING, UNTESTED, require_cut_off
+from kws.registry.state_files import StateFiles
 
 _ID_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no vowels, so that no id is a word, especially not `last`
 _ID_LENGTH = 8
@@ -54,10 +55,10 @@ class Beginning:
         *,
         tags: Iterable[str] = (),
         source: str | None = None,
-        **columns: Any,
+        **further: Any,
     ) -> Beginning:
         """The beginning of a run of this recipe, with values of further columns."""
-        row = columns | {
+        row = further | {
             "id": run,
             "status": RUNNING,
             "started_at": begun,
@@ -73,7 +74,8 @@ class Beginner(RegistryReader):
     """A registry in which this process begins runs; with `create` it is created if there is none.
 
     With `tests` False, runs started here get the tag `untested`: they are not tested when they end. `patience` is for
-    how many seconds writes wait for a registry that is away.
+    how many seconds writes wait for a registry that is away. Checkpoints and final weights are written to `files` and
+    `weight_files`, where there are any.
     """
 
     def __init__(
@@ -83,9 +85,12 @@ class Beginner(RegistryReader):
         create: bool = False,
         tests: bool = True,
         patience: float = SHORT_SECONDS,
+        files: StateFiles | None = None,
+        weight_files: StateFiles | None = None,
         database: Backend | None = None,
     ) -> None:
         super().__init__(path, create=create, database=database)
+        self.files, self.weight_files = files, weight_files
         self.patience = Patience(patience)
         self.process = Process.here()  # that works on the runs that are begun here
         self._tests = tests
@@ -93,6 +98,19 @@ class Beginner(RegistryReader):
         self.sessions: dict[str, int] = {}  # session numbers of this process, by run
         self._kept: dict[str, Kept] = {}  # for the runs that this process records in a file
         self._cards = set[tuple[int, str, bool]]()  # that are in the registry, unless they were purged
+        if weight_files:
+            self.require_urls()
+
+    @patiently
+    def require_urls(self) -> None:
+        """Let weights have URLs in a registry that was made before they could; on a server its owner must do so."""
+        with self.reading() as connection:
+            if "url" in columns(connection, "weights"):
+                return
+        with self.database.writing() as connection:
+            if "url" not in columns(connection, "weights"):  # another process may have been faster
+                text = 'TEXT COLLATE "C"' if view.is_server(connection) else "TEXT"
+                connection.execute(f"ALTER TABLE weights ADD COLUMN url {text}")
 
     def start(
         self,
@@ -212,7 +230,7 @@ class Beginner(RegistryReader):
         first_epoch: int,
         environment: Environment | None = None,
     ) -> dict[str, Any]:
-        """The row of a session that this process begins."""
+        """Note a session that this process begins; returns its row."""
         self.sessions[run_id] = session
         return serialization.of_process(self.process) | {
             "run_key": key,

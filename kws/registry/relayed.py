@@ -62,9 +62,8 @@ class RelayedRegistry:
         self.checkpoint_seconds = 0.0  # that one from each process that shares the relay takes, as last measured
         self._connection: Connection | None = None
         self._lock = threading.Lock()
-        self._call(
-            "require_urls" if weight_files else "is_writable"
-        )  # now, so that what cannot be used is told at once
+        # Now, so that a registry that cannot be used is told at once.
+        self._call("require_urls" if weight_files else "is_writable")
 
     def __enter__(self) -> Self:
         return self

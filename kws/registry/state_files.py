@@ -131,7 +131,7 @@ def content(row: Row, run_id: str) -> bytes:
         return bytes(row["safetensors"])
     try:
         if not _is_named(url, run_id):
-            raise RegistryError(f"it has no name of a state of run {run_id}")
+            raise RegistryError(f"its name is not that of a state of run {run_id}")
         found: bytes = _system(url).cat_file(url) if is_url(url) else _read(Path(url))
     except Exception as error:  # each store has errors of its own
         raise RegistryError(f"{url} cannot be read ({_reason(error)})") from None

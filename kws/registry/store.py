@@ -8,52 +8,20 @@ from contextlib import contextmanager
 
 from kws.errors import RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
-from kws.registry import entries, later_columns, records
+from kws.registry import entries, records
 from kws.registry.beginning import Beginner
 from kws.registry.finishing import Ending
 from kws.registry.kept import Kept
-from kws.registry.location import Location
-from kws.registry.patience import SHORT_SECONDS, patiently
-from kws.registry.protocols import Backend, Connection
+from kws.registry.patience import patiently
+from kws.registry.protocols import Connection
 from kws.registry.records import Batch
 from kws.registry.runs import FINISHED, RUNNING, Run
-from kws.registry.state_files import StateFiles
 
 
 class Registry(Beginner):
-    """A registry opened for reading and writing; with `create` it is created if there is none.
+    """A registry opened for reading and writing."""
 
-    With `tests` False, runs started here get the tag `untested`: they are not tested when they end. `patience` is for
-    how many seconds writes wait for a registry that is away. Checkpoints and final weights are written to `files` and
-    `weight_files`, where there are any.
-    """
-
-    def __init__(
-        self,
-        path: Location,
-        *,
-        create: bool = False,
-        tests: bool = True,
-        patience: float = SHORT_SECONDS,
-        files: StateFiles | None = None,
-        weight_files: StateFiles | None = None,
-        database: Backend | None = None,
-    ) -> None:
-        super().__init__(path, create=create, tests=tests, patience=patience, database=database)
-        self.files, self.weight_files = files, weight_files
-        self.checkpoint_seconds = 0.0  # see RelayedRegistry
-        if weight_files:
-            self.require_urls()
-
-    @patiently
-    def require_urls(self) -> None:
-        """Let weights have URLs in an older registry, too; who made that must do so on a server."""
-        with self.reading() as connection:
-            lacking = later_columns.lacking(connection)
-        if lacking:
-            with self.database.writing() as connection:
-                for statement in later_columns.lacking(connection):
-                    connection.execute(statement)
+    checkpoint_seconds = 0.0  # see RelayedRegistry
 
     @contextmanager
     def _recording(self, batch: Batch, *, thoroughly: bool = False) -> Iterator[Connection]:
