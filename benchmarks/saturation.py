@@ -168,6 +168,8 @@ def turn(db: str, processes: int, seconds: float, pace: float, way: str) -> dict
 
 def _write(db: str, number: int, start: tuple[int, int], seconds: float, pace: float, way: str) -> dict[str, float]:
     """Record for so many seconds from when all processes have claimed their runs: `start` tells both, in pipes."""
+    from kws.registry.claims import Wanted
+
     waiting, all_ready = start
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(int(seconds + _LONGEST))
@@ -176,7 +178,7 @@ def _write(db: str, number: int, start: tuple[int, int], seconds: float, pace: f
     recipe = dataclasses.replace(made.recipe, seed=number)
     with _opened(db, way) as registry:
         about: dict[str, Any] = {"environment": made.environment, "parameters": 346_067, "multiply_accumulates": None}
-        run = registry.claim(recipe, made.card, retry=False, **about).run
+        run = registry.claim(Wanted.of(recipe, made.card, retry=False, **about)).run
         os.write(all_ready, _READY)
         (begin,) = _BEGIN.unpack(os.read(waiting, _BEGIN.size))
         time.sleep(max(begin - time.monotonic(), 0))

@@ -291,7 +291,7 @@ def fill(db: str, runs: int) -> None:
 
 def claims(db: str) -> float:
     """The milliseconds of taking on a run that is new, the median of 100. Runs in a process of its own."""
-    from kws.registry.claims import Claimer
+    from kws.registry.claims import Claimer, Wanted
     from kws.registry.location import locate
 
     draw, taken = random.Random(time.time_ns()), []
@@ -300,7 +300,8 @@ def claims(db: str) -> float:
             each = ledger.make(4 * draw.randrange(10**6, 10**9), draw)
             about: dict[str, Any] = {"environment": each.environment, "parameters": 346_067}
             begin = time.perf_counter()
-            found = registry.claim(each.recipe, each.card, retry=False, multiply_accumulates=None, **about)
+            wanted = Wanted.of(each.recipe, each.card, retry=False, multiply_accumulates=None, **about)
+            found = registry.claim(wanted)
             taken.append(1000 * (time.perf_counter() - begin))
             registry.end(found.run, "interrupted")
     return statistics.median(taken[5:])

@@ -9,7 +9,7 @@ from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_re
 
 from kws.errors import RegistryError, UnavailableError
 from kws.registry import entries
-from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader
+from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader, Wanted
 from kws.registry.maintenance import purge
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
@@ -18,14 +18,9 @@ CARD = make_card()
 
 
 def claim(registry, recipe=None, **more):
-    return registry.claim(
-        recipe or make_recipe(),
-        more.pop("card", CARD),
-        parameters=3,
-        multiply_accumulates=4,
-        environment=ENVIRONMENT,
-        **{"retry": False, **more},
-    )
+    card, more = more.pop("card", CARD), {"retry": False, **more}
+    about = {"parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
+    return registry.claim(Wanted.of(recipe or make_recipe(), card, **about, **more))
 
 
 @pytest.fixture
@@ -37,6 +32,14 @@ def registry(db):
 def gone(registry):
     """Make every session's process one that has ended."""
     sql(registry.path, "UPDATE sessions SET process_started = 'earlier'")
+
+
+def test_claims_of_one_process_in_one_millisecond_are_two(registry):
+    about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
+    first, second = (Wanted.of(make_recipe(), CARD, **about) for _ in range(2))
+    second = replace(second, new=replace(second.new, begun=first.new.begun))
+    assert registry.claim(first).mine
+    assert not registry.claim(second).mine
 
 
 def test_the_first_to_claim_has_it_and_the_second_is_told_who_runs(registry):

@@ -4,7 +4,7 @@ import pytest
 from commands import sql
 from ledger import ENVIRONMENT, make_card, make_evaluation, make_recipe
 
-from kws.registry.claims import Claimer
+from kws.registry.claims import Claimer, Wanted
 from kws.registry.plans import PlanWatcher
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
@@ -19,7 +19,7 @@ def registry(db):
 
 def claim(registry, seed):
     about = {"parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
-    return registry.claim(make_recipe(seed=seed), CARD, retry=False, **about).run
+    return registry.claim(Wanted.of(make_recipe(seed=seed), CARD, retry=False, **about)).run
 
 
 def key(seed):

@@ -136,7 +136,7 @@ class Beginner(RegistryReader):
     @patiently
     def _start(self, new: Beginning) -> None:
         with self.database.writing() as connection:
-            if not self._has_begun(connection, new.run, new.begun):
+            if not self._has_begun(connection, new.run, new.begun, new=True):
                 self._begin(connection, [(self, new)])
         self.has_begun()
 
@@ -190,18 +190,18 @@ class Beginner(RegistryReader):
     @patiently
     def _go_on_once(self, run_id: str, begun: str, epochs: int, environment: Environment, silent: str | None) -> None:
         with self.database.writing() as connection:
-            if self._has_begun(connection, run_id, begun):
+            if self._has_begun(connection, run_id, begun, new=False):
                 return
             seen = self._sighting(connection, self.key(connection, run_id))
             if not (seen.unseen and seen.sign == silent):
                 require_cut_off(run_id, seen.status)
             self._take_over(connection, run_id, begun, epochs=epochs, environment=environment)
 
-    def _has_begun(self, connection: Connection, run_id: str, begun: str) -> bool:
-        """Whether an earlier attempt of this process to begin a run, at that time, was kept: its answer was lost."""
+    def _has_begun(self, connection: Connection, run_id: str, begun: str, *, new: bool) -> bool:
+        """Whether this process's attempt to begin a `new` run or to go on with one was kept, but its answer lost."""
         found = connection.execute(_LAST_SESSION, {"id": run_id}).fetchone()
         mine = serialization.of_process(self.process) | {"started_at": begun}
-        if found is None or any(found[name] != value for name, value in mine.items()):
+        if found is None or new != (found["session"] == 1) or any(found[name] != mine[name] for name in mine):
             return False
         self.sessions[run_id] = found["session"]
         return True

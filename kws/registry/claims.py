@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kws.events import DataCard
 from kws.recipe import Recipe
@@ -90,7 +89,12 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a process wants to claim, and as which new run if there is no equal one; see Claimer.claim()."""
+    """What a process wants to claim, and as which new run if there is no equal one.
+
+    With `retry`, also a run that failed. Also a run whose process cannot be observed from here and whose last heartbeat
+    is still `silent`: the one that the caller has watched for long enough. The run gets the tags of the `new` one. If
+    it lacks one of them that `most` runs have already, nothing is claimed.
+    """
 
     recipe: Recipe
     card: DataCard
@@ -115,7 +119,7 @@ class Wanted:
         silent: str | None = None,
         source: str | None = None,
     ) -> Wanted:
-        """What the arguments of Claimer.claim() say."""
+        """A claim of a recipe on data; `source` is that of a network of the user's own."""
         size = {"parameters": parameters, "multiply_accumulates": multiply_accumulates}
         new = Beginning.of(new_id(), now(), recipe, card, environment, tags=tags, source=source, **size)
         return cls(recipe=recipe, card=card, environment=environment, new=new, retry=retry, most=most, silent=silent)
@@ -129,17 +133,12 @@ class Wanted:
 class Claimer(Registry):
     """A registry opened to claim runs that other processes may want, too."""
 
-    def claim(self, recipe: Recipe, card: DataCard, **about: Any) -> Claim:
+    def claim(self, wanted: Wanted) -> Claim:
         """Claim a recipe: it becomes this process's run if no equal run exists, or the equal run was cut off.
 
-        `about` is what Wanted.of() takes. With `retry`, also if that run failed. Also if its process cannot be observed
-        from here and its last heartbeat is still `silent`: the one that the caller has watched for long enough. A
-        process wrongly taken for dead gets a RegistryError at its next epoch. `source` is that of a network of the
-        user's own.
-
-        The run gets the `tags`. If it lacks one of them that `most` runs have already, nothing is claimed.
+        A process wrongly taken for dead gets a RegistryError at its next epoch.
         """
-        claim = self._claim(Wanted.of(recipe, card, **about))
+        claim = self._claim(wanted)
         if claim.mine:
             self._hold(claim.run)
         return claim
@@ -188,7 +187,7 @@ class Claimer(Registry):
         if known is None:
             self._begin(connection, [(self, new)])
             return Claim(run=new.run, before=None, mine=True)
-        if known.id not in begun and self._has_begun(connection, known.id, new.begun):
+        if known.id not in begun and self._has_begun(connection, known.id, new.begun, new=known.id == new.run):
             return Claim(run=known.id, before=None if known.id == new.run else INTERRUPTED, mine=True)
         self._tag(connection, known.id, new.tags)
         seen = self._sighting(connection, self.key(connection, known.id))

@@ -20,7 +20,6 @@ from typing import Any, Self
 
 from kws.errors import LostConnectionError, RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
-from kws.recipe import Recipe
 from kws.registry.claims import Claim, Wanted
 from kws.registry.finishing import Ending
 from kws.registry.location import Location, in_full
@@ -72,9 +71,9 @@ class RelayedRegistry:
         if self._connection:
             self._connection.close()
 
-    def claim(self, recipe: Recipe, card: DataCard, **about: Any) -> Claim:
+    def claim(self, wanted: Wanted) -> Claim:
         """Claim a recipe; see Claimer.claim()."""
-        made: Claim = self._ask(Request(claim=Wanted.of(recipe, card, **about)))
+        made: Claim = self._ask(Request(claim=wanted))
         return made
 
     def record_all(self, run_id: str, epochs: Sequence[EpochEnd], checkpoint: tuple[int, bytes] | None = None) -> None:

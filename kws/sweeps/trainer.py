@@ -22,7 +22,7 @@ from kws.errors import DataError, KwsError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
 from kws.registry import pretrained, state_files
-from kws.registry.claims import Claimer
+from kws.registry.claims import Claimer, Wanted
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
 from kws.registry.patience import SECONDS
@@ -160,7 +160,7 @@ class Trainer:
             state, network = runner.begin(recipe, loaded, pretrained.of(recipe.pretrained, locate(self._config.db)))
         except (KwsError, RuntimeError, MemoryError) as error:
             return {"status": FAILED, "run": None, "error": _sentence(error)}
-        claim = self._registry.claim(
+        wanted = Wanted.of(
             recipe,
             loaded.card,
             retry=self._config.retry,
@@ -172,6 +172,7 @@ class Trainer:
             silent=silent,
             source=own.source_of(recipe.source),
         )
+        claim = self._registry.claim(wanted)
         if not claim.mine:
             told = {"sign": claim.sign, "last_seen": claim.last_seen, "before": True}
             return {"status": claim.before, "run": claim.run, "error": claim.error, **told}

@@ -20,7 +20,7 @@ from patience import until
 
 from kws.errors import RegistryError, UnavailableError, UnknownRunError
 from kws.registry import relayed
-from kws.registry.claims import Claimer
+from kws.registry.claims import Claimer, Wanted
 from kws.registry.reader import RegistryReader
 from kws.registry.recorder import Recorder
 from kws.registry.records import Batch
@@ -67,7 +67,7 @@ def relays(folder: Path) -> list[int]:
 
 def claim(registry, **changes):
     about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None}
-    return registry.claim(make_recipe(**changes), CARD, retry=False, **about)
+    return registry.claim(Wanted.of(make_recipe(**changes), CARD, retry=False, **about))
 
 
 def test_a_run_from_its_claim_to_its_end_and_a_second_process_that_wants_it(made):
@@ -178,7 +178,7 @@ def test_a_claim_that_cannot_be_made_leaves_those_that_came_with_it(made, folder
     with RelayedRegistry(made, code="x") as one, RelayedRegistry(made, code="x") as other:
         about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None}
         nobody = replace(make_card("nowhere"), source=None)
-        wrong = partial(other.claim, make_recipe(seed=1), nobody, retry=False, **about)
+        wrong = partial(other.claim, Wanted.of(make_recipe(seed=1), nobody, retry=False, **about))
         (right, refused), _ = at_once(folder, made, [partial(claim, one), wrong])
         assert right.mine
         assert isinstance(refused, RegistryError)
@@ -215,7 +215,7 @@ def test_of_claims_that_come_at_once_no_more_get_a_tag_than_may_have_it(made, fo
     registries = [RelayedRegistry(made, code="x") for _ in range(5)]
     about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None, "tags": ("search",), "most": 2}
     calls = [
-        partial(registry.claim, make_recipe(seed=seed), CARD, retry=False, **about)
+        partial(registry.claim, Wanted.of(make_recipe(seed=seed), CARD, retry=False, **about))
         for seed, registry in enumerate(registries)
     ]
     found, _ = at_once(folder, made, calls)
