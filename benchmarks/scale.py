@@ -2,17 +2,17 @@
 
 - It is simulated (benchmarks.simulation). A run of 50 epochs takes a core as long as the runs in the committed
   experiments.db did, give or take 5 % an epoch.
-- What a transaction takes is the sum of what one took a single writer, of what an epoch more in it took when 64
-  processes recorded as fast as they could, and of its bytes, at the speed at which 16 writers wrote weights; all from
-  benchmarks/results. A checkpoint is the network's weights and Adam's two moments, 4 bytes each.
-- A file has no relay: what gathers there, gathers in each process; it is taken as one relay, too, but for claims and
-  ends, which each process makes for itself.
+- What a transaction takes is the sum of what one took a single writer into a server, or each of 16 into a file, of what
+  an epoch more in it took when 64 processes recorded as fast as they could, and of its bytes, at the speed at which 16
+  writers wrote weights; all from benchmarks/results. A checkpoint is the network's weights and Adam's two moments, 4
+  bytes each.
 - The same simulation is held to a measurement: 64 and 256 processes that each have an epoch every 0.1 s for a minute.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -59,12 +59,15 @@ def _counter(place: str, rates: dict[str, float]) -> Counter:
     most = max(writing.PROCESSES)
     plain, weighty = (rates[writing.named(place, most, weights=w)] for w in (False, True))
     more = max(TRANSACTIONS / weighty - TRANSACTIONS / plain, 0.0)  # seconds that the weights add to a run
-    claim, transaction = rates[writing.claimed(place)] / 1e3, 1 / rates[writing.named(place, 1, weights=False)]
+    has_relays = place == SERVER
+    claim = rates[writing.claimed(place)] / 1e3
+    transaction = 1 / rates[writing.named(place, 1 if has_relays else most, weights=False)]
     together = {"claims": claim, "ends": transaction}
-    if place == SERVER:
+    if has_relays:
         together = {what: rates[writing.together(what)] / 1e3 for what in writing.TOGETHER}
     return Counter(
         name=place,
+        has_relays=has_relays,
         claim=claim,
         claim_more=together["claims"],
         transaction=transaction,
@@ -199,7 +202,7 @@ def _held_to_measurement(counters: list[Counter], rates: dict[str, float]) -> It
             epochs = round(saturation.SECONDS / saturation.PACE)
             sweep = Sweep(runs=processes, epochs=epochs, nodes=1, cores=processes, seconds=saturation.PACE, spread=0.0)
             made = Simulation(counter, sweep).run()
-            waits = sorted(made.recorded)
+            waits = [_told(seconds) for seconds in sorted(made.recorded)]
             rate, middle, longest = (
                 rates[name(counter.name, processes, saturation.PACE)]
                 for name in (saturation.kept, saturation.median_wait, saturation.longest_wait)
@@ -211,11 +214,16 @@ def _held_to_measurement(counters: list[Counter], rates: dict[str, float]) -> It
             )
     yield ""
     yield (
-        "A process asks what of its epochs is recorded when it ends the next one, so that a wait is measured as one of "
-        f"{1e3 * saturation.PACE:.0f} ms at least. The simulation knows nothing of the two cores that these processes "
-        "share, of the disk, whose slowest commits make the longest waits, or of Python's threads."
+        f"A process asks what of its epochs is recorded when it ends the next one, {1e3 * saturation.PACE:.0f} ms "
+        "later, and so are the simulated waits told. The simulation knows nothing of the two cores that these "
+        "processes share, of the disk, whose slowest commits make the longest waits, or of Python's threads."
     )
     yield ""
+
+
+def _told(seconds: float) -> float:
+    """A wait as a process learns of it: where it ends an epoch."""
+    return math.ceil(seconds / saturation.PACE) * saturation.PACE
 
 
 def _changes() -> Iterator[str]:

@@ -3,7 +3,7 @@
 - A run waits for the registry where it is claimed and where it ends; epochs are recorded while it trains on.
 - What the runs of a node have for the registry gathers in one relay, which asks for one transaction at a time, with all
   that has gathered, epochs and ends; and for one with all claims. The registry is one counter at which these wait their
-  turn.
+  turn. A file has no relay: there, each process gathers for itself.
 - A run makes a checkpoint with the first epoch that ends 5 s after the last one, and as few as take a relay a twentieth
   of its time, which it measures: the longer the registry takes, the fewer. A relay keeps the newest of each run, and
   writes one, in a transaction of its own, where nobody asks for anything else, or where the last was a second ago.
@@ -25,10 +25,11 @@ _CHECKPOINT_SECONDS, _SHARE, _PAUSE_SECONDS = 5.0, 20, 1.0
 class Counter:
     """A registry: the seconds of a claim, and of a transaction, and of one more of each thing in the same transaction.
 
-    Where claims and ends are not made together, one more takes as long as the first.
+    Only where the processes of a node share a relay are claims and ends made together.
     """
 
     name: str
+    has_relays: bool
     claim: float
     claim_more: float
     transaction: float
@@ -80,8 +81,11 @@ class _Batch:
 
 
 @dataclass
-class _Node:
-    """A relay: what has gathered, the cores whose checkpoints wait, and how long its last one took, times its cores."""
+class _Writer:
+    """A relay, or a process: what has gathered, the cores whose checkpoints wait, and what its last one took of each.
+
+    What it took is the time that passed, times the cores that share the writer.
+    """
 
     gathered: _Batch = field(default_factory=_Batch)
     checkpoints: dict[int, None] = field(default_factory=dict)  # the oldest first
@@ -105,8 +109,9 @@ class Simulation:
 
     def __init__(self, counter: Counter, sweep: Sweep) -> None:
         self._counter, self._sweep, self._draw = counter, sweep, random.Random(0)
-        self._nodes = [_Node() for _ in range(sweep.nodes)]
         cores = min(sweep.nodes * sweep.cores, sweep.runs)
+        self._writers = [_Writer() for _ in range(sweep.nodes if counter.has_relays else cores)]
+        self._sharing = sweep.cores if counter.has_relays else 1
         self._done, self._due = [0] * cores, [0.0] * cores  # epochs of the run, and when a checkpoint is due
         self._left = sweep.runs - cores
         self._turns: deque[tuple[int, _Batch]] = deque()
@@ -136,29 +141,29 @@ class Simulation:
 
     def _end_epoch(self, now: float, core: int) -> None:
         self._done[core] += 1
-        node = self._nodes[core % len(self._nodes)]
-        node.gathered.epochs.append(now)
+        writer = self._writers[core % len(self._writers)]
+        writer.gathered.epochs.append(now)
         if self._done[core] == self._sweep.epochs:
-            node.gathered.last.append((core, now))
-            node.checkpoints.pop(core, None)
-            self._send(now, core % len(self._nodes))
+            writer.gathered.last.append((core, now))
+            writer.checkpoints.pop(core, None)
+            self._send(now, core % len(self._writers))
             return
         if self._sweep.checkpoint and now >= self._due[core]:
-            node.checkpoints[core] = None
-            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * node.took)
+            writer.checkpoints[core] = None
+            self._due[core] = now + max(_CHECKPOINT_SECONDS, _SHARE * writer.took)
         self._train(now, core)
-        self._send(now, core % len(self._nodes))
+        self._send(now, core % len(self._writers))
 
     def _ask(self, now: float, core: int) -> None:
         """Let a core wait for a transaction: its run is claimed, or has ended."""
-        self._nodes[core % len(self._nodes)].gathered.waiting.append((core, now))
-        self._send(now, core % len(self._nodes))
+        self._writers[core % len(self._writers)].gathered.waiting.append((core, now))
+        self._send(now, core % len(self._writers))
 
     def _send(self, now: float, number: int, *, has_recorded: bool = False) -> None:
-        node = self._nodes[number]
-        if node.asked is not None or not (batch := node.next(now, has_recorded=has_recorded)):
+        writer = self._writers[number]
+        if writer.asked is not None or not (batch := writer.next(now, has_recorded=has_recorded)):
             return
-        node.asked = now
+        writer.asked = now
         self._turns.append((number, batch))
         if not self._working:
             self._work(now)
@@ -177,15 +182,15 @@ class Simulation:
 
     def _commit(self, now: float) -> None:
         number, batch = self._turns.popleft()
-        node = self._nodes[number]
+        writer = self._writers[number]
         self._working = False
-        if batch.is_checkpoint and node.asked is not None:
-            node.checkpointed, node.took = now, self._sweep.cores * (now - node.asked)
-        node.asked = None
+        if batch.is_checkpoint and writer.asked is not None:
+            writer.checkpointed, writer.took = now, self._sharing * (now - writer.asked)
+        writer.asked = None
         self.outcome.recorded += [now - ended for ended in batch.epochs]
         for ended in batch.last:  # the end of a run is recorded once its last epoch is
-            node.gathered.weights += self._sweep.weights
-            node.gathered.waiting.append(ended)
+            writer.gathered.weights += self._sweep.weights
+            writer.gathered.waiting.append(ended)
         for core, since in batch.waiting:
             self.outcome.waited += now - since
             self.outcome.longest = max(self.outcome.longest, now - since)

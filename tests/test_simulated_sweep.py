@@ -7,10 +7,18 @@ import pytest
 from benchmarks.simulation import Counter, Simulation, Sweep
 
 
-def alone(*, claim: float = 0.0, transaction: float = 0.0, epoch: float = 0.0, megabyte: float = 0.0) -> Counter:
-    """A registry where claims and ends are not made together."""
+def alone(
+    *,
+    has_relays: bool = True,
+    claim: float = 0.0,
+    transaction: float = 0.0,
+    epoch: float = 0.0,
+    megabyte: float = 0.0,
+) -> Counter:
+    """A registry where one end more takes as long as the first."""
     return Counter(
         name="a registry",
+        has_relays=has_relays,
         claim=claim,
         claim_more=claim,
         transaction=transaction,
@@ -43,8 +51,19 @@ def test_what_gathers_on_a_node_while_it_waits_is_one_transaction():
     assert made.seconds == pytest.approx(1.0 + 2 * 100.0 + 200.0)  # an epoch, all others that gathered, and the end
 
 
+def test_the_processes_that_share_a_file_wait_for_one_another():
+    counter = alone(has_relays=False, transaction=1.0)
+    made = Simulation(counter, of(runs=9, epochs=1, cores=9, seconds=100.0)).run()
+    # Their epochs end at once, each in a transaction of its own; behind these come their ends, which count twice.
+    assert sorted(round(wait) for wait in made.recorded) == [*range(1, 10)]
+    assert made.busy == pytest.approx(9 + 2 * 9)
+    assert made.longest == pytest.approx(9 + 2 * 9, abs=0.01)
+
+
 def test_claims_and_ends_that_come_at_once_are_made_together():
-    counter = Counter(name="a relay", claim=0.5, claim_more=0.1, transaction=0.25, epoch=0.0, end=0.05, megabyte=0.0)
+    counter = Counter(
+        name="a relay", has_relays=True, claim=0.5, claim_more=0.1, transaction=0.25, epoch=0.0, end=0.05, megabyte=0.0
+    )
     made = Simulation(counter, of(runs=9, epochs=1, cores=9, seconds=100.0)).run()
     claims = 0.5 + 0.5 + 7 * 0.1  # the first comes alone, the others while it is made
     # The epoch of the first, its end, the epoch of the first of those that began together, its end with the epochs of
