@@ -37,6 +37,19 @@ class Counter:
     end: float
     megabyte: float
 
+    def slower(self, times: float) -> Counter:
+        """A registry that takes so many times as long for everything."""
+        return Counter(
+            name=self.name,
+            has_relays=self.has_relays,
+            claim=times * self.claim,
+            claim_more=times * self.claim_more,
+            transaction=times * self.transaction,
+            epoch=times * self.epoch,
+            end=times * self.end,
+            megabyte=times * self.megabyte,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
