@@ -62,3 +62,12 @@ def test_whoever_stops_it_waits_no_longer():
 def test_what_cannot_be_mended_by_waiting_is_raised_at_once():
     with pytest.raises(RegistryError, match="damaged"):
         Patience(900.0, sleep=pytest.fail).through(refused(1, RegistryError("damaged")))
+
+
+def test_who_has_given_up_once_waits_again_when_the_registry_has_been_back():
+    """A process of a sweep trains many runs: one that failed must not leave the next ones without patience."""
+    patience = Patience(0.05)
+    with pytest.raises(UnavailableError):
+        patience.through(refused(10**6, UnavailableError("away")))
+    assert patience.through(refused(0, UnavailableError("away"))) == 1
+    assert patience.through(refused(1, UnavailableError("away"))) == 2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
 from commands import sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
+from patience import until
 
 from kws.errors import RegistryError
-from kws.registry import state_files
+from kws.registry import entries, state_files
+from kws.registry.finishing import Ending, finish
 from kws.registry.state_files import StateFiles, left_behind
 from kws.registry.store import Registry
 from kws.registry.transfer import take_in
@@ -27,8 +32,6 @@ def registry(db, files):
 
 
 def there(files):
-    from pathlib import Path
-
     return sorted(each.name for each in Path(files.place).iterdir())
 
 
@@ -142,3 +145,45 @@ def test_a_recipe_that_is_repeated_by_another_process_leaves_no_file_behind(regi
     registry.go_on(run, epochs=5, environment=ENVIRONMENT)
     registry.record(run, make_epochs(2)[1], STATE + b"2")
     assert len(there(files)) == 1
+
+
+def test_a_store_that_does_not_answer_holds_nobody_up_and_what_it_writes_later_is_removed(registry, files, monkeypatch):
+    """Otherwise the run would tell no sign of life, and be taken over."""
+    answers, real = threading.Event(), state_files._written
+    monkeypatch.setattr(state_files, "_LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(state_files, "_written", lambda url, data: answers.wait(30) and real(url, data))
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    assert "it took longer than" in files.trouble
+    assert len(registry.epochs(run)) == 1
+    removed = []
+    monkeypatch.setattr(state_files, "_remove", lambda url: removed.append(url) or Path(url).unlink())
+    answers.set()
+    until(lambda: removed)
+    until(lambda: there(files) == [])
+
+
+def test_a_checkpoint_that_cannot_be_read_is_no_reason_not_to_have_the_run(registry, files, tmp_path):
+    """Who claims it reads the state once it has it: not while all others wait for the registry."""
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    for file in (tmp_path / "shared" / "states").iterdir():
+        file.unlink()
+    registry.go_on(run, epochs=2, environment=ENVIRONMENT)
+    with pytest.raises(RegistryError, match="cannot be read"):
+        registry.checkpoint(run)
+
+
+def test_a_checkpoint_that_comes_after_the_end_goes_when_the_end_is_told_again(registry, db):
+    """As where the answer to the end was lost, and a relay wrote what still waited."""
+    card = make_card()
+    run = start(registry, card=card)
+    registry.record(run, make_epochs(1)[0])
+    with registry.database.writing() as connection:
+        key, ending = registry.key(connection, run), Ending.of(run, None, None, card, WEIGHTS, None)
+        for _ in range(2):
+            row = {"run_key": key, "epoch": 1, "sha256": "", "safetensors": b"", "url": None}
+            entries.insert(connection, "checkpoints", row, anew="run_key")
+            finish(connection, [(key, ending)])
+    assert sql(db, "SELECT count(*) FROM checkpoints") == [(0,)]

@@ -70,6 +70,8 @@ def finish(connection: Writing, endings: Sequence[tuple[int, Ending]]) -> None:
         for where, about in among("key", [key for key, _ in endings])
         for row in connection.execute(f"{_FINISHED} {where} AND status = '{FINISHED}'", about)
     }
+    for where, about in among("run_key", [key for key, _ in endings]):
+        connection.execute(f"DELETE FROM checkpoints {where}", about)  # noqa: S608 - our names
     new = [(key, each) for key, each in endings if (key, each.sha256) not in known]
     if not new:
         return  # an earlier attempt was kept, and the reply to its COMMIT was lost
@@ -81,5 +83,3 @@ def finish(connection: Writing, endings: Sequence[tuple[int, Ending]]) -> None:
         connection.execute(f"UPDATE trainings SET status = :status, ended_at = :now {where}", ended)  # noqa: S608 - ours
     answers = [(key, of, each.card) for key, each in new for of in (each.evaluation, each.validation) if of]
     entries.keep_evaluations(connection, answers)
-    for where, about in among("run_key", [key for key, _ in new]):
-        connection.execute(f"DELETE FROM checkpoints {where}", about)  # noqa: S608 - our names

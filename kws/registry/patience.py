@@ -31,6 +31,7 @@ class Patience:
     why: str = ""
     since: float = 0.0
     sleep: Callable[[float], object] = field(default=time.sleep, repr=False)
+    _is_over: bool = field(default=False, init=False, repr=False)  # it was away for too long, and is not back
 
     def through(self, attempt: Callable[[], T]) -> T:
         """What `attempt` returns. Raises UnavailableError once the registry has been away for `seconds`.
@@ -43,14 +44,14 @@ class Patience:
                 made = attempt()
             except UnavailableError as error:
                 left = began + self.seconds - time.monotonic()
-                if left <= 0:
-                    self.seconds = 0.0  # what is asked next, such as that the run failed, is asked once
+                if self._is_over or left <= 0:
+                    self._is_over = True  # what is asked next, such as that the run failed, is asked once
                     raise
                 self.why, self.since = error.what, began
                 self.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
-                self.why = ""
+                self.why, self._is_over = "", False
                 return made
 
     def end_in(self, seconds: float) -> None:

@@ -49,7 +49,9 @@ LOCK_SECONDS = 30
 AGAIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10
 _CONNECTION = "08"  # the class of SQLSTATEs about connections
-_SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03")  # by an administrator, a crash, or an idle timeout
+_SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")  # by an administrator, a crash, or a timeout
+_BUSY = ("40001", "40P01", "53200", "53300", "57014")  # conflicts, no memory or connection, a role's statement_timeout
+_STANDBY = ("0A000", "25006")  # what a server answers that became a standby, or has not yet been promoted, to a write
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
@@ -61,8 +63,10 @@ WHERE nspname = current_schema() AND relname = ANY(%s)
 _LOCK, _LOCK_SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
 _TRAININGS = "coalesce(to_regclass('trainings'), to_regclass('runs'))"  # the name before schema 5
 _WRITABLE = f"SELECT has_table_privilege({_TRAININGS}, 'INSERT') AND NOT pg_is_in_recovery()"
-# A client that vanished holds its locks for a minute at most; a client of a dead server notices after the same time.
+# A client that vanished holds its locks for a minute at most; a client of a dead server notices after the same time,
+# also where a network swallows what it has sent, which Linux otherwise sends again for a quarter of an hour.
 _KEEP_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+_SENT_AGAIN = {"tcp_user_timeout": "60000"}  # ms
 # Of each transaction alone: a pooler lends a connection to others between two of them.
 _SETTINGS = "; ".join(
     f"SET LOCAL {name} = {value}"
@@ -200,7 +204,7 @@ class ServerDatabase:
             pause = min(2 * pause, 1.0)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        own = {"connect_timeout": _CONNECT_SECONDS, "application_name": "kws", **_KEEP_ALIVE}
+        own = {"connect_timeout": _CONNECT_SECONDS, "application_name": "kws", **_KEEP_ALIVE, **_SENT_AGAIN}
         options: dict[str, Any] = {**own, **self.path.options(), "client_encoding": "utf8"}
         raw = psycopg.connect(**options, autocommit=True, prepare_threshold=None, context=adapters())
         raw.row_factory = row_factory
@@ -278,6 +282,14 @@ class ServerDatabase:
         raw.autocommit = False
         return raw
 
+    def _is_standby(self) -> bool:
+        """Whether the server only repeats what another one writes; the connection is closed then, for a better one."""
+        with suppress(psycopg.Error):
+            if self._raw.execute("SELECT 1 WHERE pg_is_in_recovery()").fetchone():
+                self._raw.close()
+                return True
+        return False
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -302,6 +314,10 @@ class ServerDatabase:
             return UnavailableError(
                 f"{self.path} was locked by another program for {LOCK_SECONDS} s", "try again when it is done"
             )
+        if self._writes and error.sqlstate in _BUSY:
+            return UnavailableError(f"{self.path} is busy ({reason})", "try again when it is less so")
+        if self._writes and error.sqlstate in _STANDBY and self._is_standby():
+            return UnavailableError(f"{self.path} is a standby, which only reads", "try again when it is promoted")
         if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
             act = "written" if self._writes else "read"
             return RegistryError(

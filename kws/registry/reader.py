@@ -262,20 +262,14 @@ class RegistryReader(EvaluationReader):
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """The checkpoint to resume a run from; None if it must start over. Raises RegistryError if it is damaged."""
+        row = self.checkpoint_row(run_id)
+        return state_files.checkpoint(row, run_id, self.path) if row else None
+
+    def checkpoint_row(self, run_id: str) -> dict[str, Any] | None:
+        """The row of a run's checkpoint, whose state may be in a file."""
         with self.reading() as connection:
             row = connection.execute(_CHECKPOINT, {"key": self.key(connection, run_id)}).fetchone()
-            if row is None:
-                return None
-        advice = "`kws db doctor --fix` removes it, and the run then begins anew"
-        try:
-            data = state_files.content(row, run_id)
-        except RegistryError as error:
-            raise RegistryError(f"the checkpoint of run {run_id}: {error}; {advice}") from None
-        if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):
-            raise RegistryError(
-                f"the checkpoint of run {run_id} in {self.path} is damaged: its SHA-256 does not match; {advice}"
-            )
-        return Checkpoint(epoch=row["epoch"], data=data, url=row["url"])
+            return {name: row[name] for name in row.keys()} if row else None  # noqa: SIM118 - a row is no dict
 
     def weights_digest(self, run_id: str) -> str | None:
         """The SHA-256 of a run's weights; None if it has none."""

@@ -7,13 +7,14 @@ is still that process's. A run that another process has taken over refuses its o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from kws.errors import NotOursError, RegistryError
 from kws.events import EpochEnd
-from kws.registry import entries, finishing, serialization
+from kws.registry import entries, finishing, serialization, state_files
 from kws.registry.finishing import Ending
 from kws.registry.protocols import Connection, Writing
 from kws.registry.state_files import StateFiles
@@ -61,6 +62,16 @@ class Batch:
         """
         rows = [serialization.of_epoch(0, epoch, round(1000 * epoch.seconds)) for epoch in epochs]
         return cls(run=run, session=session, rows=rows, checkpoint=checkpoint and _row(run, *checkpoint, files))
+
+    @contextmanager
+    def taken_back(self) -> Iterator[None]:
+        """Record it here; the checkpoint's file is removed if the run is no longer this process's."""
+        try:
+            yield
+        except NotOursError:
+            if self.checkpoint and self.checkpoint["url"]:
+                state_files.remove(self.checkpoint["url"], self.run)
+            raise
 
     @property
     def checkpoint_bytes(self) -> int:

@@ -39,14 +39,15 @@ from kws.registry.claims import Claimer, Wanted
 from kws.registry.location import Location, locate
 from kws.registry.protocols import Backend
 from kws.registry.records import Batch
-from kws.registry.relay_messages import Answer, Client, Request
+from kws.registry.relay_messages import Answer, Client, Request, limit
 from kws.registry.runs import Run
 
 T = TypeVar("T")
 IDLE_SECONDS = 10.0
+_MESSAGE_SECONDS = 20.0  # for each part of a message
 _PAUSE_SECONDS = 1.0  # after the server was found to be away
 _MOST_BYTES, _MOST_ROWS = 64_000_000, 20_000  # of checkpoints that wait, of states and epochs in one transaction
-_OF_CHECKPOINTS = ("checkpoint", "end")  # what is asked of a run by its id, and is about its checkpoint
+_OF_CHECKPOINTS = ("checkpoint_row", "end")  # what is asked of a run by its id, and is about its checkpoint
 
 
 class Relay:
@@ -77,8 +78,7 @@ class Relay:
                 try:
                     request = ready.recv()
                 except (EOFError, OSError):
-                    self._clients.pop(ready)
-                    ready.close()
+                    self._leave(ready)
                     left = time.monotonic()
                     continue
                 except Exception as error:
@@ -118,20 +118,22 @@ class Relay:
         self._checkpointed = time.monotonic()
         self._checkpoint_seconds = len(self._clients) * (self._checkpointed - start)
 
-    def _may_wait(self, batch: Batch) -> bool:
-        """Whether a batch has a checkpoint in it for which there is room here."""
-        others = sum(each.checkpoint_bytes for run, each in self._checkpoints.items() if run != batch.run)
-        return 0 < batch.checkpoint_bytes <= _MOST_BYTES - others
-
     def _accept(self) -> None:
         with suppress(OSError):
             made, _ = self._listener.accept()
             made.setblocking(True)
+            limit(made, _MESSAGE_SECONDS)
             self._clients[Connection(made.detach())] = None
 
     def _answer(self, client: Connection, answer: Answer) -> None:
-        with suppress(OSError):  # a client that is gone is noticed when it is read
+        try:
             client.send(answer)
+        except OSError:  # it is gone, or was stopped in the midst of it; if it goes on, it asks anew
+            self._leave(client)
+
+    def _leave(self, client: Connection) -> None:
+        self._clients.pop(client, None)
+        client.close()
 
     def _made(self, client: Connection, request: Client | Request) -> Answer:
         try:
@@ -194,10 +196,17 @@ class Relay:
 
     def _recorded(self, waiting: list[tuple[Connection, Batch]]) -> list[Answer]:
         """Record batches, but for checkpoints that may wait."""
-        batches = [replace(batch, checkpoint=None) if self._may_wait(batch) else batch for _, batch in waiting]
+        room = _MOST_BYTES - sum(each.checkpoint_bytes for each in self._checkpoints.values())
+        batches = []
+        for _, batch in waiting:
+            before = self._checkpoints.get(batch.run)
+            more = batch.checkpoint_bytes - (before.checkpoint_bytes if before else 0)
+            may_wait = batch.checkpoint_bytes > 0 and more <= room
+            room -= more if may_wait else 0
+            batches.append(replace(batch, checkpoint=None) if may_wait else batch)
         refused, ended = self._committed(batches)
         for (_, batch), recorded, why in zip(waiting, batches, refused, strict=True):
-            if batch.run in ended:
+            if batch.run in ended or (why is None and recorded.checkpoint):  # one that waits is older
                 self._checkpoints.pop(batch.run, None)
             elif why is None and recorded is not batch:
                 self._checkpoints[batch.run] = replace(batch, rows=())

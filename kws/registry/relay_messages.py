@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,3 +48,14 @@ class Answer:
     checkpoint_seconds: float = 0.0
     error: KwsError | None = None
     sessions: dict[str, int] = field(default_factory=dict)
+
+
+def limit(made: socket.socket, seconds: float) -> None:
+    """Let no part of a message be waited for longer than this: whoever sends or reads it may have been stopped.
+
+    Reading or writing then raises BlockingIOError, after which the connection is of no further use.
+    """
+    whole, rest = divmod(seconds, 1)
+    interval = struct.pack("ll", int(whole), int(1e6 * rest))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        made.setsockopt(socket.SOL_SOCKET, option, interval)

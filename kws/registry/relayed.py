@@ -20,17 +20,19 @@ from typing import Any, Self
 
 from kws.errors import LostConnectionError, RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
+from kws.registry import state_files
 from kws.registry.claims import Claim, Wanted
 from kws.registry.finishing import Ending
 from kws.registry.location import Location, in_full
 from kws.registry.patience import SECONDS, Patience
 from kws.registry.process import Process
 from kws.registry.records import Batch
-from kws.registry.relay_messages import Answer, Client, Request
+from kws.registry.relay_messages import Answer, Client, Request, limit
 from kws.registry.runs import Checkpoint, Curve, Run
 from kws.registry.state_files import StateFiles
 
-_START_SECONDS = 30.0
+_START_SECONDS, _START_AGAIN_SECONDS = 30.0, 5.0
+_ANSWER_SECONDS = 180.0  # longer than a server is waited for; a relay that takes longer has been stopped, say
 _LOOK_SECONDS = 0.05
 _LONGEST_FOLDER = 80  # bytes; a socket's whole path may have 103 (macOS) or 107 (Linux)
 
@@ -79,7 +81,8 @@ class RelayedRegistry:
     def record_all(self, run_id: str, epochs: Sequence[EpochEnd], checkpoint: tuple[int, bytes] | None = None) -> None:
         """Record finished epochs, in order, and a checkpoint of one of them, with what other processes record then."""
         batch = Batch.of(run_id, self._sessions.get(run_id), epochs, checkpoint, self.files)
-        self._ask(Request(batch=batch))
+        with batch.taken_back():
+            self._ask(Request(batch=batch))
         if self.files and batch.checkpoint:
             self.files.replaced(run_id, batch.checkpoint["url"])
 
@@ -128,8 +131,8 @@ class RelayedRegistry:
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """The checkpoint to resume a run from; None if it must start over."""
-        made: Checkpoint | None = self._call("checkpoint", run_id)
-        return made
+        row = self._call("checkpoint_row", run_id)
+        return state_files.checkpoint(row, run_id, self.path) if row else None  # a file is read here, not in the relay
 
     def curve(self, run_id: str) -> Curve:
         """A run's validation accuracies with the training and processor seconds until then."""
@@ -173,6 +176,8 @@ class RelayedRegistry:
 
     def _exchange(self, connection: Connection, message: Client | Request) -> Answer:
         connection.send(message)
+        if not connection.poll(_ANSWER_SECONDS):
+            raise TimeoutError(f"it has not answered for {_ANSWER_SECONDS:.0f} s")
         answer: Answer = connection.recv()
         if answer.error:
             if isinstance(message, Client):
@@ -188,19 +193,20 @@ class RelayedRegistry:
 
     def _connected(self) -> Connection:
         """A connection to the relay, which is started if there is none. Raises OSError if that does not help."""
-        until, started = time.monotonic() + _START_SECONDS, False
+        until, start_at = time.monotonic() + _START_SECONDS, 0.0
         while True:
             made = socket.socket(socket.AF_UNIX)
             try:
                 made.connect(str(self._place))
+                limit(made, _ANSWER_SECONDS)
                 return Connection(made.detach())
             except OSError:
                 made.close()
                 if time.monotonic() > until:
                     raise
-            if not started:
+            if time.monotonic() > start_at:  # again, too, for a relay that is just ending keeps the next one away
                 _start(self._place, in_full(self.path))
-                started = True
+                start_at = time.monotonic() + _START_AGAIN_SECONDS
             time.sleep(_LOOK_SECONDS)
 
 
@@ -220,5 +226,5 @@ def _place(location: str, code: str) -> Path:
 def _start(place: Path, location: str) -> None:
     """Start a relay; if several processes do, one of them stays."""
     command = [sys.executable, "-P", "-m", "kws.registry.relay", str(place)]
-    with place.with_suffix(".log").open("w") as log:
+    with place.with_suffix(".log").open("a") as log:  # what the one before wrote is what its loss is explained by
         subprocess.run(command, input=location, text=True, check=False, stdout=log, stderr=log)

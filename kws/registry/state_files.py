@@ -14,15 +14,20 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kws.errors import KwsError, RegistryError, needs
+from kws.registry.location import Location
 from kws.registry.protocols import Row
 from kws.registry.runs import Checkpoint
 
+T = TypeVar("T")
+_LONGEST_SECONDS = 60.0  # for a state to be written, read or removed; others take a run over after 90 s of silence
 WEIGHTS = "weights"  # in the name of a file, where a checkpoint's has its epoch
 _NAME = re.compile(rf"(?P<run>[a-z0-9]+)\.(\d+|{WEIGHTS})\.[0-9a-f]{{8}}\.safetensors")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -75,10 +80,7 @@ class StateFiles:
         """
         url = f"{self.place}/{run_id}.{of}.{secrets.token_hex(4)}.safetensors"
         try:
-            if is_url(url):
-                _system(url).pipe_file(url, data)
-            else:
-                _write(Path(url), data)
+            _in_time(partial(_written, url, data), late=partial(remove, url, run_id))
         except Exception as error:  # each store has errors of its own
             what = f"the weights of run {run_id}" if of == WEIGHTS else "a checkpoint"
             self.trouble = f"{what} could not be written to {self.place} ({_reason(error)})"
@@ -132,10 +134,24 @@ def content(row: Row, run_id: str) -> bytes:
     try:
         if not _is_named(url, run_id):
             raise RegistryError(f"its name is not that of a state of run {run_id}")
-        found: bytes = _system(url).cat_file(url) if is_url(url) else _read(Path(url))
+        found = _in_time(partial(_read, url))
     except Exception as error:  # each store has errors of its own
         raise RegistryError(f"{url} cannot be read ({_reason(error)})") from None
     return found
+
+
+def checkpoint(row: Row, run_id: str, place: Location) -> Checkpoint:
+    """The checkpoint in a row of the registry at that place. Raises RegistryError if it is damaged or not to be had."""
+    advice = "`kws db doctor --fix` removes it, and the run then begins anew"
+    try:
+        data = content(row, run_id)
+    except RegistryError as error:
+        raise RegistryError(f"the checkpoint of run {run_id}: {error}; {advice}") from None
+    if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):
+        raise RegistryError(
+            f"the checkpoint of run {run_id} in {place} is damaged: its SHA-256 does not match; {advice}"
+        )
+    return Checkpoint(epoch=row["epoch"], data=data, url=row["url"])
 
 
 def whole(row: Row, run_id: str) -> bytes:
@@ -154,15 +170,59 @@ def remove(url: str, run_id: str) -> None:
     if not _is_named(url, run_id):
         return
     with suppress(Exception):  # it stays, and harms nobody
-        if is_url(url):
-            _system(url).rm_file(url)
-        else:
-            Path(url).unlink(missing_ok=True)
+        _in_time(partial(_remove, url))
 
 
 def _is_named(url: str, run_id: str) -> bool:
     found = _NAME.fullmatch(url.rpartition("/")[2])
     return found is not None and found["run"] == run_id
+
+
+def _in_time(act: Callable[[], T], late: Callable[[], object] = lambda: None) -> T:
+    """What `act` returns or raises. Raises TimeoutError if that takes too long; once it has ended, late() is called.
+
+    A store that does not answer would otherwise keep a process from telling that it is alive.
+    """
+    from concurrent.futures import Future
+
+    ended: Future[T] = Future()
+    lock, is_late = threading.Lock(), False
+
+    def work() -> None:
+        try:
+            ended.set_result(act())
+        except BaseException as error:
+            ended.set_exception(error)
+        with lock:
+            if is_late:
+                late()
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return ended.result(_LONGEST_SECONDS)
+    except BaseException as error:
+        with lock:
+            is_late = True
+            has_ended = ended.done()
+        if has_ended and not ended.exception():
+            late()
+        if isinstance(error, TimeoutError) and not has_ended:
+            raise TimeoutError(f"it took longer than {_LONGEST_SECONDS:.0f} s") from None
+        raise
+
+
+def _written(url: str, data: bytes) -> None:
+    if is_url(url):
+        _system(url).pipe_file(url, data)
+    else:
+        _write(Path(url), data)
+
+
+def _remove(url: str) -> None:
+    if is_url(url):
+        _system(url).rm_file(url)
+    else:
+        Path(url).unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -182,7 +242,11 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _read(path: Path) -> bytes:
+def _read(url: str) -> bytes:
+    if is_url(url):
+        found: bytes = _system(url).cat_file(url)
+        return found
+    path = Path(url)
     if not stat.S_ISREG(path.stat().st_mode):
         raise RegistryError("it is no file")
     return path.read_bytes()

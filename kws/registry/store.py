@@ -64,7 +64,8 @@ class Registry(Beginner):
         """
         batch = Batch.of(run_id, self.sessions.get(run_id), epochs, checkpoint, self.files)
         try:
-            self._record(batch)
+            with batch.taken_back():
+                self._record(batch)
         finally:  # also if recording failed: the epochs are then kept elsewhere
             self._remember(batch, checkpoint)
         if self.files and batch.checkpoint:

@@ -178,17 +178,20 @@ class Trainer:
             return {"status": claim.before, "run": claim.run, "error": claim.error, **told}
         if claim.before and not self._config.test:
             self._registry.tag(claim.run, [UNTESTED])
+        status = INTERRUPTED  # where its checkpoint cannot be had now, the next sweep tries again
         try:
             checkpoint = self._registry.checkpoint(claim.run) if claim.before else None
             if checkpoint:
+                status = FAILED
+                checkpoints.restore(state, checkpoint.data)
                 if checkpoint.url and self._registry.files:
                     self._registry.files.replaced(claim.run, checkpoint.url)
-                try:
-                    checkpoints.restore(state, checkpoint.data)
-                except KwsError as error:
-                    self._registry.end(claim.run, FAILED, str(error))
-                    raise
             done = self._registry.validation_accuracies(claim.run)[: state.epoch] if medians else []
+        except KwsError as error:
+            with suppress(KwsError):
+                self._registry.end(claim.run, status, str(error))
+            return {"status": FAILED, "run": claim.run, "error": _sentence(error)}
+        try:
             keep_going = _not_below(medians, done)
             with left_behind(self._registry, claim.run, checkpoint):
                 run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)

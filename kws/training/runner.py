@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -301,7 +300,7 @@ def execute(
     outcome: Outcome | None = None
     try:
         about = run_id, recipe, parameters, loaded.card
-        accuracies, begun = registry.validation_accuracies(run_id)[: state.epoch], state.epoch
+        accuracies = registry.validation_accuracies(run_id)[: state.epoch]
         is_over = last_epoch(recipe, accuracies) is not None  # cut off between its last epoch and its test
         stopped = None
         with (
@@ -329,17 +328,15 @@ def execute(
         if stopped:
             return registry.end(run_id, INTERRUPTED, stopped)
         loop.take_selected(state)
-        if state.epoch == begun:  # no epoch has just said that it is alive, and the test may take longer
-            with suppress(ReplacedError):
-                registry.beat(run_id)
         is_tested = UNTESTED not in registry.by_id(run_id).tags
 
         def answer(clips: Split, name: str) -> Evaluation:
             return loop.evaluate(state.model, clips.to(recipe.device), name, recipe)
 
-        evaluation = answer(loaded.splits[TEST], TEST) if is_tested else None
-        outcome = evaluation, weights.to_bytes(state.model)
-        validation = answer(validation_split, VALIDATION)
+        with Recorder(registry, run_id, reporter.say):  # which tells others that this process is alive meanwhile
+            evaluation = answer(loaded.splits[TEST], TEST) if is_tested else None
+            outcome = evaluation, weights.to_bytes(state.model)
+            validation = answer(validation_split, VALIDATION)
         processor_seconds = registry.curve(run_id).all_processor_seconds
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1], validation=validation)
         if registry.weight_files and (trouble := registry.weight_files.trouble):

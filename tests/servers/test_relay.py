@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from patience import until
 from kws.errors import RegistryError, UnavailableError, UnknownRunError
 from kws.registry import relayed
 from kws.registry.claims import Claimer, Wanted
+from kws.registry.process import Process
 from kws.registry.reader import RegistryReader
 from kws.registry.recorder import Recorder
 from kws.registry.records import Batch
@@ -346,3 +349,63 @@ def test_many_start_it_at_once_and_one_serves(made, folder):
         each.communicate(in_full(made), timeout=600)
     assert [each.returncode for each in begun] == [0] * 6
     assert len(relays(folder)) == 1
+
+
+def test_a_checkpoint_that_waits_never_takes_the_place_of_a_newer_one(made, monkeypatch):
+    monkeypatch.setattr("kws.registry.relay._MOST_BYTES", 100)
+    with Claimer(made) as claimer, RegistryReader(made) as reader:
+        run = claim(claimer).run
+        relay = Relay(made, None)
+        relay._of(Client(process=claimer.process, sessions={run: 1}, tests=True, sources=()))
+        relay._recorded([(None, Batch.of(run, 1, make_epochs(1), (1, b"old")))])
+        assert reader.checkpoint(run) is None
+        relay._recorded([(None, Batch.of(run, 1, make_epochs(2)[1:], (2, bytes(101))))])  # there is no room for it
+        relay._write_checkpoint(run)
+        assert reader.checkpoint(run).epoch == 2
+
+
+def test_there_is_room_for_the_checkpoints_of_one_round_only_once(made, monkeypatch):
+    monkeypatch.setattr("kws.registry.relay._MOST_BYTES", 100)
+    with Claimer(made) as claimer:
+        runs = [claim(claimer, seed=seed).run for seed in range(3)]
+        relay = Relay(made, None)
+        relay._of(Client(process=claimer.process, sessions=dict.fromkeys(runs, 1), tests=True, sources=()))
+        relay._recorded([(None, Batch.of(run, 1, make_epochs(1), (1, bytes(60)))) for run in runs])
+        assert len(relay._checkpoints) == 1
+
+
+def test_a_relay_that_stands_still_is_not_waited_for_for_ever(made, folder, monkeypatch):
+    monkeypatch.setattr(relayed, "_ANSWER_SECONDS", 0.5)
+    with RelayedRegistry(made, code="x") as registry:
+        run = claim(registry).run
+        (relay,) = relays(folder)
+        os.kill(relay, signal.SIGSTOP)
+        told = []
+
+        def goes_on(seconds: float) -> None:
+            told.append(registry.patience.why)
+            os.kill(relay, signal.SIGCONT)
+            time.sleep(seconds)
+
+        registry.patience.sleep = goes_on
+        registry.record_all(run, make_epochs(1))
+        assert "it has not answered for" in told[0]
+        assert len(registry.validation_accuracies(run)) == 1
+
+
+def test_a_client_that_is_stopped_in_the_midst_of_a_message_holds_no_other_up(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("kws.registry.relay._MESSAGE_SECONDS", 0.3)
+    monkeypatch.setattr("kws.registry.relay.IDLE_SECONDS", 0.2)
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor(1) as threads:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        serving = threads.submit(Relay(made, listener).serve)
+        stopped, other = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+        for each in (stopped, other):
+            each.connect(str(tmp_path / "s"))
+        stopped.send(b"\0\0\1\0half")  # of 256 bytes
+        with Connection(other.detach()) as client:
+            client.send(Client(process=Process.here(), sessions={}, tests=True, sources=()))
+            assert client.recv().error is None
+        stopped.close()
+        serving.result(30)

@@ -468,3 +468,38 @@ def test_tables_that_are_damaged_are_told_at_opening_and_no_lost_connection(url)
 )
 def test_a_connection_is_lost_by_its_sqlstate_and_not_by_words(error, lost):
     assert postgresql._is_lost(error) is lost
+
+
+@pytest.mark.parametrize("state", ["40P01", "53200", "53300", "57014"])
+def test_what_passes_on_a_busy_server_costs_a_run_nothing(url, state):
+    with Registry(url, create=True) as registry:
+        run_id = start(registry, make_recipe())
+        raised = f"BEGIN RAISE 'x' USING ERRCODE = '{state}'; END"
+        sql(url, f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${raised}$$")
+        sql(url, "CREATE TRIGGER refuse BEFORE INSERT ON epochs FOR EACH ROW EXECUTE FUNCTION refuse()")
+        told = []
+        registry.patience.sleep = lambda _: (
+            told.append(registry.patience.why) or sql(url, "DROP TRIGGER refuse ON epochs")
+        )
+        registry.record(run_id, make_epochs(1)[0])
+        assert len(registry.epochs(run_id)) == 1
+        assert told == [f"{url} is busy (x)"]
+
+
+def test_a_server_that_became_a_standby_is_left_for_the_next_one(url, monkeypatch):
+    with Registry(url, create=True) as registry:
+        run_id = start(registry, make_recipe())
+        database, left = registry.database, []
+
+        def is_standby() -> bool:
+            left.append(database._raw)
+            database._raw.close()
+            return len(left) == 1
+
+        monkeypatch.setattr(database, "_is_standby", is_standby)
+        monkeypatch.setattr(postgresql, "_WRITE", "DO $$BEGIN RAISE 'x' USING ERRCODE = '0A000'; END$$")
+        registry.patience.sleep = lambda _: monkeypatch.undo()
+        registry.record(run_id, make_epochs(1)[0])
+        assert len(registry.epochs(run_id)) == 1
+        assert len(left) == 1
+        assert database._raw is not left[0]

@@ -15,6 +15,7 @@ from sounds import write_task
 from swept import shared_task
 
 from kws.errors import DivergedError, RegistryError
+from kws.events import EpochEnd
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 from kws.training import loop
@@ -272,3 +273,34 @@ def test_another_version_or_processor_is_noted(task, often, monkeypatch):
     assert result.exit_code == 0
     assert "note: torch_version was 1.0 and is" in result.stderr
     assert "note: cpu was An abacus and is" in result.stderr
+
+
+def test_a_checkpoint_that_cannot_be_read_costs_a_sweep_that_run_alone_until_it_can(task, tmp_path):
+    from ledger import ENVIRONMENT, make_recipe
+
+    from kws.registry.claims import Claimer, Wanted
+    from kws.sweeps.trainer import Trainer, WorkerConfig
+    from kws.training import runner
+    from kws.training.checkpoints import to_bytes
+
+    recipe = make_recipe("cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=2, threads=1)
+    loaded = runner.load(recipe, skip_unreadable=False)
+    config = WorkerConfig.here(tmp_path / "runs.db", skip_unreadable=False, checkpoints=str(tmp_path / "states"))
+    trainer = Trainer(config)
+    about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
+    with Claimer(tmp_path / "runs.db", files=trainer._registry.files) as registry:
+        run = registry.claim(Wanted.of(recipe, loaded.card, **about)).run
+        state, _ = runner.begin(recipe, loaded, None)
+        events = loop.fit(state, loaded.splits["train"], loaded.splits["validation"], recipe)
+        registry.record(run, next(event for event in events if isinstance(event, EpochEnd)), to_bytes(state))
+        registry.end(run, "interrupted")
+    (state,) = (tmp_path / "states").iterdir()
+    away = state.rename(tmp_path / state.name)
+    told = trainer.train(recipe)
+    assert told["status"] == "failed"
+    assert "cannot be read" in told["error"]
+    assert trainer._registry.by_id(run).status == "interrupted"
+    assert trainer.train(replace(recipe, seed=7))["status"] == "finished"
+    away.rename(state)
+    told = trainer.train(recipe)
+    assert told["status"] == "finished", told["error"]
