@@ -27,7 +27,7 @@ from kws.registry.protocols import Row
 from kws.registry.runs import Checkpoint
 
 T = TypeVar("T")
-_LONGEST_SECONDS = 60.0  # for a state to be written, read or removed; others take a run over after 90 s of silence
+_LONGEST_SECONDS = 30.0  # to write, read or remove a state; after 90 s of silence others take the run over
 WEIGHTS = "weights"  # in the name of a file, where a checkpoint's has its epoch
 _NAME = re.compile(rf"(?P<run>[a-z0-9]+)\.(\d+|{WEIGHTS})\.[0-9a-f]{{8}}\.safetensors")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")

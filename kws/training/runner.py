@@ -74,7 +74,8 @@ def run(
     from kws.speech import pinning
     from kws.training import fine_tuning
 
-    is_new(db)  # fail early if the registry is not writable
+    is_new(db)  # fail early if the registry is not writable, or a place for states cannot be used
+    files = state_files.tried(checkpoints, weights)
     if told := tracked.note(db):
         reporter.say(told)
     start = start or pretrained.of(recipe.pretrained, db)
@@ -83,7 +84,6 @@ def run(
         fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)
-    files = state_files.tried(checkpoints, weights)
     with Registry(db, create=True, tests=test, patience=patience, **files) as registry, stoppable():
         run_id = registry.start(
             recipe,
