@@ -29,7 +29,7 @@ test-system: $(VENV)/installed
 # Some six minutes: the registry's tests on PostgreSQL, whose programs must be there (apt-get install postgresql), Ray, and
 # sweeps that are killed. The former wait for the server and for heartbeats half of their time, so there are three at once.
 ON_SERVERS := ahead plans state_files weight_files registry sqlite ids sessions claims selection queries doctor polling logits evaluate coverage
-POOLED := test_registry test_claims test_sessions servers/test_server servers/test_relay
+POOLED := test_registry test_claims test_sessions servers/test_server servers/test_refusals servers/test_relay servers/test_relay_checkpoints
 PROGRAMS_ON_SERVERS := rerun transfer maintenance untested
 test-servers: $(VENV)/installed
 	$(BIN)/python -c "import psycopg, ray" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,servers]"

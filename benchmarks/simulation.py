@@ -95,9 +95,9 @@ class _Batch:
 
 @dataclass
 class _Writer:
-    """A relay, or a process: what has gathered, the cores whose checkpoints wait, and what its last one took of each.
+    """A relay, or a process without one: what has gathered, and the cores whose checkpoints wait.
 
-    What it took is the time that passed, times the cores that share the writer.
+    Its last checkpoint was recorded at `checkpointed`. What one from each of its cores would take is `took`.
     """
 
     gathered: _Batch = field(default_factory=_Batch)

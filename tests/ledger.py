@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from kws.events import SPLITS, TEST, DataCard, EpochEnd, Evaluation, IterationEnd, Manifest
 from kws.recipe import NETWORK, OPTIMIZER, Recipe
+from kws.registry.claims import Wanted
 from kws.registry.environment import Environment
 from kws.registry.runs import FINISHED, INTERRUPTED, Curve, Epoch, Run
 from kws.registry.store import Registry
@@ -132,6 +133,12 @@ def recipe_of_source(source: str, options: dict[str, Any] | None = None, **chang
     values = json.loads(make_recipe("fc", **changes).text)
     values["network"] = {"name": "own", "sha256": hashlib.sha256(source.encode()).hexdigest(), **(options or {})}
     return Recipe.from_text(json.dumps(values))
+
+
+def make_wanted(recipe: Recipe, card: DataCard, **more: Any) -> Wanted:
+    """A claim of a recipe on data."""
+    about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
+    return Wanted.of(recipe, card, **about | more)
 
 
 def start(registry: Registry, recipe: Recipe | None = None, card: DataCard | None = None, **about: Any) -> str:

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 from commands import sql
-from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, make_recipe
+from ledger import make_card, make_epochs, make_evaluation, make_recipe, make_wanted
 
 from kws.errors import RegistryError, UnavailableError
 from kws.registry import entries
-from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader, Wanted
+from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader
 from kws.registry.maintenance import purge
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
@@ -18,9 +18,8 @@ CARD = make_card()
 
 
 def claim(registry, recipe=None, **more):
-    card, more = more.pop("card", CARD), {"retry": False, **more}
-    about = {"parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
-    return registry.claim(Wanted.of(recipe or make_recipe(), card, **about, **more))
+    card = more.pop("card", CARD)
+    return registry.claim(make_wanted(recipe or make_recipe(), card, **more))
 
 
 @pytest.fixture
@@ -35,8 +34,7 @@ def gone(registry):
 
 
 def test_claims_of_one_process_in_one_millisecond_are_two(registry):
-    about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
-    first, second = (Wanted.of(make_recipe(), CARD, **about) for _ in range(2))
+    first, second = (make_wanted(make_recipe(), CARD) for _ in range(2))
     second = replace(second, new=replace(second.new, begun=first.new.begun))
     assert registry.claim(first).mine
     assert not registry.claim(second).mine
@@ -289,3 +287,14 @@ def test_a_claim_that_is_made_again_after_its_first_attempt_was_undone_has_a_run
     assert len(attempts) == 2
     registry.record(run, make_epochs(1)[0])
     assert registry.by_id(run).epochs_done == 1
+
+
+@pytest.mark.sqlite_file
+def test_a_damaged_checkpoint_is_told_when_it_is_read(registry, db):
+    run = claim(registry).run
+    registry.record(run, make_epochs(1)[0], WEIGHTS)
+    registry.end(run, INTERRUPTED)
+    sql(db, "UPDATE checkpoints SET epoch = 'x'")
+    assert claim(registry).mine
+    with pytest.raises(RegistryError, match="is damaged"):
+        registry.checkpoint(run)

@@ -2,9 +2,9 @@
 
 import pytest
 from commands import sql
-from ledger import ENVIRONMENT, make_card, make_evaluation, make_recipe
+from ledger import make_card, make_evaluation, make_recipe, make_wanted
 
-from kws.registry.claims import Claimer, Wanted
+from kws.registry.claims import Claimer
 from kws.registry.plans import PlanWatcher
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
@@ -18,8 +18,7 @@ def registry(db):
 
 
 def claim(registry, seed):
-    about = {"parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
-    return registry.claim(Wanted.of(make_recipe(seed=seed), CARD, retry=False, **about)).run
+    return registry.claim(make_wanted(make_recipe(seed=seed), CARD)).run
 
 
 def key(seed):

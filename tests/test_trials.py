@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from commands import sql
-from ledger import ENVIRONMENT, make_card, make_epochs, make_evaluation, start
+from ledger import make_card, make_epochs, make_evaluation, make_wanted, start
 
 from kws.errors import KwsError
 from kws.recipe import Recipe
-from kws.registry.claims import Claimer, Wanted
+from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
 
@@ -102,9 +102,8 @@ class Claiming(Executor):
             time.sleep(0.01)
             return []
         task = self.at_work.pop(0)
-        about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
         told = {"tags": task["tags"], "most": task["most"], "silent": task["silent"]}
-        made = self.registry.claim(Wanted.of(as_recipe(task), CARD, **about, **told))
+        made = self.registry.claim(make_wanted(as_recipe(task), CARD, **told))
         if not made.mine:
             return [(task, {"status": made.before, "run": made.run, "before": True, "sign": made.sign})]
         time.sleep(self.slow)

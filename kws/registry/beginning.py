@@ -31,7 +31,7 @@ WHERE id = :id AND status = 'running' ORDER BY session DESC LIMIT 1
 """
 _CARD = "SELECT 1 FROM data WHERE fingerprint = :data"
 _SESSIONS = "SELECT count(*) FROM sessions WHERE run_key = :key"
-_CHECKPOINTED = "SELECT epoch FROM checkpoints WHERE run_key = :key"
+_FIRST_EPOCH = "SELECT epoch + 1 FROM checkpoints WHERE run_key = :key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +211,7 @@ class Beginner(RegistryReader):
         self, connection: Connection, run_id: str, begun: str, *, epochs: int, environment: Environment
     ) -> None:
         key = self.key(connection, run_id)
-        checkpoint = connection.execute(_CHECKPOINTED, {"key": key}).fetchone()
-        first_epoch = checkpoint["epoch"] + 1 if checkpoint else 1
+        (first_epoch,) = connection.execute(_FIRST_EPOCH, {"key": key}).fetchone() or (1,)
         recipe = self.by_id(run_id).recipe
         longer = {} if recipe.epochs == epochs else serialization.of_recipe(dataclasses.replace(recipe, epochs=epochs))
         entries.change_run(connection, key, status=RUNNING, ended_at=None, error=None, **longer)

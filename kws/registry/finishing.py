@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kws.errors import NotOursError
 from kws.events import DataCard, Evaluation
 from kws.registry import entries
 from kws.registry.protocols import Writing, among
 from kws.registry.runs import FINISHED
-from kws.registry.state_files import WEIGHTS, StateFiles, remove
+from kws.registry.state_files import WEIGHTS, StateFiles
 
 _FINISHED = "SELECT key, sha256 FROM trainings JOIN weights ON run_key = key"
 
@@ -51,16 +49,6 @@ class Ending:
             sha256=hashlib.sha256(weights).hexdigest(),
             url=url,
         )
-
-    @contextmanager
-    def taken_back(self, run_id: str) -> Iterator[None]:
-        """Record it here; the file of weights is removed if the run is no longer this process's."""
-        try:
-            yield
-        except NotOursError:
-            if self.url:
-                remove(self.url, run_id)
-            raise
 
 
 def finish(connection: Writing, endings: Sequence[tuple[int, Ending]]) -> None:

@@ -31,7 +31,7 @@ class Patience:
     why: str = ""
     since: float = 0.0
     sleep: Callable[[float], object] = field(default=time.sleep, repr=False)
-    _is_over: bool = field(default=False, init=False, repr=False)  # it was away for too long, and is not back
+    _is_over: bool = field(default=False, init=False, repr=False)  # the registry was away for too long, and is not back
 
     def through(self, attempt: Callable[[], T]) -> T:
         """What `attempt` returns. Raises UnavailableError once the registry has been away for `seconds`.

@@ -51,7 +51,7 @@ _CONNECT_SECONDS = 10
 _CONNECTION = "08"  # the class of SQLSTATEs about connections
 _SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")  # by an administrator, a crash, or a timeout
 _BUSY = ("40001", "40P01", "53200", "53300", "57014")  # conflicts, no memory or connection, a role's statement_timeout
-_STANDBY = ("0A000", "25006")  # what a server answers that became a standby, or has not yet been promoted, to a write
+_ONLY_READS = ("0A000", "25006")  # how a standby refuses a transaction that writes
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
@@ -282,8 +282,8 @@ class ServerDatabase:
         raw.autocommit = False
         return raw
 
-    def _is_standby(self) -> bool:
-        """Whether the server only repeats what another one writes; the connection is closed then, for a better one."""
+    def _leave_standby(self) -> bool:
+        """Close the connection if its server is a standby: the next may lead elsewhere. Returns whether it is."""
         with suppress(psycopg.Error):
             if self._raw.execute("SELECT 1 WHERE pg_is_in_recovery()").fetchone():
                 self._raw.close()
@@ -316,7 +316,7 @@ class ServerDatabase:
             )
         if self._writes and error.sqlstate in _BUSY:
             return UnavailableError(f"{self.path} is busy ({reason})", "try again when it is less so")
-        if self._writes and error.sqlstate in _STANDBY and self._is_standby():
+        if self._writes and error.sqlstate in _ONLY_READS and self._leave_standby():
             return UnavailableError(f"{self.path} is a standby, which only reads", "try again when it is promoted")
         if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
             act = "written" if self._writes else "read"

@@ -65,12 +65,13 @@ class Batch:
 
     @contextmanager
     def taken_back(self) -> Iterator[None]:
-        """Record it here; the checkpoint's file is removed if the run is no longer this process's."""
+        """Record it here; the files of its states are removed if the run is no longer this process's."""
         try:
             yield
         except NotOursError:
-            if self.checkpoint and self.checkpoint["url"]:
-                state_files.remove(self.checkpoint["url"], self.run)
+            for url in (self.checkpoint and self.checkpoint["url"], self.ending and self.ending.url):
+                if url:
+                    state_files.remove(url, self.run)
             raise
 
     @property

@@ -32,7 +32,7 @@ from kws.registry.runs import Checkpoint, Curve, Run
 from kws.registry.state_files import StateFiles
 
 _START_SECONDS, _START_AGAIN_SECONDS = 30.0, 5.0
-_ANSWER_SECONDS = 180.0  # longer than a server is waited for; a relay that takes longer has been stopped, say
+_ANSWER_SECONDS = 180.0  # a relay waits for its server for less; one that is silent for longer was stopped, say
 _LOOK_SECONDS = 0.05
 _LONGEST_FOLDER = 80  # bytes; a socket's whole path may have 103 (macOS) or 107 (Linux)
 
@@ -104,8 +104,8 @@ class RelayedRegistry:
     ) -> Run:
         """Record the end of a run; see Registry.finish()."""
         ending = Ending.of(run_id, evaluation, validation, card, weights, self.weight_files)
-        with ending.taken_back(run_id):
-            batch = Batch(run=run_id, session=self._sessions.get(run_id), ending=ending)
+        batch = Batch(run=run_id, session=self._sessions.get(run_id), ending=ending)
+        with batch.taken_back():
             made: Run = self._ask(Request(batch=batch))
         if self.files:
             self.files.ended(run_id)
@@ -204,7 +204,7 @@ class RelayedRegistry:
                 made.close()
                 if time.monotonic() > until:
                     raise
-            if time.monotonic() > start_at:  # again, too, for a relay that is just ending keeps the next one away
+            if time.monotonic() > start_at:  # again after a while: one that was just ending kept the first away
                 _start(self._place, in_full(self.path))
                 start_at = time.monotonic() + _START_AGAIN_SECONDS
             time.sleep(_LOOK_SECONDS)
@@ -226,5 +226,5 @@ def _place(location: str, code: str) -> Path:
 def _start(place: Path, location: str) -> None:
     """Start a relay; if several processes do, one of them stays."""
     command = [sys.executable, "-P", "-m", "kws.registry.relay", str(place)]
-    with place.with_suffix(".log").open("a") as log:  # what the one before wrote is what its loss is explained by
+    with place.with_suffix(".log").open("a") as log:  # after what the one before wrote, which tells why it ended
         subprocess.run(command, input=location, text=True, check=False, stdout=log, stderr=log)

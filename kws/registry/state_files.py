@@ -179,34 +179,27 @@ def _is_named(url: str, run_id: str) -> bool:
 
 
 def _in_time(act: Callable[[], T], late: Callable[[], object] = lambda: None) -> T:
-    """What `act` returns or raises. Raises TimeoutError if that takes too long; once it has ended, late() is called.
+    """What `act` returns or raises. Raises TimeoutError if that takes too long; if it succeeds later, late() is called.
 
     A store that does not answer would otherwise keep a process from telling that it is alive.
     """
     from concurrent.futures import Future
 
     ended: Future[T] = Future()
-    lock, is_late = threading.Lock(), False
 
     def work() -> None:
         try:
             ended.set_result(act())
         except BaseException as error:
             ended.set_exception(error)
-        with lock:
-            if is_late:
-                late()
 
     threading.Thread(target=work, daemon=True).start()
     try:
         return ended.result(_LONGEST_SECONDS)
     except BaseException as error:
-        with lock:
-            is_late = True
-            has_ended = ended.done()
-        if has_ended and not ended.exception():
-            late()
-        if isinstance(error, TimeoutError) and not has_ended:
+        is_late = isinstance(error, TimeoutError) and not ended.done()
+        ended.add_done_callback(lambda done: done.exception() or late())
+        if is_late:
             raise TimeoutError(f"it took longer than {_LONGEST_SECONDS:.0f} s") from None
         raise
 

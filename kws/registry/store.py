@@ -110,8 +110,9 @@ class Registry(Beginner):
         """
         ending = Ending.of(run_id, evaluation, validation, card, weights, self.weight_files)
         had_checkpoint = run_id in self._kept and self._kept[run_id].checkpoint is not None
-        with ending.taken_back(run_id):
-            run = self._finish(dataclasses.replace(self._batch(run_id), ending=ending))
+        batch = dataclasses.replace(self._batch(run_id), ending=ending)
+        with batch.taken_back():
+            run = self._finish(batch)
         if self.files:
             self.files.ended(run_id)
         elif had_checkpoint:

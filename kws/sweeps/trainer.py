@@ -26,7 +26,7 @@ from kws.registry.claims import Claimer, Wanted
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
 from kws.registry.patience import SECONDS
-from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED
+from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Checkpoint
 from kws.registry.state_files import left_behind
 from kws.speech.cache import unusable
 from kws.training import runner
@@ -35,6 +35,7 @@ from kws.training.stopping import Stopped
 if TYPE_CHECKING:
     from kws.registry.relayed import RelayedRegistry
     from kws.speech.dataset import Dataset
+    from kws.training.loop import Training
 
 REFUSED = "refused"  # this process cannot work for the sweep at all
 _TIMED_CLIPS = 256
@@ -148,8 +149,6 @@ class Trainer:
         epoch at which its best validation accuracy is below that epoch's median, of those given. Raises DataError if
         the data here does not have the given fingerprint.
         """
-        from kws.training import checkpoints
-
         loaded = self._data(recipe, features)
         if fingerprint and loaded.card.fingerprint != fingerprint:
             raise DataError(
@@ -178,20 +177,9 @@ class Trainer:
             return {"status": claim.before, "run": claim.run, "error": claim.error, **told}
         if claim.before and not self._config.test:
             self._registry.tag(claim.run, [UNTESTED])
-        status = INTERRUPTED  # where its checkpoint cannot be had now, the next sweep tries again
         try:
-            checkpoint = self._registry.checkpoint(claim.run) if claim.before else None
-            if checkpoint:
-                status = FAILED
-                checkpoints.restore(state, checkpoint.data)
-                if checkpoint.url and self._registry.files:
-                    self._registry.files.replaced(claim.run, checkpoint.url)
+            checkpoint = self._restored(claim.run, state) if claim.before else None
             done = self._registry.validation_accuracies(claim.run)[: state.epoch] if medians else []
-        except KwsError as error:
-            with suppress(KwsError):
-                self._registry.end(claim.run, status, str(error))
-            return {"status": FAILED, "run": claim.run, "error": _sentence(error)}
-        try:
             keep_going = _not_below(medians, done)
             with left_behind(self._registry, claim.run, checkpoint):
                 run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
@@ -211,6 +199,27 @@ class Trainer:
             "seconds": run.seconds,
             "note": self._registry.weight_files.trouble if self._registry.weight_files else "",
         }
+
+    def _restored(self, run_id: str, state: Training) -> Checkpoint | None:
+        """The checkpoint that a run goes on from, in its `state` now; None if it has none.
+
+        Raises KwsError if it does not fit, and the run has failed; or if it cannot be read, and the run counts as
+        interrupted, so that the next sweep tries again.
+        """
+        from kws.training import checkpoints
+
+        status = INTERRUPTED
+        try:
+            if checkpoint := self._registry.checkpoint(run_id):
+                status = FAILED
+                checkpoints.restore(state, checkpoint.data)
+                if checkpoint.url and self._registry.files:
+                    self._registry.files.replaced(run_id, checkpoint.url)
+            return checkpoint
+        except KwsError as error:
+            with suppress(KwsError):  # what went wrong first is told
+                self._registry.end(run_id, status, str(error))
+            raise
 
     def _data(self, recipe: Recipe, features: Mapping[str, Any] | None = None, *, tracked: bool = False) -> Dataset:
         from kws.speech import dataset

@@ -17,16 +17,15 @@ from pathlib import Path
 import pytest
 from bouncer import POOL_SIZE
 from commands import sql
-from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe
+from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, make_wanted
 from patience import until
 
 from kws.errors import RegistryError, UnavailableError, UnknownRunError
 from kws.registry import relayed
-from kws.registry.claims import Claimer, Wanted
+from kws.registry.claims import Claimer
 from kws.registry.process import Process
 from kws.registry.reader import RegistryReader
 from kws.registry.recorder import Recorder
-from kws.registry.records import Batch
 from kws.registry.relay import Relay
 from kws.registry.relay_messages import Client
 from kws.registry.relayed import RelayedRegistry
@@ -69,8 +68,7 @@ def relays(folder: Path) -> list[int]:
 
 
 def claim(registry, **changes):
-    about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None}
-    return registry.claim(Wanted.of(make_recipe(**changes), CARD, retry=False, **about))
+    return registry.claim(make_wanted(make_recipe(**changes), CARD))
 
 
 def test_a_run_from_its_claim_to_its_end_and_a_second_process_that_wants_it(made):
@@ -179,9 +177,8 @@ def test_claims_that_come_at_once_are_made_together_and_each_run_is_one_process(
 
 def test_a_claim_that_cannot_be_made_leaves_those_that_came_with_it(made, folder):
     with RelayedRegistry(made, code="x") as one, RelayedRegistry(made, code="x") as other:
-        about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None}
         nobody = replace(make_card("nowhere"), source=None)
-        wrong = partial(other.claim, Wanted.of(make_recipe(seed=1), nobody, retry=False, **about))
+        wrong = partial(other.claim, make_wanted(make_recipe(seed=1), nobody))
         (right, refused), _ = at_once(folder, made, [partial(claim, one), wrong])
         assert right.mine
         assert isinstance(refused, RegistryError)
@@ -216,27 +213,14 @@ def test_runs_that_end_at_once_are_recorded_together_and_who_has_lost_its_run_is
 
 def test_of_claims_that_come_at_once_no_more_get_a_tag_than_may_have_it(made, folder):
     registries = [RelayedRegistry(made, code="x") for _ in range(5)]
-    about = {"environment": ENVIRONMENT, "parameters": 1, "multiply_accumulates": None, "tags": ("search",), "most": 2}
     calls = [
-        partial(registry.claim, Wanted.of(make_recipe(seed=seed), CARD, retry=False, **about))
+        partial(registry.claim, make_wanted(make_recipe(seed=seed), CARD, tags=("search",), most=2))
         for seed, registry in enumerate(registries)
     ]
     found, _ = at_once(folder, made, calls)
     assert sorted(claim.mine for claim in found) == [False, False, False, True, True]
     for registry in registries:
         registry.__exit__()
-
-
-def test_a_checkpoint_that_waits_is_written_though_its_client_has_left(made):
-    """The server was away when it left."""
-    with Claimer(made) as claimer, RegistryReader(made) as reader:
-        run = claim(claimer).run
-        relay = Relay(made, None)
-        relay._of(Client(process=claimer.process, sessions={run: 1}, tests=True, sources=()))
-        relay._checkpoints[run] = Batch.of(run, 1, (), (1, b"state"))
-        relay._write_checkpoint(run)
-        assert reader.checkpoint(run).data == b"state"
-        assert not relay._checkpoints
 
 
 def test_weights_in_files_never_pass_the_relay(made, folder, tmp_path):
@@ -349,29 +333,6 @@ def test_many_start_it_at_once_and_one_serves(made, folder):
         each.communicate(in_full(made), timeout=600)
     assert [each.returncode for each in begun] == [0] * 6
     assert len(relays(folder)) == 1
-
-
-def test_a_checkpoint_that_waits_never_takes_the_place_of_a_newer_one(made, monkeypatch):
-    monkeypatch.setattr("kws.registry.relay._MOST_BYTES", 100)
-    with Claimer(made) as claimer, RegistryReader(made) as reader:
-        run = claim(claimer).run
-        relay = Relay(made, None)
-        relay._of(Client(process=claimer.process, sessions={run: 1}, tests=True, sources=()))
-        relay._recorded([(None, Batch.of(run, 1, make_epochs(1), (1, b"old")))])
-        assert reader.checkpoint(run) is None
-        relay._recorded([(None, Batch.of(run, 1, make_epochs(2)[1:], (2, bytes(101))))])  # there is no room for it
-        relay._write_checkpoint(run)
-        assert reader.checkpoint(run).epoch == 2
-
-
-def test_there_is_room_for_the_checkpoints_of_one_round_only_once(made, monkeypatch):
-    monkeypatch.setattr("kws.registry.relay._MOST_BYTES", 100)
-    with Claimer(made) as claimer:
-        runs = [claim(claimer, seed=seed).run for seed in range(3)]
-        relay = Relay(made, None)
-        relay._of(Client(process=claimer.process, sessions=dict.fromkeys(runs, 1), tests=True, sources=()))
-        relay._recorded([(None, Batch.of(run, 1, make_epochs(1), (1, bytes(60)))) for run in runs])
-        assert len(relay._checkpoints) == 1
 
 
 def test_a_relay_that_stands_still_is_not_waited_for_for_ever(made, folder, monkeypatch):

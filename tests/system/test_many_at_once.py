@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from at_once import at_once, fork
-from ledger import ENVIRONMENT, make_card, make_epochs, make_recipe, make_registry, start
+from ledger import make_card, make_epochs, make_recipe, make_registry, make_wanted, start
 
 from kws.registry import wal
-from kws.registry.claims import Claimer, Wanted
+from kws.registry.claims import Claimer
 from kws.registry.files import File
 from kws.registry.reader import RegistryReader
 from kws.registry.sqlite import Database
@@ -43,8 +43,7 @@ def asked(act, *arguments):
 def claims(db: Path, seed: int, together, told) -> None:
     with Claimer(db) as registry:
         together.wait(60)
-        about = {"environment": ENVIRONMENT, "parameters": 7, "multiply_accumulates": None}
-        run_id = registry.claim(Wanted.of(make_recipe(seed=seed), make_card(), retry=False, **about)).run
+        run_id = registry.claim(make_wanted(make_recipe(seed=seed), make_card())).run
         for epoch in make_epochs(3, iterations=4_000):  # long enough for a checkpoint after each
             registry.record(run_id, epoch)
     told.put(run_id)

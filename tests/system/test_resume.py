@@ -10,15 +10,19 @@ from types import SimpleNamespace
 
 import pytest
 from commands import TRAIN, dump, kws, ok, ok_json, refused, sql
-from ledger import start, train
+from ledger import make_recipe, make_wanted, start, train
 from sounds import write_task
 from swept import shared_task
 
 from kws.errors import DivergedError, RegistryError
 from kws.events import EpochEnd
+from kws.registry.claims import Claimer
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
-from kws.training import loop
+from kws.sweeps.trainer import Trainer, WorkerConfig
+from kws.training import loop, runner
+from kws.training.checkpoints import to_bytes
+from kws.training.stopping import Stopped
 
 PATIENT = Path(__file__).parent.parent / "patient.py"
 EPOCHS = 4
@@ -275,21 +279,13 @@ def test_another_version_or_processor_is_noted(task, often, monkeypatch):
     assert "note: cpu was An abacus and is" in result.stderr
 
 
-def test_a_checkpoint_that_cannot_be_read_costs_a_sweep_that_run_alone_until_it_can(task, tmp_path):
-    from ledger import ENVIRONMENT, make_recipe
-
-    from kws.registry.claims import Claimer, Wanted
-    from kws.sweeps.trainer import Trainer, WorkerConfig
-    from kws.training import runner
-    from kws.training.checkpoints import to_bytes
-
+def test_a_checkpoint_that_cannot_be_read_costs_a_sweep_that_run_alone_until_it_can(task, tmp_path, monkeypatch):
     recipe = make_recipe("cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=2, threads=1)
     loaded = runner.load(recipe, skip_unreadable=False)
     config = WorkerConfig.here(tmp_path / "runs.db", skip_unreadable=False, checkpoints=str(tmp_path / "states"))
     trainer = Trainer(config)
-    about = {"retry": False, "parameters": 3, "multiply_accumulates": 4, "environment": ENVIRONMENT}
     with Claimer(tmp_path / "runs.db", files=trainer._registry.files) as registry:
-        run = registry.claim(Wanted.of(recipe, loaded.card, **about)).run
+        run = registry.claim(make_wanted(recipe, loaded.card)).run
         state, _ = runner.begin(recipe, loaded, None)
         events = loop.fit(state, loaded.splits["train"], loaded.splits["validation"], recipe)
         registry.record(run, next(event for event in events if isinstance(event, EpochEnd)), to_bytes(state))
@@ -302,5 +298,9 @@ def test_a_checkpoint_that_cannot_be_read_costs_a_sweep_that_run_alone_until_it_
     assert trainer._registry.by_id(run).status == "interrupted"
     assert trainer.train(replace(recipe, seed=7))["status"] == "finished"
     away.rename(state)
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(trainer._registry, "checkpoint", lambda _: signal.raise_signal(signal.SIGINT))
+        trainer.train(recipe)
+    assert trainer._registry.by_id(run).status == "interrupted"
     told = trainer.train(recipe)
     assert told["status"] == "finished", told["error"]
