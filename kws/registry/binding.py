@@ -14,7 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from kws.errors import RegistryError
-from kws.registry.files import File, Stamp, real_path, stamp
+from kws.registry.files import File, real_path
+from kws.registry.stamps import Stamp, stamp
 
 SURE_SECONDS = 1.0  # how long nothing must change before a file counts as another one
 _LONGEST_SECONDS = 30.0

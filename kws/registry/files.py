@@ -24,6 +24,7 @@ from typing import Any
 
 from kws.errors import RegistryError
 from kws.registry import descriptors
+from kws.registry.stamps import Stamp, stamp
 from kws.registry.turns import turn
 from kws.registry.wal import foreign_log, in_use, is_foreign, is_long, no_checkpoint, state_of
 
@@ -38,8 +39,6 @@ ON CONFLICT (key) DO UPDATE SET state = excluded.state WHERE state <> excluded.s
 """
 _CANNOT_OPEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _AT_ONCE = (256, 16, 1)  # rows of a statement: between any two another thread of Python may keep this one waiting
-
-Stamp = tuple[int, ...]  # a file's identity, and optionally its size and time of last write; () for none
 
 
 class File(sqlite3.Connection):
@@ -246,15 +245,6 @@ def _told(seen: Stamp) -> str:
     """How a log tells of a file with this stamp."""
     *_, size, modified_ns = seen
     return state_of(modified_ns, size)
-
-
-def stamp(path: Path | str, *, written: bool = False) -> Stamp:
-    """Device and inode of a file, with `written` also its size and modification time; () if it is missing."""
-    try:
-        about = os.stat(path)  # noqa: PTH116 - called several times for each record
-    except OSError:
-        return ()
-    return (about.st_dev, about.st_ino, *((about.st_size, about.st_mtime_ns) if written else ()))
 
 
 def real_path(path: Path) -> Path:

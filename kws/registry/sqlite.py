@@ -28,6 +28,7 @@ from kws.registry import files
 from kws.registry.failures import failure
 from kws.registry.files import File, is_writable, open_file, primary, real_path
 from kws.registry.schema import SCHEMA_VERSION
+from kws.registry.stamps import stamp
 from kws.registry.wal import in_use
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Database:
             with self._transaction(_WRITE):
                 left -= 1
                 if not self._connection.is_as_it_was():  # while this waited, another process checkpointed the log
-                    seen = files.stamp(self._connection.real, written=True)
+                    seen = stamp(self._connection.real, written=True)
                     if seen and (self._connection.is_told(seen) or self._connection.has_its_log()):
                         self._connection.trust(seen)
                     elif left > 0:

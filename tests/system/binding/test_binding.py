@@ -41,6 +41,7 @@ from kws.registry.polling import Follower
 from kws.registry.reader import RegistryReader
 from kws.registry.rescue import rescue
 from kws.registry.runs import FINISHED, INTERRUPTED, LOST, RUNNING
+from kws.registry.stamps import stamp
 from kws.registry.store import Registry
 from kws.registry.transfer import take_in
 
@@ -159,14 +160,14 @@ def test_a_link_that_is_led_elsewhere_is_another_registry_and_each_keeps_its_log
 
 def test_the_same_file_by_another_inode_is_the_same(place, monkeypatch):
     """As on some mounts, where inodes are numbered as they come."""
-    real, shift = files.stamp, [0]
+    real, shift = stamp, [0]
 
     def renumbered(path, *, written=False):
         device, *rest = real(path, written=written) or (None,)
         return (device + shift[0], *rest) if rest else ()
 
-    monkeypatch.setattr(files, "stamp", renumbered)
-    monkeypatch.setattr(binding, "stamp", renumbered)
+    for module in (files, binding, sqlite):
+        monkeypatch.setattr(module, "stamp", renumbered)
     with Registry(place) as registry:
         run_id = start(registry, make_recipe(seed=7))
         for epoch in make_epochs(4):

@@ -32,6 +32,7 @@ from kws.registry import binding, descriptors, files, sqlite, wal
 from kws.registry.binding import ReplacedError
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED
+from kws.registry.stamps import stamp
 from kws.registry.store import Registry
 
 pytestmark = pytest.mark.sqlite_file
@@ -118,7 +119,7 @@ def test_who_opens_a_file_while_another_commits_to_the_log_of_the_one_before_wri
         connection = another.database._connection
         connection.write_log()
         connection.execute("BEGIN IMMEDIATE")
-        connection.tell_base(files.stamp(place, written=True))
+        connection.tell_base(stamp(place, written=True))
         is_written_over(place, other)
         with Registry(place) as registry:
             connection.execute("UPDATE trainings SET note = :note", {"note": "late" * 10_000})
@@ -143,7 +144,7 @@ def test_a_log_whose_checkpointed_pages_were_all_written_again_is_not_that_of_wh
         assert connection.write_log()
         registry.record(run_id, third)
         assert connection.has_its_log()
-        seen = files.stamp(place, written=True)
+        seen = stamp(place, written=True)
         connection.execute("BEGIN IMMEDIATE")
         is_written_over_by_what_it_was(place, place)
         assert not connection.has_its_log()
