@@ -147,6 +147,27 @@ def test_a_recipe_that_is_repeated_by_another_process_leaves_no_file_behind(regi
     assert len(there(files)) == 1
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_files_of_a_process_that_died_go_when_its_run_has_ended(registry, files, known):
+    """It may have died in the midst of a file, or before the registry named it, or before the older one was removed."""
+    card, run, other = make_card(), start(registry), "other"
+    registry.record(run, make_epochs(1)[0], STATE if known else None)
+    for name in (f"{run}.2.0123abcd", f"{run}.weights.0123abcd", f"{other}.1.0123abcd"):
+        Path(files.place, f"{name}.safetensors").write_bytes(STATE[:9])
+    registry.end(run, "interrupted")
+    registry.files = StateFiles(files.place)
+    before = registry.checkpoint(run)
+    with pytest.raises(KeyboardInterrupt), left_behind(registry, run, before):
+        registry.go_on(run, epochs=2, environment=ENVIRONMENT)
+        registry.end(run, "interrupted")
+        raise KeyboardInterrupt
+    assert len(there(files)) == 3 + known
+    with left_behind(registry, run, before):
+        registry.go_on(run, epochs=2, environment=ENVIRONMENT)
+        registry.finish(run, make_evaluation(card), card, WEIGHTS)
+    assert there(files) == sorted([f"{other}.1.0123abcd.safetensors", f"{run}.weights.0123abcd.safetensors"])
+
+
 def test_a_store_that_does_not_answer_holds_nobody_up_and_what_it_writes_later_is_removed(registry, files, monkeypatch):
     """Otherwise the run would tell no sign of life, and be taken over."""
     answers, real = threading.Event(), state_files._written

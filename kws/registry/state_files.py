@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar
 
 from kws.errors import KwsError, RegistryError, needs
@@ -98,6 +98,13 @@ class StateFiles:
         """Remove the last checkpoint of a run that has ended, and is recorded as such."""
         if last := self._last.pop(run_id, None):
             remove(last, run_id)
+
+    def clear(self, run_id: str) -> None:
+        """Remove every checkpoint of a run that is here, whoever wrote it, and whether it is whole."""
+        with suppress(Exception):  # as in remove()
+            for name in _in_time(partial(_names, self.place, f"{run_id}.*")):
+                if not name.startswith(f"{run_id}.{WEIGHTS}."):
+                    remove(f"{self.place}/{name}", run_id)
 
 
 def files_of(checkpoints: str | None, weights: str | None) -> dict[str, Any]:
@@ -218,6 +225,14 @@ def _remove(url: str) -> None:
         Path(url).unlink(missing_ok=True)
 
 
+def _names(place: str, pattern: str) -> list[str]:
+    if not is_url(place):
+        return [each.name for each in Path(place).glob(pattern)]
+    system = _system(place)
+    system.invalidate_cache()  # it may have listed the place before
+    return [PurePath(each).name for each in system.glob(f"{place}/{pattern}")]
+
+
 def _write(path: Path, data: bytes) -> None:
     """Write a new file so that it survives a power failure; none is left where that fails."""
     try:
@@ -246,18 +261,24 @@ def _read(url: str) -> bytes:
 
 
 @contextmanager
-def left_behind(registry: _Registry, run_id: str, checkpoint: Checkpoint | None) -> Iterator[None]:
-    """Train a run that goes on from this checkpoint; its file, if it is in one, is removed when the run has ended well.
+def left_behind(
+    registry: _Registry, run_id: str, checkpoint: Checkpoint | None, *, again: bool = True
+) -> Iterator[None]:
+    """Train a run, which goes on from this checkpoint; once it has ended well, no file of its checkpoints is left.
 
-    For a process without a place for such files: one that has a place removes each file itself. Whatever else ends the
-    training leaves the file: the registry may be another by then.
+    A run that is trained `again` may have been left by a process that died: with a file half written, or with one that
+    the registry does not name. Whatever else ends the training leaves the files: the registry may be another by then.
     """
     yield
-    if checkpoint and checkpoint.url and not registry.files:
-        with suppress(KwsError):
-            now = registry.checkpoint(run_id)
-            if now is None or now.url != checkpoint.url:
-                remove(checkpoint.url, run_id)
+    before = checkpoint.url if checkpoint else None
+    if not (before or (again and registry.files)):
+        return
+    with suppress(KwsError):
+        now = registry.checkpoint(run_id)
+        if before and (now is None or now.url != before):
+            remove(before, run_id)
+        if again and registry.files and now is None:
+            registry.files.clear(run_id)
 
 
 def _system(url: str) -> Any:

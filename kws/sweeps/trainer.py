@@ -181,7 +181,7 @@ class Trainer:
             checkpoint = self._restored(claim.run, state) if claim.before else None
             done = self._registry.validation_accuracies(claim.run)[: state.epoch] if medians else []
             keep_going = _not_below(medians, done)
-            with left_behind(self._registry, claim.run, checkpoint):
+            with left_behind(self._registry, claim.run, checkpoint, again=bool(claim.before)):
                 run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.end(claim.run, INTERRUPTED)
