@@ -211,13 +211,16 @@ class RegistryReader(EvaluationReader):
             rows = connection.execute(_CURVE, {"key": self.key(connection, run_id)}).fetchall()
         with self._naming(run_id):
             processor = [row["processor_seconds"] for row in rows]
-            return typed(
+            made = typed(
                 Curve(
                     validation_accuracies=tuple(float(row["validation_accuracy"]) for row in rows),
                     seconds=tuple(each / 1000 for each in itertools.accumulate(row["milliseconds"] for row in rows)),
                     processor_seconds=None if None in processor else tuple(itertools.accumulate(map(float, processor))),
                 )
             )
+            for times in (made.seconds, made.processor_seconds):
+                serialization.require_finite(times[-1] if times else 0.0)
+            return made
 
     def processors(self, run_id: str) -> tuple[str, ...]:
         """The processors that a run was trained on, that of its first session first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -100,7 +101,14 @@ def run(
             raise ValueError(f"an accuracy of {accuracy}")
     if made.epochs_done < 0 or made.parameters < 0:
         raise ValueError("it counts less than nothing")
+    require_finite(made.seconds)
     return made
+
+
+def require_finite(seconds: float) -> None:
+    """Raises ValueError if a training time is infinite, or none."""
+    if not math.isfinite(seconds):
+        raise ValueError(f"a training time of {seconds} s")
 
 
 def _environment_of(*values: Any) -> Environment:
@@ -135,6 +143,7 @@ def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
 
 def epoch(row: Row) -> Epoch:
     """An epoch from its row."""
+    require_finite(row["milliseconds"])
     return typed(
         Epoch(
             **{name: row[name] for name in _EPOCH},
@@ -250,7 +259,7 @@ def card(data: Row, splits: Sequence[Row]) -> DataCard:
     if (
         tuple(made.counts) != SPLITS
         or not isinstance(made.front_end, dict)
-        or not all(isinstance(name, str) for name in made.classes)
+        or not all(isinstance(text, str) for text in (*made.classes, *made.split_fingerprints.values()))
     ):
         raise ValueError("a data set's splits or classes are not what they should be")
     for split, counts in made.counts.items():

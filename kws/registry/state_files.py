@@ -137,7 +137,9 @@ def content(row: Row, run_id: str) -> bytes:
     has the name of a state of this run, and none at other places than StateFiles writes to.
     """
     if not (url := url_of(row)):
-        return bytes(row["safetensors"])
+        if not isinstance(kept := row["safetensors"], bytes | memoryview):
+            raise RegistryError(f"what is kept as a state of run {run_id} is of the type {type(kept).__name__}")
+        return bytes(kept)
     try:
         if not _is_named(url, run_id):
             raise RegistryError(f"its name is not that of a state of run {run_id}")

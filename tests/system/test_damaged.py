@@ -40,6 +40,16 @@ DAMAGE = {
     "answers that are cut off": "UPDATE evaluations SET predictions = substr(predictions, 1, 3)",
     "a heartbeat that is none": "UPDATE sessions SET heartbeat_at = 'late'",
     "an environment that is a number": "UPDATE sessions SET environment = '7'",
+    "a time that has no end": "UPDATE trainings SET milliseconds = 9e999",
+    "milliseconds that have no end": "UPDATE epochs SET milliseconds = 9e999",
+    "processor seconds that have no end": "UPDATE epochs SET processor_seconds = 9e999",
+    "a split's fingerprint that is bytes": "UPDATE splits SET fingerprint = x'ff'",
+    "a fingerprint that is a number": "UPDATE splits SET fingerprint = 5",
+    "weights that are text": "UPDATE weights SET safetensors = 'abc'",
+    "weights that are a large number": "UPDATE weights SET safetensors = 1000000000000000",
+    "weights that are less than nothing": "UPDATE weights SET safetensors = -1",
+    "weights at no place": "UPDATE weights SET url = x'ff'",
+    "weights without a digest": "UPDATE weights SET sha256 = x'ff'",
     "tags that are bytes": "INSERT INTO tags VALUES (1, x'ff')",
 }
 COMMANDS = [
