@@ -240,7 +240,7 @@ class RegistryReader(EvaluationReader):
         try:
             found = state_files.content(row, run_id)
         except RegistryError as error:
-            raise RegistryError(f"the weights of run {run_id}: {error}") from None
+            raise RegistryError(f"the weights of run {run_id} in {self.path}: {error}") from None
         if hashlib.sha256(found).hexdigest() != row["sha256"]:
             where = state_files.url_of(row) or self.path
             raise RegistryError(f"the weights of run {run_id} in {where} are damaged: their SHA-256 does not match")

@@ -138,7 +138,7 @@ def content(row: Row, run_id: str) -> bytes:
     """
     if not (url := url_of(row)):
         if not isinstance(kept := row["safetensors"], bytes | memoryview):
-            raise RegistryError(f"what is kept as a state of run {run_id} is of the type {type(kept).__name__}")
+            raise RegistryError(f"what is kept is of the type {type(kept).__name__}")
         return bytes(kept)
     try:
         if not _is_named(url, run_id):
@@ -155,7 +155,7 @@ def checkpoint(row: Row, run_id: str, place: Location) -> Checkpoint:
     try:
         data = content(row, run_id)
     except RegistryError as error:
-        raise RegistryError(f"the checkpoint of run {run_id}: {error}; {advice}") from None
+        raise RegistryError(f"the checkpoint of run {run_id} in {place}: {error}; {advice}") from None
     if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):
         raise RegistryError(
             f"the checkpoint of run {run_id} in {place} is damaged: its SHA-256 does not match; {advice}"
