@@ -106,7 +106,7 @@ def run(
 
 
 def require_finite(seconds: float) -> None:
-    """Raises ValueError if a training time is infinite, or none."""
+    """Raise ValueError if a training time is infinite or not a number."""
     if not math.isfinite(seconds):
         raise ValueError(f"a training time of {seconds} s")
 
