@@ -272,7 +272,7 @@ def _claims(workspace: Workspace, place: str, server: Any) -> Callable[[], float
 def fill(db: str, runs: int) -> None:
     """Make a registry with a finished run, and copies of its row with other seeds. Runs in a process of its own."""
     from kws.recipe import Recipe
-    from kws.registry import serialization
+    from kws.registry import encoding
     from kws.registry.claims import Claimer
     from kws.registry.location import locate
 
@@ -285,7 +285,7 @@ def fill(db: str, runs: int) -> None:
             recipe = Recipe.from_text(row["recipe_json"])
             command = f"INSERT INTO trainings ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
             for seed in range(1, runs):
-                other = serialization.of_recipe(dataclasses.replace(recipe, seed=seed))
+                other = encoding.of_recipe(dataclasses.replace(recipe, seed=seed))
                 connection.execute(command, row | {"id": f"{seed:08x}"} | other)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ledger import make_card, make_evaluation, make_recipe, make_registry, start
 
 from kws.errors import RegistryError
-from kws.registry import serialization
+from kws.registry import decoding
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 from kws.reports import ahead
@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_told_as_ever(registry, monkeypatch):
     def fails(*_):
         raise ValueError("unknown classes")
 
-    monkeypatch.setattr(serialization, "answers_reader", lambda *_: fails)
+    monkeypatch.setattr(decoding, "answers_reader", lambda *_: fails)
     with ReadAhead(registry) as read_ahead, pytest.raises(RegistryError, match="unknown classes"):
         made(registry, read_ahead)
 

@@ -92,17 +92,29 @@ DAMAGE = {
 }
 
 
-FOREIGN = {
+OF_A_FILE = {
     "a foreign key": ("INSERT INTO tags VALUES (99, 'x')", "a row of tags belongs to nothing in trainings", False),
     "no data set": ("DELETE FROM data", "a row of trainings belongs to nothing in data", False),
-}  # which a server does not let happen
+    "a loss without an end": ("UPDATE epochs SET train_loss = 9e999 WHERE epoch = 2", "losses are not finite", False),
+    "a loss of answers without an end": (
+        "UPDATE evaluations SET loss = 9e999",
+        "has an evaluation whose loss is not finite",
+        False,
+    ),
+    "a mean without an end": ("UPDATE data SET mean = 9e999", "mean or standard deviation is not finite", False),
+    "band means without an end": (
+        "UPDATE data SET band_means = '[1.0, Infinity]'",
+        "mean or standard deviation is not finite",
+        False,
+    ),
+}  # which a server does not let happen, or spells otherwise
 
 
 @pytest.mark.parametrize(
     ("damage", "problem", "mended"),
     [
         *(pytest.param(*each, id=name) for name, each in DAMAGE.items()),
-        *(pytest.param(*each, id=name, marks=pytest.mark.sqlite_file) for name, each in FOREIGN.items()),
+        *(pytest.param(*each, id=name, marks=pytest.mark.sqlite_file) for name, each in OF_A_FILE.items()),
     ],
 )
 def test_the_doctor_names_what_is_not_in_order_and_mends_what_can_be(runs, db, damage, problem, mended):

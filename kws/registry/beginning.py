@@ -12,7 +12,7 @@ from typing import Any
 
 from kws.events import DataCard
 from kws.recipe import Recipe
-from kws.registry import entries, serialization, sources, view
+from kws.registry import encoding, entries, sources, view
 from kws.registry.environment import Environment
 from kws.registry.kept import Kept
 from kws.registry.location import Location
@@ -67,7 +67,7 @@ class Beginning:
             "epochs_done": 0,
             "milliseconds": 0,
         }
-        row |= serialization.of_recipe(recipe) | dataclasses.asdict(environment)
+        row |= encoding.of_recipe(recipe) | dataclasses.asdict(environment)
         return cls(run=run, begun=begun, card=card, row=row, tags=tuple(tags), source=source)
 
 
@@ -201,7 +201,7 @@ class Beginner(RegistryReader):
     def _has_begun(self, connection: Connection, run_id: str, begun: str, *, new: bool) -> bool:
         """Whether this process's attempt to begin a `new` run or to go on with one was kept, but its answer lost."""
         found = connection.execute(_LAST_SESSION, {"id": run_id}).fetchone()
-        mine = serialization.of_process(self.process) | {"started_at": begun}
+        mine = encoding.of_process(self.process) | {"started_at": begun}
         if found is None or new != (found["session"] == 1) or any(found[name] != mine[name] for name in mine):
             return False
         self.sessions[run_id] = found["session"]
@@ -213,7 +213,7 @@ class Beginner(RegistryReader):
         key = self.key(connection, run_id)
         (first_epoch,) = connection.execute(_FIRST_EPOCH, {"key": key}).fetchone() or (1,)
         recipe = self.by_id(run_id).recipe
-        longer = {} if recipe.epochs == epochs else serialization.of_recipe(dataclasses.replace(recipe, epochs=epochs))
+        longer = {} if recipe.epochs == epochs else encoding.of_recipe(dataclasses.replace(recipe, epochs=epochs))
         entries.change_run(connection, key, status=RUNNING, ended_at=None, error=None, **longer)
         (before,) = connection.execute(_SESSIONS, {"key": key}).fetchone()
         session = self._session(run_id, key, before + 1, begun, first_epoch=first_epoch, environment=environment)
@@ -232,7 +232,7 @@ class Beginner(RegistryReader):
     ) -> dict[str, Any]:
         """Note a session that this process begins; returns its row."""
         self.sessions[run_id] = session
-        return serialization.of_process(self.process) | {
+        return encoding.of_process(self.process) | {
             "run_key": key,
             "session": session,
             "first_epoch": first_epoch,

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 from kws.events import DataCard
 from kws.recipe import Recipe
-from kws.registry import serialization
 from kws.registry.beginning import Beginning, new_id
 from kws.registry.entries import now
 from kws.registry.environment import Environment
 from kws.registry.patience import patiently
-from kws.registry.protocols import Connection, Writing, among
+from kws.registry.protocols import Connection, Row, Writing, among
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
 from kws.registry.store import Registry
@@ -211,7 +210,7 @@ def _is_too_many(connection: Connection, known: Known | None, tags: Iterable[str
     return any(len(ids) >= most and (known is None or known.id not in ids) for ids in tagged)
 
 
-def _known(row: serialization.Row, sightings: dict[int, Sighting]) -> Known:
+def _known(row: Row, sightings: dict[int, Sighting]) -> Known:
     seen = sightings.get(row["key"], Sighting(status=row["status"]))
     recipe = json.loads(row["recipe_json"])  # not parsed into a Recipe: a plan may read ten thousand
     return Known(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +51,9 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
         fix = f"UPDATE trainings SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
         findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", fix, key))
     try:
-        registry.card(run.data_fingerprint)
+        card = registry.card(run.data_fingerprint)
+        if not _are_finite((card.mean, card.std, *(card.band_means or ()))):
+            findings.append(Finding(run.id, "was on data whose mean or standard deviation is not finite"))
     except RegistryError as error:
         findings.append(Finding(run.id, f"was on data that cannot be read ({error})"))
     try:
@@ -61,6 +65,8 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
         epochs = [epoch.epoch for epoch in recorded]
     except RegistryError as error:
         return [*findings, Finding(run.id, f"has epochs that cannot be read ({error})")]
+    if not _are_finite(loss for epoch in recorded for loss in (epoch.train_loss, epoch.validation_loss)):
+        findings.append(Finding(run.id, "has epochs whose losses are not finite"))
     if epochs != list(range(1, len(epochs) + 1)):
         findings.append(Finding(run.id, "has gaps in its epochs"))
     elif run.epochs_done != len(epochs):
@@ -98,6 +104,10 @@ def _copied_here(url: ServerUrl) -> Path:
     return copy
 
 
+def _are_finite(values: Iterable[float | None]) -> bool:
+    return all(value is None or math.isfinite(value) for value in values)
+
+
 def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     run_id, accuracy = run.id, run.test_accuracy
     try:
@@ -106,6 +116,8 @@ def _check_answers(registry: RegistryReader, run: Run, key: int) -> list[Finding
         outputs = registry.logits(run_id, run.data_fingerprint, TEST) if own else None
     except RegistryError as error:
         return [Finding(run_id, f"has answers that cannot be read ({error})")]
+    if not _are_finite(loss for _, each in evaluations for loss in (each.loss, each.objective)):
+        return [Finding(run_id, "has an evaluation whose loss is not finite")]
     if not own and accuracy is None and not registry.was_tested(run):
         return []  # it awaits its test
     if not own:

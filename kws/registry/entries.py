@@ -12,8 +12,8 @@ from operator import itemgetter
 from typing import Any
 
 from kws.events import ALL, SPLITS, TEST, DataCard, Evaluation
-from kws.registry import pseudonyms, serialization
-from kws.registry.protocols import Connection, Writing, among
+from kws.registry import decoding, encoding, pseudonyms
+from kws.registry.protocols import Connection, Row, Writing, among
 from kws.registry.runs import UNTESTED
 
 _SPLITS = "SELECT * FROM splits WHERE data_fingerprint = :fingerprint"
@@ -94,7 +94,7 @@ def keep_card(connection: Connection, card: DataCard) -> None:
     The source's name stays as first recorded, so that the same clips elsewhere do not rename earlier runs. Values that
     an older registry lacks, above all the manifests, are added; pseudonyms of an imported run make way for names.
     """
-    row = serialization.of_card(card)
+    row = encoding.of_card(card)
     known = connection.execute("SELECT * FROM data WHERE fingerprint = :fingerprint", row).fetchone()
     if known is None:
         insert(connection, "data", row, known=True)
@@ -102,24 +102,24 @@ def keep_card(connection: Connection, card: DataCard) -> None:
         changes = ", ".join(f"{column} = :{column}" for column in row)
         connection.execute(f"UPDATE data SET {changes} WHERE fingerprint = :fingerprint", row)  # noqa: S608 - our names
     there = {each["split"]: each for each in connection.execute(_SPLITS, row).fetchall()}
-    for split in serialization.of_splits(card):
+    for split in encoding.of_splits(card):
         known = there.get(split["split"])
         if known is None or any(known[column] != value for column, value in split.items()):
             insert(connection, "splits", split, anew="data_fingerprint, split")
     if card.manifests and _are_nameless([each["paths"] for each in connection.execute(_MANIFESTS, row).fetchall()]):
-        for manifest in serialization.of_manifests(card):
+        for manifest in encoding.of_manifests(card):
             insert(connection, "manifests", manifest, anew="data_fingerprint, split")
 
 
 def _are_nameless(manifests: list[bytes]) -> bool:
     """Whether there are none of these columns of paths, or all have pseudonyms, or they are damaged."""
     try:
-        return all(pseudonyms.are(serialization.paths(each)) for each in manifests)
-    except serialization.UNREADABLE:
+        return all(pseudonyms.are(decoding.paths(each)) for each in manifests)
+    except decoding.UNREADABLE:
         return True
 
 
-def _as_first_recorded(known: serialization.Row) -> dict[str, Any]:
+def _as_first_recorded(known: Row) -> dict[str, Any]:
     """The columns of a known data set that keep their recorded values."""
     kept = {name: known[name] for name in _FIRST_KNOWN if known[name] is not None}
     return {"source": known["source"], **kept}
@@ -136,7 +136,7 @@ def keep_evaluations(connection: Writing, made: Sequence[tuple[int, Evaluation, 
     The first ones recorded stay; a run's first on its own test split are its test.
     """
     at = now()
-    rows = [serialization.of_evaluation(*each) | {"evaluated_at": at} for each in made]
+    rows = [encoding.of_evaluation(*each) | {"evaluated_at": at} for each in made]
     new = insert_known(connection, "evaluations", rows)
     _enter_in_ledger(connection, made, at=at)
     for where, about in among("key", [row["run_key"] for row in rows if row["split"] == TEST]):
@@ -144,7 +144,7 @@ def keep_evaluations(connection: Writing, made: Sequence[tuple[int, Evaluation, 
         for of_runs, keys in among("run_key", [row["key"] for row in tested]):
             connection.execute(f"DELETE FROM tags {of_runs} AND tag = :tag", keys | {"tag": UNTESTED})  # noqa: S608
     with_logits = [
-        serialization.of_logits(*each)
+        encoding.of_logits(*each)
         for each, row, is_new in zip(made, rows, new, strict=True)
         if each[1].logits and (is_new or connection.execute(_SAME_ANSWERS, row).fetchone())  # an older one has none yet
     ]

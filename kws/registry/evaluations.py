@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.events import TEST, DataCard, Evaluation
-from kws.registry import serialization
+from kws.registry import decoding
 from kws.registry.location import Location
 from kws.registry.manifests import ManifestReader
 from kws.registry.protocols import Connection, Cursor, among, rows_of
@@ -58,7 +58,7 @@ class EvaluationReader(ManifestReader):
             found = connection.execute(_EVALUATIONS, {"key": self.key(connection, run_id)}).fetchall()
             cards = {row["data_fingerprint"]: _card(connection, row["data_fingerprint"]) for row in found}
             return [
-                (cards[row["data_fingerprint"]], serialization.evaluation(row, cards[row["data_fingerprint"]]))
+                (cards[row["data_fingerprint"]], decoding.evaluation(row, cards[row["data_fingerprint"]]))
                 for row in found
             ]
 
@@ -69,7 +69,7 @@ class EvaluationReader(ManifestReader):
             row = connection.execute(_EVALUATION, about).fetchone()
             if row is None:
                 return None
-            found = serialization.evaluation(row, _card(connection, fingerprint))
+            found = decoding.evaluation(row, _card(connection, fingerprint))
             return replace(found, logits=self.logits(run_id, fingerprint, split) or b"")
 
     def answers(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, Evaluation | None]:
@@ -79,7 +79,7 @@ class EvaluationReader(ManifestReader):
             for cursor in _of_runs(connection, _ANSWERS, run_ids, card, split):
                 for row in rows_of(cursor):
                     is_there = row["run_key"] is not None
-                    found[row["id"]] = serialization.evaluation(row, card) if is_there else None
+                    found[row["id"]] = decoding.evaluation(row, card) if is_there else None
         for run_id in run_ids:
             if run_id not in found:
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
@@ -97,7 +97,7 @@ class EvaluationReader(ManifestReader):
 
     def all_predictions(self, card: DataCard, split: str) -> Iterator[tuple[str, bytes]]:
         """The predictions() of all finished runs on their own data set, which has that card, with their ids."""
-        read = serialization.answers_reader(card, split)
+        read = decoding.answers_reader(card, split)
         with self.reading() as connection:
             about = {"fingerprint": card.fingerprint, "split": split}
             with closing(connection.stream(_ALL_PREDICTIONS, about)) as rows:
@@ -106,7 +106,7 @@ class EvaluationReader(ManifestReader):
 
     def predictions(self, run_ids: Sequence[str], card: DataCard, split: str) -> dict[str, bytes]:
         """Runs' predictions on one split of the data set with that card, a byte a clip; some may have none."""
-        found, read = {}, serialization.answers_reader(card, split)
+        found, read = {}, decoding.answers_reader(card, split)
         with self.reading() as connection:
             for cursor in _of_runs(connection, _PREDICTIONS, run_ids, card, split):
                 for run_id, compressed in cursor:
@@ -134,7 +134,7 @@ class EvaluationReader(ManifestReader):
         """
         with self.reading() as connection:
             judged = connection.execute(_JUDGED, {"fingerprint": split_fingerprint}).fetchall()
-        folds = {row["recipe"]: cell for row in judged if (cell := serialization.cell_of_folds(row["recipe_json"]))}
+        folds = {row["recipe"]: cell for row in judged if (cell := decoding.cell_of_folds(row["recipe_json"]))}
         return len({folds.get(row["recipe"], row["recipe"]) for row in judged if row["recipe"] not in apart})
 
     def logits(self, run_id: str, fingerprint: str, split: str) -> bytes | None:
@@ -142,7 +142,7 @@ class EvaluationReader(ManifestReader):
         with self.reading() as connection:
             about = {"key": self.key(connection, run_id), "fingerprint": fingerprint, "split": split}
             row = connection.execute(_LOGITS, about).fetchone()
-            return serialization.logits(row, _card(connection, fingerprint)) if row else None
+            return decoding.logits(row, _card(connection, fingerprint)) if row else None
 
     def card(self, fingerprint: str) -> DataCard:
         """The card of a data set. Raises RegistryError if the registry does not have it."""
@@ -162,4 +162,4 @@ def _card(connection: Connection, fingerprint: str) -> DataCard:
     data = connection.execute(_DATA, {"fingerprint": fingerprint}).fetchone()
     if data is None:
         raise RegistryError(f"there is no data set with the fingerprint {fingerprint}")
-    return serialization.card(data, connection.execute(_SPLITS, {"fingerprint": fingerprint}).fetchall())
+    return decoding.card(data, connection.execute(_SPLITS, {"fingerprint": fingerprint}).fetchall())

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from kws.events import DIGEST_BYTES, Manifest
-from kws.registry import serialization
+from kws.registry import decoding
 from kws.registry.protocols import Connection, Reading
 
 _FROM = """
@@ -32,19 +32,19 @@ class ManifestReader(ABC):
         """The manifest (every clip) of one split of a data set."""
         with self.reading() as connection:
             row = _row(connection, "manifests.*", fingerprint, split)
-            return serialization.manifest(row, row["clips"]) if row else None
+            return decoding.manifest(row, row["clips"]) if row else None
 
     def speakers(self, fingerprint: str, split: str) -> tuple[str, ...] | None:
         """The speaker of each clip of one split, in the order of its labels; None, too, if they are not known."""
         with self.reading() as connection:
             row = _row(connection, "speakers", fingerprint, split)
-            return serialization.speakers(row["speakers"], row["clips"]) if row else None
+            return decoding.speakers(row["speakers"], row["clips"]) if row else None
 
     def paths(self, fingerprint: str, split: str) -> tuple[str, ...] | None:
         """The path of each clip of one split, in the order of its labels."""
         with self.reading() as connection:
             row = _row(connection, "paths", fingerprint, split)
-            return _whole(serialization.paths(row["paths"]), row, split) if row else None
+            return _whole(decoding.paths(row["paths"]), row, split) if row else None
 
     def digests(self, fingerprint: str, split: str) -> list[bytes] | None:
         """The digest of each clip of one split, in the order of its labels."""

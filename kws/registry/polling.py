@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kws.registry import serialization
+from kws.registry import decoding
+from kws.registry.decoding import RUN_COLUMNS
 from kws.registry.location import Location
 from kws.registry.process import SILENT_SECONDS, Watch
 from kws.registry.protocols import Connection, Row
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import LOST, RUNNING, Epoch, Run, Sighting
-from kws.registry.serialization import RUN_COLUMNS
 
 _RUN = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint WHERE key = :key"  # noqa: S608
 _SESSION = "SELECT * FROM sessions WHERE run_key = :key ORDER BY session DESC LIMIT 1"
@@ -120,7 +120,7 @@ class Follower(RegistryReader):
         with self._naming(row["id"]):
             session = _session(connection.execute(_SESSION, {"key": key}).fetchone())
             seen = sightings.get(key, Sighting(status=row["status"]))
-            run = replace(serialization.run(row, status=seen.status), last_seen=seen.last_seen)
+            run = replace(decoding.run(row, status=seen.status), last_seen=seen.last_seen)
             epochs = self._epochs_of(connection, key, known.epochs if known else ())
         arrived = known.arrived if known and _number(known.session) == _number(session) else None
         if known and epochs and epochs != known.epochs:
@@ -131,7 +131,7 @@ class Follower(RegistryReader):
         """A run's epochs: the known ones plus new ones; all are read again if the last known one has changed."""
         last = known[-1] if known else None
         read = connection.execute(_EPOCHS, {"key": key, "first": last.epoch if last else 0})
-        found = tuple(serialization.epoch(dict(row) | serialization.NO_ITERATIONS) for row in read)
+        found = tuple(decoding.epoch(dict(row) | decoding.NO_ITERATIONS) for row in read)
         if last and found[:1] != (last,):  # a run resumed elsewhere may replace epochs
             return self._epochs_of(connection, key, ())
         return known + found[1:] if last else found

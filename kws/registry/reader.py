@@ -17,14 +17,14 @@ from typing import Any, Self
 
 from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe
-from kws.registry import serialization, state_files
+from kws.registry import decoding, state_files
+from kws.registry.decoding import RUN_COLUMNS, UNREADABLE, typed
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
-from kws.registry.protocols import Backend, Connection, Reading, among
+from kws.registry.protocols import Backend, Connection, Reading, Row, among
 from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
-from kws.registry.serialization import RUN_COLUMNS, UNREADABLE, typed
 
 ALL_ROWS = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint"  # noqa: S608 - our names
 _RUNS = f"{ALL_ROWS} ORDER BY key"
@@ -186,9 +186,9 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             about = {"key": self.key(connection, run_id)}
             if iterations:
-                return [serialization.epoch(row) for row in connection.execute(_EPOCHS, about)]
+                return [decoding.epoch(row) for row in connection.execute(_EPOCHS, about)]
             found = connection.execute(_EPOCHS_ALONE, about)
-            return [serialization.epoch(dict(row) | serialization.NO_ITERATIONS) for row in found]
+            return [decoding.epoch(dict(row) | decoding.NO_ITERATIONS) for row in found]
 
     def validation_accuracies(self, run_id: str) -> list[float]:
         """A run's validation accuracy after each epoch; ten times faster than epochs()."""
@@ -219,7 +219,7 @@ class RegistryReader(EvaluationReader):
                 )
             )
             for times in (made.seconds, made.processor_seconds):
-                serialization.require_finite(times[-1] if times else 0.0)
+                decoding.require_finite(times[-1] if times else 0.0)
             return made
 
     def processors(self, run_id: str) -> tuple[str, ...]:
@@ -333,7 +333,7 @@ class RegistryReader(EvaluationReader):
                 continue
             sign = f"{row['session']} {row['heartbeat_at']}"
             with self._naming(row["id"]):
-                alive = serialization.process(row).is_alive()
+                alive = decoding.process(row).is_alive()
                 seen = datetime.fromisoformat(row["heartbeat_at"])
             if alive is None:
                 found[row["key"]] = Sighting(
@@ -382,11 +382,11 @@ def _without_collection() -> Iterator[None]:
 
 
 def _run(
-    row: serialization.Row,
+    row: Row,
     seen: Sighting | None,
     tags: tuple[str, ...],
     recipe_of: Callable[[str], Recipe] = Recipe.from_text,
 ) -> Run:
     if seen is None:
-        return serialization.run(row, tags=tags, recipe_of=recipe_of)
-    return serialization.run(row, status=seen.status, tags=tags, last_seen=seen.last_seen, recipe_of=recipe_of)
+        return decoding.run(row, tags=tags, recipe_of=recipe_of)
+    return decoding.run(row, status=seen.status, tags=tags, last_seen=seen.last_seen, recipe_of=recipe_of)

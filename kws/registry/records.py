@@ -14,7 +14,7 @@ from typing import Any
 
 from kws.errors import NotOursError, RegistryError
 from kws.events import EpochEnd
-from kws.registry import entries, finishing, serialization, state_files
+from kws.registry import encoding, entries, finishing, state_files
 from kws.registry.finishing import Ending
 from kws.registry.protocols import Connection, Writing
 from kws.registry.state_files import StateFiles
@@ -60,7 +60,7 @@ class Batch:
 
         A state that cannot be written there is left out.
         """
-        rows = [serialization.of_epoch(0, epoch, round(1000 * epoch.seconds)) for epoch in epochs]
+        rows = [encoding.of_epoch(0, epoch, round(1000 * epoch.seconds)) for epoch in epochs]
         return cls(run=run, session=session, rows=rows, checkpoint=checkpoint and _row(run, *checkpoint, files))
 
     @contextmanager

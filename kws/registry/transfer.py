@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import RegistryError
-from kws.registry import entries, pseudonyms, serialization, sources, state_files
+from kws.registry import decoding, encoding, entries, pseudonyms, sources, state_files
 from kws.registry.location import Location
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -136,7 +136,7 @@ def _naming(source: Location) -> Iterator[None]:
     """Raise RegistryError that names the registry whose rows cannot be read."""
     try:
         yield
-    except refusals(*serialization.UNREADABLE, RegistryError) as error:
+    except refusals(*decoding.UNREADABLE, RegistryError) as error:
         if is_of_the_place(error):
             raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
         raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
@@ -200,13 +200,13 @@ def _large(
 def _without_names(
     run: dict[str, Any], belongings: dict[str, Rows], data: dict[str, Rows]
 ) -> tuple[dict[str, Any], dict[str, Rows], dict[str, Rows]]:
-    """The same rows with pseudonyms. Raises as serialization does for rows that are no data set's."""
+    """The same rows with pseudonyms. Raises as decoding does for rows that are no data set's."""
     cards, named = {}, {}
     for row in data["data"]:
         at = row["fingerprint"]
-        cards[at] = serialization.card(row, [each for each in data["splits"] if each["data_fingerprint"] == at])
+        cards[at] = decoding.card(row, [each for each in data["splits"] if each["data_fingerprint"] == at])
         named[at] = {
-            each["split"]: serialization.manifest(each, len(cards[at].labels[each["split"]]))
+            each["split"]: decoding.manifest(each, len(cards[at].labels[each["split"]]))
             for each in data["manifests"]
             if each["data_fingerprint"] == at
         }
@@ -215,7 +215,7 @@ def _without_names(
     for at, card in cards.items():
         made = pseudonyms.of(card, named[at], (cards[own], named[own]))
         if made is not named[at]:
-            manifests += serialization.of_manifests(dataclasses.replace(card, manifests=made))
+            manifests += encoding.of_manifests(dataclasses.replace(card, manifests=made))
         else:
             manifests += [each for each in data["manifests"] if each["data_fingerprint"] == at]
     sessions = [pseudonyms.of_session(row) for row in belongings["sessions"]]

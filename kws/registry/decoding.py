@@ -1,4 +1,4 @@
-"""Converts recipes, cards, epochs, evaluations and other plain values to table rows and back."""
+"""Makes runs, cards, epochs, evaluations and other plain values of rows of tables, which encoding.py made."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kws.errors import RecipeError
-from kws.events import DIGEST_BYTES, SPLITS, DataCard, EpochEnd, Evaluation, Manifest
+from kws.events import DIGEST_BYTES, SPLITS, DataCard, Evaluation, Manifest
 from kws.recipe import Recipe, with_shared_keys
+from kws.registry.encoding import EPOCH_COLUMNS
 from kws.registry.environment import Environment
 from kws.registry.process import Process
-from kws.registry.protocols import Row as Row
+from kws.registry.protocols import Row
 from kws.registry.runs import Epoch, Run
 
 T = TypeVar("T")
@@ -30,7 +31,6 @@ _MOST_RIGHT = 1_000
 _ENVIRONMENT = [field.name for field in dataclasses.fields(Environment)]
 _ALL_BYTES = bytes(range(256))
 NO_ITERATIONS = {"iteration_losses": b"", "iteration_accuracies": b""}  # of an epoch that is read without them
-_EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "processor_seconds")
 _RUN = (
     "id", "error", "name", "note", "rerun_of", "deleted_at", "started_at", "ended_at", "parameters",
     "multiply_accumulates", "data_fingerprint", "epochs_done", "validation_accuracy", "test_accuracy",
@@ -47,11 +47,6 @@ RUN_COLUMNS = ", ".join(
 
 
 _A_RUN = with_shared_keys(dict.fromkeys(field.name for field in dataclasses.fields(Run)))
-
-
-def of_recipe(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as columns of a training."""
-    return {"recipe_json": recipe.text, "recipe_digest": recipe.digest, "cell_digest": recipe.cell}
 
 
 def cell_of_folds(recipe_json: str | None) -> str | None:
@@ -126,79 +121,17 @@ def process(row: Row) -> Process:
     return Process(host=row["host"], boot=row["boot"], pid=row["pid"], started=row["process_started"])
 
 
-def of_process(process: Process) -> dict[str, Any]:
-    """A process as columns of a session."""
-    return {"host": process.host, "boot": process.boot, "pid": process.pid, "process_started": process.started}
-
-
-def of_epoch(key: int, epoch: EpochEnd, milliseconds: int) -> dict[str, Any]:
-    """An epoch as a row of the run with that key."""
-    return {name: getattr(epoch, name) for name in _EPOCH} | {
-        "run_key": key,
-        "milliseconds": milliseconds,
-        "iteration_losses": _pack([iteration.loss for iteration in epoch.iterations]),
-        "iteration_accuracies": _pack([iteration.accuracy for iteration in epoch.iterations]),
-    }
-
-
 def epoch(row: Row) -> Epoch:
     """An epoch from its row."""
     require_finite(row["milliseconds"])
     return typed(
         Epoch(
-            **{name: row[name] for name in _EPOCH},
+            **{name: row[name] for name in EPOCH_COLUMNS},
             seconds=row["milliseconds"] / 1000,
             iteration_losses=_unpack(row["iteration_losses"]),
             iteration_accuracies=_unpack(row["iteration_accuracies"]),
         )
     )
-
-
-def of_card(card: DataCard) -> dict[str, Any]:
-    """A card as a data set's row, without its splits."""
-    return {
-        "fingerprint": card.fingerprint,
-        "source": card.source,
-        "classes": json.dumps(card.classes),
-        "front_end": json.dumps(dict(card.front_end)),
-        "mean": card.mean,
-        "std": card.std,
-        "draw": card.draw,
-        "content": card.content,
-        "band_means": json.dumps(card.band_means) if card.band_means else None,
-        "unused": json.dumps(dict(card.unused)) if card.unused else None,
-    }
-
-
-def of_splits(card: DataCard) -> list[dict[str, Any]]:
-    """A card's splits as rows."""
-    return [
-        {
-            "data_fingerprint": card.fingerprint,
-            "split": split,
-            "fingerprint": card.split_fingerprints[split],
-            "clips": len(labels),
-            "counts": json.dumps(card.counts[split]),
-            "labels": zlib.compress(labels),
-        }
-        for split, labels in card.labels.items()
-    ]
-
-
-def of_manifests(card: DataCard) -> list[dict[str, Any]]:
-    """A card's manifests as rows."""
-    return [
-        {
-            "data_fingerprint": card.fingerprint,
-            "split": split,
-            "paths": _squeeze(manifest.paths),
-            "digests": manifest.digests,
-            "speakers": None if manifest.speakers is None else _squeeze(manifest.speakers),
-            "modified_ns": _squeeze(manifest.modified_ns),
-            "seconds": _squeeze(manifest.seconds),
-        }
-        for split, manifest in card.manifests.items()
-    ]
 
 
 def manifest(row: Row, clips: int) -> Manifest:
@@ -228,10 +161,6 @@ def speakers(blob: bytes | None, clips: int) -> tuple[str, ...] | None:
     if len(made) != clips or not all(isinstance(name, str) for name in made):
         raise ValueError(f"the speakers are not {clips} names")
     return made
-
-
-def _squeeze(values: Sequence[Any]) -> bytes:
-    return zlib.compress(json.dumps(values).encode())  # file names that are not UTF-8 keep their surrogates, escaped
 
 
 def _loosen(blob: bytes) -> tuple[Any, ...]:
@@ -267,30 +196,6 @@ def card(data: Row, splits: Sequence[Row]) -> DataCard:
         if counts != tuple(labels.count(label) for label in range(len(made.classes))) or sum(counts) != len(labels):
             raise ValueError(f"the labels of the {split} split are not those of its classes")
     return made
-
-
-def of_evaluation(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
-    """An evaluation as a row of the run with that key, without its time."""
-    return {
-        "run_key": key,
-        "data_fingerprint": card.fingerprint,
-        "split": evaluation.split,
-        "clips": evaluation.clips,
-        "loss": evaluation.loss,
-        "objective": evaluation.objective,
-        "accuracy": evaluation.accuracy,
-        "predictions": zlib.compress(evaluation.predictions),
-    }
-
-
-def of_logits(key: int, evaluation: Evaluation, card: DataCard) -> dict[str, Any]:
-    """An evaluation's logits as a row of the run with that key."""
-    return {
-        "run_key": key,
-        "data_fingerprint": card.fingerprint,
-        "split": evaluation.split,
-        "logits": zlib.compress(evaluation.logits),
-    }
 
 
 def answers(compressed: bytes, card: DataCard, split: str) -> bytes:
@@ -386,10 +291,6 @@ def typed(made: T) -> T:
     if len(_RIGHT) < _MOST_RIGHT:
         _RIGHT.add((kind, own))
     return made
-
-
-def _pack(values: list[float]) -> bytes:
-    return struct.pack(f"<{len(values)}f", *values)
 
 
 def _unpack(data: bytes) -> tuple[float, ...]:
