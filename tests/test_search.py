@@ -60,6 +60,13 @@ def test_ranges_and_values_are_told_apart_and_what_spans_powers_of_ten_is_drawn_
             searches.values("batch_size", wrong)
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_option_of_several_numbers_is_one_value_without_a_warning():
+    channels = searches.values("channels", "2,1")
+    assert channels.single()
+    assert searches.only_value(channels) == (2, 1)
+
+
 def test_a_trial_has_what_its_optimizer_has_and_lies_in_the_ranges(space):
     search = begun(space, random=True)
     opts = set()

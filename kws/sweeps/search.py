@@ -24,6 +24,7 @@ import json
 import random
 import re
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,9 @@ def values(field: str, text: str, option: Option | None = None) -> BaseDistribut
     """
     option = option or every_option().get(field)
     if option is None or option.base not in (int, float):
-        return CategoricalDistribution(several(field, text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tuples, which Optuna cannot keep; such an option has one value alone
+            return CategoricalDistribution(several(field, text))
     kind = option.base
     parts = text.split(":") if ":" in text else text.split(",")
     try:
