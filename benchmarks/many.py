@@ -141,9 +141,9 @@ def _page(port: int) -> bool:
 
 def copy(source: str, target: str) -> None:
     """Copy a registry. Runs in a process of its own."""
+    from kws.registry.copying import copy_all
     from kws.registry.location import locate
     from kws.registry.opening import open_database
-    from kws.registry.transfer import copy_all
 
     place = locate(source)
     with closing(open_database(place, create=False)) as of, of.reading() as there:

@@ -19,8 +19,19 @@ _TRAINING = ("kws/architectures", "kws/training", "kws/speech/memory.py")
 _FEATURES = ("kws/speech",)
 _REGISTRY = ("kws/registry",)
 _READING = (
-    *("all_runs", "decoding", "doctor", "evaluations", "ids", "maintenance", "manifests", "plans", "polling"),
-    *("pretrained", "pseudonyms", "queries", "selection", "transfer", "view"),
+    *(
+        "all_runs",
+        "copying",
+        "decoding",
+        "doctor",
+        "evaluations",
+        "ids",
+        "maintenance",
+        "manifests",
+        "plans",
+        "polling",
+    ),
+    *("pretrained", "pseudonyms", "queries", "selection", "table_rows", "transfer", "view"),
 )
 # Without what only reads, and without checkpoints in files, which no benchmark makes.
 _RECORDING = (*_REGISTRY, *(f":(exclude)kws/registry/{name}.py" for name in (*_READING, "state_files")))

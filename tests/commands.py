@@ -14,9 +14,9 @@ from typing import Any
 from typer.main import get_command
 
 from kws.cli import app
+from kws.registry.copying import copy_all
 from kws.registry.location import Location, ServerUrl
 from kws.registry.reader import RegistryReader
-from kws.registry.transfer import copy_all
 
 TRAIN = ["train", "--arch", "cnn", "--maps", "2,1", "--opt", "adam", "--batch-size", "16", "--threads", "1"]
 TABLES = (

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from commands import dump, kws, ok, ok_json, recipe_with, sql
-from ledger import cut_off, make_epochs, make_recipe, start, train
+from ledger import ENVIRONMENT, cut_off, make_epochs, make_recipe, start, train
 
 from kws.registry import doctor
-from kws.registry.runs import INTERRUPTED
+from kws.registry.runs import FAILED, INTERRUPTED, RUNNING
 from kws.registry.store import Registry
 
 UNREADABLE = b"no safetensors"
@@ -212,6 +212,19 @@ def test_a_lost_run_that_was_mended_is_interrupted_and_can_go_on(registry, db):
     run = registry.run(run_id)
     assert run.status == INTERRUPTED
     assert run.ended_at >= run.started_at
+
+
+@pytest.mark.parametrize("meanwhile", ["goes on", "ends"])
+def test_a_lost_run_that_another_process_takes_meanwhile_is_left_to_it(registry, db, meanwhile):
+    run_id = start(registry)
+    sql(db, "UPDATE sessions SET process_started = 'earlier'")
+    found = doctor.examine(db)
+    assert [finding.run for finding in found] == [run_id]
+    registry.go_on(run_id, epochs=registry.by_id(run_id).recipe.epochs, environment=ENVIRONMENT)
+    if meanwhile == "ends":
+        registry.end(run_id, FAILED, "no reason")
+    assert doctor.mend(db, found, "2026-01-01T00:00:00+00:00")[1] == 0
+    assert registry.by_id(run_id).status == (FAILED if meanwhile == "ends" else RUNNING)
 
 
 @pytest.mark.sqlite_file

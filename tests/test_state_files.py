@@ -11,7 +11,8 @@ from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation
 from patience import until
 
 from kws.errors import RegistryError
-from kws.registry import entries, state_files
+from kws.registry import doctor, entries, maintenance, state_files
+from kws.registry.copying import copy_registry
 from kws.registry.finishing import Ending, finish
 from kws.registry.state_files import StateFiles, left_behind
 from kws.registry.store import Registry
@@ -119,6 +120,66 @@ def test_a_copy_of_the_registry_holds_the_state_itself(registry, files, place, d
         state_files.remove(f"{files.place}/{file}", run)
     with Registry(place("copy.db")) as copy:
         assert copy.checkpoint(run).data == STATE
+
+
+def _replaced(registry, files) -> str:
+    """A run that trains, whose checkpoint has just been replaced by one that the registry does not name yet."""
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    (file,) = there(files)
+    state_files.remove(f"{files.place}/{file}", run)
+    return run
+
+
+def test_a_registry_is_copied_while_its_checkpoints_are_replaced(registry, files, place, db):
+    run = _replaced(registry, files)
+    other = start(registry, make_recipe(seed=1))
+    registry.record(other, make_epochs(1)[0], STATE)  # which goes between the copy and its proof, or not
+    copy = copy_registry(db, place("copy.db"))
+    assert copy.differing == []
+    assert sorted(copy.copied) == sorted([run, other])
+    with Registry(place("copy.db")) as copied:
+        assert copied.checkpoint(run) is None
+        assert copied.checkpoint(other).data == STATE
+    with Registry(place("more.db"), create=True):
+        pass
+    assert sorted(take_in(place("more.db"), db)[0]) == sorted([run, other])
+
+
+def test_the_doctor_leaves_a_checkpoint_alone_that_is_being_replaced_or_out_of_reach(
+    registry, files, db, tmp_path, monkeypatch
+):
+    run = _replaced(registry, files)
+    assert doctor.examine(db) == []
+    registry.end(run, "interrupted")
+    (gone,) = doctor.examine(db)
+    assert gone.fix
+    sql(db, "UPDATE checkpoints SET sha256 = 'of a newer one'")
+    assert doctor.mend(db, [gone], "2026-01-01T00:00:00+00:00")[1] == 0  # it is another one now
+    sql(db, f"UPDATE checkpoints SET sha256 = '{gone.seen}'")
+    with monkeypatch.context() as away:
+        away.setattr(state_files, "_read", _too_late)
+        (finding,) = doctor.examine(db)
+        assert "has checkpoints that cannot be had" in finding.problem
+        assert not finding.fix
+        with pytest.raises(RegistryError, match=r"\(it took too long\); try again when it can be$"):
+            registry.checkpoint(run)
+    assert doctor.mend(db, [gone], "2026-01-01T00:00:00+00:00")[1] == 1
+    assert registry.checkpoint(run) is None
+
+
+def _too_late(_: str) -> bytes:
+    raise TimeoutError("it took too long")
+
+
+@pytest.mark.sqlite_file
+def test_a_url_that_is_no_text_keeps_no_run_from_being_purged(registry, files, db):
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    sql(db, "UPDATE checkpoints SET url = x'00ff'")
+    maintenance.purge(db, [run])
+    assert sql(db, "SELECT count(*) FROM trainings") == [(0,)]
 
 
 @pytest.mark.parametrize("to", ["nosuch://bucket/runs", "s4://x"])

@@ -12,10 +12,11 @@ from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe
 
 from kws.errors import NotOursError, RegistryError
 from kws.registry import maintenance
+from kws.registry.copying import copy_registry
 from kws.registry.doctor import examine
 from kws.registry.state_files import StateFiles
 from kws.registry.store import Registry
-from kws.registry.transfer import copy_registry, export, take_in
+from kws.registry.transfer import export, take_in
 
 CARD = make_card()
 _WITHOUT_URL = "ALTER TABLE weights DROP COLUMN url"

@@ -138,7 +138,7 @@ def copy(
     """
     from kws.errors import RegistryError
     from kws.recipe import counted
-    from kws.registry.transfer import copy_registry
+    from kws.registry.copying import copy_registry
     from kws.terminal import console
 
     def track(items: Iterable[str], total: int, what: str) -> Iterable[str]:

@@ -18,18 +18,28 @@ from kws.registry.maintenance import back_up
 from kws.registry.new_files import back_up_beside, free_name
 from kws.registry.opening import open_database
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, INTERRUPTED, LOST, Run
+from kws.registry.runs import FINISHED, INTERRUPTED, LOST, RUNNING, Run
 from kws.registry.selection import Selection
+
+_SESSION = "SELECT coalesce(max(session), 0) FROM sessions WHERE run_key = :key"
+_END_LOST = f"""
+UPDATE trainings SET status = '{INTERRUPTED}', ended_at = :now
+WHERE key = :key AND status = '{RUNNING}' AND ({_SESSION}) = :seen
+"""  # noqa: S608 - our names
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem; `fix` is the SQL that fixes it, "" if nothing can."""
+    """A problem; `fix` is the SQL that fixes it, "" if nothing can.
+
+    It does so only where what was `seen` is still there: the run may have gone on meanwhile.
+    """
 
     run: str
     problem: str
     fix: str = ""
     key: int | None = None
+    seen: object = None
 
 
 def examine(path: Location) -> list[Finding]:
@@ -48,8 +58,9 @@ def examine(path: Location) -> list[Finding]:
 def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     findings = []
     if run.status == LOST:
-        fix = f"UPDATE trainings SET status = '{INTERRUPTED}', ended_at = :now WHERE key = :key"  # noqa: S608 - ours
-        findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", fix, key))
+        with registry.reading() as connection:
+            (session,) = connection.execute(_SESSION, {"key": key}).fetchone()
+        findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", _END_LOST, key, session))
     try:
         card = registry.card(run.data_fingerprint)
         if not _are_finite((card.mean, card.std, *(card.band_means or ()))):
@@ -93,7 +104,9 @@ def mend(path: Location, findings: list[Finding], now: str) -> tuple[Path, int]:
     with closing(open_database(path, create=False)) as database, database.writing() as connection:
         for finding in findings:
             if finding.fix:
-                mended += connection.execute(finding.fix, {"key": finding.key, "now": now}).rowcount > 0
+                mended += (
+                    connection.execute(finding.fix, {"key": finding.key, "seen": finding.seen, "now": now}).rowcount > 0
+                )
     return copy, mended
 
 
@@ -156,19 +169,23 @@ def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
             row = connection.execute(f"SELECT * FROM {table} WHERE run_key = :key", {"key": key}).fetchone()  # noqa: S608 - our names
         if row is None:
             continue
-        drop = f"DELETE FROM {table} WHERE run_key = :key" if table == "checkpoints" else ""  # noqa: S608 - ours
+        drop = "DELETE FROM checkpoints WHERE run_key = :key AND sha256 = :seen" if table == "checkpoints" else ""
+        seen = row["sha256"]
         try:
             data = state_files.content(row, run_id)
         except RegistryError as error:
-            findings.append(Finding(run_id, f"has {table} that cannot be had: {error}", drop, key))
+            if isinstance(error, state_files.GoneError) and table == "checkpoints" and status == RUNNING:
+                continue  # a newer one has replaced it
+            fix = "" if isinstance(error, state_files.OutOfReachError) else drop
+            findings.append(Finding(run_id, f"has {table} that cannot be had: {error}", fix, key, seen))
             continue
-        if hashlib.sha256(data).hexdigest() != row["sha256"]:
-            findings.append(Finding(run_id, f"has {table} that are not what their SHA-256 says", drop, key))
+        if hashlib.sha256(data).hexdigest() != seen:
+            findings.append(Finding(run_id, f"has {table} that are not what their SHA-256 says", drop, key, seen))
             continue
         if status == FINISHED and table == "checkpoints":
-            findings.append(Finding(run_id, "is finished but still has a checkpoint", drop, key))
+            findings.append(Finding(run_id, "is finished but still has a checkpoint", drop, key, seen))
         try:
             deserialize(data)
         except SafetensorError as error:
-            findings.append(Finding(run_id, f"has {table} that cannot be loaded ({error})", drop, key))
+            findings.append(Finding(run_id, f"has {table} that cannot be loaded ({error})", drop, key, seen))
     return findings

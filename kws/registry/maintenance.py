@@ -10,6 +10,7 @@ from typing import Any
 
 from kws.errors import RegistryError
 from kws.registry import sources, state_files
+from kws.registry.copying import copy_all
 from kws.registry.failures import failure
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
@@ -20,7 +21,6 @@ from kws.registry.runs import FINISHED, STATUSES, Run
 from kws.registry.schema import BELONGINGS, OF_DATA, SCHEMA_VERSION
 from kws.registry.selection import Selection
 from kws.registry.sqlite import Database
-from kws.registry.transfer import copy_all
 
 _JUDGED = """
 SELECT split, split_fingerprint AS fingerprint, count(DISTINCT recipe) AS recipes, count(*) AS evaluations FROM tests

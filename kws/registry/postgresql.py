@@ -60,6 +60,16 @@ _TAKEN = """
 SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = current_schema() AND relname = ANY(%s)
 """
+# A schema of the search path that this user may not use, if it has a registry, or if there is none to make one in.
+_SHUT = r"""
+SELECT quote_ident(nspname) FROM pg_namespace WHERE NOT has_schema_privilege(oid, 'USAGE') AND nspname IN (
+    SELECT CASE WHEN part[1] = '"$user"' THEN current_user WHEN left(part[1], 1) = '"'
+    THEN replace(substr(part[1], 2, length(part[1]) - 2), '""', '"') ELSE lower(part[1]) END
+    FROM regexp_matches(current_setting('search_path'), '("([^"]|"")*"|[^,\s]+)', 'g') AS part
+) AND (current_schema() IS NULL OR EXISTS (
+    SELECT 1 FROM pg_class WHERE relnamespace = pg_namespace.oid AND relname = 'kws_registry'
+))
+"""
 _LOCK, _LOCK_SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
 _TRAININGS = "coalesce(to_regclass('trainings'), to_regclass('runs'))"  # the name before schema 5
 _WRITABLE = f"SELECT has_table_privilege({_TRAININGS}, 'INSERT') AND NOT pg_is_in_recovery()"
@@ -94,6 +104,7 @@ class ServerDatabase:
             self._raw = self._connect()
             try:
                 if self._schema_name() is None:
+                    self._require_use()
                     if not create:
                         raise RegistryError(
                             f"there is no registry at {url}; `kws train` makes one, or name another with --db"
@@ -224,6 +235,16 @@ class ServerDatabase:
             row = connection.execute(_SCHEMA_OF).fetchone()
         return row[0] if row else None
 
+    def _require_use(self) -> None:
+        """Raise RegistryError where the registry may be in a schema of the search path that this user may not use."""
+        with self.reading() as connection:
+            shut = connection.execute(_SHUT).fetchone()
+        if shut:
+            raise RegistryError(
+                f"{self.path} may have its registry in the schema {shut[0]}, which this user may not use; ask for "
+                f"GRANT USAGE ON SCHEMA {shut[0]}, or choose another --db"
+            )
+
     def _make(self) -> None:
         """Create the tables in one transaction; if several processes try at once, one of them does it."""
         with self.reading() as connection:
@@ -259,19 +280,19 @@ class ServerDatabase:
             self._upgrade(schema)
 
     def _upgrade(self, schema: int) -> None:
+        refusal = RegistryError(
+            f"{self.path} has schema {schema}, this version of kws needs {SCHEMA_VERSION}, and this user may not "
+            "upgrade it; open it once as the user who made it"
+        )
         if not self.is_writable():
-            raise RegistryError(
-                f"{self.path} has schema {schema}, this version of kws needs {SCHEMA_VERSION}, and this user may not "
-                "upgrade it; open it once as the user who made it"
-            )
-        from sqlalchemy.exc import DBAPIError
-
+            raise refusal
         from kws.registry.upgrade import upgrade_on_server
 
+        lock = _lock(str(self._schema_name()))
         try:
-            done = upgrade_on_server(self._connect_plainly, self._settings, _lock(str(self._schema_name())))
-        except DBAPIError as error:
-            raise error.orig or error from None
+            done = upgrade_on_server(self.path, self._connect_plainly, self._settings, lock)
+        except psycopg.errors.InsufficientPrivilege:  # who may write need not be who may alter
+            raise refusal from None
         if done:
             sys.stderr.write(f"{self.path} was upgraded to schema {SCHEMA_VERSION}\n")
 

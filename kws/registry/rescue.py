@@ -19,7 +19,7 @@ from kws.registry.kept import Kept
 from kws.registry.new_files import free_name, new_file
 from kws.registry.runs import FINISHED
 from kws.registry.store import Registry
-from kws.registry.transfer import put
+from kws.registry.table_rows import put
 
 Outcome = tuple[Evaluation | None, bytes]  # the evaluation on the test split (None if untested) and the weights
 

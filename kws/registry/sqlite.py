@@ -340,15 +340,9 @@ class Database:
             raise RegistryError(
                 f"{self.path} has an older schema and cannot be written; copy it to where it can be upgraded"
             )
-        from sqlalchemy.exc import DBAPIError
-
         from kws.registry.upgrade import upgrade
 
-        try:
-            copy = upgrade(self.path)
-        except DBAPIError as error:
-            raise error.orig or error from None
-        if copy:
+        if copy := upgrade(self.path):
             with suppress(sqlite3.Error):  # so that this file, too, can return a checkpoint's pages
                 self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 self._connection.execute("VACUUM")

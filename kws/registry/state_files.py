@@ -34,6 +34,14 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}  # by schemes of places
 
 
+class OutOfReachError(RegistryError):
+    """The file of a state cannot be read now, though it may well be there."""
+
+
+class GoneError(RegistryError):
+    """The file of a state is not there: a run that trains has replaced its checkpoint, or somebody has removed it."""
+
+
 class _Registry(Protocol):
     """A registry in which a run is recorded."""
 
@@ -133,29 +141,36 @@ def url_of(row: Row) -> str | None:
 def content(row: Row, run_id: str) -> bytes:
     """The bytes of a run's weights or checkpoint, from its row or from the file that this names.
 
-    Raises RegistryError if they cannot be had. A registry may come from elsewhere: no other file is read than one that
-    has the name of a state of this run, and none at other places than StateFiles writes to.
+    Raises OutOfReachError or GoneError if its file cannot be read, and RegistryError for what is none of kws's. A
+    registry may come from elsewhere: no other file is read than one that has the name of a state of this run, and none
+    at other places than StateFiles writes to.
     """
     if not (url := url_of(row)):
         if not isinstance(kept := row["safetensors"], bytes | memoryview):
             raise RegistryError(f"what is kept is of the type {type(kept).__name__}")
         return bytes(kept)
+    if not _is_named(url, run_id):
+        raise RegistryError(f"{url} cannot be read (its name is not that of a state of run {run_id})")
     try:
-        if not _is_named(url, run_id):
-            raise RegistryError(f"its name is not that of a state of run {run_id}")
         found = _in_time(partial(_read, url))
     except Exception as error:  # each store has errors of its own
-        raise RegistryError(f"{url} cannot be read ({_reason(error)})") from None
+        kind = GoneError if isinstance(error, FileNotFoundError) else OutOfReachError
+        raise kind(f"{url} cannot be read ({_reason(error)})") from None
     return found
 
 
 def checkpoint(row: Row, run_id: str, place: Location) -> Checkpoint:
-    """The checkpoint in a row of the registry at that place. Raises RegistryError if it is damaged or not to be had."""
+    """The checkpoint in a row of the registry at that place.
+
+    Raises OutOfReachError or GoneError if its file cannot be read, and RegistryError if it is damaged.
+    """
     advice = "`kws db doctor --fix` removes it, and the run then begins anew"
     try:
         data = content(row, run_id)
+    except OutOfReachError as error:
+        raise OutOfReachError(f"the checkpoint of run {run_id} in {place}: {error}; try again when it can be") from None
     except RegistryError as error:
-        raise RegistryError(f"the checkpoint of run {run_id} in {place}: {error}; {advice}") from None
+        raise type(error)(f"the checkpoint of run {run_id} in {place}: {error}; {advice}") from None
     if hashlib.sha256(data).hexdigest() != row["sha256"] or not isinstance(row["epoch"], int):
         raise RegistryError(
             f"the checkpoint of run {run_id} in {place} is damaged: its SHA-256 does not match; {advice}"
@@ -182,8 +197,8 @@ def remove(url: str, run_id: str) -> None:
         _in_time(partial(_remove, url))
 
 
-def _is_named(url: str, run_id: str) -> bool:
-    found = _NAME.fullmatch(url.rpartition("/")[2])
+def _is_named(url: Any, run_id: str) -> bool:
+    found = _NAME.fullmatch(url.rpartition("/")[2]) if isinstance(url, str) else None
     return found is not None and found["run"] == run_id
 
 

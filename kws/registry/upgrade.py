@@ -7,16 +7,22 @@ during the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, StaticPool, create_engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from kws.errors import RegistryError
 from kws.registry import view
+from kws.registry.decoding import UNREADABLE
 from kws.registry.files import open_file
+from kws.registry.location import Location
 from kws.registry.new_files import back_up_beside
 from kws.registry.schema import SCHEMA_VERSION
 
@@ -28,11 +34,15 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(path: Path) -> Path | None:
-    """Upgrade the registry at `path`; returns the path of the copy made before, None if another process was faster."""
+    """Upgrade the registry at `path`; returns the path of the copy made before, None if another process was faster.
+
+    Raises RegistryError if the registry is damaged; it is then as it was.
+    """
     connection = open_file(path)
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    copy = None
     try:
-        with engine.connect() as session:
+        with _naming(path), engine.connect() as session:
             session.exec_driver_sql("BEGIN IMMEDIATE")
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
             if schema >= SCHEMA_VERSION:
@@ -44,22 +54,29 @@ def upgrade(path: Path) -> Path | None:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             session.commit()
         return copy
+    except BaseException:
+        if copy:
+            copy.unlink(missing_ok=True)
+        raise
     finally:
         engine.dispose()
 
 
-def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], settings: str, lock: int) -> bool:
+def upgrade_on_server(
+    place: Location, connect: Callable[[], psycopg.Connection[Any]], settings: str, lock: int
+) -> bool:
     """Upgrade a server's registry under its advisory lock; returns False if another process has already done it.
 
-    `settings` is the SQL that its transaction begins with.
+    `settings` is the SQL that its transaction begins with. Raises RegistryError if the registry is damaged; it is then
+    as it was.
     """
     from kws.registry import tables
     from kws.registry.postgresql_rows import ServerConnection
 
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=StaticPool)
     try:
-        with engine.begin() as session:
-            session.exec_driver_sql(settings)
+        with _naming(place), engine.begin() as session:
+            session.exec_driver_sql(settings.replace("%", "%%"))  # a schema may have it in its name
             session.execute(text(f"SELECT pg_advisory_xact_lock({lock})"))
             schema = session.execute(text("SELECT max(schema_version) FROM kws_registry")).scalar_one()
             if schema >= SCHEMA_VERSION:
@@ -75,6 +92,18 @@ def upgrade_on_server(connect: Callable[[], psycopg.Connection[Any]], settings: 
         engine.dispose()
 
 
+@contextmanager
+def _naming(place: Location) -> Iterator[None]:
+    """Raise what the driver raised, and for all else that a damaged registry makes the steps raise, RegistryError."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise error.orig or error from None
+    except (SQLAlchemyError, CommandError, *UNREADABLE) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise RegistryError(f"{place} is damaged: it cannot be upgraded ({why})") from None
+
+
 def _run_steps(session: Connection, schema: int) -> None:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
@@ -83,4 +112,4 @@ def _run_steps(session: Connection, schema: int) -> None:
     if schema >= _FIRST_VIEW:
         session.execute(text("DROP VIEW runs"))
     command.upgrade(config, f"{SCHEMA_VERSION:04}")
-    session.execute(text("DROP TABLE alembic_version"))
+    session.execute(text("DROP TABLE kws_alembic_version"))

@@ -6,11 +6,11 @@ import pytest
 from commands import dump, kws, ok, ok_json, refused, sql
 from ledger import cut_off, make_card, make_evaluation, make_recipe, make_registry, start, train
 
+from kws.registry.copying import digest
 from kws.registry.location import locate
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED
 from kws.registry.store import Registry
-from kws.registry.transfer import digest
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import psycopg
 import pytest
 from commands import connect, ok, refused, sql
@@ -55,6 +57,7 @@ def _is_there(admin) -> bool:
     return admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'visitor'").fetchone() is not None
 
 
+BLANK = r"\ "  # in options
 USAGE = "GRANT USAGE ON SCHEMA {schema} TO visitor"
 SELECT = "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO visitor"
 
@@ -64,7 +67,7 @@ SELECT = "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO visitor"
     [
         ([USAGE], "cannot be read (permission denied for table kws_registry)"),
         ([USAGE, SELECT, "REVOKE SELECT ON {schema}.trainings FROM visitor"], "cannot be read (permission denied"),
-        ([], "names no schema that is there"),
+        ([], "which this user may not use; ask for GRANT USAGE ON SCHEMA"),
     ],
 )
 def test_what_is_wrong_at_opening_is_told_as_that_and_no_lost_connection(user, rights, told):
@@ -72,7 +75,29 @@ def test_what_is_wrong_at_opening_is_told_as_that_and_no_lost_connection(user, r
     for command in (["runs", "list"], ["compare"], ["db", "info"]):
         sentence = refused(*command, "--db", theirs)
         assert "was lost" not in sentence
-        assert told in sentence or (not rights and "there is no registry" in sentence)
+        assert told in sentence
+
+
+@pytest.mark.parametrize("name", ["shut", "Shut", "sh,ut", 'sh"ut', "s.h ut"])
+@pytest.mark.parametrize("path", ["{schema}", "public,{schema}", "nowhere, {schema}"])
+def test_a_schema_that_may_not_be_used_is_named_whatever_its_name(user, url, name, path):
+    quoted = '"' + name.replace('"', '""') + '"'
+    sql(url, f"DROP SCHEMA IF EXISTS {quoted} CASCADE", f"CREATE SCHEMA {quoted}")
+    admin = url.in_full().partition("?")[0]
+    ok("db", "copy", url.in_full(), f"{admin}?options={quote(f'-csearch_path={quoted}'.replace(' ', BLANK))}")
+    theirs = user().partition("?")[0]
+    option = quote(f"-csearch_path={path.format(schema=quoted)}".replace(" ", BLANK))
+    sentence = refused("runs", "list", "--db", f"{theirs}?options={option}")
+    named = name if name == "shut" else quoted
+    assert f"may have its registry in the schema {named}, which this user may not use" in sentence
+
+
+def test_a_schema_beside_that_may_not_be_used_is_nobodys_business(user, url):
+    sql(url, "DROP SCHEMA IF EXISTS beside CASCADE", "CREATE SCHEMA beside")
+    theirs = user("CREATE SCHEMA IF NOT EXISTS visited", "GRANT ALL ON SCHEMA visited TO visitor")
+    own = theirs.partition("?")[0] + "?options=-csearch_path%3Dvisited,beside"
+    assert "there is no registry" in refused("runs", "list", "--db", own)
+    assert ok("db", "copy", url.in_full(), own)
 
 
 def test_tables_that_are_damaged_are_told_at_opening_and_no_lost_connection(url):

@@ -86,6 +86,48 @@ def test_twenty_that_open_it_at_once_all_find_it_upgraded_once(old):
     assert sql(old, "SELECT count(*) FROM tests") == [(2,)]
 
 
+@pytest.mark.parametrize("theirs", ["0d3f1e2a77bb", "0003"])
+def test_a_table_of_alembic_that_another_program_has_is_left_alone(old, theirs):
+    sql(old, "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+    sql(old, f"INSERT INTO alembic_version VALUES ('{theirs}')")
+    assert len(ok_json("runs", "list", "--db", old)["runs"]) == 2
+    assert sql(old, "SELECT version_num FROM alembic_version") == [(theirs,)]
+    assert sql(old, "SELECT to_regclass('kws_alembic_version') IS NULL") == [(True,)]
+
+
+def test_a_schema_with_a_percent_sign_in_its_name_is_upgraded(old):
+    (here,) = sql(old, "SELECT current_schema()")[0]
+    sql(old, 'DROP SCHEMA IF EXISTS "50%s" CASCADE', f'ALTER SCHEMA {here} RENAME TO "50%s"')
+    renamed = old.in_full().replace(here, "%2250%25s%22")
+    assert len(ok_json("runs", "list", "--db", renamed)["runs"]) == 2
+
+
+def test_who_may_write_and_not_alter_is_told_who_can_upgrade_it(old, server):
+    (schema,) = sql(old, "SELECT current_schema()")[0]
+    role = f"writer_of_{schema}"
+    sql(
+        old,
+        f"CREATE ROLE {role} LOGIN PASSWORD 'secret'",
+        f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    )
+    scheme, rest = old.in_full().split("://")
+    told = refused("runs", "list", "--db", f"{scheme}://{role}:secret@{rest.partition('@')[2]}")
+    assert "open it once as the user who made it" in told
+    assert sql(old, "SELECT schema_version FROM kws_registry") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE runs SET words = '{'", "UPDATE splits SET labels = 'x'", "DROP TABLE checkpoints"]
+)
+def test_one_that_is_damaged_is_told_so_and_left_as_it_was(old, damage):
+    sql(old, damage)
+    before = shape(old)
+    told = refused("runs", "list", "--db", old)
+    assert "cannot be upgraded" in told or "cannot be used as a registry" in told
+    assert shape(old) == before
+
+
 def test_who_may_only_read_is_told_who_can_upgrade_it(old, server):
     with connect(old) as connection:
         (schema,) = connection.execute("SELECT current_schema()").fetchone()

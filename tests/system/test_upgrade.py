@@ -290,6 +290,25 @@ def test_an_upgrade_that_fails_half_way_leaves_the_file_as_it_was(old):
     assert sql(old, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE runs SET words = '{'",
+        "UPDATE runs SET maps = '[1'",
+        "DROP TABLE evaluations",
+        "DROP TABLE splits",
+        "ALTER TABLE runs RENAME COLUMN seed TO sead",
+    ],
+)
+def test_one_that_is_damaged_is_told_so_in_one_sentence_and_is_as_it_was(old, damage):
+    sql(old, damage)
+    before = old.read_bytes()
+    told = refused("runs", "list", "--db", old)
+    assert str(old) in told
+    assert old.read_bytes() == before
+    assert not list(old.parent.glob("*schema-1*"))
+
+
 def dies_half_way(path: Path) -> None:
     from alembic import op
 

@@ -2,5 +2,6 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
+# A database that kws shares with another program may have that one's alembic_version.
+context.configure(connection=context.config.attributes["connection"], version_table="kws_alembic_version")
 context.run_migrations()
