@@ -52,6 +52,8 @@ class UnknownRunError(RegistryError):
 class NotOursError(RegistryError):
     """Another process has gone on with a run, of which nothing that this one records counts any more."""
 
+    checkpoint: str | None = None  # the URL of the one that is recorded, where this one's had a URL, too
+
 
 class UntrustedError(RegistryError):
     """The code of a network comes from a registry, and was not asked to be run."""

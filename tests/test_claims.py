@@ -11,6 +11,7 @@ from kws.errors import RegistryError, UnavailableError
 from kws.registry import entries
 from kws.registry.claims import NOT_BEGUN, Claimer, PlanReader
 from kws.registry.maintenance import purge
+from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING
 
 WEIGHTS = b"weights"
@@ -164,6 +165,17 @@ def test_a_heartbeat_since_then_keeps_it(registry):
         sign = claim(registry).sign
         sql(registry.path, "UPDATE sessions SET heartbeat_at = '2026-01-01T00:00:00+00:00'")
         assert claim(registry, silent=sign).mine is False
+        other.record(first.run, make_epochs(1)[0])
+
+
+def test_a_takeover_that_had_to_wait_for_the_registry_is_none(registry):
+    """Whoever trains could give no sign of life meanwhile either."""
+    with Claimer(registry.path) as other:
+        first = claim(other)
+        elsewhere(registry)
+        late = make_wanted(make_recipe(), make_card(), silent=claim(registry).sign)
+        late = replace(late, asked=late.asked - HEARTBEAT_SECONDS)
+        assert registry.claim(late).mine is False
         other.record(first.run, make_epochs(1)[0])
 
 

@@ -59,6 +59,24 @@ def test_whoever_stops_it_waits_no_longer():
         patience.through(refused(10**6, UnavailableError("away")))
 
 
+def test_nor_for_what_it_asks_next():
+    """As where Ctrl-C comes while it waits, and the end of the run is to be recorded."""
+    patience = Patience(900.0)
+
+    def stops(_):
+        raise KeyboardInterrupt
+
+    patience.sleep = stops
+    with pytest.raises(KeyboardInterrupt):
+        patience.through(refused(10**6, UnavailableError("away")))
+    patience.end_in(0.2)
+    patience.sleep = time.sleep
+    start = time.monotonic()
+    with pytest.raises(UnavailableError):
+        patience.through(refused(10**6, UnavailableError("away")))
+    assert time.monotonic() - start < 5
+
+
 def test_what_cannot_be_mended_by_waiting_is_raised_at_once():
     with pytest.raises(RegistryError, match="damaged"):
         Patience(900.0, sleep=pytest.fail).through(refused(1, RegistryError("damaged")))

@@ -143,8 +143,8 @@ def test_a_silence_is_watched_by_a_clock_that_nobody_sets(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: pytest.fail("the clock on the wall was asked"))
     watch = Watch()
     assert watch.seconds("a", "1 12:00") == 0  # however old that sign may be
-    now[0] += 50
-    assert watch.seconds("a", "1 12:00") == 50
+    now[0] += 15
+    assert watch.seconds("a", "1 12:00") == 15
     assert watch.seconds("b", "1 12:00") == 0
     now[0] += 20
     assert (watch.seconds("a", "1 11:49"), watch.seconds("b", "1 12:00")) == (0, 20)  # any other sign is one
@@ -152,6 +152,19 @@ def test_a_silence_is_watched_by_a_clock_that_nobody_sets(monkeypatch):
     assert watch.seconds("a", "1 11:49") == 5
     watch.forget("a")
     assert watch.seconds("a", "1 11:49") == 0
+
+
+def test_a_silence_does_not_count_while_nobody_could_look(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watch = Watch()
+    for _ in range(3):
+        silent = watch.seconds("a", "1 12:00")
+        now[0] += 10
+    now[0] += 300  # the server is away, and the process cannot give a sign of life either
+    assert watch.seconds("a", "1 12:00") == silent + HEARTBEAT_SECONDS < SILENT_SECONDS
+    now[0] += 50
+    assert watch.seconds("a", "1 12:00", every=50) == silent + HEARTBEAT_SECONDS + 50  # it was meant to be so late
 
 
 def test_a_process_beats_some_times_before_it_is_taken_to_be_gone_and_may_wait_for_a_lock():

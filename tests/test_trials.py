@@ -13,7 +13,7 @@ import pytest
 from commands import sql
 from ledger import make_card, make_epochs, make_evaluation, make_wanted, start
 
-from kws.errors import KwsError
+from kws.errors import KwsError, UnavailableError
 from kws.recipe import Recipe
 from kws.registry.claims import Claimer
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, RUNNING
@@ -227,6 +227,29 @@ def test_a_silent_one_of_others_is_taken_over_after_its_own_silence(db, monkeypa
     told = search_with(engine, make_search())
     assert [silent for rate, silent in engine.asked if rate == 0.01] == [None, "1 then"]
     assert ("COMPLETE", 0.01, 0.9) in told
+
+
+def test_a_registry_that_is_away_for_a_moment_does_not_end_the_search(db, monkeypatch):
+    other, real, away = Other(db, recipe_of(0.01)), trying.RegistryReader, []
+
+    def opened(place):
+        away.append(len(away) % 3 > 0)  # but for the first look, which tells that it is there at all
+        if away[-1]:
+            raise UnavailableError("it is away")
+        return real(place)
+
+    def busy(db, recipe):
+        return {"status": RUNNING, "run": other.run, "error": None, "before": True}
+
+    def ends(db, recipe):
+        other.finish()
+        return {"status": FINISHED, "run": other.run, "before": True}
+
+    monkeypatch.setattr(trying, "RegistryReader", opened)
+    told = search_with(Executor(db, 1, **{"r0.01": [busy, busy, ends]}), make_search())
+    assert len(told) == 4
+    assert ("COMPLETE", 0.01, 0.9) in told
+    assert away.count(True) > 4
 
 
 def test_one_that_another_process_left_is_gone_on_with(db):

@@ -10,8 +10,9 @@ however many processes claim at once, no more runs get a tag than the search of 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kws.events import DataCard
 from kws.recipe import Recipe
@@ -19,6 +20,7 @@ from kws.registry.beginning import Beginning, new_id
 from kws.registry.entries import now
 from kws.registry.environment import Environment
 from kws.registry.patience import patiently
+from kws.registry.process import HEARTBEAT_SECONDS
 from kws.registry.protocols import Connection, Row, Writing, among
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FAILED, FINISHED, INTERRUPTED, LOST, RUNNING, Sighting
@@ -91,8 +93,9 @@ class Wanted:
     """What a process wants to claim, and as which new run if there is no equal one.
 
     With `retry`, also a run that failed. Also a run whose process cannot be observed from here and whose last heartbeat
-    is still `silent`: the one that the caller has watched for long enough. The run gets the tags of the `new` one. If
-    it lacks one of them that `most` runs have already, nothing is claimed.
+    is still `silent`: the one that the caller has watched for long enough, unless that was HEARTBEAT_SECONDS ago, for
+    then the registry was away, and that process could give no sign of life either. The run gets the tags of the `new`
+    one. If it lacks one of them that `most` runs have already, nothing is claimed.
     """
 
     recipe: Recipe
@@ -102,6 +105,7 @@ class Wanted:
     retry: bool
     most: int | None
     silent: str | None
+    asked: float = field(default_factory=time.monotonic)  # by the clock that all processes of a machine share
 
     @classmethod
     def of(
@@ -193,7 +197,7 @@ class Claimer(Registry):
         mine = (
             known.status in (INTERRUPTED, LOST)
             or (wanted.retry and known.status == FAILED)
-            or (seen.unseen and seen.sign == wanted.silent)
+            or (seen.unseen and seen.sign == wanted.silent and time.monotonic() - wanted.asked < HEARTBEAT_SECONDS)
         )
         if mine:
             epochs, environment = wanted.recipe.epochs, wanted.environment

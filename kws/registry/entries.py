@@ -125,17 +125,11 @@ def _as_first_recorded(known: Row) -> dict[str, Any]:
     return {"source": known["source"], **kept}
 
 
-def keep_evaluation(connection: Writing, key: int, evaluation: Evaluation, card: DataCard) -> None:
-    """keep_evaluations() of one."""
-    keep_evaluations(connection, [(key, evaluation, card)])
-
-
-def keep_evaluations(connection: Writing, made: Sequence[tuple[int, Evaluation, DataCard]]) -> None:
+def keep_evaluations(connection: Writing, made: Sequence[tuple[int, Evaluation, DataCard]], *, at: str) -> None:
     """Record predictions of runs, by key, on a split of the data with that card, and enter them in the ledger.
 
-    The first ones recorded stay; a run's first on its own test split are its test.
+    `at` is when they were made. The first ones recorded stay; a run's first on its own test split are its test.
     """
-    at = now()
     rows = [encoding.of_evaluation(*each) | {"evaluated_at": at} for each in made]
     new = insert_known(connection, "evaluations", rows)
     _enter_in_ledger(connection, made, at=at)

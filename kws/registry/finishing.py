@@ -66,8 +66,9 @@ def finish(connection: Writing, endings: Sequence[tuple[int, Ending]]) -> None:
     rows = [(each.url, {"run_key": key, "sha256": each.sha256, "safetensors": each.weights}) for key, each in new]
     entries.insert_each(connection, "weights", [row for url, row in rows if not url])
     entries.insert_each(connection, "weights", [row | {"url": url} for url, row in rows if url])
+    at = entries.now()
     for where, about in among("key", [key for key, _ in new]):
-        ended = about | {"status": FINISHED, "now": entries.now()}
+        ended = about | {"status": FINISHED, "now": at}
         connection.execute(f"UPDATE trainings SET status = :status, ended_at = :now {where}", ended)  # noqa: S608 - ours
     answers = [(key, of, each.card) for key, each in new for of in (each.evaluation, each.validation) if of]
-    entries.keep_evaluations(connection, answers)
+    entries.keep_evaluations(connection, answers, at=at)

@@ -6,6 +6,7 @@ asks something of it waits for seconds; a run that has trained for hours waits f
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from kws.errors import UnavailableError
 
 T = TypeVar("T")
 SECONDS = 900.0  # of a run that trains
+STOP_SECONDS = 5.0  # of what is left to record once somebody has stopped the run
 SHORT_SECONDS = 30.0  # of other commands: about as long as a server takes to restart
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
@@ -31,6 +33,7 @@ class Patience:
     why: str = ""
     since: float = 0.0
     sleep: Callable[[float], object] = field(default=time.sleep, repr=False)
+    _until: float = field(default=math.inf, init=False, repr=False)  # time.monotonic(), after which nothing is waited
     _is_over: bool = field(default=False, init=False, repr=False)  # the registry was away for too long, and is not back
 
     def through(self, attempt: Callable[[], T]) -> T:
@@ -43,7 +46,7 @@ class Patience:
             try:
                 made = attempt()
             except UnavailableError as error:
-                left = began + self.seconds - time.monotonic()
+                left = min(began + self.seconds, self._until) - time.monotonic()
                 if self._is_over or left <= 0:
                     self._is_over = True  # what is asked next, such as that the run failed, is asked once
                     raise
@@ -55,13 +58,12 @@ class Patience:
                 return made
 
     def end_in(self, seconds: float) -> None:
-        """Give up so many seconds from now."""
-        now = time.monotonic()
-        self.seconds = min(self.seconds, now + seconds - (self.since if self.why else now))
+        """Give up so many seconds from now, whatever is asked then."""
+        self._until = min(self._until, time.monotonic() + seconds)
 
     def left(self) -> float:
         """In how many seconds it gives up, where it waits."""
-        return max(self.since + self.seconds - time.monotonic(), 0.0)
+        return max(min(self.since + self.seconds, self._until) - time.monotonic(), 0.0)
 
 
 class _Patient(Protocol):

@@ -53,22 +53,28 @@ class Process:
 
 @dataclass
 class Watch:
-    """How long processes that cannot be observed have been silent while watched, by an id that the caller chooses."""
+    """How long processes that cannot be observed have been silent while watched, by an id that the caller chooses.
 
-    _since: dict[object, tuple[object, float]] = field(default_factory=dict)
+    Where two looks are further apart than was meant, HEARTBEAT_SECONDS more count and no others: while the registry is
+    away, nobody can look, nor give a sign of life.
+    """
 
-    def seconds(self, who: object, sign: object) -> float:
-        """Seconds since `sign`, the latest heartbeat of process `who`, was first passed here; 0 for a new one."""
+    _seen: dict[object, tuple[object, float, float]] = field(default_factory=dict)  # the sign, when, the silence then
+
+    def seconds(self, who: object, sign: object, *, every: float = 0.0) -> float:
+        """Seconds of silence since `sign`, the latest heartbeat of process `who`, was first passed here; 0 at first.
+
+        The caller meant to look after `every` seconds.
+        """
         now = time.monotonic()
-        known, since = self._since.get(who, (None, now))
-        if known != sign:
-            since = now
-        self._since[who] = (sign, since)
-        return now - since
+        known, looked, silent = self._seen.get(who, (None, now, 0.0))
+        silent = silent + min(now - looked, every + HEARTBEAT_SECONDS) if known == sign else 0.0
+        self._seen[who] = (sign, now, silent)
+        return silent
 
     def forget(self, who: object) -> None:
         """Stop watching a process."""
-        self._since.pop(who, None)
+        self._seen.pop(who, None)
 
 
 @cache

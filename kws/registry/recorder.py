@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from kws.events import EpochEnd
 from kws.recipe import counted
+from kws.registry.patience import STOP_SECONDS
 from kws.registry.process import HEARTBEAT_SECONDS
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 32_000_000  # of epochs that wait
 _MOST_EPOCHS = 1_000  # in one transaction
-STOP_SECONDS = 5.0  # for what waits, once somebody has stopped the run
 _EPOCH_BYTES, _ITERATION_BYTES = 1_000, 150  # of an epoch in memory, about
 _TOLD_SECONDS = 5.0  # for how long the registry may be away before it is said
 _AGAIN_SECONDS = 60.0

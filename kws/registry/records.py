@@ -65,12 +65,15 @@ class Batch:
 
     @contextmanager
     def taken_back(self) -> Iterator[None]:
-        """Record it here; the files of its states are removed if the run is no longer this process's."""
+        """Record it here; the files of its states are removed if the run is no longer this process's.
+
+        But for a checkpoint that the registry names: the batch was recorded before, and the answer was lost.
+        """
         try:
             yield
-        except NotOursError:
+        except NotOursError as refused:
             for url in (self.checkpoint and self.checkpoint["url"], self.ending and self.ending.url):
-                if url:
+                if url and url != refused.checkpoint:
                     state_files.remove(url, self.run)
             raise
 
@@ -121,11 +124,18 @@ def record(connection: Writing, keys: Sequence[int], batches: Sequence[Batch], n
             entries.insert(connection, "checkpoints", {"run_key": key} | batch.checkpoint, anew="run_key")
     if endings := [(key, batch.ending) for key, batch in taken if batch.ending]:
         finishing.finish(connection, endings)
-    return [None if is_mine else _refusal(batch.run) for batch, is_mine in zip(batches, mine, strict=True)]
+    return [
+        None if is_mine else _refusal(connection, key, batch)
+        for key, batch, is_mine in zip(keys, batches, mine, strict=True)
+    ]
 
 
-def _refusal(run: str) -> NotOursError:
-    return NotOursError(f"run {run} is no longer this process's: another one has gone on with it")
+def _refusal(connection: Writing, key: int, batch: Batch) -> NotOursError:
+    refusal = NotOursError(f"run {batch.run} is no longer this process's: another one has gone on with it")
+    if batch.checkpoint and batch.checkpoint["url"]:
+        named = connection.execute("SELECT url FROM checkpoints WHERE run_key = :key", {"key": key}).fetchone()
+        refusal.checkpoint = named["url"] if named else None
+    return refusal
 
 
 def _progress(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -167,6 +167,7 @@ class Relay:
     def _opened(self) -> Backend:
         if self._database is None:
             self._database = Claimer(self._location, create=True).database
+            self._database.again_seconds = 0.0  # its clients wait, and others among them meanwhile
         return self._database
 
     def _asked(self, ask: Callable[[], Any]) -> Any:

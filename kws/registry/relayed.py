@@ -22,6 +22,7 @@ from kws.errors import LostConnectionError, RegistryError
 from kws.events import DataCard, EpochEnd, Evaluation
 from kws.registry import state_files
 from kws.registry.claims import Claim, Wanted
+from kws.registry.entries import now
 from kws.registry.finishing import Ending
 from kws.registry.location import Location, in_full
 from kws.registry.patience import SECONDS, Patience
@@ -118,7 +119,7 @@ class RelayedRegistry:
 
     def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
         """Record a run's predictions on a split; see Registry.keep_evaluation()."""
-        self._call("keep_evaluation", run_id, evaluation, card)
+        self._call("keep_evaluation", run_id, evaluation, card, at=now())
 
     def tag(self, run_id: str, tags: Iterable[str]) -> None:
         """Add tags to a run."""
@@ -197,8 +198,8 @@ class RelayedRegistry:
         while True:
             made = socket.socket(socket.AF_UNIX)
             try:
+                limit(made, _ANSWER_SECONDS)  # first, for one that is stopped may keep those that come waiting
                 made.connect(str(self._place))
-                limit(made, _ANSWER_SECONDS)
                 return Connection(made.detach())
             except OSError:
                 made.close()

@@ -148,15 +148,19 @@ class Registry(Beginner):
         with self.database.writing() as connection:
             entries.keep_card(connection, card)
 
-    @patiently
-    def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard) -> None:
+    def keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard, *, at: str | None = None) -> None:
         """Record a run's predictions on a split of the data set that `card` describes; the first ones recorded stay.
 
-        On the run's own test split they are its test.
+        On the run's own test split they are its test. `at` is when they were made, now by default: an evaluation that
+        is recorded again, for the answer was lost, is one in the ledger.
         """
+        self._keep_evaluation(run_id, evaluation, card, at or entries.now())
+
+    @patiently
+    def _keep_evaluation(self, run_id: str, evaluation: Evaluation, card: DataCard, at: str) -> None:
         with self.database.writing(run_id) as connection:
             entries.keep_card(connection, card)
-            entries.keep_evaluation(connection, self.key(connection, run_id), evaluation, card)
+            entries.keep_evaluations(connection, [(self.key(connection, run_id), evaluation, card)], at=at)
 
     @patiently
     def delete(self, run_id: str, *, silent: str | None = None) -> None:

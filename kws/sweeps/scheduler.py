@@ -111,7 +111,7 @@ class Scheduler:
     _watch: Watch = field(default_factory=Watch)
     _after: int = 0  # the key of the newest run, of anybody, that a look has told of
     _looked: float = -math.inf
-    _took: float = 0.0  # seconds, for the last look
+    _looks_every: float = _ASK_AGAIN_SECONDS  # the longer the last look took, the later the next
     _open: PlanWatcher | None = None
 
     def ended(self) -> Iterator[Ended | None]:
@@ -153,6 +153,8 @@ class Scheduler:
                     shared = True
                     random.shuffle(self._left)
                 if status == RUNNING:
+                    if task.get("silent"):  # it gave a sign of life, or could not: its silence is watched anew
+                        self._watch.forget(at)
                     sign, run = result["sign"], result["run"]
                     other = _Other(task, run, sign, result.get("last_seen"), self._watch.seconds(at, sign))
                     other.due += _LOOK_AGAIN_SECONDS if self.watcher else _ASK_AGAIN_SECONDS
@@ -179,7 +181,7 @@ class Scheduler:
     def _look(self) -> Iterator[Ended]:
         """Look up what others have begun and how it stands, if it is time to; what has ended, ends here."""
         start = time.monotonic()
-        if not self.watcher or start - self._looked < max(_ASK_AGAIN_SECONDS, _SHARE * self._took):
+        if not self.watcher or start - self._looked < self._looks_every:
             return
         try:
             if not self._open:
@@ -190,11 +192,12 @@ class Scheduler:
             waited = {at: other for at, other in self._others.items() if other.due < math.inf}
             standings = self._open.standings([other.run for other in waited.values()])
         except RegistryError:  # read only: whoever writes to the registry reports what is wrong
-            waited, standings = {}, {}
+            self._looked = time.monotonic()
+            return
         self._looked = time.monotonic()
-        self._took = self._looked - start
         for at, other in waited.items():
             yield from self._seen(at, other, standings.get(other.run))
+        self._looks_every = max(_ASK_AGAIN_SECONDS, _SHARE * (self._looked - start))
 
     def _wait_for(self, begun: Mapping[tuple[str, str], str]) -> None:
         """Take what others have begun out of the queue."""
@@ -217,7 +220,7 @@ class Scheduler:
             yield self._end(at, {"status": FINISHED, "run": other.run, "error": None, "before": True})
         elif standing and standing.status == RUNNING:
             other.sign, other.last_seen = standing.sign, standing.last_seen
-            other.silent = self._watch.seconds(at, standing.sign)
+            other.silent = self._watch.seconds(at, standing.sign, every=self._looks_every)
             taken = other.sign and other.silent > SILENT_SECONDS
             other.due = self._looked if taken else self._looked + _LOOK_AGAIN_SECONDS
         else:  # a process that is gone, as is seen from here, may not be seen from where the run is taken over

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kws
-from kws.errors import DataError, KwsError
+from kws.errors import DataError, KwsError, NotOursError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
 from kws.registry import pretrained, state_files
@@ -26,7 +26,7 @@ from kws.registry.claims import Claimer, Wanted
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
 from kws.registry.patience import SECONDS
-from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Checkpoint
+from kws.registry.runs import FAILED, INTERRUPTED, RUNNING, UNTESTED, Checkpoint
 from kws.registry.state_files import left_behind
 from kws.speech.cache import unusable
 from kws.training import runner
@@ -183,6 +183,8 @@ class Trainer:
             keep_going = _not_below(medians, done)
             with left_behind(self._registry, claim.run, checkpoint, again=bool(claim.before)):
                 run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
+        except NotOursError:
+            return {"status": RUNNING, "run": claim.run, "error": None, "sign": None, "last_seen": None}
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.end(claim.run, INTERRUPTED)
             raise Stopped(stop) from None

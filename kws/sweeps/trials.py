@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kws.errors import KwsError
+from kws.errors import KwsError, UnavailableError
 from kws.recipe import Recipe, counted
 from kws.registry.claims import NOT_BEGUN
 from kws.registry.location import Location
+from kws.registry.patience import SECONDS, Patience
 from kws.registry.process import SILENT_SECONDS, Watch
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, RUNNING, Run
@@ -82,7 +84,7 @@ class Trials:
         self._cut_off: deque[Recipe] = deque()
         self._ended = self._wanted = 0
         self._others = 0  # runs with the tag that are none of the search
-        self._watch = Watch()
+        self._watch, self._patience = Watch(), Patience(SECONDS)
 
     def until(self, wanted: int) -> None:
         """Run trials until there are `wanted`, or every recipe was tried. Raises KwsError if a worker cannot work."""
@@ -144,8 +146,9 @@ class Trials:
             shown.expect(recipe)
 
     def _look_and_show(self, shown: SweepProgress) -> None:
-        for ended in self._look():
-            shown.ended(ended)
+        with suppress(UnavailableError):  # whoever trains waits for the registry, and says so
+            for ended in self._look():
+                shown.ended(ended)
         for one in self._open.values():
             shown.expect(one.recipe)
 
@@ -163,7 +166,7 @@ class Trials:
                 if number is not None:
                     one = self._open[number]
                     if one.elsewhere and has_ended(run):
-                        yield self._end(number, run, registry)
+                        yield self._end(number, run, registry.validation_accuracies(run.id))
                     else:
                         one.cut_off = one.elsewhere and run.status != RUNNING
                 elif self.search.has(recipe) or recipe in self._cut_off:
@@ -215,24 +218,30 @@ class Trials:
         if status != DIED and result.get("run") is None:
             raise KwsError(f"{of_trial(one.recipe)}: {result['error']}")
         if status != DIED:
-            with RegistryReader(self.db) as registry:
-                run = registry.by_id(result["run"])
-                if has_ended(run):
-                    shown.ended(self._end(number, run, registry, elsewhere=bool(result.get("before"))))
-                    return
+            run, accuracies = self._patience.through(lambda: self._read(result["run"]))
+            if has_ended(run):
+                shown.ended(self._end(number, run, accuracies, elsewhere=bool(result.get("before"))))
+                return
             if run.status == RUNNING:
-                self._leave(number, result)
+                self._leave(task, result)
                 return
         one.deaths += 1  # its process died, or another process resumed it and was stopped
         if one.deaths == DEATHS:
             raise KwsError(f"{of_trial(one.recipe)}: its process died {DEATHS} times")
         self._submit(number)
 
-    def _leave(self, number: int, result: dict[str, Any]) -> None:
+    def _read(self, run_id: str) -> tuple[Run, list[float]]:
+        with RegistryReader(self.db) as registry:
+            return registry.by_id(run_id), registry.validation_accuracies(run_id)
+
+    def _leave(self, task: Task, result: dict[str, Any]) -> None:
         """Leave a trial to the process that trains it."""
+        number = task["at"]
         one = self._open[number]
         one.elsewhere, one.run, one.due = True, result["run"], time.monotonic() + _LOOK_AGAIN_SECONDS
         one.sign, one.last_seen = result.get("sign"), result.get("last_seen")
+        if task.get("silent"):  # as in Scheduler.ended()
+            self._watch.forget(number)
         one.silent = self._watch.seconds(number, one.sign)
 
     def _describe_others(self) -> None:
@@ -242,11 +251,11 @@ class Trials:
             one.run: (one.last_seen or "", max(SILENT_SECONDS - one.silent, 0.0)) for one in others if one.sign
         }
 
-    def _end(self, number: int, run: Run, registry: RegistryReader, *, elsewhere: bool = True) -> Ended:
+    def _end(self, number: int, run: Run, accuracies: Sequence[float], *, elsewhere: bool = True) -> Ended:
         one = self._open.pop(number)
         self._watch.forget(number)
         self._ended += 1
-        self.search.end(one.trial, run, registry.validation_accuracies(run.id))
+        self.search.end(one.trial, run, accuracies)
         return _shown(one.recipe, run, elsewhere=elsewhere)
 
 

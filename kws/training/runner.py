@@ -16,13 +16,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kws.errors import DataError, KwsError, RecipeError, RegistryError, UnavailableError
+from kws.errors import DataError, KwsError, NotOursError, RecipeError, RegistryError, UnavailableError
 from kws.events import SPLITS, TEST, TRAIN, VALIDATION, EpochEnd
 from kws.recipe import Recipe, last_epoch, own
 from kws.registry import endings, pretrained, state_files, tracked
 from kws.registry.binding import ReplacedError
 from kws.registry.location import Location
-from kws.registry.patience import SECONDS
+from kws.registry.patience import SECONDS, STOP_SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, UNTESTED, Run, early_stop, require_cut_off
 from kws.registry.state_files import left_behind
 from kws.registry.waiting import wait_for_silence
@@ -298,9 +298,10 @@ def execute(
     train_split, validation_split = (loaded.splits[name].to(recipe.device) for name in (TRAIN, VALIDATION))
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     outcome: Outcome | None = None
+    patience = registry.patience
     try:
         about = run_id, recipe, parameters, loaded.card
-        accuracies = registry.validation_accuracies(run_id)[: state.epoch]
+        accuracies = patience.through(partial(registry.validation_accuracies, run_id))[: state.epoch]
         is_over = last_epoch(recipe, accuracies) is not None  # cut off between its last epoch and its test
         stopped = None
         with (
@@ -328,7 +329,7 @@ def execute(
         if stopped:
             return registry.end(run_id, INTERRUPTED, stopped)
         loop.take_selected(state)
-        is_tested = UNTESTED not in registry.by_id(run_id).tags
+        is_tested = UNTESTED not in patience.through(partial(registry.by_id, run_id)).tags
 
         def answer(clips: Split, name: str) -> Evaluation:
             return loop.evaluate(state.model, clips.to(recipe.device), name, recipe)
@@ -337,7 +338,7 @@ def execute(
             evaluation = answer(loaded.splits[TEST], TEST) if is_tested else None
             outcome = evaluation, weights.to_bytes(state.model)
             validation = answer(validation_split, VALIDATION)
-        processor_seconds = registry.curve(run_id).all_processor_seconds
+        processor_seconds = patience.through(partial(registry.curve, run_id)).all_processor_seconds
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1], validation=validation)
         if registry.weight_files and (trouble := registry.weight_files.trouble):
             reporter.say(f"note: {trouble}; the registry has them")
@@ -348,9 +349,12 @@ def execute(
         kept = endings.keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
         raise ReplacedError(f"run {run_id} failed: {kept}") from None
     except KeyboardInterrupt as stop:
+        patience.end_in(STOP_SECONDS)
         if endings.record(registry, run_id, loaded.card, INTERRUPTED, None, reporter.say):
             reporter.say(f"run {run_id} was interrupted; to resume it: kws train --resume {run_id}")
         raise Stopped(stop) from None
+    except NotOursError:
+        raise  # it has not failed
     except BaseException as error:
         endings.record(registry, run_id, loaded.card, FAILED, str(error) or type(error).__name__, reporter.say)
         if isinstance(error, UnavailableError):

@@ -20,7 +20,7 @@ from commands import sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, make_wanted
 from patience import until
 
-from kws.errors import RegistryError, UnavailableError, UnknownRunError
+from kws.errors import NotOursError, RegistryError, UnavailableError, UnknownRunError
 from kws.registry import relayed
 from kws.registry.claims import Claimer
 from kws.registry.process import Process
@@ -131,6 +131,37 @@ def test_a_relay_killed_between_a_commit_and_its_answer_keeps_a_claim_once(made,
         registry.record_all(mine.run, make_epochs(2))
         with RegistryReader(made) as reader:
             assert [run.id for run in reader.runs()] == [mine.run]
+
+
+def test_a_checkpoint_in_a_file_stays_where_its_answer_was_lost_and_the_run_was_taken_over_then(
+    made, tmp_path, monkeypatch
+):
+    files = StateFiles(str(tmp_path / "states"))
+    with RelayedRegistry(made, code="x", files=files) as registry:
+        run = claim(registry).run
+        registry.record_all(run, make_epochs(1), (1, WEIGHTS))
+        real, asked = RelayedRegistry._exchange, []
+
+        def unanswered(self, connection, message):
+            answer = real(self, connection, message)
+            if getattr(message, "batch", None) and not asked:
+                asked.append(message)
+                with Claimer(made) as thief:
+                    thief.process = replace(thief.process, pid=1, started="0")
+                    thief.sessions[run] = 1
+                    thief.end(run, "interrupted")
+                    thief.go_on(run, epochs=50, environment=ENVIRONMENT)
+                raise EOFError
+            return answer
+
+        monkeypatch.setattr(RelayedRegistry, "_exchange", unanswered)
+        with pytest.raises(NotOursError):
+            registry.record_all(run, make_epochs(2)[1:], (2, WEIGHTS))
+        with pytest.raises(NotOursError):
+            registry.record_all(run, make_epochs(3)[2:], (3, WEIGHTS))
+        assert registry.checkpoint(run).epoch == 2
+        names = [each.name for each in (tmp_path / "states").iterdir()]
+        assert [name for name in names if name.startswith(f"{run}.3.")] == []
 
 
 def test_who_has_lost_its_run_is_refused_and_others_that_record_at_once_are_not(made):

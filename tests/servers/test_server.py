@@ -246,7 +246,7 @@ def test_a_connection_that_breaks_within_a_transaction_is_begun_anew_and_the_epo
         assert (run.epochs_done, run.seconds, len(registry.epochs(run_id))) == (1, 0.125, 1)
 
 
-@pytest.mark.parametrize("act", ["record", "finish", "end", "tag", "go on"])
+@pytest.mark.parametrize("act", ["record", "finish", "end", "tag", "go on", "evaluation"])
 def test_a_commit_that_was_kept_but_not_answered_is_kept_once(url, monkeypatch, act):
     card = make_card()
     with Registry(url, create=True) as registry:
@@ -281,13 +281,16 @@ def test_a_commit_that_was_kept_but_not_answered_is_kept_once(url, monkeypatch, 
             broken.clear()
             registry.go_on(run_id, epochs=5, environment=ENVIRONMENT)
             registry.record(run_id, make_epochs(2)[1])
+        elif act == "evaluation":
+            registry.keep_evaluation(run_id, make_evaluation(card, "validation"), card)
         else:
             registry.tag(run_id, ["a tag"])
         assert broken
         run = registry.run(run_id)
         assert (run.epochs_done, run.seconds) == ((2, 0.375) if act in ("record", "go on") else (1, 0.125))
         assert run.status == {"finish": "finished", "end": "failed"}.get(act, "running")
-        assert len(registry.evaluations(run_id)) == (act == "finish")
+        assert len(registry.evaluations(run_id)) == (act in ("finish", "evaluation"))
+        assert sql(url, "SELECT count(*) FROM tests") == [(len(registry.evaluations(run_id)),)]
         assert run.tags == (("a tag",) if act == "tag" else ())
 
 

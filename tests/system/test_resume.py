@@ -16,6 +16,7 @@ from swept import shared_task
 
 from kws.errors import DivergedError, RegistryError
 from kws.events import EpochEnd
+from kws.registry import records
 from kws.registry.claims import Claimer
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
@@ -277,6 +278,17 @@ def test_another_version_or_processor_is_noted(task, often, monkeypatch):
     assert result.exit_code == 0
     assert "note: torch_version was 1.0 and is" in result.stderr
     assert "note: cpu was An abacus and is" in result.stderr
+
+
+def test_a_run_that_another_process_has_taken_over_is_no_failure_of_a_sweep(task, tmp_path, monkeypatch):
+    recipe = make_recipe("cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=2, threads=1)
+    trainer = Trainer(WorkerConfig.here(tmp_path / "runs.db", skip_unreadable=False))
+    registry = trainer._registry
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "_BEAT", f"{records._BEAT} AND first_epoch > 1")  # of a later session alone
+        told = trainer.train(recipe)
+    (run,) = registry.runs()
+    assert (told["status"], told["run"], run.status, run.error) == ("running", run.id, "running", None)
 
 
 def test_a_checkpoint_that_cannot_be_read_costs_a_sweep_that_run_alone_until_it_can(task, tmp_path, monkeypatch):
