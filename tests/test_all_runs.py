@@ -8,6 +8,7 @@ import pytest
 from commands import sql
 from ledger import make_recipe, make_registry, start, train
 
+from kws.errors import RegistryError
 from kws.registry import all_runs
 from kws.registry.all_runs import AllRuns
 from kws.registry.reader import RegistryReader
@@ -124,3 +125,26 @@ def test_the_accuracies_of_many_runs_are_those_of_each(db, monkeypatch):
         found = registry.accuracies_of([*ids, "nobody"])
         assert {each: [*found[each]] for each in found} == {each: registry.validation_accuracies(each) for each in ids}
         assert all(found.values())
+
+
+def test_the_processor_seconds_of_many_runs_are_those_of_each(db, monkeypatch):
+    monkeypatch.setattr("kws.registry.protocols._AT_ONCE", 4)
+    with RegistryReader(db) as registry:
+        ids = [run.id for run in registry.runs()]
+        sql(db, f"UPDATE epochs SET processor_seconds = NULL WHERE epoch = 1 AND run_key = {keys(db)[ids[0]]}")
+        found = registry.processor_seconds([*ids, "nobody"])
+        assert found == {each: registry.curve(each).all_processor_seconds for each in ids}
+        assert found[ids[0]] is None
+        assert all(found[each] for each in ids[1:])
+
+
+def keys(db) -> dict[str, int]:
+    return dict(sql(db, "SELECT id, key FROM trainings"))
+
+
+@pytest.mark.sqlite_file
+@pytest.mark.parametrize("wrong", ["'long'", "x'ff'", "9e999"])
+def test_processor_seconds_that_are_none_are_told(db, wrong):
+    sql(db, f"UPDATE epochs SET processor_seconds = {wrong} WHERE epoch = 1 AND run_key = 1")
+    with RegistryReader(db) as registry, pytest.raises(RegistryError, match=r"is damaged: run \w+ cannot be read"):
+        registry.processor_seconds([run.id for run in registry.runs()])

@@ -553,7 +553,7 @@ def test_times_of_different_machines_are_noted_also_where_only_a_later_session_w
         registry.finish(moved, make_evaluation(make_card()), make_card(), WEIGHTS)
         (table,) = tables(registry, registry.runs(), metric=metric(name))
         (accuracy,) = tables(registry, registry.runs())
-    assert registry.processors(moved) == (ENVIRONMENT.cpu, "Another processor")
+    assert registry.processors([registry.run(moved)]) == {moved: (ENVIRONMENT.cpu, "Another processor")}
     note = "times come from different machines and cannot be compared: "
     assert [each for each in accuracy.notes if each.startswith(note)] == []
     told = [each.removeprefix(note) for each in table.notes if each.startswith(note)]

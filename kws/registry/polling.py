@@ -117,7 +117,7 @@ class Follower(RegistryReader):
             return None
         if known and row["id"] != known.run.id:  # that run was purged, and another run has its key now
             known = None
-        with self._naming(row["id"]):
+        with self.naming(row["id"]):
             session = _session(connection.execute(_SESSION, {"key": key}).fetchone())
             seen = sightings.get(key, Sighting(status=row["status"]))
             run = replace(decoding.run(row, status=seen.status), last_seen=seen.last_seen)

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import itertools
-import json
-from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -18,13 +15,14 @@ from typing import Any, Self
 from kws.errors import RegistryError, UnknownRunError
 from kws.recipe import Recipe
 from kws.registry import decoding, state_files
-from kws.registry.decoding import RUN_COLUMNS, UNREADABLE, typed
+from kws.registry.decoding import RUN_COLUMNS, UNREADABLE
 from kws.registry.evaluations import EvaluationReader
 from kws.registry.location import Location
 from kws.registry.opening import open_database
 from kws.registry.protocols import Backend, Connection, Reading, Row, among
-from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Curve, Epoch, Run, Sighting
+from kws.registry.runs import FINISHED, LOST, RUNNING, Checkpoint, Epoch, Run, Sighting
 from kws.registry.selection import ALL_RUNS, Selection
+from kws.registry.times import TimeReader
 
 ALL_ROWS = f"SELECT {RUN_COLUMNS} FROM trainings JOIN data ON data.fingerprint = data_fingerprint"  # noqa: S608 - our names
 _RUNS = f"{ALL_ROWS} ORDER BY key"
@@ -40,11 +38,6 @@ SELECT epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, 
 FROM epochs WHERE run_key = :key ORDER BY epoch
 """
 _ACCURACIES = "SELECT validation_accuracy FROM epochs WHERE run_key = :key ORDER BY epoch"
-_ACCURACIES_OF = """
-SELECT id, epochs.validation_accuracy FROM trainings JOIN epochs ON run_key = key {where} ORDER BY run_key, epoch
-"""
-_CURVE = "SELECT validation_accuracy, milliseconds, processor_seconds FROM epochs WHERE run_key = :key ORDER BY epoch"
-_ELSEWHERE = "SELECT environment FROM sessions WHERE run_key = :key AND environment IS NOT NULL ORDER BY session"
 _WEIGHTS = "SELECT * FROM weights WHERE run_key = :key"
 _DIGEST = "SELECT sha256 FROM weights WHERE run_key = :key"
 _WITH_WEIGHTS = "SELECT id FROM trainings JOIN weights ON run_key = key WHERE deleted_at IS NULL ORDER BY key DESC"
@@ -57,7 +50,7 @@ WHERE status = 'running'
 _RUNNING, _RUNNING_ONE = f"{_SEEN} ORDER BY key", f"{_SEEN} AND key = :key"
 
 
-class RegistryReader(EvaluationReader):
+class RegistryReader(EvaluationReader, TimeReader):
     """A registry opened for reading. Raises RegistryError if it cannot be used; see kws.registry.protocols."""
 
     def __init__(self, path: Location, *, create: bool = False, database: Backend | None = None) -> None:
@@ -116,7 +109,7 @@ class RegistryReader(EvaluationReader):
         found = []
         with self.reading() as connection:
             for row in connection.execute(_A_RECIPE_OF_EACH):
-                with self._naming(row["id"]):
+                with self.naming(row["id"]):
                     found.append(Recipe.from_text(row["recipe_json"]))
         return found
 
@@ -135,7 +128,7 @@ class RegistryReader(EvaluationReader):
                 raise UnknownRunError(f"there is no run {run_id!r} in {self.path}")
             tags = [str(tag["tag"]) for tag in connection.execute(_TAGS, {"key": key})]
             sightings = self._sightings(connection, key)
-            with self._naming(run_id):
+            with self.naming(run_id):
                 return _run(row, sightings.get(key), tuple(sorted(tags)))
 
     def run(self, reference: str, *, deleted: bool = False) -> Run:
@@ -195,41 +188,6 @@ class RegistryReader(EvaluationReader):
         with self.reading() as connection:
             found = connection.execute(_ACCURACIES, {"key": self.key(connection, run_id)})
             return [float(row["validation_accuracy"]) for row in found]
-
-    def accuracies_of(self, run_ids: Sequence[str]) -> dict[str, array[float]]:
-        """The validation accuracies of many runs, by id, but for runs without any; an array is a fifth of a list."""
-        found: dict[str, array[float]] = {}
-        with self.reading() as connection:
-            for where, about in among("id", run_ids):
-                for run_id, accuracy in connection.execute(_ACCURACIES_OF.format(where=where), about):
-                    found.setdefault(run_id, array("d")).append(accuracy)
-        return found
-
-    def curve(self, run_id: str) -> Curve:
-        """A run's validation accuracies with the training and processor seconds until then."""
-        with self.reading() as connection:
-            rows = connection.execute(_CURVE, {"key": self.key(connection, run_id)}).fetchall()
-        with self._naming(run_id):
-            processor = [row["processor_seconds"] for row in rows]
-            made = typed(
-                Curve(
-                    validation_accuracies=tuple(float(row["validation_accuracy"]) for row in rows),
-                    seconds=tuple(each / 1000 for each in itertools.accumulate(row["milliseconds"] for row in rows)),
-                    processor_seconds=None if None in processor else tuple(itertools.accumulate(map(float, processor))),
-                )
-            )
-            for times in (made.seconds, made.processor_seconds):
-                decoding.require_finite(times[-1] if times else 0.0)
-            return made
-
-    def processors(self, run_id: str) -> tuple[str, ...]:
-        """The processors that a run was trained on, that of its first session first."""
-        run = self.by_id(run_id)
-        with self.reading() as connection:
-            found = connection.execute(_ELSEWHERE, {"key": self.key(connection, run_id)}).fetchall()
-        with self._naming(run_id):
-            later = [str(json.loads(row["environment"])["cpu"]) for row in found]
-        return tuple(dict.fromkeys([run.environment.cpu, *later]))
 
     def weights(self, run_id: str) -> bytes:
         """A run's weights as a safetensors file. Raises RegistryError if there are none, or they are damaged."""
@@ -332,7 +290,7 @@ class RegistryReader(EvaluationReader):
                 found[row["key"]] = Sighting(status=LOST)
                 continue
             sign = f"{row['session']} {row['heartbeat_at']}"
-            with self._naming(row["id"]):
+            with self.naming(row["id"]):
                 alive = decoding.process(row).is_alive()
                 seen = datetime.fromisoformat(row["heartbeat_at"])
             if alive is None:
@@ -353,7 +311,7 @@ class RegistryReader(EvaluationReader):
             raise RegistryError(f"{self.path} is damaged: a row in it cannot be read ({error})") from None
 
     @contextmanager
-    def _naming(self, run_id: str) -> Iterator[None]:
+    def naming(self, run_id: str) -> Iterator[None]:
         """Raise RegistryError that names the run if its row cannot be read."""
         try:
             yield

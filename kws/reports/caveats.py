@@ -88,7 +88,9 @@ def of_metric(registry: RegistryReader, metric: Metric, runs: Sequence[Run]) -> 
 
 def of_times(registry: RegistryReader, runs: Iterable[Run]) -> tuple[str, ...]:
     """A note where the times of runs are not those of one machine with as many threads; empty where they are."""
-    machines = Counter(_machine(registry, run) for run in runs)
+    compared = tuple(runs)
+    processors = registry.processors(compared)
+    machines = Counter(_machine(processors[run.id], run) for run in compared)
     if len(machines) < 2:
         return ()
     ordered = sorted(machines.items(), key=lambda each: (-each[1], each[0]))
@@ -97,10 +99,9 @@ def of_times(registry: RegistryReader, runs: Iterable[Run]) -> tuple[str, ...]:
     return (f"times come from different machines and cannot be compared: {', '.join([*named, *more])}",)
 
 
-def _machine(registry: RegistryReader, run: Run) -> str:
-    processors = " and ".join(registry.processors(run.id))
+def _machine(processors: Sequence[str], run: Run) -> str:
     gpu = "" if run.recipe.device == "cpu" else f", {run.recipe.device}"
-    return f"{processors} with {counted(run.recipe.threads, 'thread')}{gpu}"
+    return f"{' and '.join(processors)} with {counted(run.recipe.threads, 'thread')}{gpu}"
 
 
 def left_out(metric: Metric, runs: Sequence[Run], used: Sequence[Run]) -> tuple[str, ...]:

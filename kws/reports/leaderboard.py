@@ -12,14 +12,13 @@ Decisions:
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kws.recipe.presets import name_of
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, Run
 from kws.reports import caveats, labels
-from kws.reports.cells import Cell
 from kws.reports.metrics import METRICS, Metric
 from kws.reports.predictions import Predictions
 from kws.reports.table import Beside, Table
@@ -56,23 +55,24 @@ def _leaderboard(answers: Predictions, runs: Sequence[Run], metric: Metric, *, t
     )
     cells = tuple(sorted(table.cells, key=lambda cell: -cell.mean if metric.more_is_better else cell.mean))
     by_id = {run.id: run for run in table.runs}
+    took = answers.registry.processor_seconds([run for cell in cells for run in cell.runs])
     return replace(
         table,
         rows=tuple(cell.row for cell in cells),
         cells=cells,
         notes=tuple(dict.fromkeys([*table.notes, *caveats.of_times(answers.registry, table.runs)])),
-        beside={cell.row: _beside(answers.registry, cell, [by_id[run] for run in cell.runs]) for cell in cells},
+        beside={cell.row: _beside([by_id[run] for run in cell.runs], took) for cell in cells},
     )
 
 
-def _beside(registry: RegistryReader, cell: Cell, runs: Sequence[Run]) -> Beside:
+def _beside(runs: Sequence[Run], took: Mapping[str, float | None]) -> Beside:
     return Beside(
         recipe=runs[0].recipe,
         preset=name_of(runs[0].recipe),
         validation_accuracy=_mean([run.validation_accuracy for run in runs]),
         multiply_accumulates=runs[0].multiply_accumulates,
         seconds=statistics.mean(run.seconds for run in runs),
-        processor_seconds=_mean([registry.curve(run).all_processor_seconds for run in cell.runs]),
+        processor_seconds=_mean([took.get(run.id) for run in runs]),
     )
 
 
