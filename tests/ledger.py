@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +241,11 @@ class Cards:
     def curve(self, run_id: str) -> Curve:
         return Curve(validation_accuracies=(), seconds=(), processor_seconds=None)
 
-    def processors(self, run_id: str) -> tuple[str, ...]:
-        return (ENVIRONMENT.cpu,)
+    def processors(self, runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+        return {run.id: (run.environment.cpu,) for run in runs}
+
+    def processor_seconds(self, run_ids: Sequence[str]) -> dict[str, None]:
+        return dict.fromkeys(run_ids)
 
     def manifest(self, fingerprint: str, split: str) -> None:
         return None

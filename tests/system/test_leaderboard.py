@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from ledger import (
 
 from kws.recipe import Recipe
 from kws.recipe.presets import preset, presets
-from kws.registry.runs import Curve
+from kws.registry.runs import Run
 from kws.registry.store import Registry
 from kws.reports import labels
 from kws.reports.leaderboard import leaderboards
@@ -39,14 +40,11 @@ class Timed(Cards):
 
     seconds: ClassVar[dict[str, float]] = {}
 
-    def curve(self, run_id: str) -> Curve:
-        known = self.seconds.get(run_id)
-        return Curve(
-            validation_accuracies=(0.9,), seconds=(1.0,), processor_seconds=None if known is None else (known,)
-        )
+    def processor_seconds(self, run_ids: Sequence[str]) -> dict[str, float | None]:
+        return {run_id: self.seconds.get(run_id) for run_id in run_ids}
 
-    def processors(self, run_id: str) -> tuple[str, ...]:
-        return ("Another",) if run_id == "there" else ("A processor",)
+    def processors(self, runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+        return {run.id: ("Another" if run.id == "there" else "A processor",) for run in runs}
 
 
 def board(*runs, seconds=(), **options):
