@@ -18,6 +18,7 @@ Decisions:
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ SCHEMA = Path(__file__).parent / "schema_postgresql.sql"  # the tables of kws.re
 LOCK_SECONDS = 30
 AGAIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10
+_REFLECT_SECONDS = 10  # before an upgrade
 _CONNECTION = "08"  # the class of SQLSTATEs about connections
 _SHUT_DOWN = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")  # by an administrator, a crash, or a timeout
 _BUSY = ("40001", "40P01", "53200", "53300", "57014")  # conflicts, no memory or connection, a role's statement_timeout
@@ -55,6 +57,7 @@ _ONLY_READS = ("0A000", "25006")  # how a standby refuses a transaction that wri
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SCHEMA_OF = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('kws_registry')"
+_OWNED = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('kws_registry')"
 _HERE = "SELECT quote_ident(current_schema())"
 _TAKEN = """
 SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -284,17 +287,31 @@ class ServerDatabase:
             f"{self.path} has schema {schema}, this version of kws needs {SCHEMA_VERSION}, and this user may not "
             "upgrade it; open it once as the user who made it"
         )
-        if not self.is_writable():
+        with self.reading() as connection:
+            (is_owner,) = connection.execute(_OWNED).fetchone()
+        if not (is_owner and self.is_writable()):
             raise refusal
         from kws.registry.upgrade import upgrade_on_server
 
         lock = _lock(str(self._schema_name()))
         try:
-            done = upgrade_on_server(self.path, self._connect_plainly, self._settings, lock)
-        except psycopg.errors.InsufficientPrivilege:  # who may write need not be who may alter
+            done = upgrade_on_server(self.path, self._connect_plainly, self._settings, lock, self._tell_of_upgrade)
+        except psycopg.errors.InsufficientPrivilege:  # to make tables, say
             raise refusal from None
         if done:
             sys.stderr.write(f"{self.path} was upgraded to schema {SCHEMA_VERSION}\n")
+
+    def _tell_of_upgrade(self, schema: int) -> None:
+        """Say how to keep the registry as it is; where somebody reads along, there is time to."""
+        url = str(self.path).replace("+psycopg", "", 1)
+        dump = f"pg_dump --schema={shlex.quote(str(self._schema_name()))} {shlex.quote(url)}"
+        sys.stderr.write(
+            f"{self.path} has schema {schema}: it is upgraded to {SCHEMA_VERSION}, and older versions of kws can no "
+            f"longer open it then; `{dump}` makes a copy of it as it is\n"
+        )
+        if sys.stderr.isatty():
+            sys.stderr.write(f"upgrading it in {_REFLECT_SECONDS} s; Ctrl-C leaves it as it is\n")
+            time.sleep(_REFLECT_SECONDS)
 
     def _connect_plainly(self) -> psycopg.Connection[Any]:
         """A connection whose rows are tuples and whose transactions psycopg begins, as SQLAlchemy expects."""

@@ -1,8 +1,8 @@
 """Upgrades an older registry to the current schema with Alembic; imported only if there is one to upgrade.
 
 All steps are one transaction. A file is first copied beside itself; its schema number is its user_version. On a server
-the number is in kws_registry, and backups are the administrator's responsibility. Alembic's own table exists only
-during the transaction.
+the number is in kws_registry, and whoever wants a copy is told before the first step how to make one. Alembic's own
+table exists only during the transaction.
 """
 
 from __future__ import annotations
@@ -63,12 +63,16 @@ def upgrade(path: Path) -> Path | None:
 
 
 def upgrade_on_server(
-    place: Location, connect: Callable[[], psycopg.Connection[Any]], settings: str, lock: int
+    place: Location,
+    connect: Callable[[], psycopg.Connection[Any]],
+    settings: str,
+    lock: int,
+    tell: Callable[[int], object],
 ) -> bool:
     """Upgrade a server's registry under its advisory lock; returns False if another process has already done it.
 
-    `settings` is the SQL that its transaction begins with. Raises RegistryError if the registry is damaged; it is then
-    as it was.
+    `settings` is the SQL that its transaction begins with; `tell` gets the schema before the first step. Raises
+    RegistryError if the registry is damaged; it is then as it was.
     """
     from kws.registry import tables
     from kws.registry.postgresql_rows import ServerConnection
@@ -81,6 +85,7 @@ def upgrade_on_server(
             schema = session.execute(text("SELECT max(schema_version) FROM kws_registry")).scalar_one()
             if schema >= SCHEMA_VERSION:
                 return False
+            tell(schema)
             _run_steps(session, schema)
             for statement in tables.stored_as_they_are():
                 session.execute(text(statement))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 from at_once import at_once
-from commands import connect, ok_json, refused, sql
+from commands import connect, kws, ok_json, refused, sql
 from ledger import make_recipe, make_registry
 from older import to_schema_4
+from server import programs
 
+from kws.registry import postgresql
 from kws.registry.schema import SCHEMA_VERSION
 from kws.registry.store import Registry
 
@@ -71,6 +76,21 @@ def test_it_is_upgraded_with_every_row_and_has_the_tables_of_a_new_one(old, serv
     assert {how for *_, kind, _, _, how in shape(old) if kind == "bytea"} == {"e"}  # and not compressed
 
 
+def test_how_to_keep_it_as_it_was_is_said_first_and_whoever_reads_along_has_time_to(old, monkeypatch, capsys):
+    def stops(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(postgresql.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(postgresql.time, "sleep", stops)
+    with pytest.raises(KeyboardInterrupt):
+        Registry(old)
+    monkeypatch.undo()
+    assert sql(old, "SELECT schema_version FROM kws_registry") == [(3,)]
+    (dump,) = re.findall(r"`(pg_dump [^`]+)` makes a copy of it as it is", capsys.readouterr().err)
+    made = subprocess.run(f"{programs()}/{dump}", shell=True, capture_output=True, text=True, check=False)
+    assert "kws_registry" in made.stdout, made.stderr
+
+
 def opens(url, barrier, results) -> None:
     barrier.wait()
     try:
@@ -123,7 +143,8 @@ def test_who_may_write_and_not_alter_is_told_who_can_upgrade_it(old, server):
 def test_one_that_is_damaged_is_told_so_and_left_as_it_was(old, damage):
     sql(old, damage)
     before = shape(old)
-    told = refused("runs", "list", "--db", old)
+    *_, told = kws("runs", "list", "--db", old).stderr.splitlines()
+    assert told.startswith("kws: ")
     assert "cannot be upgraded" in told or "cannot be used as a registry" in told
     assert shape(old) == before
 
