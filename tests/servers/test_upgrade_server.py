@@ -80,11 +80,10 @@ def test_how_to_keep_it_as_it_was_is_said_first_and_whoever_reads_along_has_time
     def stops(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(postgresql.sys.stderr, "isatty", lambda: True)
-    monkeypatch.setattr(postgresql.time, "sleep", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(postgresql.sys.stderr, "isatty", lambda: True)
+        patched.setattr(postgresql.time, "sleep", stops)
         Registry(old)
-    monkeypatch.undo()
     assert sql(old, "SELECT schema_version FROM kws_registry") == [(3,)]
     (dump,) = re.findall(r"`(pg_dump [^`]+)` makes a copy of it as it is", capsys.readouterr().err)
     made = subprocess.run(f"{programs()}/{dump}", shell=True, capture_output=True, text=True, check=False)
