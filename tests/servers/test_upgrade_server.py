@@ -76,7 +76,7 @@ def test_it_is_upgraded_with_every_row_and_has_the_tables_of_a_new_one(old, serv
     assert {how for *_, kind, _, _, how in shape(old) if kind == "bytea"} == {"e"}  # and not compressed
 
 
-def test_how_to_keep_it_as_it_was_is_said_first_and_whoever_reads_along_has_time_to(old, monkeypatch, capsys):
+def test_how_to_keep_it_as_it_was_is_said_first_and_whoever_reads_along_has_time_to(old, server, monkeypatch, capsys):
     def stops(_):
         raise KeyboardInterrupt
 
@@ -86,6 +86,7 @@ def test_how_to_keep_it_as_it_was_is_said_first_and_whoever_reads_along_has_time
         Registry(old)
     assert sql(old, "SELECT schema_version FROM kws_registry") == [(3,)]
     (dump,) = re.findall(r"`(pg_dump [^`]+)` makes a copy of it as it is", capsys.readouterr().err)
+    monkeypatch.setenv("PGPASSWORD", server.password)
     made = subprocess.run(f"{programs()}/{dump}", shell=True, capture_output=True, text=True, check=False)
     assert "kws_registry" in made.stdout, made.stderr
 
