@@ -168,6 +168,20 @@ def test_the_doctor_leaves_a_checkpoint_alone_that_is_being_replaced_or_out_of_r
     assert registry.checkpoint(run) is None
 
 
+def test_a_place_that_is_not_mounted_is_out_of_reach_and_no_checkpoint_is_dropped(registry, files, db):
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    place = Path(files.place)
+    away = place.rename(place.with_name("unmounted"))
+    (finding,) = doctor.examine(db)
+    assert not finding.fix
+    with pytest.raises(RegistryError, match=r"cannot be read .*; try again when it can be$"):
+        registry.checkpoint(run)
+    away.rename(place)
+    assert registry.checkpoint(run).data == STATE
+
+
 def _too_late(_: str) -> bytes:
     raise TimeoutError("it took too long")
 

@@ -35,7 +35,7 @@ _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs":
 
 
 class OutOfReachError(RegistryError):
-    """The file of a state cannot be read now, though it may well be there."""
+    """The file of a state cannot be read now, though it may well be there: its store is away, or not mounted here."""
 
 
 class GoneError(RegistryError):
@@ -154,7 +154,7 @@ def content(row: Row, run_id: str) -> bytes:
     try:
         found = _in_time(partial(_read, url))
     except Exception as error:  # each store has errors of its own
-        kind = GoneError if isinstance(error, FileNotFoundError) else OutOfReachError
+        kind = GoneError if isinstance(error, FileNotFoundError) and _is_place_there(url) else OutOfReachError
         raise kind(f"{url} cannot be read ({_reason(error)})") from None
     return found
 
@@ -275,6 +275,18 @@ def _read(url: str) -> bytes:
     if not stat.S_ISREG(path.stat().st_mode):
         raise RegistryError("it is no file")
     return path.read_bytes()
+
+
+def _is_place_there(url: str) -> bool:
+    """Whether the folder of a state, or its bucket, can be seen; where it cannot, nothing is known of the state."""
+    if not is_url(url):
+        return Path(url).parent.is_dir()
+    try:
+        system = _system(url)
+        bucket = url.partition("://")[2].partition("/")[0]
+        return bool(_in_time(partial(system.exists, bucket)))
+    except Exception:  # each store has errors of its own
+        return False
 
 
 @contextmanager

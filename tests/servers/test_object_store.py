@@ -10,6 +10,7 @@ from ledger import WEIGHTS, make_card, make_epochs, make_evaluation, start
 from sounds import write_task
 
 from kws.errors import RegistryError
+from kws.registry import doctor
 from kws.registry.state_files import StateFiles
 from kws.registry.store import Registry
 from kws.training import loop, runner
@@ -71,6 +72,25 @@ def test_a_store_that_is_away_costs_no_epoch_and_is_told(store, db):
         assert registry.by_id(run).epochs_done == 2
         with pytest.raises(RegistryError, match="cannot be read"):
             registry.checkpoint(run)
+
+
+@pytest.mark.parametrize("lost", ["the file", "the bucket"])
+def test_the_doctor_drops_a_checkpoint_only_where_its_bucket_tells_that_it_is_gone(store, db, lost):
+    import s3fs
+
+    with Registry(db, create=True, files=StateFiles(PLACE)) as registry:
+        run = start(registry)
+        registry.record(run, make_epochs(1)[0], STATE)
+        registry.end(run, "interrupted")
+    system = s3fs.S3FileSystem(use_listings_cache=False)
+    for name in there():
+        system.rm_file(name)
+    if lost == "the bucket":
+        system.rmdir("runs")
+    s3fs.S3FileSystem.clear_instance_cache()  # as in another process
+    (finding,) = doctor.examine(db)
+    assert "has checkpoints that cannot be had" in finding.problem
+    assert bool(finding.fix) == (lost == "the file")
 
 
 def test_a_bucket_that_is_not_there_costs_no_epoch_and_is_told(store, db):
