@@ -130,9 +130,7 @@ class _Case:
     @property
     def shares(self) -> tuple[float, float]:
         """The cores' time that waited, in percent: with all in the registry, and with these files."""
-        whole, bare = (
-            100 * max(each.waited, 0.0) / (each.seconds * self.nodes * CORES) for each in (self.whole, self.bare)
-        )
+        whole, bare = (100 * each.waited / (each.seconds * self.nodes * CORES) for each in (self.whole, self.bare))
         return whole, bare
 
 

@@ -19,6 +19,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 _CHECKPOINT_SECONDS, _SHARE, _PAUSE_SECONDS = 5.0, 20, 1.0
+_BETWEEN_STARTS = 0.001  # seconds between the first runs of two cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,7 @@ class _Writer:
 
 
 class Simulation:
-    """A sweep, event by event: a core's epoch ends, or a transaction does."""
+    """A sweep, event by event: a core begins, its epoch ends, or a transaction does."""
 
     def __init__(self, counter: Counter, sweep: Sweep) -> None:
         self._counter, self._sweep, self._draw = counter, sweep, random.Random(0)
@@ -129,17 +130,20 @@ class Simulation:
         self._left = sweep.runs - cores
         self._turns: deque[tuple[int, _Batch]] = deque()
         self._events: list[tuple[float, int, int]] = []  # when, and a core's number, or -1 for the registry
-        self._order, self._working = 0, False
+        self._order, self._working, self._started = 0, False, set[int]()
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
         """Until the last run has ended."""
         for core in range(len(self._done)):
-            self._ask(0.001 * core, core)
+            self._at(_BETWEEN_STARTS * core, core)
         while self._events:
             now, _, core = heapq.heappop(self._events)
             if core < 0:
                 self._commit(now)
+            elif core not in self._started:
+                self._started.add(core)
+                self._ask(now, core)
             else:
                 self._end_epoch(now, core)
         return self.outcome
