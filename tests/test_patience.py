@@ -7,6 +7,7 @@ import time
 import pytest
 
 from kws.errors import LostConnectionError, RegistryError, UnavailableError
+from kws.registry import patience as patiences
 from kws.registry.patience import Patience
 
 
@@ -89,3 +90,18 @@ def test_who_has_given_up_once_waits_again_when_the_registry_has_been_back():
         patience.through(refused(10**6, UnavailableError("away")))
     assert patience.through(refused(0, UnavailableError("away"))) == 1
     assert patience.through(refused(1, UnavailableError("away"))) == 2
+
+
+def test_it_says_why_it_waits_for_how_long_and_when_it_is_over(monkeypatch):
+    monkeypatch.setattr(patiences, "_TOLD_SECONDS", 0.0)
+    said = []
+    patience = Patience(90.0, sleep=lambda _: None, say=said.append)
+    patience.through(refused(9, UnavailableError("x.db was locked")))
+    assert said == ["note: x.db was locked; kws tries again for 90 s", "note: the registry is back"]
+    patience.through(refused(0, UnavailableError("x.db was locked")))
+    assert len(said) == 2
+
+
+def test_it_says_nothing_of_what_is_over_at_once():
+    patience = Patience(90.0, sleep=lambda _: None, say=pytest.fail)
+    assert patience.through(refused(3, UnavailableError("x.db was locked"))) == 4

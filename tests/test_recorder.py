@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from ledger import make_card, make_epochs, make_recipe, start
 
 from kws.errors import RegistryError, UnavailableError
+from kws.registry import patience as patiences
 from kws.registry import recorder as recording
 from kws.registry.patience import Patience
 from kws.registry.recorder import Recorder
@@ -119,23 +121,67 @@ def test_a_training_that_is_too_far_ahead_waits(monkeypatch):
     assert stub.epochs == list(range(1, 11))
 
 
-def test_it_is_said_once_that_the_registry_is_away_and_that_it_is_back():
-    said = []
-    stub = Stub(open_=False)
-    with Recorder(stub, "x", said.append) as recorder:
+def test_it_is_said_once_that_the_registry_is_away_and_that_it_is_back(monkeypatch):
+    monkeypatch.setattr(patiences, "_TOLD_SECONDS", 0.0)
+
+    class Away(Stub):
+        def record_all(self, *arguments):
+            def attempt():
+                if not self.gate.is_set():
+                    raise UnavailableError("the server is away")
+                Stub.record_all(self, *arguments)
+
+            self.patience.through(attempt)
+
+    stub, said = Away(open_=False), []
+    stub.patience.say = said.append
+    with Recorder(stub, "x") as recorder:
         for epoch in epochs(3):
             recorder.add(epoch)
-        stub.patience.why, stub.patience.since = "the server is away", time.monotonic() - 60
+        until(lambda: stub.patience.why)
         for _ in range(5):
             assert recorder.recorded() == []
-        assert len(said) == 1
-        assert said[0].startswith("note: the server is away; the training goes on,")
-        assert said[0].endswith("which is tried again for 14 min")
-        stub.patience.why = ""
+        (away,) = said
+        assert re.fullmatch(
+            r"note: the server is away; the training goes on, 3 epochs ahead, and kws tries again for 15 min", away
+        )
         stub.gate.set()
         recorder.flush()
         recorder.recorded()
-    assert said[1:] == ["note: the registry is back, and all epochs are recorded"]
+    assert said[1:] == ["note: the registry is back"]
+    assert stub.epochs == [1, 2, 3]
+
+
+def test_a_registry_that_does_not_answer_is_told_too(monkeypatch):
+    monkeypatch.setattr(patiences, "_TOLD_SECONDS", 0.0)
+
+    class Hangs(Stub):
+        def record_all(self, *arguments):
+            self.patience.through(lambda: Stub.record_all(self, *arguments))
+
+    stub, said = Hangs(open_=False), []
+    stub.patience.say = said.append
+    with Recorder(stub, "x") as recorder:
+        recorder.add(EPOCH)
+        until(lambda: recorder.recorded() or said)
+        stub.gate.set()
+    assert said[0] == (
+        "note: the registry has not answered for 0 s; the training goes on, 1 epoch ahead, and kws waits for it"
+    )
+
+
+def test_whoever_interrupts_it_does_not_wait_for_a_registry_that_does_not_answer(monkeypatch):
+    """The attempt that is under way may last for minutes, and so may what is asked next."""
+    monkeypatch.setattr(recording, "STOP_SECONDS", 0.1)
+    stub = Stub(open_=False)
+    with pytest.raises(KeyboardInterrupt), Recorder(stub, "x") as recorder:
+        recorder.add(EPOCH)
+        until(lambda: recorder._busy)
+        raise KeyboardInterrupt
+    assert not stub.gate.is_set()
+    with pytest.raises(UnavailableError, match="does not answer"):
+        stub.patience.through(pytest.fail)
+    stub.gate.set()
 
 
 def test_what_cannot_be_recorded_is_raised_at_the_next_epoch_and_remembered():

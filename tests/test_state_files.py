@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from commands import sql
+from commands import kws, sql
 from ledger import ENVIRONMENT, WEIGHTS, make_card, make_epochs, make_evaluation, make_recipe, start
 from patience import until
 
@@ -23,6 +23,7 @@ STATE = b"state" * 1000
 
 @pytest.fixture
 def files(tmp_path):
+    (tmp_path / "shared").mkdir()
     return StateFiles(str(tmp_path / "shared" / "states"))
 
 
@@ -283,3 +284,59 @@ def test_a_checkpoint_that_comes_after_the_end_goes_when_the_end_is_told_again(r
             entries.insert(connection, "checkpoints", row, anew="run_key")
             finish(connection, [(key, ending)])
     assert sql(db, "SELECT count(*) FROM checkpoints") == [(0,)]
+
+
+def test_a_place_whose_parent_is_not_there_is_refused(tmp_path):
+    with pytest.raises(RegistryError, match=f"cannot be made: there is no {tmp_path / 'unmounted'}$"):
+        StateFiles(str(tmp_path / "unmounted" / "states"))
+    assert not (tmp_path / "unmounted").exists()
+    with pytest.raises(RegistryError, match=r"^--checkpoints ~nobody-by-this-name/x cannot be made"):
+        StateFiles("~nobody-by-this-name/x")
+
+
+def denied(_: str) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_place_where_nothing_can_be_removed_is_refused_for_checkpoints_alone(files, monkeypatch):
+    monkeypatch.setattr(state_files, "_remove", denied)
+    with pytest.raises(RegistryError, match=r"a file there cannot be removed \(Permission denied\)"):
+        files.tried()
+    StateFiles(files.place, "--weights").tried()
+
+
+def test_files_that_stay_when_their_runs_are_purged_are_told_and_their_place_is_asked_once(
+    registry, files, db, monkeypatch
+):
+    runs = [start(registry, make_recipe(seed=seed)) for seed in range(3)]
+    for run in runs:
+        registry.record(run, make_epochs(1)[0], STATE)
+        registry.end(run, "interrupted")
+        registry.delete(run)
+    asked = []
+    monkeypatch.setattr(state_files, "_remove", lambda url: asked.append(url) or denied(url))
+    result = kws("runs", "purge", "--db", db)
+    assert "3 runs purged" in result.stdout
+    assert f"note: 3 files could not be removed, such as {files.place}/" in " ".join(result.stderr.split())
+    assert len(asked) == 1
+    assert len(there(files)) == 3
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_a_checkpoint_that_somebody_has_removed_keeps_no_registry_from_being_copied(registry, files, place, db, status):
+    run = _replaced(registry, files)
+    registry.end(run, status)
+    copy = copy_registry(db, place("copy.db"))
+    assert (copy.differing, copy.copied) == ([], [run])
+    with Registry(place("more.db"), create=True):
+        pass
+    assert take_in(place("more.db"), db)[0] == [run]
+
+
+def test_a_store_that_is_away_is_no_fault_of_the_registry(registry, files, place, db, monkeypatch):
+    run = start(registry)
+    registry.record(run, make_epochs(1)[0], STATE)
+    registry.end(run, "interrupted")
+    monkeypatch.setattr(state_files, "_read", _too_late)
+    with pytest.raises(RegistryError, match=r"could not be read \(.*it took too long\)\); try again$"):
+        copy_registry(db, place("copy.db"))

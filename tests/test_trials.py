@@ -141,8 +141,8 @@ def quickly(monkeypatch):
     monkeypatch.setattr(trying, "_LOOK_AGAIN_SECONDS", 0.0)
 
 
-def search_with(engine, search, wanted=4):
-    Trials(engine, search, engine.db, TAG, CARD.fingerprint).until(wanted)
+def search_with(engine, search, wanted=4, **more):
+    Trials(engine, search, engine.db, TAG, CARD.fingerprint, **more).until(wanted)
     return [(trial.state.name, trial.params["learning_rate"], trial.value) for trial in search.trials]
 
 
@@ -382,3 +382,39 @@ def test_of_equal_runs_under_a_tag_the_finished_one_is_the_trial():
     ]  # fmt: skip
     space = make_search().space
     assert [run.id for run in trying.of_search(runs, space, "f")] == ["b"]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told_at_once(db):
+    theirs = record(db, recipe_of(0.01), INTERRUPTED)
+
+    def unreadable(db, recipe):
+        return {"status": FAILED, "run": theirs, "error": "its checkpoint cannot be read"}
+
+    engine = Executor(db, 1, **{"r0.01": [unreadable]})
+    with pytest.raises(KwsError, match="its checkpoint cannot be read"):
+        search_with(engine, make_search())
+    assert [rate for rate, _ in engine.asked].count(0.01) == 1
+
+
+def test_a_trial_that_its_worker_has_given_up_and_could_not_record_so_has_failed(db):
+    other = Other(db, recipe_of(0.01))
+
+    def gives_up(db, recipe):
+        return {"status": FAILED, "run": other.run, "error": "the registry was away"}
+
+    told = search_with(Executor(db, 1, **{"r0.01": [gives_up]}), make_search())
+    assert ("FAIL", 0.01) in [each[:2] for each in told]
+
+
+def test_a_registry_that_stays_away_ends_the_search_after_its_patience(db, monkeypatch):
+    real, looks = trying.RegistryReader, []
+
+    def opened(place):
+        looks.append(place)
+        if len(looks) > 2:
+            raise UnavailableError("it is away")
+        return real(place)
+
+    monkeypatch.setattr(trying, "RegistryReader", opened)
+    with pytest.raises(UnavailableError, match="it is away"):
+        search_with(Executor(db, 1), make_search(), patience=0.2)

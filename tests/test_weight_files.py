@@ -24,6 +24,7 @@ _WITHOUT_URL = "ALTER TABLE weights DROP COLUMN url"
 
 @pytest.fixture
 def files(tmp_path):
+    (tmp_path / "shared").mkdir()
     return StateFiles(str(tmp_path / "shared" / "weights"), "--weights")
 
 

@@ -262,9 +262,16 @@ def purge_runs(
         else:
             found = [run.id for run in registry.runs(Selection(deleted=True))]
     before = maintenance.info(db)["bytes"]
-    maintenance.purge(db, found)
+    from kws.terminal.console import visible
+    from kws.terminal.quiet import insist
+
+    kept = maintenance.purge(db, found)
     freed = max(before - maintenance.info(db)["bytes"], 0)  # a server may have grown by a page
     typer.echo(f"{len(found)} run{'' if len(found) == 1 else 's'} purged, {freed / 1e6:.1f} MB freed")
+    if kept:
+        url, why = kept[0]
+        many = f"{len(kept)} files could not be removed, such as {url}" if len(kept) > 1 else f"{url} stayed"
+        insist(visible(f"note: {many} ({why})"))
 
 
 @app.command("export")

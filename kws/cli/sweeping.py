@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import typer
 
+from kws.errors import UnavailableError
 from kws.recipe import Recipe, has_rule
 from kws.registry import pretrained, tracked
 from kws.registry.location import Location
@@ -88,11 +90,12 @@ def run(
     except KeyboardInterrupt as stop:
         stopped = Stopped(stop)
         insist("the sweep was interrupted; the same command goes on with it")
-    _tell_untested(db, [*(run.id for run in status.found if run), *(e.result.get("run") for e in ended.values())])
     failed = _failed_before(status, retry) + [e for e in ended.values() if e.result["status"] == FAILED]
     _tell_failed(failed, status.tell)
     if stopped:
         raise stopped
+    with suppress(UnavailableError):  # all of them are recorded, and it is no more than a note
+        _tell_untested(db, [*(run.id for run in status.found if run), *(e.result.get("run") for e in ended.values())])
     if json:
         _print(status, ended, dry_run=False)
     if failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import KwsError, RecipeError, needs
@@ -13,6 +14,7 @@ from kws.recipe.parts import refusal
 from kws.registry import tracked
 from kws.registry.location import Location
 from kws.registry.opening import is_new
+from kws.registry.patience import Patience
 from kws.registry.reader import RegistryReader
 from kws.registry.runs import FINISHED, STATUSES
 from kws.registry.selection import Selection
@@ -76,11 +78,11 @@ def run(
             fingerprint = result_of(executor, "probe", first)["fingerprint"]
             tag = space.tag(name, fingerprint, fixed["seed"])
             search = Search(space, random=random, prune=prune, seed=fixed["seed"], epochs=fixed["epochs"])
-            Trials(executor, search, db, tag, fingerprint).until(trials)
+            Trials(executor, search, db, tag, fingerprint, patience=patience).until(trials)
     except KeyboardInterrupt as stop:
         insist("the search was interrupted; the same command goes on with it")
         raise Stopped(stop) from None
-    _tell(db, tag, space, fingerprint, json=json)
+    Patience(patience, say=insist).through(partial(_tell, db, tag, space, fingerprint, json=json))
 
 
 def _space(

@@ -91,7 +91,6 @@ class Beginner(RegistryReader):
         database: Backend | None = None,
     ) -> None:
         super().__init__(path, create=create, database=database)
-        self.files, self.weight_files = files, weight_files
         self.patience = Patience(patience)
         self.process = Process.here()  # that works on the runs that are begun here
         self._tests = tests
@@ -99,8 +98,17 @@ class Beginner(RegistryReader):
         self.sessions: dict[str, int] = {}  # session numbers of this process, by run
         self._kept: dict[str, Kept] = {}  # for the runs that this process records in a file
         self._cards = set[tuple[int, str, bool]]()  # that are in the registry, unless they were purged
+        self.keep_states_in(files, weight_files)
+
+    def keep_states_in(self, files: StateFiles | None, weight_files: StateFiles | None) -> None:
+        """Write checkpoints and final weights to these places from now on; to the registry without one."""
+        self.files, self.weight_files = files, weight_files
         if weight_files:
             self.require_urls()
+
+    def __exit__(self, *_: object) -> None:
+        if not self.patience.has_given_up:  # else a thread that nobody waits for still uses the connection
+            super().__exit__()
 
     @patiently
     def require_urls(self) -> None:

@@ -18,7 +18,6 @@ from kws.errors import RegistryError
 from kws.registry.location import Location
 from kws.registry.opening import open_database
 from kws.registry.protocols import Connection, columns
-from kws.registry.runs import RUNNING
 from kws.registry.schema import OF_DATA
 from kws.registry.table_rows import (
     LARGE,
@@ -35,9 +34,7 @@ from kws.registry.table_rows import (
 from kws.registry.transfer import copy_runs
 
 _SOURCES = "SELECT sha256 FROM sources ORDER BY sha256"
-_REPLACEABLE = f"""
-SELECT id FROM trainings JOIN checkpoints ON run_key = key WHERE url IS NOT NULL AND status = '{RUNNING}'
-"""  # noqa: S608 - our names
+_REPLACEABLE = "SELECT id FROM trainings JOIN checkpoints ON run_key = key WHERE url IS NOT NULL"
 Track = Callable[[Iterable[str], int, str], Iterable[str]]  # (items, how many, what is being done) -> items
 _NATURAL = ("epoch", "session", "tag", "data_fingerprint", "split", "fingerprint", "split_fingerprint", "tested_at")
 
@@ -118,7 +115,7 @@ def copy_all(
 
 
 def _replaceable(connection: Connection) -> set[str]:
-    """The runs that train, and whose checkpoints are in files: each is gone as soon as there is a newer one."""
+    """The runs whose checkpoints are in files: each is gone as soon as there is a newer one."""
     if "url" not in columns(connection, "checkpoints"):
         return set()
     return {row["id"] for row in connection.execute(_REPLACEABLE)}

@@ -26,14 +26,16 @@ def record(
     reason: str | None,
     say: Callable[[str], object],
 ) -> bool:
-    """Record that a run ended early, and why; returns whether that succeeded. If not, the run will count as lost."""
+    """Record that a run ended early, and why; returns whether it has that status now.
+
+    One that could not be recorded will count as lost, and one that had finished before has finished.
+    """
     try:
-        registry.end(run_id, status, reason)
-        return True
+        return registry.end(run_id, status, reason).status == status
     except ReplacedError as error:
         say(f"note: {keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
     except RegistryError as error:
-        say(f"note: that run {run_id} is {status} could not be recorded ({error})")
+        say(f"note: that run {run_id} is {status} could not be recorded ({error}); it will count as lost")
     return False
 
 

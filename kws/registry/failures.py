@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kws.errors import RegistryError, UnavailableError
 from kws.registry import files
 from kws.registry.files import primary
 
+_OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _LITTLE_BYTES = 64 * 1024  # with less than this, SQLite cannot create the -shm file
 
 
@@ -41,6 +44,16 @@ def failure(path: Path, error: sqlite3.Error) -> RegistryError:
     if code == sqlite3.SQLITE_CORRUPT:
         return RegistryError(f"{path} is damaged ({reason}); put a copy of it back that is whole")
     return RegistryError(f"{path} cannot be used as a registry ({reason})")
+
+
+@contextmanager
+def copying(source: Path | None, copy: Path) -> Iterator[None]:
+    """Raise RegistryError for SQLite's errors: it names the copy where that cannot be written, else its source file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        is_of_source = primary(error) not in (*_OF_THE_DISK, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+        raise failure(source if source and is_of_source else copy, error) from None
 
 
 def _is_disk_full(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from kws.errors import RegistryError
 from kws.registry import sources, state_files
 from kws.registry.copying import copy_all
-from kws.registry.failures import failure
+from kws.registry.failures import copying
 from kws.registry.location import Location, ServerUrl
 from kws.registry.new_files import new_file
 from kws.registry.opening import open_database
@@ -64,12 +64,13 @@ def back_up(path: Location, to: Path, *, weights: str = ALL, files: bool = True)
     RegistryError if `to` already exists or cannot be written, or if a file of weights cannot be read.
     """
     left_out = 0
-    with new_file(to) as temporary:
+    source = path if isinstance(path, Path) else None
+    with new_file(to) as temporary, copying(source, to):
         if isinstance(path, ServerUrl):
             with RegistryReader(path) as registry, registry.reading() as there:
                 copy_all(there, temporary, source=path, files=False)
         else:
-            with closing(Database(path, create=False)) as database, database.untransacted() as connection:
+            with closing(Database(path, create=False)) as of, of.untransacted() as connection, copying(source, to):
                 connection.execute("VACUUM INTO ?", (str(temporary),))
         kept: set[str] = set()
         if weights == BEST:
@@ -84,10 +85,7 @@ def back_up(path: Location, to: Path, *, weights: str = ALL, files: bool = True)
                 copy.commit()
                 copy.execute("VACUUM")
             if files:
-                try:
-                    _take_in_files(copy)
-                except sqlite3.Error as error:
-                    raise failure(path if isinstance(path, Path) else to, error) from None
+                _take_in_files(copy)
             copy.execute("PRAGMA journal_mode = WAL")
     return left_out
 
@@ -128,10 +126,11 @@ def best_seeds(runs: Iterable[Run]) -> set[str]:
     return {run.id for run in best.values()}
 
 
-def purge(path: Location, run_ids: list[str]) -> None:
+def purge(path: Location, run_ids: list[str]) -> list[tuple[str, str]]:
     """Remove runs for good, with their files and data sets and sources that no run needs any more; free their space.
 
-    Their entries in the ledger of tests stay.
+    Their entries in the ledger of tests stay. Returns the files that could not be removed, each with the reason. A
+    place that did not let one be removed is not asked again.
     """
     with closing(open_database(path, create=False)) as database:
         left: list[tuple[str, str]] = []  # files, and the runs they are of
@@ -148,6 +147,13 @@ def purge(path: Location, run_ids: list[str]) -> None:
             for table, key in reversed(OF_DATA.items()):
                 connection.execute(f"DELETE FROM {table} WHERE {key} {unneeded}")  # noqa: S608 - as above
             sources.drop_unneeded(connection)
+        stayed: dict[str, str] = {}  # why, by places
+        kept = []
         for url, run_id in left:
-            state_files.remove(url, run_id)
+            place = str(url).rpartition("/")[0]
+            why = stayed[place] if place in stayed else state_files.remove(url, run_id)
+            if why:
+                stayed[place] = why
+                kept.append((url, why))
         database.vacuum()
+    return kept

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from kws.errors import RegistryError
+from kws.registry.failures import copying
 from kws.registry.files import open_file
 
 # Errors from file systems without hard links: vfat, exFAT, SMB and many FUSE mounts.
@@ -64,8 +65,15 @@ def free_name(path: Path, why: str) -> Path:
 
 
 def back_up_beside(path: Path, why: str) -> Path:
-    """Copy the registry beside itself under a free name; returns the copy's path."""
+    """Copy the registry beside itself under a free name; returns the copy's path.
+
+    Raises RegistryError that names the copy if it cannot be made; none is left then.
+    """
     copy = free_name(path, why)
-    with closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
-        here.backup(there)
+    try:
+        with copying(path, copy), closing(open_file(path)) as here, closing(sqlite3.connect(copy)) as there:
+            here.backup(there)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
     return copy

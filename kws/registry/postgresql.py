@@ -343,6 +343,8 @@ class ServerDatabase:
         for secret in self.path.secrets():
             reason = reason.replace(secret, "***")
         if getattr(self, "_raw", None) is None:
+            if error.pgconn and error.pgconn.needs_password:  # no waiting gives this process one
+                return RegistryError(f"{self.path} wants a password ({reason}); give it in ~/.pgpass or as PGPASSWORD")
             return UnavailableError(
                 f"{self.path} cannot be reached ({reason})", "see that the server runs and that the URL is right"
             )
@@ -352,7 +354,7 @@ class ServerDatabase:
             return UnavailableError(
                 f"{self.path} was locked by another program for {LOCK_SECONDS} s", "try again when it is done"
             )
-        if self._writes and error.sqlstate in _BUSY:
+        if error.sqlstate in _BUSY:
             return UnavailableError(f"{self.path} is busy ({reason})", "try again when it is less so")
         if self._writes and error.sqlstate in _ONLY_READS and self._leave_standby():
             return UnavailableError(f"{self.path} is a standby, which only reads", "try again when it is promoted")

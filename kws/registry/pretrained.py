@@ -65,7 +65,10 @@ def of(value: str, db: Location) -> Pretrained | None:
     file, _, reference = place.rpartition(":")
     if "://" in file:
         raise RecipeError(f"`pretrained` (={value}) names a run in a registry file, or one of --db")
-    path = Path(file).expanduser() if file else None
+    try:
+        path = Path(file).expanduser() if file else None
+    except RuntimeError:  # ~ names nobody
+        raise RecipeError(f"`pretrained` (={value}) names the folder of a user that is not there") from None
     with RegistryReader(path or db) as registry:
         run = registry.run(reference)
         classes = registry.card(run.data_fingerprint).classes

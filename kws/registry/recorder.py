@@ -8,6 +8,7 @@ waits is bounded: a training that is too far ahead waits, too.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 MOST_BYTES = 32_000_000  # of epochs that wait
 _MOST_EPOCHS = 1_000  # in one transaction
 _EPOCH_BYTES, _ITERATION_BYTES = 1_000, 150  # of an epoch in memory, about
-_TOLD_SECONDS = 5.0  # for how long the registry may be away before it is said
-_AGAIN_SECONDS = 60.0
+_AGAIN_SECONDS = 60.0  # between two messages about checkpoints that cannot be written
 
 
 class Recorder:
     """Records the epochs of a run of this process; nobody else may use the registry until the `with` block is left.
 
     Leaving it waits until everything is recorded: for as long as the registry's patience lasts, or STOP_SECONDS if the
-    run was interrupted. `say` gets a sentence when the registry has been away for some seconds, and when it is back.
+    run was interrupted, after which nobody asks the registry any more. Its patience says how far the training is ahead;
+    `say` gets a sentence when checkpoints cannot be written to their files.
     """
 
     def __init__(
@@ -48,25 +49,38 @@ class Recorder:
         self._checkpoint: tuple[int, bytes] | None = None
         self._recorded: list[EpochEnd] = []
         self._busy = self._closed = False
+        self._in_hand = 0  # epochs that are being recorded
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=f"records {run_id}", daemon=True)
-        self._told, self._told_of_files = 0.0, float("-inf")
+        self._told_of_files = float("-inf")
         self.checkpoint_seconds = 0.0  # that the last checkpoint took, of all who share the registry's writer
 
     def __enter__(self) -> Self:
+        self._registry.patience.meanwhile = self._ahead
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        patience, seconds = self._registry.patience, math.inf
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._registry.patience.end_in(STOP_SECONDS)
+            seconds = STOP_SECONDS
+            patience.end_in(seconds)
+        ended = False
         try:
-            self._wait(self._is_done, raising=kind is None)
+            ended = self._wait(self._is_done, raising=kind is None, seconds=seconds)
         finally:
             with self._change:
                 self._closed = True
                 self._change.notify_all()
-            self._thread.join()
+            if ended or self._error is not None:
+                self._thread.join()
+            else:  # it still waits for an answer, and whoever has stopped the run does not
+                patience.give_up()
+            patience.meanwhile = lambda: ""
+
+    def _ahead(self) -> str:
+        ahead = counted(len(self._waiting) + self._in_hand, "epoch")
+        return f"the training goes on, {ahead} ahead, and "
 
     def add(self, epoch: EpochEnd, checkpoint: bytes | None = None) -> None:
         """Record an epoch soon, and the checkpoint of the state after it.
@@ -100,32 +114,26 @@ class Recorder:
     def _is_done(self) -> bool:
         return not (self._waiting or self._busy)
 
-    def _wait(self, is_done: Callable[[], bool], *, raising: bool = True) -> None:
-        while True:
+    def _wait(self, is_done: Callable[[], bool], *, raising: bool = True, seconds: float = math.inf) -> bool:
+        """Wait until something is so, or an epoch could not be recorded; False after so many seconds."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
             with self._change:
-                ended = self._change.wait_for(lambda: self._error is not None or is_done(), 1.0)
+                ended = self._change.wait_for(lambda: self._error is not None or is_done(), min(left, 1.0))
                 if self._error is not None and raising:
                     raise self._error
                 if ended:
-                    return
+                    return True
             self._tell()
+        return False
 
     def _tell(self) -> None:
-        """Say that the registry is away, how far the training is ahead, and that it is back."""
-        patience, now = self._registry.patience, time.monotonic()
+        """Say that the registry is away, or back, and that checkpoints cannot be written."""
+        now = time.monotonic()
         if (files := self._registry.files) and files.trouble and now - self._told_of_files > _AGAIN_SECONDS:
             self._told_of_files = now
             self._say(f"note: {files.trouble}; the training goes on, and tries again with the next one")
-        if patience.why and now - patience.since > _TOLD_SECONDS:
-            if now - self._told > _AGAIN_SECONDS:
-                self._told = now
-                self._say(
-                    f"note: {patience.why}; the training goes on, {counted(len(self._waiting), 'epoch')} ahead of the "
-                    f"registry, which is tried again for {patience.left() / 60:.0f} min"
-                )
-        elif self._told and not patience.why and self._is_done():
-            self._told = 0.0
-            self._say("note: the registry is back, and all epochs are recorded")
+        self._registry.patience.tell()
 
     def _work(self) -> None:
         try:
@@ -139,23 +147,23 @@ class Recorder:
                     if self._checkpoint and epochs and self._checkpoint[0] <= epochs[-1].epoch:
                         checkpoint, self._checkpoint = self._checkpoint, None
                     self._bytes -= sum(map(_size, epochs))
-                    self._busy = True
+                    self._busy, self._in_hand = True, len(epochs)
                 start = time.monotonic()
                 if epochs:
                     self._registry.record_all(self._run_id, epochs, checkpoint)
                 else:
                     self._registry.beat(self._run_id)
                 with self._change:
-                    self._busy = False
+                    self._busy, self._in_hand = False, 0
                     self._recorded += epochs
                     if checkpoint:
                         self.checkpoint_seconds = self._registry.checkpoint_seconds or time.monotonic() - start
                     self._change.notify_all()
         except BaseException as error:
             with self._change:
-                self._registry.remember(self._run_id, [*self._waiting], self._checkpoint)
-                self._error, self._busy = error, False
+                self._error, self._busy = error, False  # first: nobody waits for a thread that has ended
                 self._change.notify_all()
+                self._registry.remember(self._run_id, [*self._waiting], self._checkpoint)
 
 
 def _size(epoch: EpochEnd) -> int:

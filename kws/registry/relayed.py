@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -42,7 +42,8 @@ class RelayedRegistry:
     """What kws.registry.claims.Claimer is to a process that trains, without a connection of its own.
 
     `code` is the digest of kws's source: processes of another version have another relay. Every method raises
-    UnavailableError if the registry was away for longer than `patience` seconds, and what Claimer's does.
+    UnavailableError if the registry was away for longer than `patience` seconds, and what Claimer's does; `say` gets a
+    sentence meanwhile.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class RelayedRegistry:
         files: StateFiles | None = None,
         weight_files: StateFiles | None = None,
         sources: tuple[tuple[str, str], ...] = (),
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self.path, self.patience = path, Patience(patience)
+        self.path, self.patience = path, Patience(patience, say=say)
         self.files, self.weight_files = files, weight_files
         self._place = _place(in_full(path), code)
         self._tests, self._sources = tests, sources
@@ -216,16 +218,21 @@ def _place(location: str, code: str) -> Path:
     folder = Path(tempfile.gettempdir()) / f"kws-{os.getuid()}"
     if len(os.fsencode(folder)) > _LONGEST_FOLDER:
         folder = Path("/tmp") / folder.name  # noqa: S108 - it is made for this user alone, and looked at below
-    folder.mkdir(mode=0o700, exist_ok=True)
-    about = folder.lstat()
-    if about.st_uid != os.getuid() or about.st_mode & 0o077:
-        raise RegistryError(f"{folder} is not this user's alone; remove it, or set TMPDIR to another folder")
+    _make(folder)
     digest = hashlib.sha256(f"{location}\0{code}".encode()).hexdigest()
     return folder / f"{digest[:16]}.sock"
 
 
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    about = folder.lstat()
+    if about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise RegistryError(f"{folder} is not this user's alone; remove it, or set TMPDIR to another folder")
+
+
 def _start(place: Path, location: str) -> None:
     """Start a relay; if several processes do, one of them stays."""
+    _make(place.parent)  # what clears temporary files, or the end of another job, may have removed it
     command = [sys.executable, "-P", "-m", "kws.registry.relay", str(place)]
     with place.with_suffix(".log").open("a") as log:  # after what the one before wrote, which tells why it ended
         subprocess.run(command, input=location, text=True, check=False, stdout=log, stderr=log)

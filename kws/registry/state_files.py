@@ -51,7 +51,7 @@ class _Registry(Protocol):
 
 
 class StateFiles:
-    """The folder at a URL, or at a path; a path's folder is made. Raises RegistryError if it cannot be used.
+    """The folder at a URL, or at a path; a path's last folder is made. Raises RegistryError if it cannot be used.
 
     `option` is the one that names it.
     """
@@ -59,11 +59,13 @@ class StateFiles:
     def __init__(self, place: str, option: str = "--checkpoints") -> None:
         self._option = option
         if not is_url(place):
-            folder = Path(place).expanduser().absolute()
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RegistryError(f"{option} {place} cannot be made ({error.strerror})") from None
+                folder = Path(place).expanduser().absolute()
+                folder.mkdir(exist_ok=True)
+            except FileNotFoundError:  # a share that is not mounted here, say
+                raise RegistryError(f"{option} {place} cannot be made: there is no {folder.parent}") from None
+            except (OSError, RuntimeError) as error:  # the latter where ~ names nobody
+                raise RegistryError(f"{option} {place} cannot be made ({_reason(error)})") from None
             place = str(folder)
         else:
             try:
@@ -78,7 +80,9 @@ class StateFiles:
         """The same, once a file could be written there. Raises RegistryError if none could."""
         if (url := self.write("kws", 0, b"")) is None:
             raise RegistryError(f"{self._option} {self.place} cannot be used: {self.trouble}")
-        remove(url, "kws")
+        why = remove(url, "kws")
+        if why and self._option == "--checkpoints":  # of which every run would leave each that it makes
+            raise RegistryError(f"{self._option} {self.place} cannot be used: a file there cannot be removed ({why})")
         return self
 
     def write(self, run_id: str, of: int | str, data: bytes) -> str | None:
@@ -90,7 +94,7 @@ class StateFiles:
         try:
             _in_time(partial(_written, url, data), late=partial(remove, url, run_id))
         except Exception as error:  # each store has errors of its own
-            what = f"the weights of run {run_id}" if of == WEIGHTS else "a checkpoint"
+            what = f"the weights of run {run_id}" if of == WEIGHTS else "a checkpoint" if of else "a file"
             self.trouble = f"{what} could not be written to {self.place} ({_reason(error)})"
             return None
         self.trouble = ""
@@ -186,15 +190,19 @@ def whole(row: Row, run_id: str) -> bytes:
     return found
 
 
-def remove(url: str, run_id: str) -> None:
-    """Remove a state of this run, if it is there and can be removed.
+def remove(url: str, run_id: str) -> str:
+    """Remove a state of this run, if it is there; returns why it cannot be removed, "" if it is gone.
 
     Nothing else is removed, whatever a registry from elsewhere says: only what has the name of this run's states.
     """
-    if not _is_named(url, run_id):
-        return
-    with suppress(Exception):  # it stays, and harms nobody
-        _in_time(partial(_remove, url))
+    if _is_named(url, run_id):
+        try:
+            _in_time(partial(_remove, url))
+        except FileNotFoundError:
+            return ""
+        except Exception as error:  # it stays, and harms nobody
+            return _reason(error)
+    return ""
 
 
 def _is_named(url: Any, run_id: str) -> bool:

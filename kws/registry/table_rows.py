@@ -9,7 +9,6 @@ from typing import Any
 
 from kws.registry import state_files
 from kws.registry.protocols import Connection, Row, among, columns
-from kws.registry.runs import RUNNING
 from kws.registry.schema import BELONGINGS, TABLES, TRUTHS
 
 LARGE = ("weights", "checkpoints")
@@ -76,8 +75,8 @@ def large_rows(
 ) -> Rows:
     """A run's weights or checkpoint. One in a file is read from there, for a copy shares no file; not without `files`.
 
-    There is none where the file is gone of a run that trains: a newer checkpoint has replaced it since the snapshot.
-    Raises RegistryError if a file cannot be had otherwise, or is damaged.
+    There is none where the file of a checkpoint is gone: a newer one has replaced it since the snapshot, or it was
+    removed, and the run begins anew. Raises RegistryError if a file cannot be had otherwise, or is damaged.
     """
     found = []
     for row in connection.execute(f"SELECT * FROM {table} WHERE run_key = :key", {"key": run["key"]}):  # noqa: S608 - ours
@@ -87,7 +86,7 @@ def large_rows(
             try:
                 made["safetensors"] = state_files.whole(row, run["id"])
             except state_files.GoneError:
-                if table == "checkpoints" and run["status"] == RUNNING:
+                if table == "checkpoints":
                     continue
                 raise
             made.pop("url", None)

@@ -21,10 +21,10 @@ from kws.registry.opening import open_database
 from kws.registry.protocols import Connection, Writing
 from kws.registry.queries import is_of_the_place, reason, refusals
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import RUNNING, STATUSES, Run
+from kws.registry.runs import STATUSES, Run
 from kws.registry.schema import OF_DATA
 from kws.registry.selection import Selection
-from kws.registry.state_files import GoneError
+from kws.registry.state_files import GoneError, OutOfReachError
 from kws.registry.table_rows import (
     LARGE,
     SMALL,
@@ -71,7 +71,7 @@ def _require_sound(registry: RegistryReader, run: Run) -> None:
     for card, evaluation in registry.evaluations(run.id):
         registry.logits(run.id, card.fingerprint, evaluation.split)
     registry.epochs(run.id)
-    with suppress(*([GoneError] if run.status == RUNNING else [])):  # replaced by a newer one just now
+    with suppress(GoneError):  # replaced by a newer one just now, or removed
         registry.checkpoint(run.id)
     if registry.weights_digest(run.id) is not None:
         registry.weights(run.id)
@@ -137,7 +137,7 @@ def _naming(source: Location) -> Iterator[None]:
     try:
         yield
     except refusals(*decoding.UNREADABLE, RegistryError) as error:
-        if is_of_the_place(error):
+        if is_of_the_place(error) or isinstance(error, OutOfReachError):
             raise RegistryError(f"{source} could not be read ({reason(error)}); try again") from None
         raise RegistryError(f"{source} is no whole registry ({reason(error)})") from None
 

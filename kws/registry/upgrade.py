@@ -86,11 +86,15 @@ def upgrade_on_server(
             if schema >= SCHEMA_VERSION:
                 return False
             tell(schema)
+            driver: Any = session.connection.driver_connection  # psycopg's; checked where that is not installed, too
+            server = ServerConnection(driver)
+            grants = view.grants(server)
             _run_steps(session, schema)
             for statement in tables.stored_as_they_are():
                 session.execute(text(statement))
-            driver: Any = session.connection.driver_connection  # psycopg's; checked where that is not installed, too
-            view.create(ServerConnection(driver))
+            view.create(server)
+            for grant in grants:
+                server.execute(grant)
             session.execute(text("UPDATE kws_registry SET schema_version = :version"), {"version": SCHEMA_VERSION})
         return True
     finally:

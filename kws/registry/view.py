@@ -27,6 +27,22 @@ COLUMNS = (
     "command",
 )  # fmt: skip
 _TAKEN = {*COLUMNS, "source"}  # which --where has of a run's data
+_DECLARED = """
+SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attnum > 0 AND NOT attisdropped
+"""
+_CHANGEABLE = """
+SELECT pg_has_role(relowner, 'USAGE') AND NOT EXISTS (
+    SELECT FROM pg_depend JOIN pg_rewrite ON pg_rewrite.oid = objid
+    WHERE refobjid = pg_class.oid AND classid = 'pg_rewrite'::regclass AND ev_class <> pg_class.oid
+) FROM pg_class WHERE oid = to_regclass('runs')
+"""
+_GRANTS = """
+SELECT concat(
+    'GRANT ', privilege_type, ' ON runs TO ',
+    CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+    CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END
+) FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass('runs') AND grantee <> relowner
+"""
 _TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
 
 
@@ -53,16 +69,32 @@ def statement(connection: Connection) -> str:
 
 
 def require_columns(connection: Connection) -> None:
-    """Recreate the view if an option has been added since it was created."""
-    if not _columns_with_own(connection).keys() <= _columns(connection):
-        connection.execute("DROP VIEW IF EXISTS runs")
-        create(connection)
+    """Recreate the view if an option has been added since it was created.
+
+    On a server it stays as it is for who does not own it, and where views of others build on it.
+    """
+    if _columns_with_own(connection).keys() <= _columns(connection):
+        return
+    if is_server(connection):
+        changeable = connection.execute(_CHANGEABLE).fetchone()
+        if changeable is not None and not changeable[0]:
+            return
+    rights = grants(connection)
+    connection.execute("DROP VIEW IF EXISTS runs")
+    create(connection)
+    for grant in rights:
+        connection.execute(grant)
+
+
+def grants(connection: Connection) -> list[str]:
+    """The SQL that gives others the rights on the view that they have now."""
+    return [row[0] for row in connection.execute(_GRANTS).fetchall()] if is_server(connection) else []
 
 
 def _columns(connection: Connection) -> set[str]:
-    """The view's columns; a file's are read from its definition."""
+    """The view's columns: of a server's, which not everybody may read, as it is declared; of a file's, by its SQL."""
     if is_server(connection):
-        return set(columns(connection, "runs"))
+        return {row[0] for row in connection.execute(_DECLARED).fetchall()}
     found = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'runs'").fetchone()
     return set(re.findall(r' AS "(\w+)"', found[0])) if found else set()
 

@@ -225,8 +225,9 @@ def _is_foreign(file: int, log: int, index: int | None, *, in_use: bool) -> bool
         if not min(counters) - 1 <= here <= max(counters):
             return True
     is_newer = _is_newer(about, os.fstat(log))
-    if is_newer is None:
-        is_newer = bool(states) and not is_told
+    if is_newer is None:  # it may have been copied together with its log, which keeps its size
+        is_copy = about.st_ctime_ns <= about.st_mtime_ns + _AT_ONCE_NS and about.st_size in {size for _, size in states}
+        is_newer = bool(states) and not (is_told or is_copy)
     return is_newer and not _has_begun(found, is_in_file)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import selectors
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from kws.speech.cache import cache_folder
 from kws.sweeps.trainer import DIED, Result, Task, WorkerConfig, as_recipe
 
 STOP_SECONDS = 8.0
+_AGAIN_SECONDS = 60.0  # before the same news is told again, whichever worker it comes from
+_NUMBER = re.compile(r"\d+")
 
 
 class LocalExecutor:
@@ -35,6 +38,8 @@ class LocalExecutor:
         self._workers: list[subprocess.Popen[bytes]] = []
         self._submitted: dict[int, Task] = {}  # by process id
         self._listed: dict[tuple[Any, ...], dict[str, Any]] = {}  # listings by Recipe.data_key
+        self._news: list[str] = []
+        self._told: dict[str, float] = {}  # when news were told, but for their numbers
         self._selector = selectors.DefaultSelector()
         cache_folder()  # if the user's cannot be used, warn here once and choose another for all workers
         self._begin()
@@ -56,8 +61,15 @@ class LocalExecutor:
         self._selector.close()
 
     def news(self) -> list[str]:
-        """Nothing: a process that dies is a result."""
-        return []
+        """What workers have said since this was asked last; a process that dies is a result."""
+        news, self._news = self._news, []
+        return news
+
+    def _note(self, text: str) -> None:
+        now, kind = time.monotonic(), _NUMBER.sub("#", text)
+        if now - self._told.get(kind, float("-inf")) > _AGAIN_SECONDS:
+            self._told[kind] = now
+            self._news.append(text)
 
     def room(self) -> int:
         """How many more tasks can be submitted now."""
@@ -83,7 +95,11 @@ class LocalExecutor:
         found = []
         for key, _ in self._selector.select(seconds):
             worker = key.data
-            task, result = self._submitted.pop(worker.pid, None), self._hear(worker)
+            result = self._hear(worker)
+            if isinstance(result, str):
+                self._note(result)
+                continue
+            task = self._submitted.pop(worker.pid, None)
             if result is None:
                 self._remove(worker)
                 result = {"status": DIED}
@@ -127,7 +143,7 @@ class LocalExecutor:
         with suppress(BrokenPipeError):  # _hear() notices that it died
             worker.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]
 
-    def _hear(self, worker: subprocess.Popen[bytes]) -> Result | None:
-        """The worker's next result; None if the worker died."""
+    def _hear(self, worker: subprocess.Popen[bytes]) -> Result | str | None:
+        """The worker's next result or news; None if the worker died."""
         line = worker.stdout.readline()  # type: ignore[union-attr]
         return json.loads(line) if line.endswith(b"\n") else None

@@ -86,8 +86,8 @@ class SweepProgress:
             self._draw()
         else:
             console.say(text)
-        if why := ended.result.get("note"):
-            self.note(f"note: {why}; the registry has them")
+        for told in ended.result.get("notes", ()):
+            self.note(told)
 
     def note(self, text: str) -> None:
         """Print a message above the display."""

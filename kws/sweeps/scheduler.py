@@ -252,7 +252,8 @@ def wait(executor: Executor) -> Result:
     """
     for death in range(DEATHS):
         while not (found := executor.results(LOOK_SECONDS)):
-            pass
+            for line in executor.news():
+                console.say(console.visible(line))
         ((task, result),) = found
         if result.get("status") in (REFUSED, FAILED):
             raise KwsError(result["error"])

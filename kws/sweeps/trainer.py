@@ -14,25 +14,28 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kws
-from kws.errors import DataError, KwsError, NotOursError
+from kws.errors import DataError, KwsError, NotOursError, UnavailableError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
 from kws.registry import pretrained, state_files
 from kws.registry.claims import Claimer, Wanted
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
-from kws.registry.patience import SECONDS
+from kws.registry.patience import SECONDS, STOP_SECONDS
 from kws.registry.runs import FAILED, INTERRUPTED, RUNNING, UNTESTED, Checkpoint
 from kws.registry.state_files import left_behind
 from kws.speech.cache import unusable
 from kws.training import runner
+from kws.training.reporter import Messages
 from kws.training.stopping import Stopped
 
 if TYPE_CHECKING:
+    from kws.registry.pretrained import Pretrained
     from kws.registry.relayed import RelayedRegistry
     from kws.speech.dataset import Dataset
     from kws.training.loop import Training
@@ -96,9 +99,12 @@ class WorkerConfig:
 
 
 class Trainer:
-    """The state of one process that trains for a sweep. Raises KwsError if it cannot work for this sweep."""
+    """The state of one process that trains for a sweep. Raises KwsError if it cannot work for this sweep.
 
-    def __init__(self, config: WorkerConfig) -> None:
+    `news` gets what its runs say while they train: that the registry is away, or that a checkpoint cannot be written.
+    """
+
+    def __init__(self, config: WorkerConfig, news: Callable[[str], object] | None = None) -> None:
         if config.code != code_digest():
             raise KwsError(
                 f"the code of kws {kws.__version__} in {Path(kws.__file__).parent} is not the sweep's; install the same"
@@ -108,9 +114,12 @@ class Trainer:
         with suppress(OSError):  # another machine may lack it; absolute paths of data and registry do not need it
             os.chdir(config.folder)
         self._config = config
-        self._registry = _opened(config)
+        self._notes: dict[str, None] = {}  # what its runs said that nobody has heard
+        self._reporter = Messages(news or (lambda message: self._notes.update({message: None})))
+        self._registry = _opened(config, news or (lambda _: None))
         self._environment = Environment.here(list(config.arguments))
         self._loaded: dict[tuple[Any, ...], Dataset] = {}
+        self._starts: dict[str, Pretrained | None] = {}  # by recipes' values of `pretrained`
 
     def probe(self, recipe: Recipe, *, features: Mapping[str, Any] | None = None) -> Result:
         """The fingerprint of a recipe's data, and the messages about the data that should be shown.
@@ -156,7 +165,9 @@ class Trainer:
                 f"than where the sweep began ({fingerprint[:12]}); give --data that is the same on all machines"
             )
         try:
-            state, network = runner.begin(recipe, loaded, pretrained.of(recipe.pretrained, locate(self._config.db)))
+            state, network = runner.begin(recipe, loaded, self._start_of(recipe))
+        except UnavailableError:
+            raise  # this process cannot work now, which is no fault of the recipe
         except (KwsError, RuntimeError, MemoryError) as error:
             return {"status": FAILED, "run": None, "error": _sentence(error)}
         wanted = Wanted.of(
@@ -182,11 +193,15 @@ class Trainer:
             done = self._registry.validation_accuracies(claim.run)[: state.epoch] if medians else []
             keep_going = _not_below(medians, done)
             with left_behind(self._registry, claim.run, checkpoint, again=bool(claim.before)):
-                run = runner.execute(self._registry, claim.run, state, recipe, loaded, keep_going=keep_going)
+                run = runner.execute(
+                    self._registry, claim.run, state, recipe, loaded, keep_going=keep_going, reporter=self._reporter
+                )
         except NotOursError:
             return {"status": RUNNING, "run": claim.run, "error": None, "sign": None, "last_seen": None}
         except KeyboardInterrupt as stop:  # before its first epoch
-            self._registry.end(claim.run, INTERRUPTED)
+            self._registry.patience.end_in(STOP_SECONDS)
+            with suppress(KwsError):  # then it counts as lost
+                self._registry.end(claim.run, INTERRUPTED)
             raise Stopped(stop) from None
         except Exception as error:
             if not isinstance(error, KwsError | RuntimeError | MemoryError):  # unexpected
@@ -199,8 +214,20 @@ class Trainer:
             "validation_accuracy": run.validation_accuracy,
             "test_accuracy": run.test_accuracy,
             "seconds": run.seconds,
-            "note": self._registry.weight_files.trouble if self._registry.weight_files else "",
+            "notes": self._told(),
         }
+
+    def _told(self) -> list[str]:
+        told, self._notes = [*self._notes], {}
+        return told
+
+    def _start_of(self, recipe: Recipe) -> Pretrained | None:
+        """The run whose network a recipe starts from: read once, and patiently, as the registry may be away."""
+        value = recipe.pretrained
+        if value not in self._starts:
+            read = partial(pretrained.of, value, locate(self._config.db))
+            self._starts[value] = self._registry.patience.through(read)
+        return self._starts[value]
 
     def _restored(self, run_id: str, state: Training) -> Checkpoint | None:
         """The checkpoint that a run goes on from, in its `state` now; None if it has none.
@@ -298,16 +325,21 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _opened(config: WorkerConfig) -> Claimer | RelayedRegistry:
-    """The sweep's registry: a file of this process's own, or a server through this machine's relay."""
+def _opened(config: WorkerConfig, say: Callable[[str], object]) -> Claimer | RelayedRegistry:
+    """The sweep's registry: a file of this process's own, or a server through this machine's relay.
+
+    `say` gets a sentence where it is away.
+    """
     place = locate(config.db)
     about: dict[str, Any] = {"tests": config.test, "patience": config.patience}
     about |= state_files.files_of(config.checkpoints, config.weights)
     if isinstance(place, Path):
-        return Claimer(place, create=True, **about)
+        registry = Claimer(place, create=True, **about)
+        registry.patience.say = say
+        return registry
     from kws.registry.relayed import RelayedRegistry
 
-    return RelayedRegistry(place, code=config.code, sources=config.sources, **about)
+    return RelayedRegistry(place, code=config.code, sources=config.sources, say=say, **about)
 
 
 def _sentence(error: BaseException) -> str:

@@ -25,16 +25,16 @@ from kws.errors import KwsError, UnavailableError
 from kws.recipe import Recipe, counted
 from kws.registry.claims import NOT_BEGUN
 from kws.registry.location import Location
-from kws.registry.patience import SECONDS, Patience
+from kws.registry.patience import SECONDS
 from kws.registry.process import SILENT_SECONDS, Watch
 from kws.registry.reader import RegistryReader
-from kws.registry.runs import FINISHED, RUNNING, Run
+from kws.registry.runs import FAILED, FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
 from kws.reports.labels import of_trial
 from kws.sweeps.progress import SweepProgress, Waiting
 from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended, Executor
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
-from kws.sweeps.trainer import DIED, REFUSED, Task, as_task
+from kws.sweeps.trainer import DIED, REFUSED, Result, Task, as_task
 from kws.terminal import console
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class _Open:
 class Trials:
     """A search's trials; runs with its tag that come from other ranges or other clips do not count.
 
-    For `elsewhere` and `unseen` see kws.sweeps.progress.WaitsForOthers.
+    It gives up once the registry has been away for `patience` seconds. For `elsewhere` and `unseen` see
+    kws.sweeps.progress.WaitsForOthers.
     """
 
     executor: Executor
@@ -76,6 +77,7 @@ class Trials:
     db: Location
     tag: str
     fingerprint: str
+    patience: float = SECONDS
     elsewhere: int = 0
     unseen: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
@@ -84,7 +86,9 @@ class Trials:
         self._cut_off: deque[Recipe] = deque()
         self._ended = self._wanted = 0
         self._others = 0  # runs with the tag that are none of the search
-        self._watch, self._patience = Watch(), Patience(SECONDS)
+        self._watch = Watch()
+        self._unread: list[tuple[Task, Result]] = []  # results whose runs could not be read, as the registry is away
+        self._away: float | None = None  # since when
 
     def until(self, wanted: int) -> None:
         """Run trials until there are `wanted`, or every recipe was tried. Raises KwsError if a worker cannot work."""
@@ -107,7 +111,8 @@ class Trials:
                 self._begin(shown)
                 if not self._open and self._ended >= self._wanted:
                     return
-                for task, result in self.executor.results(LOOK_SECONDS):
+                results, self._unread = [*self._unread, *self.executor.results(LOOK_SECONDS)], []
+                for task, result in results:
                     self._take(task, result, shown)
                 self._ask_again(shown)
                 for line in self.executor.news():
@@ -204,7 +209,7 @@ class Trials:
         about |= {"tags": [self.tag], "most": self._wanted + self._others, "medians": self.search.medians()}
         self.executor.submit(as_task(one.recipe, do="train", **about))
 
-    def _take(self, task: Task, result: dict[str, Any], shown: SweepProgress) -> None:
+    def _take(self, task: Task, result: Result, shown: SweepProgress) -> None:
         """Handle a worker's result: the trial has ended, or another process trains it, or it is to be tried again."""
         number, status = task["at"], result["status"]
         one = self._open[number]
@@ -218,7 +223,20 @@ class Trials:
         if status != DIED and result.get("run") is None:
             raise KwsError(f"{of_trial(one.recipe)}: {result['error']}")
         if status != DIED:
-            run, accuracies = self._patience.through(lambda: self._read(result["run"]))
+            try:
+                run, accuracies = self._read(result["run"])
+            except UnavailableError:
+                self._unread.append((task, result))
+                now = time.monotonic()
+                self._away = self._away or now
+                if now - self._away > self.patience:
+                    raise
+                return
+            self._away = None
+            if status == FAILED and run.status == RUNNING:  # its worker has given it up, and could not record that
+                run = replace(run, status=FAILED, error=result["error"])
+            if status == FAILED and not has_ended(run):  # its checkpoint cannot be read, and might be later
+                raise KwsError(f"{of_trial(one.recipe)}: {result['error']}")
             if has_ended(run):
                 shown.ended(self._end(number, run, accuracies, elsewhere=bool(result.get("before"))))
                 return
@@ -234,7 +252,7 @@ class Trials:
         with RegistryReader(self.db) as registry:
             return registry.by_id(run_id), registry.validation_accuracies(run_id)
 
-    def _leave(self, task: Task, result: dict[str, Any]) -> None:
+    def _leave(self, task: Task, result: Result) -> None:
         """Leave a trial to the process that trains it."""
         number = task["at"]
         one = self._open[number]

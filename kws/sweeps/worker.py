@@ -1,7 +1,7 @@
 """A sweep's worker process on this machine: it imports torch once and trains one recipe after another.
 
-Tasks arrive on stdin and results go to stdout, one JSON object per line. When stdin ends, the sweep was stopped or
-killed: the current run ends as interrupted and the process exits.
+Tasks arrive on stdin and results go to stdout, one JSON object per line; a text among them is news for the user. When
+stdin ends, the sweep was stopped or killed: the current run ends as interrupted and the process exits.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
     with suppress(KeyboardInterrupt, Stopped), stoppable():
         try:
-            trainer = Trainer(WorkerConfig(**json.loads(tasks.get())))
+            trainer = Trainer(WorkerConfig(**json.loads(tasks.get())), say)
         except KwsError as error:
             tasks.get()
             say({"status": REFUSED, "error": str(error)})

@@ -46,4 +46,15 @@ class _Silent:
     def trained(self, run: Run, card: DataCard, processor_seconds: float | None) -> None: ...
 
 
+class Messages(_Silent):
+    """Passes messages on, and shows nothing else."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+
+    def say(self, message: str) -> None:
+        """A message."""
+        self._say(message)
+
+
 SILENT: Reporter = _Silent()

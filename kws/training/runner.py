@@ -85,6 +85,7 @@ def run(
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)
     with Registry(db, create=True, tests=test, patience=patience, **files) as registry, stoppable():
+        registry.patience.say = reporter.say
         run_id = registry.start(
             recipe,
             loaded.card,
@@ -121,8 +122,8 @@ def resume(
     from kws.registry.store import Registry
     from kws.training import checkpoints as states
 
-    files = state_files.tried(checkpoints, weights)
-    with Registry(db, patience=patience, **files) as registry:
+    with Registry(db, patience=patience) as registry:
+        registry.patience.say = reporter.say
         run = registry.run(reference)
         if run.ended_by:
             raise RegistryError(
@@ -132,11 +133,12 @@ def resume(
         silent = wait_for_silence(registry, run.id, reporter.say)
         if silent is None:
             require_cut_off(run.id, registry.sighting(run.id).status)
+        checkpoint = registry.checkpoint(run.id)  # before its place is made, where that is a share that is not mounted
+        registry.keep_states_in(**state_files.tried(checkpoints, weights))
         recipe = run.recipe if epochs is None else replace(run.recipe, epochs=epochs)
         if recipe.epochs < max(run.epochs_done, 1):
             raise RecipeError(f"`epochs` (={recipe.epochs}) is below the {run.epochs_done} that run {run.id} has done")
         loaded = prepare(recipe, skip_unreadable, run, reporter)
-        checkpoint = registry.checkpoint(run.id)
         training, _ = begin(recipe, loaded, None if checkpoint else pretrained.of(recipe.pretrained, db))
         environment = Environment.here(sys.argv[1:])
         for field in ("torch_version", "cpu", "instruction_set"):
@@ -342,8 +344,6 @@ def execute(
         done = registry.finish(run_id, evaluation, loaded.card, outcome[1], validation=validation)
         if registry.weight_files and (trouble := registry.weight_files.trouble):
             reporter.say(f"note: {trouble}; the registry has them")
-        if loaded.unheard:
-            test_unheard(registry, run_id, loaded, answer, test=is_tested)
     except ReplacedError as error:
         checkpoint = None if outcome else (state.epoch, checkpoints.to_bytes(state))
         kept = endings.keep_elsewhere(registry, run_id, loaded.card, str(error), checkpoint=checkpoint, outcome=outcome)
@@ -365,6 +365,15 @@ def execute(
         if isinstance(error, Exception) and (sentence := own.sentence(recipe.source, error)):
             raise RecipeError(f"run {run_id} failed: {sentence}") from None
         raise
+    if loaded.unheard:  # the run has finished, whatever comes of this
+        try:
+            test_unheard(registry, run_id, loaded, answer, test=is_tested)
+        except (KwsError, KeyboardInterrupt) as error:
+            why = f" ({error})" if isinstance(error, KwsError) else ""
+            lacking = "has finished, but for its answers on words that it never heard"
+            reporter.say(f"note: run {run_id} {lacking}{why}; `kws eval {run_id}` makes them")
+            if isinstance(error, KeyboardInterrupt):
+                raise Stopped(error) from None
     reporter.trained(done, loaded.card, processor_seconds)
     return done
 

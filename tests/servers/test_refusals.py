@@ -14,8 +14,9 @@ from ledger import (
     start,
 )
 
-from kws.registry import postgresql
+from kws.registry import postgresql, view
 from kws.registry.location import locate
+from kws.registry.postgresql_rows import ServerConnection
 from kws.registry.reader import RegistryReader
 from kws.registry.store import Registry
 
@@ -55,6 +56,42 @@ def user(server, url):
 
 def _is_there(admin) -> bool:
     return admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'visitor'").fetchone() is not None
+
+
+def with_another_column(connection, real=view._columns_with_own):
+    return real(connection) | {"later": "1"}
+
+
+ALL = "GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO visitor"
+
+
+def begins(url, seed: int) -> str:
+    return make_registry(locate(url), [make_recipe(seed=seed)])[0]
+
+
+def test_others_keep_their_rights_where_a_new_option_makes_the_view_of_runs_anew(user, url, monkeypatch):
+    theirs = user(USAGE, ALL)
+    begins(theirs, 1)
+    monkeypatch.setattr(view, "_columns_with_own", with_another_column)
+    begins(url, 2)
+    assert "later" in view._columns(ServerConnection(connect(url)))
+    begins(theirs, 3)
+    assert ok("db", "query", "SELECT later FROM runs LIMIT 1", "--db", theirs)
+
+
+def test_who_does_not_own_the_view_of_runs_begins_runs_without_its_new_column(user, url, monkeypatch):
+    theirs = user(USAGE, ALL)
+    monkeypatch.setattr(view, "_columns_with_own", with_another_column)
+    begins(theirs, 1)
+    assert "later" not in view._columns(ServerConnection(connect(url)))
+
+
+def test_a_view_of_others_on_the_view_of_runs_keeps_nobody_from_beginning_runs(url, monkeypatch):
+    begins(url, 1)
+    sql(url, "CREATE VIEW board AS SELECT id, arch FROM runs")
+    monkeypatch.setattr(view, "_columns_with_own", with_another_column)
+    begins(url, 2)
+    assert len(sql(url, "SELECT * FROM board")) == 2
 
 
 BLANK = r"\ "  # in options

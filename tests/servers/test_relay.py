@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from patience import until
 from kws.errors import NotOursError, RegistryError, UnavailableError, UnknownRunError
 from kws.registry import relayed
 from kws.registry.claims import Claimer
+from kws.registry.location import locate
 from kws.registry.process import Process
 from kws.registry.reader import RegistryReader
 from kws.registry.recorder import Recorder
@@ -401,3 +403,22 @@ def test_a_client_that_is_stopped_in_the_midst_of_a_message_holds_no_other_up(ma
             assert client.recv().error is None
         stopped.close()
         serving.result(30)
+
+
+def test_a_relay_whose_folder_was_removed_with_it_is_started_again(made, folder):
+    """As where one job of a node ends, and takes along what another one uses."""
+    with RelayedRegistry(made, code="x") as registry:
+        run = claim(registry).run
+        for pid in relays(folder):
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(folder)
+        registry.record_all(run, make_epochs(2))
+        assert registry.by_id(run).epochs_done == 2
+
+
+def test_a_password_that_is_lacking_is_told_at_once(server, url, made, monkeypatch, tmp_path):
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    bare = locate(server.url(url.search_path, password=False))
+    with pytest.raises(RegistryError, match="wants a password") as told:
+        RelayedRegistry(bare, code="x")
+    assert not isinstance(told.value, UnavailableError)

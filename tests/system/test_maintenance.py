@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -334,3 +335,25 @@ def test_a_manifest_is_added_to_a_data_set_that_an_older_registry_has_without(re
     for split in SPLITS:
         assert registry.manifest(card.fingerprint, split) == whole.manifests[split]
     assert registry.speakers(card.fingerprint, "test") == whole.manifests["test"].speakers
+
+
+# Disks that are full
+
+
+@pytest.mark.sqlite_file
+@pytest.mark.parametrize(
+    "command", [["backup", "copy.db"], ["backup", "copy.db", "--weights", "none"], ["doctor", "--fix"]]
+)
+def test_a_copy_that_cannot_grow_is_named_and_nothing_of_it_is_left(runs, db, tmp_path, command):
+    sql(db, "UPDATE trainings SET epochs_done = 7 WHERE key = 1")
+    before = names(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (db.stat().st_size // 2, hard))
+    try:
+        result = kws("db", *command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code == 1
+    *_, told = result.stderr.splitlines()
+    assert f"{'copy' if command[0] == 'backup' else f'{db.stem}.before-fix'}.db " in told
+    assert names(tmp_path) == before

@@ -14,11 +14,12 @@ from ledger import make_recipe, make_wanted, start, train
 from sounds import write_task
 from swept import shared_task
 
-from kws.errors import DivergedError, RegistryError
+from kws.errors import DivergedError, RegistryError, UnavailableError
 from kws.events import EpochEnd
-from kws.registry import records
+from kws.registry import pretrained, records
 from kws.registry.claims import Claimer
 from kws.registry.reader import RegistryReader
+from kws.registry.state_files import StateFiles
 from kws.registry.store import Registry
 from kws.sweeps.trainer import Trainer, WorkerConfig
 from kws.training import loop, runner
@@ -316,3 +317,62 @@ def test_a_checkpoint_that_cannot_be_read_costs_a_sweep_that_run_alone_until_it_
     assert trainer._registry.by_id(run).status == "interrupted"
     told = trainer.train(recipe)
     assert told["status"] == "finished", told["error"]
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_process_of_a_sweep_tells_that_checkpoints_cannot_be_written(task, tmp_path, monkeypatch, heard):
+    """At once where somebody hears it, and else with the run's result: on Ray, say."""
+    monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0.0)
+    recipe = make_recipe("cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=3, threads=1)
+    config = WorkerConfig.here(tmp_path / "runs.db", skip_unreadable=False, checkpoints=str(tmp_path / "states"))
+    news = []
+    trainer = Trainer(config, news.append if heard else None)
+    (tmp_path / "states").rmdir()
+    told = trainer.train(recipe)
+    assert told["status"] == "finished"
+    (note,) = news if heard else told["notes"]
+    assert note.startswith(f"note: a checkpoint could not be written to {tmp_path / 'states'} (")
+    assert told["notes"] == ([] if heard else [note])
+
+
+def test_the_run_that_a_sweep_starts_from_is_waited_for_and_read_once(task, tmp_path, monkeypatch):
+    about = {"maps": (2, 1), "data": str(task), "batch_size": 16, "epochs": 1, "threads": 1}
+    config = WorkerConfig.here(tmp_path / "runs.db", skip_unreadable=False)
+    trainer = Trainer(config)
+    first = trainer.train(make_recipe("cnn", "adam", **about))["run"]
+    value = pretrained.of(first, tmp_path / "runs.db").name
+    asked, real = [], pretrained.of
+
+    def away_twice(*arguments):
+        asked.append(arguments)
+        if len(asked) < 3:
+            raise UnavailableError("the server is away")
+        return real(*arguments)
+
+    monkeypatch.setattr(pretrained, "of", away_twice)
+    for seed in (1, 2):
+        told = trainer.train(make_recipe("cnn", "adam", pretrained=value, seed=seed, **about))
+        assert told["status"] == "finished", told["error"]
+    assert len(asked) == 3
+
+
+def test_whoever_resumes_a_run_whose_checkpoints_are_not_mounted_is_told_and_makes_no_place_for_them(
+    task, tmp_path, monkeypatch
+):
+    recipe = make_recipe("cnn", "adam", maps=(2, 1), data=str(task), batch_size=16, epochs=2, threads=1)
+    loaded = runner.load(recipe, skip_unreadable=False)
+    (tmp_path / "share").mkdir()
+    place = tmp_path / "share" / "states"
+    with Registry(tmp_path / "runs.db", create=True, files=StateFiles(str(place))) as registry:
+        run = start(registry, recipe, loaded.card)
+        state, _ = runner.begin(recipe, loaded, None)
+        events = loop.fit(state, loaded.splits["train"], loaded.splits["validation"], recipe)
+        registry.record(run, next(event for event in events if isinstance(event, EpochEnd)), to_bytes(state))
+        registry.end(run, "interrupted")
+    place.rename(tmp_path / "away")
+    told = refused("train", "--resume", run, "--checkpoints", place, "--db", tmp_path / "runs.db")
+    assert "try again when it can be" in told
+    assert not place.exists()
+    (tmp_path / "away").rename(place)
+    assert ok_json("train", "--resume", run, "--checkpoints", place, "--db", tmp_path / "runs.db")["epochs"] == 2
+    assert not list(place.iterdir())

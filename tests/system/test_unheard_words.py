@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from commands import TRAIN, ok, ok_json, refused, sql
+from commands import TRAIN, kws, ok, ok_json, refused, sql
 from recordings import write_folder
 
+from kws.errors import RegistryError
 from kws.events import LEFT_OUT
 from kws.registry.reader import RegistryReader
 from kws.reports.table1 import tables
+from kws.training import runner
 
 WORDS = ("yes", "no", "go", "stop", "up", "left")
 
@@ -84,3 +86,22 @@ def test_a_sweep_turns_through_pairs_of_the_other_words(folder, db):
 def test_leaving_out_a_keyword_is_refused(folder):
     message = refused(*TRAIN, "--epochs", 1, "--data", folder, "--leave-out", "no,go")
     assert "`leave_out` (=no,go) has 'no', which is a keyword; other words are go, left, stop, up" in message
+
+
+@pytest.mark.parametrize("error", [RegistryError("the server is away"), KeyboardInterrupt()])
+def test_a_run_has_finished_whatever_becomes_of_its_answers_on_words_that_it_never_heard(
+    folder, db, error, monkeypatch
+):
+    def fails(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "test_unheard", fails)
+        result = kws(*TRAIN, "--epochs", 1, "--data", folder, "--leave-out", "go,stop")
+    assert result.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 0)
+    ((run, status),) = sql(db, "SELECT id, status FROM runs")
+    assert status == "finished"
+    told = " ".join(result.stderr.split())
+    assert "interrupted" not in told
+    assert f"`kws eval {run}` makes them" in told
+    assert ok_json("eval", run)["unheard"]["clips"] == 6

@@ -139,6 +139,14 @@ def test_a_registry_that_is_moved_or_copied_with_its_log_takes_it_along(killed, 
         assert seeds(folder / "moved.db") == [0, 7]
 
 
+def test_one_that_is_copied_with_its_log_within_one_tick_of_the_file_systems_clock_takes_it_along(killed, monkeypatch):
+    """Such as Linux's before 6.13, whose clock ticks every 4 ms."""
+    monkeypatch.setattr(wal, "_is_newer", lambda *_: None)
+    for ending in ("", "-wal"):
+        shutil.copy(f"{killed}{ending}", f"copy.db{ending}")
+    assert seeds(Path("copy.db")) == [0, 7]
+
+
 def pages_in(log: bytes) -> dict[int, bytes]:
     """The last image of each page in a log whose commits are all whole."""
     size = struct.unpack(">I", log[8:12])[0]
@@ -175,7 +183,7 @@ def test_a_file_that_came_at_the_very_moment_of_the_last_commit_is_told_by_its_s
     monkeypatch.setattr(wal, "_is_newer", lambda *_: None)
     assert seeds(killed) == [0, 7]
     in_a_child(is_killed_in_training, killed)
-    shift(log_of(killed), 1.0)  # else a fast machine's last commit is in the tick of the state that the log tells of
+    shift(log_of(killed), -1.0)  # else a fast machine's last commit is in the tick of the state that the log tells of
     put(tmp_path / "other.db", killed, later=0.0)
     content = killed.read_bytes()
     with pytest.raises(RegistryError, match="is not of this"):
