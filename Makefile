@@ -47,7 +47,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
 
-# Two minutes: small numbers, to try all that `make torture` does.
+# Two minutes: small numbers, to try what `make torture` does, but for nodes.
 torture-quick: $(VENV)/installed
 	$(BIN)/python -m tests.stress --quick
 

@@ -92,7 +92,7 @@ def _head(machine: dict[str, Any], epochs: dict[str, float]) -> Iterator[str]:
         f"`python -m benchmarks.scale` writes this page from `benchmarks/results/writers.json` and `saturation.json` "
         f"({machine['cpu']}, {machine['cores']} cores) and `experiments.db`. It is a simulation, not a measurement: "
         f"{RUNS:,} runs of {EPOCHS} epochs, a core each, on nodes of {CORES} cores that are as fast as the measured "
-        "one. A run waits for the registry where it begins and where it ends; its epochs are recorded while it trains."
+        "one. A run waits for the registry only where it begins and where it ends."
     )
     yield ""
     for arch in ("fc", "cnn"):
@@ -104,7 +104,9 @@ def _head(machine: dict[str, Any], epochs: dict[str, float]) -> Iterator[str]:
 def _measured(counters: list[Counter]) -> Iterator[str]:
     yield "## What the registries take"
     yield ""
-    yield "| registry | a claim | a claim more | a transaction | an epoch more in it | an end more | a megabyte more |"
+    yield "A claim reserves a run for one process; claims of one machine that come at once are one transaction."
+    yield ""
+    yield "| registry | first claim | each further | transaction | each epoch in it | each end of run | each megabyte |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for counter in counters:
         yield (
@@ -155,8 +157,8 @@ def _simulated(counters: list[Counter], epochs: dict[str, float]) -> Iterator[st
     yield "## The sweep, simulated"
     yield ""
     yield (
-        "| runs | nodes | registry | hours | cores waited | wanted | longest wait of a run | of an epoch "
-        "| registry busy | cores waited, with `--checkpoints` and `--weights` |"
+        "| runs | nodes | registry | hours | core time waited | target | longest wait of a run | of an epoch "
+        "| registry busy | core time waited, with `--checkpoints` and `--weights` |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     full, files = [], []
@@ -175,16 +177,17 @@ def _simulated(counters: list[Counter], epochs: dict[str, float]) -> Iterator[st
     yield ""
     if files:
         yield (
-            f"{' and '.join(files)} waits no longer than wanted only where checkpoints and weights are in files "
-            "(`--checkpoints`, `--weights`), whose place has to take them as fast as they come; that is not simulated."
+            f"{' and '.join(files)} meets the target only where checkpoints and weights are in files (`--checkpoints`, "
+            "`--weights`), whose place has to take them as fast as they come; that is not simulated. "
+            + _bytes(("fc", "cnn"))
         )
         yield ""
     for line in full:
         yield line
         yield ""
     yield (
-        "No run fails: it trains on while the registry is busy, and gives up only once that has been away for 15 "
-        "minutes (`--db-timeout`)."
+        "No run fails because the registry is busy: it fails only where the registry cannot be used for 15 minutes "
+        "(`--db-timeout`)."
     )
     yield ""
     yield from _slower(counters, epochs)
@@ -197,7 +200,7 @@ def _slower(counters: list[Counter], epochs: dict[str, float]) -> Iterator[str]:
         "and training does not:"
     )
     yield ""
-    yield "| runs | nodes | registry | cores waited | with `--checkpoints` and `--weights` |"
+    yield "| runs | nodes | registry | core time waited | with `--checkpoints` and `--weights` |"
     yield "| --- | --- | --- | --- | --- |"
     slower = [each.slower(_SLOWER) for each in counters]
     for case in _cases(slower, epochs):
@@ -206,12 +209,19 @@ def _slower(counters: list[Counter], epochs: dict[str, float]) -> Iterator[str]:
     yield ""
 
 
+def _bytes(archs: tuple[str, ...]) -> str:
+    """What the final weights of all runs take."""
+    weights = {arch: RUNS * _PARAMETERS[arch] * 4 / 1e9 for arch in archs}
+    takes = " and ".join(f"{gigabytes:.0f} GB for {arch}" for arch, gigabytes in weights.items())
+    return f"The final weights of all runs are {takes}, and a checkpoint is three times as large as its network's."
+
+
 def _full(arch: str, nodes: int, counter: Counter, seconds: float) -> str:
     """Why the cores of so many nodes wait for more than they should."""
     claims, ends = RUNS * counter.claim_more, RUNS * counter.end
     of_epochs = RUNS * EPOCHS * counter.epoch
     return (
-        f"On {nodes} nodes {arch} waits for longer than wanted, even where checkpoints and weights are in files. "
+        f"On {nodes} nodes {arch} misses the target, even where checkpoints and weights are in files. "
         f"Training alone would take {RUNS * EPOCHS * seconds / (nodes * CORES):,.0f} s there, and the registry has "
         f"{claims + ends + of_epochs:,.0f} s of work: claims ({claims:,.0f} s), ends ({ends:,.0f} s) and epochs "
         f"({of_epochs:,.0f} s)."
@@ -248,8 +258,8 @@ def _held_to_measurement(counters: list[Counter], rates: dict[str, float]) -> It
             )
     yield ""
     yield (
-        f"A process asks what of its epochs is recorded when it ends the next one, {1e3 * saturation.PACE:.0f} ms "
-        "later, and so are the simulated waits told. The simulation knows nothing of the two cores that these "
+        f"A process learns that an epoch is recorded where it ends the next one, so both waits are rounded up to "
+        f"{1e3 * saturation.PACE:.0f} ms. The simulation knows nothing of the two cores that these "
         "processes share, of the disk, whose slowest commits make the longest waits, or of Python's threads."
     )
     yield ""
@@ -269,14 +279,15 @@ def _changes() -> Iterator[str]:
     )
     yield "- Several nodes: PostgreSQL, for only one machine may open a file."
     yield (
-        "- Connections: the processes of a machine share one, so that a hundred machines need a hundred (PostgreSQL's "
-        "`max_connections` is 100 by default), or a pooler such as PgBouncer."
+        "- Connections: the workers of a machine share one, and each `kws sweep` holds up to two more: a hundred "
+        "machines need about 300 in an array job, and 102 on Ray (PostgreSQL's `max_connections` is 100 by default), "
+        "or a pooler such as PgBouncer."
     )
     yield (
-        "- Checkpoints come first when the registry is full: they are nearly all of its bytes. `--checkpoints` keeps "
-        "them in files, in a folder that all machines share or in an object store. Final weights come next "
-        "(`--weights`); the registry is then no longer all that there is of a run: `kws db copy` and `kws db backup` "
-        "make a copy that has them."
+        "- Where the registry is the bottleneck, move checkpoints out first: they are nearly all of its bytes. "
+        "`--checkpoints` keeps them in files, in a folder that all machines share or in an object store. Final weights "
+        "come next (`--weights`); the registry is then no longer all that there is of a run: `kws db copy` and `kws db "
+        "backup` make a copy that has them."
     )
 
 

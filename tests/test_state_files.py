@@ -161,7 +161,7 @@ def test_the_doctor_leaves_a_checkpoint_alone_that_is_being_replaced_or_out_of_r
     with monkeypatch.context() as away:
         away.setattr(state_files, "_read", _too_late)
         (finding,) = doctor.examine(db)
-        assert "has checkpoints that cannot be had" in finding.problem
+        assert "lacks its checkpoints" in finding.problem
         assert not finding.fix
         with pytest.raises(RegistryError, match=r"\(it took too long\); try again when it can be$"):
             registry.checkpoint(run)
@@ -290,6 +290,8 @@ def test_a_place_whose_parent_is_not_there_is_refused(tmp_path):
     with pytest.raises(RegistryError, match=f"cannot be made: there is no {tmp_path / 'unmounted'}$"):
         StateFiles(str(tmp_path / "unmounted" / "states"))
     assert not (tmp_path / "unmounted").exists()
+    with pytest.raises(RegistryError, match=r"^--checkpoints names no place"):
+        state_files.files_of("", None)
     with pytest.raises(RegistryError, match=r"^--checkpoints ~nobody-by-this-name/x cannot be made"):
         StateFiles("~nobody-by-this-name/x")
 

@@ -357,7 +357,7 @@ def test_each_end_is_told_as_what_it_is(db, status, error, state, capsys):
     assert [state for state, rate, _ in told if rate == 0.1] == [state]
     assert sum(each[0] == "COMPLETE" for each in told) == 3 + (state == "COMPLETE")
     line = next(line for line in capsys.readouterr().err.splitlines() if "rate 0.1," in line)
-    assert ("given up" in line) == (state == "PRUNED")
+    assert ("pruned" in line) == (state == "PRUNED")
     assert ("failed: " in line) == (status == FAILED)
     again = search_with(engine := Executor(db), make_search())
     assert engine.asked == []

@@ -70,7 +70,7 @@ def test_those_that_are_damaged_or_gone_are_told(registry, files, db):
     with pytest.raises(RegistryError, match=f"the weights of run {run} in .*: {file} cannot be read"):
         registry.weights(run)
     (found,) = examine(db)
-    assert found.problem.startswith(f"has weights that cannot be had: {file}")
+    assert found.problem.startswith(f"lacks its weights: {file}")
     assert found.fix == ""
 
 

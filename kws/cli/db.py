@@ -49,7 +49,8 @@ def doctor(
     fix: Annotated[
         bool,
         typer.Option(
-            "--fix", help="Mend what can be, after a copy of the file beside it, or of a server's registry here."
+            "--fix",
+            help="Mend what can be. First copies the registry: a file beside itself, a server's into this folder.",
         ),
     ] = False,
     db: options.Db = options.DEFAULT_DB,

@@ -68,7 +68,7 @@ DbTimeout = Annotated[
         metavar="SECONDS",
         callback=number,
         min=0,
-        help="How long a run goes on while the registry is away, before it fails.",
+        help="How long a run waits for a registry that cannot be used, before it fails; it trains on meanwhile.",
     ),
 ]
 Checkpoints = Annotated[
@@ -140,7 +140,9 @@ Misses = Annotated[
 AUTO = "auto"
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None,
-    sections.training(help="By default `auto`, which takes a GPU where there is one."),
+    sections.training(
+        help="By default `auto`: a GPU if this machine has one; on a cluster the CPU, unless cuda is given."
+    ),
 ]
 Threads = Annotated[
     int | None,

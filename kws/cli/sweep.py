@@ -54,7 +54,10 @@ def sweep(
     skip_unreadable: options.SkipUnreadable = False,
     jobs: Annotated[
         int | None,
-        sections.training(help="Runs at once. By default as many as fit into the cores.", show_default=False),
+        sections.training(
+            help="Runs at once, here or on the cluster. By default as many as its cores hold, by --threads.",
+            show_default=False,
+        ),
     ] = None,
     engine: executor_options.Engine = "local",
     address: executor_options.Address = None,

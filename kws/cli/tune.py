@@ -23,7 +23,7 @@ def tune(
     epochs: Annotated[
         int | None,
         sections.recipe(
-            help="Passes over the training split, of a trial that is not given up. By default "
+            help="Passes over the training split, of a trial that is not pruned. By default "
             f"{_EPOCHS}, or the preset's: fewer than the {Recipe.epochs} of `kws train`, for trials are compared with "
             "one another alone.",
             show_default=False,
@@ -36,7 +36,10 @@ def tune(
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that are below the median.")] = True,
     jobs: Annotated[
         int | None,
-        sections.training(help="Trials at once. By default as many as fit into the cores.", show_default=False),
+        sections.training(
+            help="Trials at once, here or on the cluster. By default as many as its cores hold, by --threads.",
+            show_default=False,
+        ),
     ] = None,
     engine: executor_options.Engine = "local",
     address: executor_options.Address = None,
@@ -59,7 +62,7 @@ def tune(
     the preset.
 
     Each trial is a run with the search's tag, drawn by Optuna from the ranges, learning from the trials before it, and
-    given up when its validation accuracy falls behind. No trial is tested. Stop it at any moment and run it again: it
+    pruned when its validation accuracy falls behind. No trial is tested. Stop it at any moment and run it again: it
     goes on. Run it in several places at once, with the same registry: they share the trials. It ends with the command
     that trains the best recipe with other seeds, which are tested. There is no --until, at which all good trials would
     end alike; --patience ends one that gets no better.

@@ -32,7 +32,7 @@ from kws.training.stopping import Stopped, stoppable
 if TYPE_CHECKING:
     from kws.sweeps.search import Space
 
-_ENDS = (FINISHED, "given up", *(status for status in STATUSES if status != FINISHED))
+_ENDS = (FINISHED, "pruned", *(status for status in STATUSES if status != FINISHED))
 
 
 def run(

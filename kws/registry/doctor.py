@@ -60,7 +60,7 @@ def _check_run(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
     if run.status == LOST:
         with registry.reading() as connection:
             (session,) = connection.execute(_SESSION, {"key": key}).fetchone()
-        findings.append(Finding(run.id, f"is lost; go on with kws train --resume {run.id}", _END_LOST, key, session))
+        findings.append(Finding(run.id, f"is lost; to resume it: kws train --resume {run.id}", _END_LOST, key, session))
     try:
         card = registry.card(run.data_fingerprint)
         if not _are_finite((card.mean, card.std, *(card.band_means or ()))):
@@ -177,7 +177,7 @@ def _check_blobs(registry: RegistryReader, run: Run, key: int) -> list[Finding]:
             if isinstance(error, state_files.GoneError) and table == "checkpoints" and status == RUNNING:
                 continue  # a newer one has replaced it
             fix = "" if isinstance(error, state_files.OutOfReachError) else drop
-            findings.append(Finding(run_id, f"has {table} that cannot be had: {error}", fix, key, seen))
+            findings.append(Finding(run_id, f"lacks its {table}: {error}", fix, key, seen))
             continue
         if hashlib.sha256(data).hexdigest() != seen:
             findings.append(Finding(run_id, f"has {table} that are not what their SHA-256 says", drop, key, seen))

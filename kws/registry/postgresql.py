@@ -42,7 +42,7 @@ try:
     from kws.registry.postgresql_rows import ServerConnection, adapters, row_factory
 except ImportError as missing:
     raise RegistryError(
-        f"a registry on PostgreSQL needs psycopg ({missing}): python -m pip install psycopg[binary]"
+        f"a registry on PostgreSQL needs psycopg ({missing}): python -m pip install 'psycopg[binary]'"
     ) from None
 
 SCHEMA = Path(__file__).parent / "schema_postgresql.sql"  # the tables of kws.registry.tables; `make readme` writes it

@@ -131,7 +131,7 @@ def record(connection: Writing, keys: Sequence[int], batches: Sequence[Batch], n
 
 
 def _refusal(connection: Writing, key: int, batch: Batch) -> NotOursError:
-    refusal = NotOursError(f"run {batch.run} is no longer this process's: another one has gone on with it")
+    refusal = NotOursError(f"run {batch.run} is no longer this process's: another process has taken it over")
     if batch.checkpoint and batch.checkpoint["url"]:
         named = connection.execute("SELECT url FROM checkpoints WHERE run_key = :key", {"key": key}).fetchone()
         refusal.checkpoint = named["url"] if named else None

@@ -57,6 +57,8 @@ class StateFiles:
     """
 
     def __init__(self, place: str, option: str = "--checkpoints") -> None:
+        if not place:  # an environment variable that is not set, say
+            raise RegistryError(f"{option} names no place; leave it out, or give a folder or a URL")
         self._option = option
         if not is_url(place):
             try:
@@ -122,8 +124,8 @@ class StateFiles:
 def files_of(checkpoints: str | None, weights: str | None) -> dict[str, Any]:
     """What a Registry is given for these places, None for itself. Raises RegistryError if one cannot be used."""
     return {
-        "files": StateFiles(checkpoints) if checkpoints else None,
-        "weight_files": StateFiles(weights, "--weights") if weights else None,
+        "files": StateFiles(checkpoints) if checkpoints is not None else None,
+        "weight_files": StateFiles(weights, "--weights") if weights is not None else None,
     }
 
 
@@ -323,7 +325,7 @@ def _system(url: str) -> Any:
     scheme = url.partition("://")[0].lower()
     if scheme not in _PACKAGES or "::" in url:  # others may name any host, or chain what one reads from the other
         known = ", ".join(f"{each}://" for each in _PACKAGES)
-        raise RegistryError(f"a place is a folder, or begins with one of {known}")
+        raise RegistryError(f"give a folder, or a URL that begins with one of {known}")
     try:
         import fsspec  # type: ignore[import-untyped]
 

@@ -210,8 +210,8 @@ class Waiting:
             self._told[run] = last_seen, left
             if seen != last_seen:
                 shown.note(
-                    f"run {run} runs where it cannot be seen from here, last seen at {last_seen}; "
-                    f"it is gone on with if it gives no sign of life for {left:.0f} s"
+                    f"run {run} is recorded as running where it cannot be seen from here, last seen at {last_seen}; "
+                    f"it is resumed here after {left:.0f} s without another sign of life"
                 )
             elif left:
                 shown.note(f"no other sign of run {run} yet; waiting {left:.0f} s more for one")

@@ -259,6 +259,7 @@ def _work(config: WorkerConfig, task: Task, mark: str | None) -> Result:
     except KwsError as error:
         made = {"status": REFUSED, "error": str(error)}
     except (Stopped, KeyboardInterrupt):
+        _trainer.cache_clear()  # it has given up its registry
         return {"status": DIED}
     if made.get("status") == REFUSED:
         made["error"] = f"on {platform.node()}: {made['error']}"

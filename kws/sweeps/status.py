@@ -22,7 +22,7 @@ from kws.terminal.console import visible
 
 NEW = "new"
 _ABOUT = {
-    FINISHED: "finished", RUNNING: "running elsewhere", INTERRUPTED: "to go on with", FAILED: "failed before",
+    FINISHED: "finished", RUNNING: "running elsewhere", INTERRUPTED: "to resume", FAILED: "failed before",
     NEW: "new",
 }  # fmt: skip
 _ORDER = (INTERRUPTED, FAILED, NEW, RUNNING)  # resume first; runs of others last: they may finish meanwhile

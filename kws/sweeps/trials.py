@@ -289,8 +289,8 @@ def of_search(runs: Iterable[Run], space: Space, fingerprint: str) -> list[Run]:
 
 
 def state(run: Run) -> str:
-    """A trial's status: "given up" if it was pruned, otherwise its run's status."""
-    return "given up" if was_given_up(run) else run.status
+    """A trial's status: "pruned" if it was, otherwise its run's status."""
+    return "pruned" if was_given_up(run) else run.status
 
 
 def _shown(recipe: Recipe, run: Run, *, elsewhere: bool) -> Ended:

@@ -89,7 +89,7 @@ def test_the_doctor_drops_a_checkpoint_only_where_its_bucket_tells_that_it_is_go
         system.rmdir("runs")
     s3fs.S3FileSystem.clear_instance_cache()  # as in another process
     (finding,) = doctor.examine(db)
-    assert "has checkpoints that cannot be had" in finding.problem
+    assert "lacks its checkpoints" in finding.problem
     assert bool(finding.fix) == (lost == "the file")
 
 

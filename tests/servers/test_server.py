@@ -81,7 +81,7 @@ def test_without_psycopg_what_installs_it_is_told(url, monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     told = refused("runs", "list", "--db", url)
     assert "needs psycopg" in told
-    assert "python -m pip install psycopg[binary]" in told
+    assert "python -m pip install 'psycopg[binary]'" in told
     assert ids.beginning_with(url, "") == []
 
 

@@ -145,4 +145,4 @@ def test_what_became_of_all_trials_is_said_and_adds_up(place):
     said = dict(reversed(part.split(" ", 1)) for part in line.partition("(")[2].partition(")")[0].split(", "))
     assert sum(map(int, said.values())) == 9
     assert int(said.get("failed", 0)) == states.get("failed", 0)
-    assert int(said.get("given up", 0)) == states.get("interrupted", 0)
+    assert int(said.get("pruned", 0)) == states.get("interrupted", 0)
