@@ -20,6 +20,7 @@ NO_CHROMIUM = "there is no Chromium here; `apt-get install chromium` brings it"
 NO_PLAYWRIGHT = 'Playwright is not installed; `python -m pip install -c constraints.txt -e ".[dev,browser]"` brings it'
 NO_AXE = 'axe is not installed; `python -m pip install -c constraints.txt -e ".[dev,browser]"` brings it'
 _HERE = ("file://", "http://127.0.0.1:", "data:", "about:")
+_LONGEST_MS = 60_000  # on a busy machine
 
 
 @dataclass
@@ -39,12 +40,13 @@ class Window:
 @contextmanager
 def window() -> Iterator[Window]:
     """A window of a Chromium that starts now and ends afterwards."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=_LONGEST_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(_LONGEST_MS)
         made = Window(page)
         page.on("console", lambda message: made.said.append(message.text))
         page.on("pageerror", lambda error: made.said.append(str(error)))

@@ -120,7 +120,8 @@ def own_places(request, tmp_path, monkeypatch):
     """Point the cache and the registry into the test's folder, and make that the current one."""
     monkeypatch.setenv("KWS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KWS_DB", str(tmp_path / "experiments.db"))
-    monkeypatch.delenv("KWS_DATA", raising=False)
+    for name in ("KWS_DATA", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     if request.config.getoption("--registry") != "sqlite":
         monkeypatch.setenv("KWS_DB", request.getfixturevalue("db").in_full())

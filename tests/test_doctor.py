@@ -207,7 +207,7 @@ def test_what_can_be_mended_is_mended_beside_what_cannot(runs, db):
 def test_a_lost_run_that_was_mended_is_interrupted_and_can_go_on(registry, db):
     run_id = start(registry)
     sql(db, "UPDATE sessions SET process_started = 'earlier'")
-    assert f"run {run_id} is lost; go on with kws train --resume {run_id}" in kws("db", "doctor").stdout
+    assert f"run {run_id} is lost; to resume it: kws train --resume {run_id}" in kws("db", "doctor").stdout
     ok("db", "doctor", "--fix")
     run = registry.run(run_id)
     assert run.status == INTERRUPTED

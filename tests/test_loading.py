@@ -16,7 +16,10 @@ def shown(monkeypatch, stream, seconds, patience=0.05):
     monkeypatch.setattr(loading, "_PATIENCE", patience)
     monkeypatch.setattr(sys, "stderr", stream)
     with loading.waiting("loading PyTorch"):
+        until = time.monotonic() + 60
         time.sleep(seconds)
+        while isinstance(stream, Terminal) and seconds and not stream.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
     return stream.getvalue()
 
 

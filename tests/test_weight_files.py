@@ -135,7 +135,7 @@ def test_nothing_is_asked_of_a_place_that_kws_does_not_write_to(registry, files,
     run = finish(registry)
     (name,) = there(files)
     sql(db, f"UPDATE weights SET url = '{url.format(name=name)}'")
-    with pytest.raises(RegistryError, match="a place is a folder, or begins with one of s3://, gs://"):
+    with pytest.raises(RegistryError, match="give a folder, or a URL that begins with one of s3://, gs://"):
         registry.weights(run)
 
 

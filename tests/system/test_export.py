@@ -263,7 +263,7 @@ def test_int8_has_weights_of_a_byte_with_a_scale_for_each_channel_and_the_front_
         scales = network[name.replace("quantized", "scale")]
         assert scales.shape in ((weight.shape[0],), (weight.shape[-1],), (weight.shape[1],))
         assert np.abs(weight).max() <= 64  # 7 bits
-    assert all(each.dtype == np.float32 for name, each in found.items() if name.startswith("front_end/over"))
+    assert {each.dtype for name, each in found.items() if name.startswith("front_end/over")} == {np.dtype("float32")}
     assert export.left_in_fp32 == []
 
 

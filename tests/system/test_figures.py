@@ -433,6 +433,7 @@ def test_det_is_drawn_from_the_scores_of_a_run(ledger, monkeypatch):
     pytest.importorskip("kws.reports.scores", reason="there are no scores yet")
     path, ids = ledger
     (axes,) = draw("det", path, ids["cnn", "adam", 1]).axes
+    assert axes.lines
     assert all(len(line.get_xdata()) for line in axes.lines)
 
 

@@ -47,6 +47,8 @@ def sound(tmp_path_factory):
         ):
             break
         time.sleep(0.1)
+    else:
+        pytest.fail("pulseaudio does not answer")
     yield about
     daemon.terminate()
     daemon.wait(timeout=10)

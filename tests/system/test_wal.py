@@ -313,8 +313,8 @@ def trains_on_in_a_log_just_begun(db: Path, told) -> None:
     registry.record(run_id, make_epochs(1)[0])
     registry.database._connection.write_log()
     registry.annotate(run_id, "the log is begun anew")
-    told.put("ready")
     before = db.stat().st_mtime_ns
+    told.put("ready")
     while db.stat().st_mtime_ns == before:
         time.sleep(0.01)
     registry.database._connection.execute("UPDATE trainings SET note = 'too late'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -189,7 +190,8 @@ def test_where_the_file_cannot_be_opened_anew_its_run_fails_as_one_that_was_repl
         reader.execute("SELECT count(*) FROM trainings").fetchone()
         monkeypatch.setattr(binding.Binding, "confirm", lambda *_, **__: True)
         monkeypatch.setattr(sqlite, "open_file", lambda path, **_: (_ for _ in ()).throw(RegistryError("in use")))
-        place.touch()
+        later = place.stat().st_mtime_ns + 10**9
+        os.utime(place, ns=(later, later))
         with pytest.raises(ReplacedError, match=r"was replaced while the run was recorded in it \(in use\)"):
             registry.record(run_id, make_epochs(2)[1])
         monkeypatch.undo()
