@@ -9,6 +9,7 @@ import pytest
 from kws.errors import LostConnectionError, RegistryError, UnavailableError
 from kws.registry import patience as patiences
 from kws.registry.patience import Patience
+from kws.sweeps.local_executor import LocalExecutor
 
 
 def refused(times: int, error: Exception):
@@ -105,3 +106,29 @@ def test_it_says_why_it_waits_for_how_long_and_when_it_is_over(monkeypatch):
 def test_it_says_nothing_of_what_is_over_at_once():
     patience = Patience(90.0, sleep=lambda _: None, say=pytest.fail)
     assert patience.through(refused(3, UnavailableError("x.db was locked"))) == 4
+
+
+def test_what_the_workers_of_a_sweep_say_of_an_outage_is_told_once(monkeypatch):
+    monkeypatch.setattr(patiences, "_TOLD_SECONDS", 0.0)
+    executor = LocalExecutor.__new__(LocalExecutor)
+    executor._news, executor._told = [], {}
+    for ahead, what in enumerate(("the connection was lost", "the server cannot be reached")):
+        patience = Patience(900.0, sleep=lambda _: None, say=executor._note)
+        patience.meanwhile = lambda ahead=ahead: f"the training goes on, {ahead} epochs ahead, and "
+        patience.tell()
+        patience._asked, patience.why = time.monotonic() - 9, what
+        patience.tell()
+    away = executor.news()
+    assert away == ["note: the connection was lost; the training goes on, 0 epochs ahead, and kws tries again for 0 s"]
+    for _ in range(2):
+        executor._note("note: the registry is back")
+    assert executor.news() == ["note: the registry is back"]
+    patience = Patience(900.0, say=executor._note)
+    patience._asked = time.monotonic() - 9
+    patience.tell()
+    patience._asked = None
+    patience.tell()
+    assert executor.news() == [
+        "note: the registry has not answered for 9 s; kws waits for it",
+        "note: the registry is back",
+    ]

@@ -6,11 +6,13 @@ import re
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from ledger import make_card, make_epochs, make_recipe, start
 
 from kws.errors import RegistryError, UnavailableError
+from kws.registry import endings
 from kws.registry import patience as patiences
 from kws.registry import recorder as recording
 from kws.registry.patience import Patience
@@ -266,3 +268,36 @@ def test_epochs_that_are_there_already_may_come_again_with_others(tmp_path):
         registry.record_all(run, other)
         assert registry.validation_accuracies(run) == [*(e.validation_accuracy for e in made[:4]), 0.5, 0.5]
         assert registry.by_id(run).epochs_done == 6
+
+
+def test_the_end_of_a_run_that_was_stopped_is_not_waited_for_where_the_registry_does_not_answer():
+    gate, said = threading.Event(), []
+    registry = SimpleNamespace(patience=Patience(900.0), end=lambda *_: gate.wait(30))
+    assert not endings.record(registry, "x", make_card(), "interrupted", None, said.append, seconds=0.1)
+    assert said == [
+        "note: that run x is interrupted could not be recorded (the registry does not answer; try again when it is "
+        "there); it will count as lost"
+    ]
+    assert registry.patience.has_given_up
+    gate.set()
+
+
+def test_ctrl_c_while_the_last_epochs_are_waited_for_leaves_them_some_seconds(monkeypatch):
+    stub = Stub(open_=False)
+    wait, calls = Recorder._wait, []
+
+    def interrupted_once(self, *arguments, **more):
+        calls.append(arguments)
+        if len(calls) == 1:
+            stub.gate.set()
+            raise KeyboardInterrupt
+        return wait(self, *arguments, **more)
+
+    with pytest.raises(KeyboardInterrupt), Recorder(stub, "x") as recorder:
+        with recorder._change:
+            recorder._waiting.append(EPOCH)
+            recorder._change.notify_all()
+        until(lambda: recorder._busy)
+        monkeypatch.setattr(Recorder, "_wait", interrupted_once)
+    assert stub.epochs == [1]
+    assert not stub.patience.has_given_up

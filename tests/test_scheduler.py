@@ -162,7 +162,7 @@ def test_a_sweep_says_what_it_waits_for_and_again_now_and_then(capsys):
         waiting.tell(scheduler, shown)
         assert shown.waiting == ""
     first, second, third = capsys.readouterr().err.splitlines()
-    assert "run bcdf" in first and "last seen at 12:00" in first and "for 90 s" in first
+    assert "run bcdf" in first and "last seen at 12:00" in first and "after 90 s" in first
     assert second == "no other sign of run bcdf yet; waiting 59 s more for one"
     assert "last seen at 12:20" in third
 

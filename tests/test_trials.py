@@ -58,6 +58,8 @@ class Executor:
         self.at_work.append(task)
         self.asked.append((task["recipe"]["learning_rate"], task["silent"]))
 
+    workers_tell = True
+
     def news(self):
         return []
 

@@ -73,13 +73,14 @@ def run(
             watcher = partial(PlanWatcher, db)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints, watcher)
             waiting = Waiting()
-            with SweepProgress(len(scheduler.plan), db, status.tell, seconds) as shown:
+            silent = not executor.workers_tell
+            with SweepProgress(len(scheduler.plan), db, status.tell, seconds, tells_away=silent) as shown:
                 for recipe in scheduler.plan:
                     shown.expect(recipe, status.seconds(recipe, timed) or float(recipe.epochs))
                 for each in scheduler.ended():
+                    for line in executor.news():
+                        shown.note(line)
                     if each is None:
-                        for line in executor.news():
-                            shown.note(line)
                         waiting.tell(scheduler, shown)
                         shown.passed()
                         continue

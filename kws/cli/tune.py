@@ -33,7 +33,7 @@ def tune(
     settings: recipe_options.Set = None,
     skip_unreadable: options.SkipUnreadable = False,
     random: Annotated[bool, typer.Option("--random", help="Random search instead of TPE.")] = False,
-    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Give up trials that are below the median.")] = True,
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Prune trials that are below the median.")] = True,
     jobs: Annotated[
         int | None,
         sections.training(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,8 @@ class Beginner(RegistryReader):
     """A registry in which this process begins runs; with `create` it is created if there is none.
 
     With `tests` False, runs started here get the tag `untested`: they are not tested when they end. `patience` is for
-    how many seconds writes wait for a registry that is away. Checkpoints and final weights are written to `files` and
-    `weight_files`, where there are any.
+    how many seconds writes wait for a registry that is away; `say` gets a sentence meanwhile. Checkpoints and final
+    weights are written to `files` and `weight_files`, where there are any.
     """
 
     def __init__(
@@ -88,10 +88,11 @@ class Beginner(RegistryReader):
         patience: float = SHORT_SECONDS,
         files: StateFiles | None = None,
         weight_files: StateFiles | None = None,
+        say: Callable[[str], object] = lambda _: None,
         database: Backend | None = None,
     ) -> None:
         super().__init__(path, create=create, database=database)
-        self.patience = Patience(patience)
+        self.patience = Patience(patience, say=say)
         self.process = Process.here()  # that works on the runs that are begun here
         self._tests = tests
         self._view_of = -1  # the generation of the file whose view has the columns of all options

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kws.errors import RegistryError
+from kws.errors import RegistryError, UnavailableError
 from kws.registry.binding import ReplacedError
-from kws.registry.runs import INTERRUPTED
+from kws.registry.runs import INTERRUPTED, Run
 
 if TYPE_CHECKING:
     from kws.events import DataCard
@@ -25,18 +28,45 @@ def record(
     status: str,
     reason: str | None,
     say: Callable[[str], object],
+    *,
+    seconds: float = math.inf,
 ) -> bool:
-    """Record that a run ended early, and why; returns whether it has that status now.
+    """Record that a run ended early, and why, in so many seconds; returns whether it has that status now.
 
     One that could not be recorded will count as lost, and one that had finished before has finished.
     """
     try:
-        return registry.end(run_id, status, reason).status == status
+        end = partial(registry.end, run_id, status, reason)
+        return (end() if seconds == math.inf else _in_time(registry, end, seconds)).status == status
     except ReplacedError as error:
         say(f"note: {keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
     except RegistryError as error:
-        say(f"note: that run {run_id} is {status} could not be recorded ({error}); it will count as lost")
+        lost = "; it will count as lost" if isinstance(error, UnavailableError) else ""
+        say(f"note: that run {run_id} is {status} could not be recorded ({error}){lost}")
     return False
+
+
+def _in_time(registry: Registry | RelayedRegistry, end: Callable[[], Run], seconds: float) -> Run:
+    """What `end` returns or raises. Raises UnavailableError after so many seconds; the registry is not asked again.
+
+    It is asked in a thread of its own: a wait for a locked file cannot be interrupted.
+    """
+    from concurrent.futures import Future
+
+    ended: Future[Run] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(end())
+        except BaseException as error:
+            ended.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return ended.result(seconds)
+    except TimeoutError:
+        registry.patience.give_up()
+        raise UnavailableError("the registry does not answer") from None
 
 
 def keep_elsewhere(

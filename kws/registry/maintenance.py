@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ SELECT split, split_fingerprint AS fingerprint, count(DISTINCT recipe) AS recipe
 GROUP BY split, split_fingerprint ORDER BY recipes DESC, evaluations DESC, split_fingerprint
 """
 _KEY = "SELECT key FROM trainings WHERE id = :id"
+_LONG_SECONDS = 5.0
 
 
 def info(path: Location) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def purge(path: Location, run_ids: list[str]) -> list[tuple[str, str]]:
     """Remove runs for good, with their files and data sets and sources that no run needs any more; free their space.
 
     Their entries in the ledger of tests stay. Returns the files that could not be removed, each with the reason. A
-    place that did not let one be removed is not asked again.
+    place that was long in saying so is not asked again.
     """
     with closing(open_database(path, create=False)) as database:
         left: list[tuple[str, str]] = []  # files, and the runs they are of
@@ -151,9 +153,10 @@ def purge(path: Location, run_ids: list[str]) -> list[tuple[str, str]]:
         kept = []
         for url, run_id in left:
             place = str(url).rpartition("/")[0]
-            why = stayed[place] if place in stayed else state_files.remove(url, run_id)
-            if why:
-                stayed[place] = why
+            start = time.monotonic()
+            if why := stayed.get(place) or state_files.remove(url, run_id):
                 kept.append((url, why))
+                if time.monotonic() - start > _LONG_SECONDS:
+                    stayed[place] = why
         database.vacuum()
     return kept

@@ -20,6 +20,7 @@ T = TypeVar("T")
 SECONDS = 900.0  # of a run that trains
 STOP_SECONDS = 5.0  # of what is left to record once somebody has stopped the run
 SHORT_SECONDS = 30.0  # of other commands: about as long as a server takes to restart
+BACK = "note: the registry is back"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 _TOLD_SECONDS = 5.0  # for how long the registry may be away before that is said
 _AGAIN_SECONDS = 60.0
@@ -44,6 +45,7 @@ class Patience:
     _until: float = field(default=math.inf, init=False, repr=False)  # time.monotonic(), after which nothing is waited
     _is_over: bool = field(default=False, init=False, repr=False)  # the registry was away for too long, and is not back
     _asked: float | None = field(default=None, init=False, repr=False)  # since when an answer is waited for
+    _answered: bool = field(default=True, init=False, repr=False)  # whether what was asked last succeeded
     _told: float | None = field(default=None, init=False, repr=False)  # when it was last said that it is away
 
     def through(self, attempt: Callable[[], T]) -> T:
@@ -54,7 +56,7 @@ class Patience:
         if self.has_given_up:
             raise UnavailableError(self.why or "the registry does not answer")
         began, pause = time.monotonic(), _FIRST_PAUSE
-        self._asked = began
+        self._asked, self._answered = began, False
         try:
             while True:
                 try:
@@ -70,7 +72,7 @@ class Patience:
                     self.sleep(min(pause, left))
                     pause = min(2 * pause, _LONGEST_PAUSE)
                 else:
-                    self.why, self._is_over = "", False
+                    self.why, self._is_over, self._answered = "", False, True
                     return made
         finally:
             self._asked = None
@@ -81,9 +83,9 @@ class Patience:
         """Say that the registry is away, or does not answer, if it is time to; or that it is back."""
         now, asked, why = time.monotonic(), self._asked, self.why
         if asked is None:
-            if self._told is not None and not why:
+            if self._told is not None and self._answered:
                 self._told = None
-                self.say("note: the registry is back")
+                self.say(BACK)
         elif now - asked > _TOLD_SECONDS and (self._told is None or now - self._told > _AGAIN_SECONDS):
             self._told = now
             what = why or f"the registry has not answered for {now - asked:.0f} s"

@@ -68,6 +68,10 @@ class Recorder:
         ended = False
         try:
             ended = self._wait(self._is_done, raising=kind is None, seconds=seconds)
+        except KeyboardInterrupt:
+            patience.end_in(STOP_SECONDS)
+            ended = self._wait(self._is_done, raising=False, seconds=STOP_SECONDS)
+            raise
         finally:
             with self._change:
                 self._closed = True

@@ -42,6 +42,9 @@ SELECT concat(
     CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
     CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END
 ) FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass('runs') AND grantee <> relowner
+UNION ALL
+SELECT concat('ALTER VIEW runs OWNER TO ', quote_ident(pg_get_userbyid(relowner)))
+FROM pg_class WHERE oid = to_regclass('runs') AND pg_get_userbyid(relowner) <> current_user
 """
 _TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
 
@@ -87,7 +90,7 @@ def require_columns(connection: Connection) -> None:
 
 
 def grants(connection: Connection) -> list[str]:
-    """The SQL that gives others the rights on the view that they have now."""
+    """The SQL that gives the view to its owner, and others the rights on it that they have now."""
     return [row[0] for row in connection.execute(_GRANTS).fetchall()] if is_server(connection) else []
 
 

@@ -17,12 +17,13 @@ from contextlib import suppress
 from typing import Any, Self
 
 from kws.recipe import Recipe
+from kws.registry.patience import BACK
 from kws.speech.cache import cache_folder
 from kws.sweeps.trainer import DIED, Result, Task, WorkerConfig, as_recipe
 
 STOP_SECONDS = 8.0
 _AGAIN_SECONDS = 60.0  # before the same news is told again, whichever worker it comes from
-_NUMBER = re.compile(r"\d+")
+_AWAY = re.compile(r"\bkws (tries again for|waits for it)")  # how Patience says that the registry is away
 
 
 class LocalExecutor:
@@ -32,6 +33,7 @@ class LocalExecutor:
     """
 
     where = ""
+    workers_tell = True
 
     def __init__(self, jobs: int, config: WorkerConfig) -> None:
         self.jobs, self._config = jobs, config
@@ -39,7 +41,7 @@ class LocalExecutor:
         self._submitted: dict[int, Task] = {}  # by process id
         self._listed: dict[tuple[Any, ...], dict[str, Any]] = {}  # listings by Recipe.data_key
         self._news: list[str] = []
-        self._told: dict[str, float] = {}  # when news were told, but for their numbers
+        self._told: dict[str, float] = {}  # when news were told
         self._selector = selectors.DefaultSelector()
         cache_folder()  # if the user's cannot be used, warn here once and choose another for all workers
         self._begin()
@@ -66,7 +68,12 @@ class LocalExecutor:
         return news
 
     def _note(self, text: str) -> None:
-        now, kind = time.monotonic(), _NUMBER.sub("#", text)
+        """Keep what a worker says, if no other has said it just now; that the registry is away is one news for all."""
+        if text == BACK:
+            if self._told.pop(_AWAY.pattern, None) is not None:
+                self._news.append(text)
+            return
+        now, kind = time.monotonic(), _AWAY.pattern if _AWAY.search(text) else text
         if now - self._told.get(kind, float("-inf")) > _AGAIN_SECONDS:
             self._told[kind] = now
             self._news.append(text)

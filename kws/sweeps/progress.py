@@ -38,11 +38,20 @@ class SweepProgress:
     """Draws the progress of `total` runs; `tell` gives the label of a run's recipe.
 
     expect() names the runs to draw. `seconds` is the estimated time for all of them. `waiting` says what else the sweep
-    is waiting for.
+    is waiting for. With `tells_away`, it says that the registry is away, for the workers cannot.
     """
 
-    def __init__(self, total: int, db: Location, tell: Callable[[Recipe], str], seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        total: int,
+        db: Location,
+        tell: Callable[[Recipe], str],
+        seconds: float | None = None,
+        *,
+        tells_away: bool = True,
+    ) -> None:
         self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
+        self._tells_away = tells_away
         self._weights: dict[str, float] = {}
         self.waiting = ""
         self._console = console.err()
@@ -107,7 +116,8 @@ class SweepProgress:
                 self._registry.database.again_seconds = 0.0
             self._look(self._registry)
         except UnavailableError as error:
-            self._tell_away(error)
+            if self._tells_away:
+                self._tell_away(error)
         except RegistryError:  # read only: whoever writes to the registry reports what is wrong
             pass
         else:

@@ -54,6 +54,8 @@ class RayExecutor:
     KwsError if Ray is not installed or the cluster cannot be reached.
     """
 
+    workers_tell = False
+
     def __init__(
         self, config: WorkerConfig, *, address: str | None, jobs: int | None, threads: int, cuda: bool
     ) -> None:
@@ -259,7 +261,7 @@ def _work(config: WorkerConfig, task: Task, mark: str | None) -> Result:
     except KwsError as error:
         made = {"status": REFUSED, "error": str(error)}
     except (Stopped, KeyboardInterrupt):
-        _trainer.cache_clear()  # it has given up its registry
+        _trainer.cache_clear()  # it asks its registry for nothing more
         return {"status": DIED}
     if made.get("status") == REFUSED:
         made["error"] = f"on {platform.node()}: {made['error']}"

@@ -46,6 +46,10 @@ class Executor(Protocol):
     def where(self) -> str:
         """Where it trains, as " on 2 nodes of Ray"; "" for this machine."""
 
+    @property
+    def workers_tell(self) -> bool:
+        """Whether news() has what its processes say, such as that the registry is away."""
+
     def __enter__(self) -> Self:
         """Start."""
 

@@ -194,7 +194,14 @@ class Trainer:
             keep_going = _not_below(medians, done)
             with left_behind(self._registry, claim.run, checkpoint, again=bool(claim.before)):
                 run = runner.execute(
-                    self._registry, claim.run, state, recipe, loaded, keep_going=keep_going, reporter=self._reporter
+                    self._registry,
+                    claim.run,
+                    state,
+                    recipe,
+                    loaded,
+                    keep_going=keep_going,
+                    reporter=self._reporter,
+                    again="",
                 )
         except NotOursError:
             return {"status": RUNNING, "run": claim.run, "error": None, "sign": None, "last_seen": None}
@@ -206,7 +213,7 @@ class Trainer:
         except Exception as error:
             if not isinstance(error, KwsError | RuntimeError | MemoryError):  # unexpected
                 traceback.print_exc()
-            return {"status": FAILED, "run": claim.run, "error": _sentence(error)}
+            return {"status": FAILED, "run": claim.run, "error": _sentence(error), "notes": self._told()}
         return {
             "status": run.status,
             "run": run.id,
@@ -334,9 +341,7 @@ def _opened(config: WorkerConfig, say: Callable[[str], object]) -> Claimer | Rel
     about: dict[str, Any] = {"tests": config.test, "patience": config.patience}
     about |= state_files.files_of(config.checkpoints, config.weights)
     if isinstance(place, Path):
-        registry = Claimer(place, create=True, **about)
-        registry.patience.say = say
-        return registry
+        return Claimer(place, create=True, say=say, **about)
     from kws.registry.relayed import RelayedRegistry
 
     return RelayedRegistry(place, code=config.code, sources=config.sources, say=say, **about)

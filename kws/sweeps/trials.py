@@ -106,17 +106,18 @@ class Trials:
             wanted = len(listed)
         self._wanted = wanted
         waiting = Waiting()
-        with SweepProgress(max(wanted - there, 0), self.db, of_trial) as shown:
+        silent = not self.executor.workers_tell
+        with SweepProgress(max(wanted - there, 0), self.db, of_trial, tells_away=silent) as shown:
             while True:
                 self._begin(shown)
                 if not self._open and self._ended >= self._wanted:
                     return
                 results, self._unread = [*self._unread, *self.executor.results(LOOK_SECONDS)], []
+                for line in self.executor.news():
+                    shown.note(line)
                 for task, result in results:
                     self._take(task, result, shown)
                 self._ask_again(shown)
-                for line in self.executor.news():
-                    shown.note(line)
                 self._describe_others()
                 waiting.tell(self, shown)
                 shown.passed()
@@ -213,6 +214,8 @@ class Trials:
         """Handle a worker's result: the trial has ended, or another process trains it, or it is to be tried again."""
         number, status = task["at"], result["status"]
         one = self._open[number]
+        for told in result.pop("notes", ()):
+            shown.note(told)
         if status == REFUSED:
             raise KwsError(result["error"])
         if status == NOT_BEGUN:

@@ -84,8 +84,8 @@ def run(
         fine_tuning.require_fit(recipe, start.weights, f"run {start.run.id}")
     loaded = prepare(recipe, skip_unreadable, again, reporter)
     training, network = begin(recipe, loaded, start)
-    with Registry(db, create=True, tests=test, patience=patience, **files) as registry, stoppable():
-        registry.patience.say = reporter.say
+    about = {"tests": test, "patience": patience, "say": reporter.say, **files}
+    with Registry(db, create=True, **about) as registry, stoppable():
         run_id = registry.start(
             recipe,
             loaded.card,
@@ -122,8 +122,7 @@ def resume(
     from kws.registry.store import Registry
     from kws.training import checkpoints as states
 
-    with Registry(db, patience=patience) as registry:
-        registry.patience.say = reporter.say
+    with Registry(db, patience=patience, say=reporter.say) as registry:
         run = registry.run(reference)
         if run.ended_by:
             raise RegistryError(
@@ -287,12 +286,13 @@ def execute(
     *,
     reporter: Reporter = SILENT,
     keep_going: Callable[[EpochEnd], bool] = lambda _: True,
+    again: str = "kws train --resume",
 ) -> Run:
     """The finished run, trained to the end and recorded; the registry records every other ending, too.
 
     The end is the recipe's last epoch, or the one in which its `until` or `patience` ends the run. `keep_going` is
     called after each epoch except the last. When it returns False, the run ends as interrupted; it can still be
-    resumed.
+    resumed. `again` is the command that resumes it, "" for none that its user should type.
     """
     from kws.registry.recorder import Recorder
     from kws.training import checkpoints, loop, weights
@@ -350,8 +350,9 @@ def execute(
         raise ReplacedError(f"run {run_id} failed: {kept}") from None
     except KeyboardInterrupt as stop:
         patience.end_in(STOP_SECONDS)
-        if endings.record(registry, run_id, loaded.card, INTERRUPTED, None, reporter.say):
-            reporter.say(f"run {run_id} was interrupted; to resume it: kws train --resume {run_id}")
+        told = registry, run_id, loaded.card, INTERRUPTED, None, reporter.say
+        if endings.record(*told, seconds=STOP_SECONDS) and again:
+            reporter.say(f"run {run_id} was interrupted; to resume it: {again} {run_id}")
         raise Stopped(stop) from None
     except NotOursError:
         raise  # it has not failed
@@ -368,8 +369,11 @@ def execute(
     if loaded.unheard:  # the run has finished, whatever comes of this
         try:
             test_unheard(registry, run_id, loaded, answer, test=is_tested)
-        except (KwsError, KeyboardInterrupt) as error:
-            why = f" ({error})" if isinstance(error, KwsError) else ""
+        except (Exception, KeyboardInterrupt) as error:
+            why = str(error) if isinstance(error, KwsError) else own.sentence(recipe.source, error)
+            if not why and not isinstance(error, KeyboardInterrupt):
+                raise
+            why = f" ({why})" if why else ""
             lacking = "has finished, but for its answers on words that it never heard"
             reporter.say(f"note: run {run_id} {lacking}{why}; `kws eval {run_id}` makes them")
             if isinstance(error, KeyboardInterrupt):
