@@ -116,10 +116,13 @@ def test_what_the_workers_of_a_sweep_say_of_an_outage_is_told_once(monkeypatch):
         patience = Patience(900.0, sleep=lambda _: None, say=executor._note)
         patience.meanwhile = lambda ahead=ahead: f"the training goes on, {ahead} epochs ahead, and "
         patience.tell()
-        patience._asked, patience.why = time.monotonic() - 9, what
+        patience._asked = patience.since = time.monotonic() - 9
+        patience.why = what
         patience.tell()
     away = executor.news()
-    assert away == ["note: the connection was lost; the training goes on, 0 epochs ahead, and kws tries again for 0 s"]
+    assert away == [
+        "note: the connection was lost; the training goes on, 0 epochs ahead, and kws tries again for 15 min"
+    ]
     for _ in range(2):
         executor._note("note: the registry is back")
     assert executor.news() == ["note: the registry is back"]

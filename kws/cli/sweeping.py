@@ -20,7 +20,7 @@ from kws.reports.json_output import SCHEMA
 from kws.speech import pinning, sources
 from kws.sweeps.plan import Axes, expand
 from kws.sweeps.progress import SweepProgress, Waiting, named
-from kws.sweeps.scheduler import Ended, Executor, Scheduler, result_of, wait
+from kws.sweeps.scheduler import Ended, Executor, Scheduler, are_silent, result_of, wait
 from kws.sweeps.status import Kind, PlanStatus
 from kws.sweeps.trainer import as_task
 from kws.terminal import console
@@ -73,7 +73,7 @@ def run(
             watcher = partial(PlanWatcher, db)
             scheduler = Scheduler(executor, status.left(retry=retry), status.fingerprints, watcher)
             waiting = Waiting()
-            silent = not executor.workers_tell
+            silent = partial(are_silent, executor)
             with SweepProgress(len(scheduler.plan), db, status.tell, seconds, tells_away=silent) as shown:
                 for recipe in scheduler.plan:
                     shown.expect(recipe, status.seconds(recipe, timed) or float(recipe.epochs))

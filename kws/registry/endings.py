@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kws.errors import RegistryError, UnavailableError
+from kws.errors import NotOursError, RegistryError, UnavailableError
 from kws.registry.binding import ReplacedError
 from kws.registry.runs import INTERRUPTED, Run
 
@@ -33,7 +33,8 @@ def record(
 ) -> bool:
     """Record that a run ended early, and why, in so many seconds; returns whether it has that status now.
 
-    One that could not be recorded will count as lost, and one that had finished before has finished.
+    One that could not be recorded will count as lost, unless another process has it now; one that had finished before
+    has finished.
     """
     try:
         end = partial(registry.end, run_id, status, reason)
@@ -41,7 +42,7 @@ def record(
     except ReplacedError as error:
         say(f"note: {keep_elsewhere(registry, run_id, card, str(error), status=status, reason=reason)}")
     except RegistryError as error:
-        lost = "; it will count as lost" if isinstance(error, UnavailableError) else ""
+        lost = "" if isinstance(error, NotOursError) else "; it will count as lost"
         say(f"note: that run {run_id} is {status} could not be recorded ({error}){lost}")
     return False
 
@@ -61,12 +62,16 @@ def _in_time(registry: Registry | RelayedRegistry, end: Callable[[], Run], secon
         except BaseException as error:
             ended.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
     try:
+        threading.Thread(target=work, daemon=True).start()
         return ended.result(seconds)
     except TimeoutError:
+        why = registry.patience.why or "the registry does not answer"
         registry.patience.give_up()
-        raise UnavailableError("the registry does not answer") from None
+        raise UnavailableError(why) from None
+    except KeyboardInterrupt:  # a second one
+        registry.patience.give_up()
+        raise
 
 
 def keep_elsewhere(

@@ -69,8 +69,9 @@ class Recorder:
         try:
             ended = self._wait(self._is_done, raising=kind is None, seconds=seconds)
         except KeyboardInterrupt:
-            patience.end_in(STOP_SECONDS)
-            ended = self._wait(self._is_done, raising=False, seconds=STOP_SECONDS)
+            if seconds == math.inf:  # else it is the second one
+                patience.end_in(STOP_SECONDS)
+                ended = self._wait(self._is_done, raising=False, seconds=STOP_SECONDS)
             raise
         finally:
             with self._change:

@@ -31,20 +31,20 @@ _DECLARED = """
 SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attnum > 0 AND NOT attisdropped
 """
 _CHANGEABLE = """
-SELECT pg_has_role(relowner, 'USAGE') AND NOT EXISTS (
+SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relowner, relnamespace, 'CREATE') AND NOT EXISTS (
     SELECT FROM pg_depend JOIN pg_rewrite ON pg_rewrite.oid = objid
     WHERE refobjid = pg_class.oid AND classid = 'pg_rewrite'::regclass AND ev_class <> pg_class.oid
 ) FROM pg_class WHERE oid = to_regclass('runs')
 """
 _GRANTS = """
+SELECT concat('ALTER VIEW runs OWNER TO ', quote_ident(pg_get_userbyid(relowner)))
+FROM pg_class WHERE oid = to_regclass('runs') AND pg_get_userbyid(relowner) <> current_user
+UNION ALL
 SELECT concat(
     'GRANT ', privilege_type, ' ON runs TO ',
     CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
     CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END
 ) FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass('runs') AND grantee <> relowner
-UNION ALL
-SELECT concat('ALTER VIEW runs OWNER TO ', quote_ident(pg_get_userbyid(relowner)))
-FROM pg_class WHERE oid = to_regclass('runs') AND pg_get_userbyid(relowner) <> current_user
 """
 _TYPES = {int: "BIGINT", float: "DOUBLE PRECISION", bool: "BOOLEAN"}
 

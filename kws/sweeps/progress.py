@@ -38,7 +38,7 @@ class SweepProgress:
     """Draws the progress of `total` runs; `tell` gives the label of a run's recipe.
 
     expect() names the runs to draw. `seconds` is the estimated time for all of them. `waiting` says what else the sweep
-    is waiting for. With `tells_away`, it says that the registry is away, for the workers cannot.
+    is waiting for. It says that the registry is away where `tells_away` is so: the workers cannot, or none works.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SweepProgress:
         tell: Callable[[Recipe], str],
         seconds: float | None = None,
         *,
-        tells_away: bool = True,
+        tells_away: Callable[[], bool] = lambda: True,
     ) -> None:
         self._total, self._db, self._tell, self._estimate = total, db, tell, seconds
         self._tells_away = tells_away
@@ -116,7 +116,7 @@ class SweepProgress:
                 self._registry.database.again_seconds = 0.0
             self._look(self._registry)
         except UnavailableError as error:
-            if self._tells_away:
+            if self._tells_away():
                 self._tell_away(error)
         except RegistryError:  # read only: whoever writes to the registry reports what is wrong
             pass

@@ -69,6 +69,11 @@ class Executor(Protocol):
         """The tasks whose results arrive within `seconds`; the status is DIED if the process died."""
 
 
+def are_silent(executor: Executor) -> bool:
+    """Whether no process would say now that the registry is away."""
+    return not executor.workers_tell or executor.room() >= executor.jobs
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """A recipe of the plan that has ended, and how."""

@@ -22,7 +22,7 @@ import kws
 from kws.errors import DataError, KwsError, NotOursError, UnavailableError
 from kws.events import TRAIN, EpochEnd
 from kws.recipe import Recipe, own
-from kws.registry import pretrained, state_files
+from kws.registry import endings, pretrained, state_files
 from kws.registry.claims import Claimer, Wanted
 from kws.registry.environment import Environment
 from kws.registry.location import Location, in_full, locate
@@ -207,8 +207,8 @@ class Trainer:
             return {"status": RUNNING, "run": claim.run, "error": None, "sign": None, "last_seen": None}
         except KeyboardInterrupt as stop:  # before its first epoch
             self._registry.patience.end_in(STOP_SECONDS)
-            with suppress(KwsError):  # then it counts as lost
-                self._registry.end(claim.run, INTERRUPTED)
+            about = self._registry, claim.run, loaded.card, INTERRUPTED, None, self._reporter.say
+            endings.record(*about, seconds=STOP_SECONDS)
             raise Stopped(stop) from None
         except Exception as error:
             if not isinstance(error, KwsError | RuntimeError | MemoryError):  # unexpected

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kws.errors import KwsError, UnavailableError
@@ -32,7 +33,7 @@ from kws.registry.runs import FAILED, FINISHED, RUNNING, Run
 from kws.registry.selection import Selection
 from kws.reports.labels import of_trial
 from kws.sweeps.progress import SweepProgress, Waiting
-from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended, Executor
+from kws.sweeps.scheduler import DEATHS, LOOK_SECONDS, Ended, Executor, are_silent
 from kws.sweeps.search import Search, Space, has_ended, was_given_up
 from kws.sweeps.trainer import DIED, REFUSED, Result, Task, as_task
 from kws.terminal import console
@@ -106,7 +107,7 @@ class Trials:
             wanted = len(listed)
         self._wanted = wanted
         waiting = Waiting()
-        silent = not self.executor.workers_tell
+        silent = partial(are_silent, self.executor)
         with SweepProgress(max(wanted - there, 0), self.db, of_trial, tells_away=silent) as shown:
             while True:
                 self._begin(shown)

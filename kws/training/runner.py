@@ -370,12 +370,12 @@ def execute(
         try:
             test_unheard(registry, run_id, loaded, answer, test=is_tested)
         except (Exception, KeyboardInterrupt) as error:
-            why = str(error) if isinstance(error, KwsError) else own.sentence(recipe.source, error)
-            if not why and not isinstance(error, KeyboardInterrupt):
+            is_plain = isinstance(error, KwsError | KeyboardInterrupt)
+            why = str(error) if is_plain else own.sentence(recipe.source, error)
+            if why is None:
                 raise
-            why = f" ({why})" if why else ""
             lacking = "has finished, but for its answers on words that it never heard"
-            reporter.say(f"note: run {run_id} {lacking}{why}; `kws eval {run_id}` makes them")
+            reporter.say(f"note: run {run_id} {lacking}{why and f' ({why})'}; `kws eval {run_id}` makes them")
             if isinstance(error, KeyboardInterrupt):
                 raise Stopped(error) from None
     reporter.trained(done, loaded.card, processor_seconds)
